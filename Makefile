@@ -1,0 +1,84 @@
+# The one vocabulary of tasks, for people and for CI. `make help` lists them; each builds what it needs.
+.DEFAULT_GOAL := help
+# Two recipes must never install into one .venv at a time.
+.NOTPARALLEL:
+
+# Options of `make tune`: each is a parameter of MLproject, in capitals. Only what stands on make's command line counts,
+# because names such as DATA or SEED may mean something else in the environment.
+OPTIONS := TARGET N_TRIALS TIMEOUT USE_CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION DATA QUERY CONFIG \
+	STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR MAX_WORKERS SEED NO_REGISTER VERBOSE
+TARGET := is_profitable
+N_TRIALS := 30
+GIVEN := $(sort TARGET N_TRIALS $(foreach name,$(OPTIONS),$(if $(filter command,$(origin $(name))),$(name))))
+PORT := 5000
+export TARGET N_TRIALS PORT
+
+# A mistyped option would be ignored in silence, so that the default is tuned instead.
+space := $(subst ,, )
+TYPED := $(foreach word,$(subst \$(space),_,$(MAKEOVERRIDES)),$(firstword $(subst =, ,$(word))))
+UNKNOWN := $(filter-out $(OPTIONS) ARGS PORT PYTHON SHELL UPGRADE,$(TYPED))
+ifneq ($(UNKNOWN),)
+$(error $(UNKNOWN) is unknown: use $(OPTIONS), ARGS, PORT, PYTHON or UPGRADE)
+endif
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Without git, MLflow records no commit; that is no reason for a page of warnings.
+export GIT_PYTHON_REFRESH := quiet
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.venv
+endif
+ifneq ($(shell [ -w "$$HOME" ] && echo writable),writable)
+export XDG_CACHE_HOME := $(CURDIR)/.venv/.cache
+export XDG_CONFIG_HOME := $(CURDIR)/.venv/.config
+endif
+
+# A .venv whose Python is gone, or that was moved with its folder, is as good as none.
+FRESH := $(shell .venv/bin/python -I -c '' 2>/dev/null && [ "$$(cat .venv/.place 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
+RUN := .venv/.stamp-requirements.lock
+DEV := .venv/.stamp-requirements-dev.lock
+
+.PHONY: help setup tune ui test check lock clean force
+help: ## List the tasks
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo "Options of tune, as in \`make tune TARGET=net_profit N_TRIALS=100\`:" && echo "$(OPTIONS)" | fold -s -w 100 | sed 's/^/  /'
+
+setup: $(RUN) ## Make the environment in .venv (the other tasks do it too)
+	@echo "The environment in .venv is ready."
+
+tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=30)
+	@set --; for name in $(GIVEN); do \
+	    option=$$(echo $$name | tr '[:upper:]' '[:lower:]'); \
+	    eval "value=\$$$$name"; \
+	    case $$value in *://*:*@* | *://*[?\&]password=*) \
+	        echo "$$name holds a password, which MLflow would print and record: set PGPASSWORD instead" >&2; exit 2 ;; \
+	    esac; \
+	    set -- "$$@" -P "$$option=$$value"; \
+	done; \
+	[ -n "$$MLFLOW_EXPERIMENT_ID" ] || set -- --experiment-name "$${MLFLOW_EXPERIMENT_NAME:-daily-profit}" "$$@"; \
+	exec mlflow run . -e tune --env-manager local "$$@"
+
+ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
+	@[ -f mlflow.db ] || { echo "There is no mlflow.db yet: run \`make tune\` first" >&2; exit 2; }
+	@exec mlflow ui --backend-store-uri sqlite:///mlflow.db --port "$$PORT"
+
+test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
+	@python -m pytest $(ARGS)
+
+check: $(DEV) ## Check dependencies, style and types
+	@python .ci/deps.py check
+	@ruff check --quiet .
+	@ruff format --quiet --check . || { ruff format --diff --quiet .; false; }
+	@mypy
+
+lock: $(DEV) ## Derive the locks and conda.yaml from pyproject.toml (UPGRADE=1 for newer versions)
+	@python .ci/deps.py lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove .venv and caches; results stay
+	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): requirements.lock $(if $(FRESH),,force)
+	@.ci/venv requirements.lock
+
+$(DEV): requirements-dev.lock $(if $(FRESH),,force)
+	@.ci/venv requirements-dev.lock

@@ -1,0 +1,185 @@
+"""What every command shares: its options, its logging, and how an error becomes one line and an exit status."""
+
+import argparse
+import logging
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from src.config import (
+    DataSettings,
+    RunSettings,
+    SearchSettings,
+    SplitSettings,
+    TableConfig,
+    TargetConfig,
+)
+from src.errors import ConfigError, DailyProfitError
+
+log = logging.getLogger(__name__)
+INTERRUPTED = 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with an option in one line, without the usage block; `--help` shows defaults."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with status 2."""
+        self.exit(2, f"error: {message} (see --help)\n")
+
+
+def add_tuning_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every command that tunes takes. An empty value is the same as none: MLflow passes those."""
+    search, split = SearchSettings(), SplitSettings()
+    what = parser.add_argument_group("what")
+    what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
+    what.add_argument("--data", type=_text, help="Parquet file or folder, CSV, s3://…, SQL URL; the sample when absent")
+    what.add_argument("--query", type=_text, help="SELECT statement, with a SQL URL")
+    what.add_argument("--config", type=_path, help="YAML file naming columns, features and targets")
+    long = parser.add_argument_group("search")
+    _value(long, "--n-trials", int, search.n_trials, "the study's total")
+    _value(long, "--timeout", float, None, "seconds for the search of one target")
+    _value(long, "--max-workers", int, search.max_workers, "processes that run trials")
+    _value(long, "--seed", int, search.seed, "of split, search and LightGBM")
+    judged = parser.add_argument_group("evaluation")
+    _flag(judged, "--use-cv", "walk forward over expanding windows")
+    _value(judged, "--n-folds", int, split.n_folds, "windows, with --use-cv")
+    _value(judged, "--purge-days", int, split.purge_days, "dates left out before whatever is judged")
+    _value(judged, "--test-fraction", float, split.test_fraction, "of the dates, the last; 0 keeps no hold-out")
+    _value(judged, "--valid-fraction", float, split.valid_fraction, "of the dates that are left, the last")
+    kept = parser.add_argument_group("where")
+    kept.add_argument("--storage-url", type=_text, help="postgresql://… or sqlite:///…, else OPTUNA_POSTGRES_*, else:")
+    _value(kept, "--storage-dir", Path, search.storage_dir, "folder of the embedded store")
+    kept.add_argument("--study-name", type=_text, help="goes on with this study, or names a new one")
+    _value(kept, "--output-dir", Path, RunSettings.output_dir, "folder of models and reports")
+    _flag(kept, "--no-register", "leave the model registry alone")
+    _flag(kept, "--verbose", "log what happens, with tracebacks")
+
+
+def run_settings(args: argparse.Namespace) -> RunSettings:
+    """The frozen settings of parsed options.
+
+    Raises:
+        ConfigError: a value is out of range, or the `--config` file is wrong.
+    """
+    table = TableConfig()
+    if args.config is not None:
+        from src.config_file import load_table_config
+
+        table = load_table_config(args.config)
+    split = SplitSettings(
+        args.test_fraction, args.valid_fraction, args.use_cv, args.n_folds, args.purge_days, _seed(args.seed)
+    )
+    search = SearchSettings(
+        n_trials=args.n_trials,
+        timeout=args.timeout,
+        max_workers=args.max_workers,
+        seed=args.seed,
+        study_name=args.study_name,
+        storage_url=args.storage_url,
+        storage_dir=args.storage_dir,
+    )
+    return RunSettings(DataSettings(args.data, args.query, table), split, search, args.output_dir, not args.no_register)
+
+
+def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> list[str]:
+    """Target names, from separate and comma-separated words; none or `all` means every known one.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    words = [word.strip() for name in names for word in name.split(",") if word.strip()]
+    if not words or words == ["all"]:
+        return list(known)
+    for word in words:
+        if word not in known:
+            raise ConfigError(f"target {word!r} is unknown: use {', '.join(known)}, or all")
+    return list(dict.fromkeys(words))
+
+
+def run_command(command: Callable[[], int], verbose: bool = False) -> int:
+    """Runs a command and returns its exit status: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted."""
+    set_up_logging(verbose)
+    try:
+        return command()
+    except DailyProfitError as error:
+        log.debug("", exc_info=True)
+        print(f"{'' if error.exit_status == INTERRUPTED else 'error: '}{_one_line(error)}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:  # a full disk, a folder without permission: the file's name is in the message
+        log.debug("", exc_info=True)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Quiet by default: warnings of this project only; with `verbose` all that it does."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, force=True)
+    if verbose:
+        logging.getLogger("src").setLevel(logging.DEBUG)
+        logging.getLogger("__main__").setLevel(logging.DEBUG)
+        return
+    # What other libraries tell of their own doings is not ours to show; MLflow reads these when it is imported.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for category in (UserWarning, FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category)
+
+
+def _flag(group: argparse._ArgumentGroup, name: str, text: str) -> None:
+    """A switch that also takes a value, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`."""
+    group.add_argument(name, nargs="?", const=True, default=False, type=_boolean, metavar="true|false", help=text)
+
+
+def _value(group: argparse._ArgumentGroup, name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
+    group.add_argument(name, type=_or(default, kind), default=default, metavar=name[2:].upper(), help=text)
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _text(text: str) -> str | None:
+    return text or None
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _or(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A converter that takes an empty value for the default, with the kind's name in argparse's message."""
+
+    def convert(text: str) -> Any:
+        if text == "":
+            return default
+        value = kind(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(text)
+        return value
+
+    convert.__name__ = {int: "whole number", float: "number"}.get(kind, "path")  # type: ignore[call-overload]
+    return convert
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**31:
+        raise ConfigError(f"--seed {seed} is out of range: 0 to {2**31 - 1}")
+    return seed

@@ -1,0 +1,151 @@
+"""Frozen settings; every default of the product stands here once.
+
+Settings are built once, in `main`, checked where they are built, and handed down. Nothing here reads the
+environment or touches the disk.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from src.errors import ConfigError
+
+Task = Literal["regression", "binary"]
+Metric = Literal["mae", "rmse", "auc"]
+Direction = Literal["minimize", "maximize"]
+
+METRICS_OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({"regression": ("mae", "rmse"), "binary": ("auc",)})
+DEFAULT_EXPERIMENT = "daily-profit"
+MAX_ROUNDS = 1000
+"""Boosting rounds at most; early stopping ends nearly every trial long before."""
+EARLY_STOPPING_ROUNDS = 50
+REPORT_EVERY_ROUNDS = 10
+"""A report costs a transaction; LightGBM's own time for ten rounds is many times that."""
+BOOTSTRAP_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """What is predicted and how a prediction is judged.
+
+    Raises:
+        ConfigError: the task is unknown, or the metric does not belong to the task.
+    """
+
+    task: Task
+    metric: Metric
+
+    def __post_init__(self) -> None:
+        if self.task not in METRICS_OF_TASK:
+            raise ConfigError(f"task {self.task!r} is unknown: use one of {', '.join(METRICS_OF_TASK)}")
+        if self.metric not in METRICS_OF_TASK[self.task]:
+            allowed = ", ".join(METRICS_OF_TASK[self.task])
+            raise ConfigError(f"metric {self.metric!r} does not fit task {self.task!r}: use one of {allowed}")
+
+    @property
+    def direction(self) -> Direction:
+        """Optuna's word for it: AUC is maximised, errors are minimised."""
+        return "maximize" if self.metric == "auc" else "minimize"
+
+
+MODEL_CONFIGS: Mapping[str, TargetConfig] = MappingProxyType(
+    {
+        "net_profit": TargetConfig("regression", "mae"),
+        "gross_profit": TargetConfig("regression", "mae"),
+        "num_trades": TargetConfig("regression", "rmse"),
+        "is_profitable": TargetConfig("binary", "auc"),
+        "is_highly_profitable": TargetConfig("binary", "auc"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """The names in a table: what a `--config` file says, or the contract's defaults.
+
+    Attributes:
+        account: column of the trading account; None when rows belong to no account.
+        date: column of the trading day; None shuffles the rows with the seed instead of splitting by date.
+        use: the only columns that are features; None means all that are left.
+        drop: columns that are never features.
+        targets: what can be predicted, by column name. None of them is ever a feature.
+    """
+
+    account: str | None = "account_id"
+    date: str | None = "date"
+    use: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    targets: Mapping[str, TargetConfig] = field(default_factory=lambda: MODEL_CONFIGS)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the table comes from: `source` None is the sample table, `query` belongs to a SQL URL."""
+
+    source: str | None = None
+    query: str | None = None
+    table: TableConfig = TableConfig()
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How rows are divided by whole dates.
+
+    Raises:
+        ConfigError: a fraction outside its range, fewer than 2 folds, a negative purge.
+    """
+
+    test_fraction: float = 0.2
+    valid_fraction: float = 0.2
+    use_cv: bool = False
+    n_folds: int = 5
+    purge_days: int = 1
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_fraction < 1:
+            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: from 0 up to, not including, 1")
+        if not 0 < self.valid_fraction < 1:
+            raise ConfigError(f"--valid-fraction {self.valid_fraction} is out of range: between 0 and 1")
+        if self.n_folds < 2:
+            raise ConfigError(f"--n-folds {self.n_folds} is too few: use 2 or more")
+        if self.purge_days < 0:
+            raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How long and where a study is searched.
+
+    Raises:
+        ConfigError: fewer than one trial or worker, a timeout that is not positive.
+    """
+
+    n_trials: int = 100
+    timeout: float | None = None
+    max_workers: int = 1
+    seed: int = 42
+    study_name: str | None = None
+    storage_url: str | None = field(default=None, repr=False)
+    storage_dir: Path = Path("artefacts/optuna_studies")
+
+    def __post_init__(self) -> None:
+        if self.n_trials < 1:
+            raise ConfigError(f"--n-trials {self.n_trials} is too few: use 1 or more")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConfigError(f"--timeout {self.timeout} is not a time: use seconds above 0")
+        if self.max_workers < 1:
+            raise ConfigError(f"--max-workers {self.max_workers} is too few: use 1 or more")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything one command was asked for."""
+
+    data: DataSettings = DataSettings()
+    split: SplitSettings = SplitSettings()
+    search: SearchSettings = SearchSettings()
+    output_dir: Path = Path("artefacts")
+    register: bool = True

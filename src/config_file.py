@@ -1,0 +1,179 @@
+"""The YAML file of `--config`: which columns of a table are what.
+
+    account: trader_id          # or null: rows belong to no account
+    date: day                   # or null: rows are shuffled instead of split by date
+    use: [alpha, beta]          # the only features; without it, all columns that are left
+    drop: [comment]             # never features
+    targets:
+      pnl: {task: regression, metric: mae}
+      win: {task: binary}       # the metric may be left out
+
+Every key is optional, an unknown one is an error.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src.config import METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
+from src.errors import ConfigError
+from src.suggest import did_you_mean, listing, one_line
+
+_KEYS = ("account", "date", "use", "drop", "targets")
+_TARGET_KEYS = ("task", "metric")
+
+
+@dataclass(frozen=True)
+class FileTableConfig(TableConfig):
+    """What a `--config` file says.
+
+    Attributes:
+        optional: the column names of `account` and `date` that are defaults because the file does not speak of them;
+            a table without such a column is read as one that has no accounts (or no dates), with a warning.
+    """
+
+    optional: tuple[str, ...] = ()
+
+
+def load_table_config(path: Path) -> FileTableConfig:
+    """Reads a `--config` file.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, empty, has an unknown or repeated key, a value of the wrong type, or
+            contradicts itself.
+    """
+    content = _read_yaml(path)
+    if content is None:
+        raise ConfigError(f"--config {path} is empty: give at least one of {', '.join(_KEYS)}")
+    if not isinstance(content, dict):
+        raise ConfigError(f"--config {path} is a {type(content).__name__}, not keys and values: write `date: day`")
+    _check_keys(content, _KEYS, f"--config {path}")
+    defaults = TableConfig()
+    table = FileTableConfig(
+        account=_column(content, "account", defaults.account, path),
+        date=_column(content, "date", defaults.date, path),
+        use=_columns(content["use"], "use", path) if "use" in content else None,
+        drop=_columns(content["drop"], "drop", path) if "drop" in content else (),
+        targets=_targets(content["targets"], path) if "targets" in content else MODEL_CONFIGS,
+        optional=tuple(name for key in ("account", "date") if key not in content and (name := getattr(defaults, key))),
+    )
+    _check_contradictions(table, path)
+    return table
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; here a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is repeated", key_node.start_mark)
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        close = did_you_mean(path.name, _names_beside(path))
+        raise ConfigError(f"--config {path} does not exist{close}: give the path of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {path} is not UTF-8 text: give a YAML file") from error
+    except OSError as error:  # a folder, no permission, a name that is too long
+        raise ConfigError(f"--config {path} cannot be read: {error.strerror}: give a readable YAML file") from error
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"--config {path}{line}: {one_line(error.problem)}: correct the YAML") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2024-99-99`, read as a date
+        raise ConfigError(f"--config {path} is not YAML: {one_line(error)}") from error
+
+
+def _names_beside(path: Path) -> list[str]:
+    return [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+
+
+def _check_keys(content: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
+    for key in content:
+        if key not in known:
+            close = did_you_mean(str(key), known)
+            raise ConfigError(f"{where}: unknown key {one_line(key)!r}{close}: the known ones are {', '.join(known)}")
+
+
+def _column(content: Mapping[str, Any], key: str, default: str | None, path: Path) -> str | None:
+    if key not in content:
+        return default
+    return None if content[key] is None else _name(content[key], key, path)
+
+
+def _columns(value: Any, key: str, path: Path) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"--config {path}: `{key}` is {one_line(value)!r}: write a list, `{key}: [a, b]`")
+    names = tuple(_name(entry, key, path) for entry in value)
+    if key == "use" and not names:
+        raise ConfigError(f"--config {path}: `use` names no column: name one or more, or leave the key out")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--config {path}: `{key}` names {name!r} twice: name it once")
+    return names
+
+
+def _name(value: Any, key: str, path: Path) -> str:
+    """A column's name; a number is one, but what YAML takes for true, null or a date was meant otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        shown = one_line(value)
+        raise ConfigError(f'--config {path}: `{key}` has {shown!r}, no column name: put the name in quotes, "{shown}"')
+    return value
+
+
+def _targets(value: Any, path: Path) -> dict[str, TargetConfig]:
+    if not isinstance(value, dict) or not value:
+        shown = one_line(value)
+        raise ConfigError(f"--config {path}: `targets` is {shown!r}: write `targets: {{pnl: {{task: regression}}}}`")
+    return {_name(name, "targets", path): _target(name, entry, path) for name, entry in value.items()}
+
+
+def _target(name: Any, entry: Any, path: Path) -> TargetConfig:
+    where = f"--config {path}: target {one_line(name)!r}"
+    tasks = " or ".join(METRICS_OF_TASK)
+    if not isinstance(entry, dict) or "task" not in entry:
+        if isinstance(entry, dict):
+            _check_keys(entry, _TARGET_KEYS, where)
+        raise ConfigError(f"{where} has no task: write `{{task: regression}}`; a task is {tasks}")
+    _check_keys(entry, _TARGET_KEYS, where)
+    task = entry["task"]
+    if not isinstance(task, str) or task not in METRICS_OF_TASK:
+        close = did_you_mean(str(task), METRICS_OF_TASK)
+        raise ConfigError(f"{where}: task {one_line(task)!r} is unknown{close}: use {tasks}")
+    metric = entry.get("metric", METRICS_OF_TASK[task][0])
+    if not isinstance(metric, str):
+        raise ConfigError(f"{where}: metric {one_line(metric)!r} is no text: use {' or '.join(METRICS_OF_TASK[task])}")
+    try:
+        return TargetConfig(task, metric)  # type: ignore[arg-type]  # it checks the words itself
+    except ConfigError as error:  # says what is wrong, but not where
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _check_contradictions(table: FileTableConfig, path: Path) -> None:
+    if table.account is not None and table.account == table.date:
+        raise ConfigError(f"--config {path}: {table.date!r} is both `account` and `date`: name two columns")
+    both = [name for name in table.use or () if name in table.drop]
+    if both:
+        raise ConfigError(f"--config {path}: {listing(both)} stands in `use` and in `drop`: leave it in one of them")
+    targets = [name for name in table.use or () if name in table.targets]
+    if targets:
+        raise ConfigError(f"--config {path}: target {listing(targets)} stands in `use`: a target is never a feature")
+    for role, column in (("account", table.account), ("date", table.date)):
+        if column in table.targets:
+            raise ConfigError(f"--config {path}: {column!r} is both a target and the `{role}` column: name another one")

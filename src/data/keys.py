@@ -1,0 +1,140 @@
+"""The account and the day of each row, and the order of the rows by them."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.errors import DataError
+from src.suggest import one_line
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Whose row it is and of which day, in the final order.
+
+    Attributes:
+        order: (n_rows,) positions in what was given, sorted by (date, account), ties as they were; without dates the
+            rows stay as they are.
+        dates: (n_rows,) datetime64[D], non-decreasing; None for a table without dates.
+        accounts: (n_rows,) text; None when rows belong to no account.
+        warnings: what the user may not have meant, a line each.
+    """
+
+    order: Rows
+    dates: NDArray[np.datetime64] | None
+    accounts: NDArray[np.object_] | None
+    warnings: tuple[str, ...]
+
+
+def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: Rows) -> Keys:
+    """Reads accounts and days, and sorts.
+
+    Args:
+        dates: (n_rows,) raw values: dates or times, ISO texts, integers like 20240131; the day of a time with a zone
+            is the day of its own calendar.
+        accounts: (n_rows,) raw values, texts or integers.
+        rows: (n_rows,) where each value stands in the table as it was read.
+
+    Raises:
+        DataError: a value is missing or no date, or an account has two rows of one day.
+    """
+    days = None if dates is None else _parse(dates, "date", _day, rows).astype("datetime64[D]")
+    labels = None if accounts is None else _parse(accounts, "account", _label, rows)
+    if days is None:
+        return Keys(np.arange(len(rows)), None, labels, ())
+    # Ranks, because objects cannot be sorted together with dates.
+    ranks = np.zeros(len(rows), dtype=np.int64) if labels is None else _ranks(labels)
+    order = np.lexsort((ranks, days))
+    if labels is not None:
+        _check_duplicates(days, labels, order, rows)
+    return Keys(order, days[order], None if labels is None else labels[order], _order_warnings(days, ranks))
+
+
+def _ranks(labels: NDArray[np.object_]) -> Rows:
+    codes, uniques = pd.factorize(labels)
+    return np.argsort(np.argsort(np.asarray(uniques, dtype=object)))[codes]
+
+
+def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: Rows) -> NDArray[Any]:
+    """Converts each different value once: a table has far fewer days and accounts than rows."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"column {column.name!r} (the {role}) is missing in {np.count_nonzero(missing)} rows, the first is row "
+            f"{rows[np.argmax(missing)] + 1}: fill it in, or remove these rows"
+        )
+    if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_localize(None)
+    if role == "date" and isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return column.to_numpy().astype("datetime64[D]")
+    codes, uniques = pd.factorize(column)
+    converted = np.empty(len(uniques), dtype=object)
+    for position, value in enumerate(uniques):
+        try:
+            converted[position] = convert(value)
+        except ValueError as error:  # not of the kind that the column's part asks for
+            row = rows[np.argmax(codes == position)] + 1
+            raise DataError(
+                f"column {column.name!r} (the {role}): {one_line(value, 60)!r} in row {row} {error}"
+            ) from error
+    return converted[codes]
+
+
+def _day(value: Any) -> dt.date:
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    text = value.strip() if isinstance(value, str) else str(_integer(value))
+    try:
+        if len(text) < len("20240131"):  # fromisoformat takes some shorter texts, too
+            raise ValueError(text)
+        return dt.datetime.fromisoformat(text).date()
+    except ValueError as error:
+        raise ValueError("is no date: write it as 2024-01-31, or give the integer 20240131") from error
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return str(value)
+    number = _integer(value)
+    if number is None:
+        raise ValueError("is no account: give texts or integers")
+    return str(number)
+
+
+def _integer(value: Any) -> int | None:
+    """The integer of a number; a column of integers becomes one of floats as soon as a value is missing."""
+    if isinstance(value, int | float | np.number) and float(value).is_integer():
+        return int(value)
+    return None
+
+
+def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: Rows, rows: Rows) -> None:
+    same = (np.diff(days[order]).astype(np.int64) == 0) & (labels[order][1:] == labels[order][:-1])
+    if not same.any():
+        return
+    at = int(np.argmax(same))
+    first, second = order[at], order[at + 1]
+    raise DataError(
+        f"{np.count_nonzero(same)} rows repeat the account and date of another, the first is account "
+        f"{one_line(labels[first], 60)!r} on {days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
+        "keep one row per account and day"
+    )
+
+
+def _order_warnings(days: NDArray[Any], ranks: Rows) -> tuple[str, ...]:
+    """A table laid out account by account is as usual as one laid out day by day; only within it days must ascend."""
+    by_account = np.argsort(ranks, kind="stable")
+    backwards = np.diff(days[by_account]).astype(np.int64) < 0
+    n_backwards = int(np.count_nonzero(backwards & (np.diff(ranks[by_account]) == 0)))
+    return (f"the dates were not in order ({n_backwards} steps back): the rows were sorted",) if n_backwards else ()

@@ -1,0 +1,185 @@
+"""Reading Parquet and CSV from the local disk, strictly: a file that is damaged or ragged is an error, not a guess."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from src.errors import DataError
+from src.suggest import did_you_mean, listing, one_line
+
+ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
+_PARQUET = (".parquet", ".pq")
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a file of this name can be read as a table."""
+    return name.casefold().endswith(ENDINGS)
+
+
+def is_visible_parquet(relative: Path) -> bool:
+    """Whether a file belongs to a Parquet folder: writers leave `_SUCCESS`, `_metadata` and hidden files beside."""
+    return relative.suffix.casefold() in _PARQUET and not any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def read_path(path: Path, shown: str) -> pd.DataFrame:
+    """Reads a Parquet file, a folder of Parquet files (flat or hive-partitioned), a CSV or a gzipped CSV file.
+
+    Args:
+        path: where it lies.
+        shown: how messages call it (a downloaded file is known by its URL).
+
+    Raises:
+        DataError: there is no such file, its ending is unknown, or it is empty, damaged, ragged or not UTF-8.
+    """
+    if path.is_dir():
+        return _read_folder(path, shown)
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"--data {shown} does not exist{did_you_mean(path.name, names)}: give a path that does")
+    if not is_table_name(path.name):
+        raise DataError(f"--data {shown} has an unknown ending: use {', '.join(ENDINGS)} or a folder of Parquet files")
+    if path.stat().st_size == 0:
+        raise DataError(f"--data {shown} is an empty file: write the table again")
+    if path.suffix.casefold() in _PARQUET:
+        return _read_parquet([path], path.parent, shown)
+    return _read_csv(path, shown)
+
+
+def _read_folder(folder: Path, shown: str) -> pd.DataFrame:
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and is_visible_parquet(path.relative_to(folder))
+    )
+    if not files:
+        there = listing(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise DataError(f"--data {shown} is a folder without Parquet files (it holds {there}): name a file or another")
+    empty = [path for path in files if path.stat().st_size == 0]
+    if empty:
+        raise DataError(f"--data {shown}: {empty[0].relative_to(folder)} is an empty file: write it again or remove it")
+    return _read_parquet(files, folder, shown)
+
+
+def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    try:
+        partitioning = ds.partitioning(flavor="hive")
+        names = [str(path) for path in files]
+        table = ds.dataset(names, format="parquet", partitioning=partitioning, partition_base_dir=str(base))
+        # pyarrow takes the first file's columns for all; a column that came later would vanish without a word.
+        schemas = [table.schema, *(fragment.physical_schema for fragment in table.get_fragments())]
+        unified = pa.unify_schemas(schemas, promote_options="permissive")
+        frame = table.replace_schema(unified).to_table().to_pandas(date_as_object=False)
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+    ) as error:  # damaged pages are OSError, clashing types ArrowException
+        detail = one_line(error).replace(f"{base}/", "")
+        raise DataError(f"--data {shown} cannot be read as Parquet: {detail}: write it again") from error
+    return _index_to_columns(frame)
+
+
+def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """A named index (say, the date), which pandas stores apart from the columns, is here a column like any other."""
+    named = [name for name in frame.index.names if name is not None]
+    return frame.reset_index(level=named).reset_index(drop=True) if named else frame.reset_index(drop=True)
+
+
+def _read_csv(path: Path, shown: str) -> pd.DataFrame:
+    """Reads a CSV in two passes: pandas fills short lines up with missing values, so Arrow counts the fields first."""
+    with _csv_errors(path, shown):
+        header = _header(path)
+        _check_header(header, shown)
+        _check_field_counts(path, len(header), shown)
+        with _open(path) as file:
+            frame = pd.read_csv(file, encoding="utf-8-sig", low_memory=False, index_col=False)
+    # pandas renames a repeated column to `x.1`, which would hide it; a column without a name does need one.
+    return frame.set_axis([name or str(given) for name, given in zip(header, frame.columns, strict=True)], axis=1)
+
+
+@contextmanager
+def _csv_errors(path: Path, shown: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(f"--data {shown} line {_first_foreign_line(path)} is not UTF-8: save it as UTF-8") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # not gzip at all, cut off, or damaged
+        raise DataError(f"--data {shown} is no whole gzip file: {one_line(error)}: compress it again") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
+        raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
+    except OSError as error:  # no permission, a disk error
+        raise DataError(f"--data {shown} cannot be read: {one_line(error.strerror)}: check the file") from error
+
+
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
+    return gzip.open(path, "rb") if path.suffix.casefold() == ".gz" else path.open("rb")
+
+
+def _header(path: Path) -> list[str]:
+    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        return next((row for row in csv.reader(text) if row), [])
+
+
+def _first_foreign_line(path: Path) -> int:
+    with _open(path) as file:
+        return next(number for number, line in enumerate(file, 1) if not _is_utf8(line))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:  # the answer, not a failure
+        return False
+    return True
+
+
+def _check_header(header: list[str], shown: str) -> None:
+    if not any(name.strip() for name in header):
+        raise DataError(f"--data {shown} has no header: write the column names into its first line")
+    for other, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and other in header[0]:
+            raise DataError(f"--data {shown} is separated by {word}: write it with commas")
+
+
+def _check_field_counts(path: Path, n_columns: int, shown: str) -> None:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    bad: list[Any] = []
+
+    def remember(row: Any) -> str:
+        bad.append(row)
+        return "error"
+
+    names = [str(number) for number in range(n_columns)]
+    try:
+        with _open(path) as file:
+            arrow_csv.read_csv(
+                file,
+                arrow_csv.ReadOptions(column_names=names, use_threads=False),
+                arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+                arrow_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
+            )
+    except pa.ArrowInvalid as error:
+        if not bad:
+            raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
+        line, counts = (
+            _line_of(path, bad[0].text),
+            f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}",
+        )
+        raise DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas") from error
+
+
+def _line_of(path: Path, row: str) -> int:
+    """The number of the first line that reads like the row: Arrow counts rows, which blank lines and quotes shift."""
+    first = row.encode("utf-8", "surrogateescape").splitlines()[0]
+    with _open(path) as file:
+        return next((number for number, line in enumerate(file, 1) if line.rstrip(b"\r\n") == first), 1)

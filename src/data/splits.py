@@ -1,0 +1,172 @@
+"""Which rows are learned from and which are judged: whole dates, in order, with a purge gap between.
+
+    dates   ───────────────────────────────────────────────────────────────▶
+    search                                             ║ purge ║    test
+    train                       ║ purge ║  validation  ║
+    walk    run 0 ║ purge ║ run 1                             (fold 1 of --use-cv)
+            run 0   run 1 ║ purge ║ run 2                     (fold 2, and so on)
+
+A table without dates is shuffled with the seed instead. All functions give row positions, ascending.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.config import SplitSettings
+from src.errors import DataError
+
+Rows = NDArray[np.int64]
+Dates = NDArray[np.datetime64]
+_NEVER = 10**9
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows to learn from and rows to judge on.
+
+    Attributes:
+        train: (n_train,) row positions, ascending.
+        valid: (n_valid,) row positions, ascending; with dates, all of them later than the training rows.
+    """
+
+    train: Rows
+    valid: Rows
+
+
+def split_holdout(dates: Dates | None, n_rows: int, split: SplitSettings) -> tuple[Rows, Rows]:
+    """Divides a table into the rows of the search and the rows of the test, which the search never sees.
+
+    Of n distinct dates the last `round(n * test_fraction)`, at least one, are the test; the `purge_days` dates before
+    belong to neither part. Without dates the rows are shuffled and the fraction is one of rows.
+
+    Args:
+        dates: (n_rows,) the day of each row, in any order; None for a table without dates.
+        n_rows: rows of the table.
+        split: fractions, purge, folds, seed.
+
+    Returns:
+        Search rows and test rows; with `test_fraction` 0 all rows and none.
+
+    Raises:
+        DataError: there are too few dates (rows) for this and for the folds of the search.
+    """
+    rows = np.arange(n_rows, dtype=np.int64)
+    if split.test_fraction == 0:
+        _require(_count(dates, n_rows), dates, split, _search_fits(dates, split))
+        return rows, rows[:0]
+    fits_search = _search_fits(dates, split)
+    purge = 0 if dates is None else split.purge_days
+
+    def n_search(n: int) -> int:
+        return n - _part(n, split.test_fraction) - purge
+
+    n = _count(dates, n_rows)
+    _require(n, dates, split, lambda count: fits_search(n_search(count)))
+    ranks = _ranks(dates, rows, np.random.default_rng(split.seed))
+    return rows[ranks < n_search(n)], rows[ranks >= n - _part(n, split.test_fraction)]
+
+
+def search_folds(dates: Dates | None, rows: Rows, split: SplitSettings) -> list[Fold]:
+    """Divides the rows of the search into training and validation.
+
+    One fold by default: the last `round(n * valid_fraction)` of the n dates, at least one, are judged. With `use_cv`
+    the dates are cut into `n_folds + 1` nearly equal runs; fold k learns from the runs before run k and is judged on
+    it. The `purge_days` dates before each judged window are not learned from. Without dates the rows are shuffled; the
+    folds of `use_cv` then judge each row once and learn from all others.
+
+    Args:
+        dates: (n_table_rows,) the day of each row of the table; None for a table without dates.
+        rows: positions of the search rows in the table.
+        split: fractions, purge, folds, seed.
+
+    Returns:
+        One fold, or `n_folds` of them in order.
+
+    Raises:
+        DataError: there are too few dates (rows).
+    """
+    rows = np.sort(rows)
+    known = None if dates is None else dates[rows]
+    n = _count(known, len(rows))
+    _require(n, known, split, _search_fits(known, split))
+    # Another stream than the hold-out's, whose order would otherwise be repeated.
+    ranks = _ranks(known, rows, np.random.default_rng([split.seed, 1]))
+    if known is None and split.use_cv:
+        part = ranks * split.n_folds // n
+        return [Fold(rows[part != k], rows[part == k]) for k in range(split.n_folds)]
+    purge = 0 if known is None else split.purge_days
+    windows = _runs(n, split.n_folds + 1)[1:] if split.use_cv else [(n - _part(n, split.valid_fraction), n)]
+    return [Fold(rows[ranks < start - purge], rows[(ranks >= start) & (ranks < stop)]) for start, stop in windows]
+
+
+def check_both_classes(y: NDArray[np.float64], parts: Mapping[str, Rows]) -> None:
+    """Refuses parts of a binary target that hold one class: an AUC does not exist there.
+
+    Args:
+        y: (n_rows,) zeros and ones.
+        parts: row positions by what messages call them ("test rows"); empty parts are not looked at.
+
+    Raises:
+        DataError: a part holds one class only.
+    """
+    for name, rows in parts.items():
+        if len(rows) and np.all(y[rows] == y[rows[0]]):
+            raise DataError(
+                f"the {len(rows)} {name} hold one class only ({y[rows[0]]:g}), where an AUC does not exist: "
+                "take more rows, or change --test-fraction, --valid-fraction, --n-folds"
+            )
+
+
+def _count(dates: Dates | None, n_rows: int) -> int:
+    """How many units there are to divide: distinct dates, or rows."""
+    return n_rows if dates is None else len(np.unique(dates))
+
+
+def _ranks(dates: Dates | None, rows: Rows, generator: np.random.Generator) -> Rows:
+    """The place of each row's date among the dates, or of each row in a shuffled order."""
+    if dates is None:
+        return generator.permutation(len(rows))
+    return np.unique(dates, return_inverse=True)[1]
+
+
+def _part(n: int, fraction: float) -> int:
+    return max(1, round(n * fraction))
+
+
+def _runs(n: int, n_runs: int) -> list[tuple[int, int]]:
+    """Cuts range(n) into runs [start, stop) whose lengths differ by one at most, the longer ones first."""
+    short, n_long = divmod(n, n_runs)
+    starts = [k * short + min(k, n_long) for k in range(n_runs + 1)]
+    return list(pairwise(starts))
+
+
+def _search_fits(dates: Dates | None, split: SplitSettings) -> Callable[[int], bool]:
+    """Whether a count of dates (rows) leaves something to learn from and something to judge in every fold."""
+    purge = 0 if dates is None else split.purge_days
+
+    def fits(n: int) -> bool:
+        if not split.use_cv:
+            return n - _part(n, split.valid_fraction) - purge >= 1
+        if dates is None:
+            return n >= split.n_folds
+        return n > split.n_folds and _runs(n, split.n_folds + 1)[0][1] > purge
+
+    return fits
+
+
+def _require(n: int, dates: Dates | None, split: SplitSettings, fits: Callable[[int], bool]) -> None:
+    if fits(n):
+        return
+    unit = "rows" if dates is None else "dates"
+    # Every `fits` is monotone: another date never takes one from the training part.
+    least = bisect_left(range(_NEVER), True, key=fits)
+    needed = f"at least {least} are needed" if least < _NEVER else "no number is enough"
+    options = ["--test-fraction"] if split.test_fraction else []
+    options += ["--n-folds"] if split.use_cv else ["--valid-fraction"]
+    options += ["--purge-days"] if dates is not None and split.purge_days else []
+    raise DataError(f"{n} {unit} are too few for this split, {needed}: add {unit}, or lower {', '.join(options)}")

@@ -1,0 +1,133 @@
+"""A table, checked and ready to learn from."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.config import TableConfig, TargetConfig
+from src.data.columns import choose_columns
+from src.data.keys import Keys, Rows, sort_by_keys
+from src.data.target import check_target, likely_leaks, read_target
+from src.data.values import to_feature
+from src.errors import DataError
+from src.secrets import mask_url
+from src.suggest import listing
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One target of a table and what it is predicted from, sorted by (date, account).
+
+    Attributes:
+        target: what is predicted.
+        config: its task and metric.
+        features: (n_rows, n_features) under a RangeIndex. Numbers are int or float with NaN for missing, booleans are
+            bool, or float 1, 0 and NaN where some are missing, categories are `str` with NaN for missing.
+        y: (n_rows,) float64 without NaN.
+        dates: (n_rows,) datetime64[D], non-decreasing; None for a table without dates.
+        accounts: (n_rows,) text, as objects; None when rows belong to no account.
+        categorical: the names of the category columns.
+        source: where the table comes from, without a password.
+        digest: 16 hexadecimal digits of all the content; the same for the same rows in another order or file format.
+        warnings: what the user may not have meant, a line each.
+    """
+
+    target: str
+    config: TargetConfig
+    features: pd.DataFrame
+    y: NDArray[np.float64]
+    dates: NDArray[np.datetime64] | None
+    accounts: NDArray[np.object_] | None
+    categorical: tuple[str, ...]
+    source: str
+    digest: str
+    warnings: tuple[str, ...]
+
+
+def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:
+    """Checks a table and takes one target and its features from it; the frame itself is left as it is.
+
+    Args:
+        frame: (n_rows, n_columns) as it was read; its index is not looked at.
+        table: what the columns are called. With a `FileTableConfig` the columns that it calls optional may be absent.
+        target: one of `table.targets`.
+        source: where the frame comes from.
+
+    Raises:
+        DataError: nothing can be learned from the table as it is; says why and what to change.
+    """
+    if frame.shape[1] == 0 or len(frame) == 0:
+        raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    columns = choose_columns(list(frame.columns), table, target)
+    y = read_target(frame[target], target)
+    rows = np.flatnonzero(~np.isnan(y))
+    check_target(y[rows], target, table.targets[target])
+    warnings = list(columns.warnings)
+    if len(rows) < len(frame):
+        warnings.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
+        frame, y = frame.iloc[rows], y[rows]
+    keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
+    y = y[keys.order]
+    features, categorical, notes = _features(frame, columns.features, keys.order, rows)
+    leaks = likely_leaks(features, categorical, y)
+    warnings += [*keys.warnings, *notes]
+    warnings += [f"feature {name!r} is the target {target!r} in other words: likely a leak" for name in leaks]
+    return Dataset(
+        target=target,
+        config=table.targets[target],
+        features=features,
+        y=y,
+        dates=keys.dates,
+        accounts=keys.accounts,
+        categorical=categorical,
+        source=mask_url(source),
+        digest=_digest(features, y, keys, target),
+        warnings=tuple(warnings),
+    )
+
+
+def _column(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
+    return None if name is None else frame[name]
+
+
+def _features(
+    frame: pd.DataFrame, names: tuple[str, ...], order: Rows, rows: Rows
+) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
+    """The features in the final order, the names of the categories among them, and warnings."""
+    empty = [name for name in names if frame[name].isna().all()]
+    if empty:
+        raise DataError(
+            f"features without a single value: {listing(map(repr, empty))}: name them under drop: in --config"
+        )
+    is_sorted = bool(np.all(order == np.arange(len(order))))
+    ready, categorical, warnings = {}, [], []
+    for name in names:
+        feature = to_feature(frame[name], name, rows)
+        values = feature.values if is_sorted else feature.values.iloc[order]
+        ready[name] = values.reset_index(drop=True)
+        if feature.is_category:
+            categorical.append(name)
+        if feature.warning:
+            warnings.append(feature.warning)
+    return pd.DataFrame(ready), tuple(categorical), warnings
+
+
+def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: str) -> str:
+    """Hashes values, not dtypes: integers read from a CSV may be 32 or 64 bits wide, or floats, elsewhere."""
+    columns: dict[str, object] = {f"feature {name}": _hashable(features[name]) for name in features.columns}
+    columns["target"] = y
+    if keys.dates is not None:
+        columns["date"] = keys.dates.astype(np.int64)
+    if keys.accounts is not None:
+        columns["account"] = pd.Series(keys.accounts, dtype="str")
+    hasher = hashlib.sha256("\0".join([target, *columns]).encode())
+    hasher.update(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy().tobytes())
+    return hasher.hexdigest()[:16]
+
+
+def _hashable(column: pd.Series) -> pd.Series:
+    return column if isinstance(column.dtype, pd.StringDtype) else column.astype(np.float64)

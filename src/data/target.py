@@ -1,0 +1,115 @@
+"""The target of a table: is it what its task says, and does a feature give it away?"""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.config import TargetConfig
+from src.data.values import check_finite, kind_of, texts_to_floats, to_floats, type_of_first
+from src.errors import DataError
+from src.suggest import listing, one_line
+
+_SAMPLE = 1000
+_TOLERANCE = 1e-6
+"""Of the target's range: what a copy in 32-bit floats is off by, and more."""
+
+
+def read_target(column: pd.Series, name: str) -> NDArray[np.float64]:
+    """The target as (n_rows,) floats, NaN where it is missing.
+
+    Raises:
+        DataError: a value is no number, or infinite.
+    """
+    kind = kind_of(column)
+    if kind == "other":
+        raise DataError(
+            f"target {name!r} is not numeric: it holds values of type {type_of_first(column)}: give numbers"
+        )
+    if kind in ("text", "category"):
+        y = texts_to_floats(column)
+        bad = np.isnan(y) & column.notna().to_numpy(dtype=bool)
+        if bad.any():
+            first = int(np.argmax(bad))
+            shown = one_line(column.iloc[first], 60)
+            raise DataError(f"target {name!r} is not numeric: {shown!r} in row {first + 1}: give numbers")
+    else:
+        y = to_floats(column, f"target {name!r}")
+    check_finite(y, f"target {name!r}", np.arange(len(y)))
+    return y
+
+
+def check_target(y: NDArray[np.float64], name: str, config: TargetConfig) -> None:
+    """Refuses a target from which nothing can be learned.
+
+    Args:
+        y: (n_rows,) without missing values.
+        name: what messages call it.
+        config: its task.
+
+    Raises:
+        DataError: no value at all, a binary target with other values than 0 and 1 or one of them only, a constant one.
+    """
+    if not len(y):
+        raise DataError(f"target {name!r} is missing in every row: choose another target")
+    values = np.unique(y)
+    if config.task == "binary" and not np.isin(values, (0, 1)).all():
+        shown = listing(f"{value:g}" for value in values[:5]) + (", …" if len(values) > 5 else "")
+        raise DataError(f"binary target {name!r} has the values {shown}: use 0 and 1, or task: regression in --config")
+    if len(values) == 1 and config.task == "binary":
+        raise DataError(f"binary target {name!r} is {values[0]:g} in all {len(y)} rows: both classes are needed")
+    if len(values) == 1:
+        raise DataError(
+            f"target {name!r} is {values[0]:g} in all {len(y)} rows: nothing can be learned from a constant"
+        )
+
+
+def likely_leaks(features: pd.DataFrame, categorical: Collection[str], y: NDArray[np.float64]) -> list[str]:
+    """Names of the features that are the target itself: a linear copy, or a category with one level per class.
+
+    Features that are mostly missing are not looked at, nor tables of a few rows, in which chance is enough.
+    """
+    if len(y) < 5:
+        return []
+    sample = np.unique(np.linspace(0, len(y) - 1, min(len(y), _SAMPLE)).astype(np.int64))
+    leaks = []
+    for name in features.columns:
+        column = features[name]
+        if name in categorical:
+            if _is_renamed(column.iloc[sample], y[sample], may_be_part=True) and _is_renamed(column, y):
+                leaks.append(str(name))
+            continue
+        x = column.to_numpy(dtype=np.float64)
+        if _is_linear_copy(x[sample], y[sample], may_be_part=True) and _is_linear_copy(x, y):
+            leaks.append(str(name))
+    return leaks
+
+
+def _is_linear_copy(x: NDArray[np.float64], y: NDArray[np.float64], may_be_part: bool = False) -> bool:
+    """Whether y = a + b x in all rows, by the line through the lowest and the highest x.
+
+    A sample may be constant where the whole is not: `may_be_part` lets it pass.
+    """
+    given = ~np.isnan(x)
+    x, y = x[given], y[given]
+    if len(x) * 2 < len(given) or not len(x):
+        return may_be_part
+    low, high = np.argmin(x), np.argmax(x)
+    spread = y.max() - y.min()
+    if x[low] == x[high] or spread == 0:
+        return may_be_part and x[low] == x[high] and spread == 0
+    with np.errstate(all="ignore"):  # numbers near 1e308 overflow, and are then no copy
+        line = y[low] + (x - x[low]) * ((y[high] - y[low]) / (x[high] - x[low]))
+        return bool(np.all(np.abs(y - line) <= _TOLERANCE * spread))
+
+
+def _is_renamed(labels: pd.Series, y: NDArray[np.float64], may_be_part: bool = False) -> bool:
+    """Whether a category has exactly one level for each of the target's two values."""
+    codes, uniques = pd.factorize(labels)
+    given = codes >= 0
+    codes, y = codes[given], y[given]
+    if len(uniques) != 2 or len(codes) * 2 < len(given):
+        return may_be_part and len(uniques) < 2
+    first, second = y[codes == 0], y[codes == 1]
+    return bool(first.min() == first.max() != second.min() == second.max())

@@ -1,0 +1,29 @@
+"""What stops a search from outside."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from src.errors import Interrupted
+
+
+@dataclass
+class Brake:
+    """What ends a trial from outside: a request to stop, or the search's deadline.
+
+    Attributes:
+        requested: set by a signal handler; the running trial is given back.
+        deadline: `time.monotonic()` after which the running trial ends with the best round so far.
+    """
+
+    requested: bool = False
+    deadline: float | None = None
+
+    def check(self) -> bool:
+        """True when the deadline has passed.
+
+        Raises:
+            Interrupted: a stop was requested.
+        """
+        if self.requested:
+            raise Interrupted("interrupted")
+        return self.deadline is not None and monotonic() >= self.deadline

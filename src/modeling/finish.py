@@ -1,0 +1,114 @@
+"""After the search: the files in `artefacts/`, then everything that MLflow is to show of them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from src.errors import TrackingError
+from src.modeling.final_model import FinalModel, judge, judge_validation
+from src.modeling.optuna_utils import FINISHED
+from src.modeling.optuna_visualization import OptunaVisualizer
+from src.modeling.outputs import library_versions, write_metadata, write_model_text
+from src.modeling.rows import split_record
+from src.modeling.search import OpenStudy, SearchTask
+from src.modeling.summary import Outcome
+from src.tracking.final_record import log_dataset, log_files, log_final_scores
+from src.tracking.registry import ModelCard, register_model
+from src.tracking.session import end_parent_run
+
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one outcome."""
+
+    metadata: dict[str, Any]
+    model_path: Path
+    metadata_path: Path
+    report_path: Path
+    trials_path: Path
+
+
+def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> Written:
+    """Judges the final model and writes model, metadata, report and the table of trials.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    output_dir, target = task.settings.output_dir, task.data.target
+    model_path = write_model_text(model.booster.model_to_string(), output_dir, target)
+    metadata = describe_outcome(task, opened, best, model) | {"model_file": str(model_path)}
+    report_dir = output_dir / "reports" / opened.study.study_name
+    report_dir.mkdir(parents=True, exist_ok=True)
+    trials_path = report_dir / "trials.csv"
+    opened.study.trials_dataframe().to_csv(trials_path, index=False)
+    report_path = OptunaVisualizer(opened.study, metadata).write_html(report_dir / "report.html")
+    metadata_path = write_metadata(metadata, output_dir, target)
+    return Written(metadata, model_path, metadata_path, report_path, trials_path)
+
+
+def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
+    """The metadata of contract section 8 and what else is needed to believe the model and to train it again."""
+    data, rows, seed = task.data, task.rows, task.settings.search.seed
+    found = judge_validation(best, data, rows) | judge(model, data, rows, seed)
+    return found | {
+        "target": data.target,
+        "task": data.config.task,
+        "metric": data.config.metric,
+        "direction": data.config.direction,
+        "training_samples": len(rows.search),
+        "test_samples": len(rows.test),
+        "feature_names": list(data.features.columns),
+        "categorical_levels": model.levels,
+        "hyperparameters": model.hyperparameters,
+        "best_trial": best.number,
+        "best_iteration": model.rounds,
+        "best_iteration_in_search": best.user_attrs["best_iteration"],
+        "study_name": opened.study.study_name,
+        "store": opened.manager.shown,
+        "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
+        "seed": seed,
+        "split": split_record(data, rows, task.settings.split),
+        "data": data.source,
+        "data_digest": data.digest,
+        "warnings": list(data.warnings),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+    }
+
+
+def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Outcome:
+    """Projects what MLflow still lacks, logs the outcome to the parent run and registers the model.
+
+    Raises:
+        TrackingError: MLflow is away; the message says where the results lie and how to register them later.
+    """
+    try:
+        parent = opened.projection.project()
+        log_final_scores(opened.session, parent, written.metadata)
+        log_dataset(opened.session, parent, _table(task), task.data.target, task.data.source)
+        files = [("report", written.report_path), ("study", written.trials_path), ("", written.metadata_path)]
+        log_files(opened.session, parent, [*files, ("", written.model_path)])
+        version = _register(task, opened, written, parent) if task.settings.register else "not registered"
+        end_parent_run(opened.session, parent, "FINISHED")
+    except TrackingError as error:
+        raise TrackingError(
+            f"{error}; model and report are saved ({written.model_path}, {written.report_path}): "
+            f"the same command with --study-name {opened.study.study_name} registers them later"
+        ) from error
+    return Outcome(written.metadata, written.report_path, version)
+
+
+def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:
+    example = task.data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
+    registered = register_model(parent, ModelCard(task.data.target, written.model_path, written.metadata, example))
+    return f"{registered.name} v{registered.version} @{registered.alias}"
+
+
+def _table(task: SearchTask) -> pd.DataFrame:
+    return task.data.features.assign(**{task.data.target: task.data.y})

@@ -1,0 +1,236 @@
+"""A study's life: where it is kept, its name, how it is created, found and gone on with, and ready-made callbacks."""
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner, MedianPruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from src.config import Direction, SearchSettings
+from src.errors import ConfigError, StoreError
+from src.modeling.sampler import NumberedTPESampler
+from src.modeling.store_location import engine_options, store_lock, store_url
+from src.modeling.study_storage import StudyStorage
+from src.secrets import mask_url, scrub
+
+log = logging.getLogger(__name__)
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_NAME_LENGTH = 200
+Callback = Callable[[optuna.Study, FrozenTrial], None]
+Objective = Callable[[optuna.Trial], float]
+
+
+def new_study_name(target: str, now: datetime | None = None) -> str:
+    """`<target>_<YYYYMMDD>_<HHMMSS>`, local time."""
+    return f"{target}_{now or datetime.now():%Y%m%d_%H%M%S}"
+
+
+def default_pruner() -> BasePruner:
+    """The median rule (Golovin et al. 2017) after ten trials and fifty boosting rounds."""
+    return MedianPruner(n_startup_trials=10, n_warmup_steps=50)
+
+
+class OptunaStudyManager:
+    """Creates, finds and lists the studies of one store.
+
+    Args:
+        storage_dir: folder of the embedded store; used when neither `storage_url` nor OPTUNA_POSTGRES_* is given.
+        storage_url: a database instead; its password is never shown.
+
+    Raises:
+        ConfigError: the URL is wrong, the store cannot be reached, or its file is no store.
+    """
+
+    def __init__(self, storage_dir: str | Path = SearchSettings.storage_dir, storage_url: str | None = None) -> None:
+        self.url = store_url(storage_url, Path(storage_dir), os.environ)
+        self.storage = self._open()
+
+    def __repr__(self) -> str:
+        return f"OptunaStudyManager({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """The store's URL without its password."""
+        return mask_url(self.url.render_as_string(hide_password=False))
+
+    def create_or_load_study(
+        self,
+        study_name: str,
+        direction: Direction = "minimize",
+        sampler: BaseSampler | None = None,
+        pruner: BasePruner | None = None,
+        user_attrs: Mapping[str, Any] | None = None,
+    ) -> optuna.Study:
+        """Loads the study of this name, or creates it; two processes that create it at once get the same one.
+
+        Args:
+            study_name: up to 200 characters.
+            direction: Optuna's word; a study keeps the one that it was created with.
+            sampler: TPE, seeded per trial, when None.
+            pruner: the median rule when None.
+            user_attrs: set on the study if it is new.
+
+        Raises:
+            ConfigError: the name is unusable, or the study exists with the other direction.
+        """
+        _check_name(study_name)
+        with store_lock(self.url, "create"):
+            known = study_name in self.list_studies()
+            study = optuna.create_study(
+                storage=self.storage,
+                study_name=study_name,
+                direction=direction,
+                load_if_exists=True,
+                sampler=sampler or NumberedTPESampler(SearchSettings.seed),
+                pruner=pruner or default_pruner(),
+            )
+            if not known:
+                for key, value in (user_attrs or {}).items():
+                    study.set_user_attr(key, value)
+        if study.direction.name.lower() != direction:
+            existing = study.direction.name.lower()
+            raise ConfigError(
+                f"study {study_name!r} exists and does {existing}, not {direction}: use another --study-name"
+            )
+        return study
+
+    def load_study(self, study_name: str) -> optuna.Study:
+        """The study of this name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        names = self.list_studies()
+        if study_name not in names:
+            there_are = ", ".join(sorted(names)[-5:]) or "none yet"
+            raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
+        sampler = NumberedTPESampler(SearchSettings.seed)
+        return optuna.load_study(study_name=study_name, storage=self.storage, sampler=sampler, pruner=default_pruner())
+
+    def list_studies(self) -> list[str]:
+        """Names of all studies in the store."""
+        return optuna.get_all_study_names(self.storage)
+
+    def newest_study(self, target: str) -> str | None:
+        """Name of the target's newest study, by the time in its name; None if there is none."""
+        pattern = re.compile(re.escape(target) + r"_(\d{8}_\d{6})$")
+        matches = [(match.group(1), match.group(0)) for name in self.list_studies() if (match := pattern.match(name))]
+        return max(matches)[1] if matches else None
+
+    def _open(self) -> StudyStorage:
+        try:
+            if self.url.get_backend_name() == "sqlite":
+                Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            with store_lock(self.url, "create"):  # two processes that create the tables at once: one would fail
+                return StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
+        except OSError as error:
+            raise ConfigError(
+                f"the store {self.shown} cannot be opened: {error.strerror}; name a folder that can be written"
+            ) from error
+        except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:  # RuntimeError: another Optuna's tables
+            reason = scrub(first_line(error), self.url.render_as_string(hide_password=False))
+            raise ConfigError(f"the store {self.shown} cannot be used: {reason}") from error
+
+
+def _check_name(study_name: str) -> None:
+    if not study_name.strip() or len(study_name) > MAX_NAME_LENGTH or not study_name.isprintable():
+        raise ConfigError(
+            f"--study-name {study_name[:40]!r} cannot be used: 1 to {MAX_NAME_LENGTH} printable characters"
+        )
+    if "/" in study_name or "\\" in study_name or study_name.startswith("."):
+        raise ConfigError(
+            f"--study-name {study_name!r} cannot be used: it names a folder of the report, so no / \\ or leading dot"
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """What a chain of errors says at its root, in one line: SQLAlchemy and Optuna wrap the driver's words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+def store_error(error: BaseException, study_name: str) -> StoreError:
+    """A store that failed in the middle of a search, in one line with the remedy."""
+    return StoreError(
+        f"the store of study {study_name!r} failed: {first_line(error)}; "
+        f"finished trials are kept, the same command with --study-name {study_name} goes on"
+    )
+
+
+class OptunaCallbacks:
+    """Ready-made `(study, trial)` callbacks for `callbacks=`."""
+
+    @staticmethod
+    def early_stopping(patience: int, min_delta: float = 0.0) -> Callback:
+        """Stops the study when the best value has not improved by more than `min_delta` in `patience` finished trials.
+
+        Raises:
+            ConfigError: `patience` is less than 1.
+        """
+        if patience < 1:
+            raise ConfigError(f"patience {patience} is too small: use 1 or more")
+
+        def callback(study: optuna.Study, trial: FrozenTrial) -> None:
+            finished = sorted(study.get_trials(deepcopy=False, states=FINISHED), key=_completed_at)
+            values = [t.value if t.state == TrialState.COMPLETE else None for t in finished]
+            if _trials_since_improvement(values, study.direction.name == "MAXIMIZE", min_delta) >= patience:
+                log.info("study %s: no improvement in %d trials, stopping", study.study_name, patience)
+                study.stop()
+
+        return callback
+
+    @staticmethod
+    def target_value(value: float) -> Callback:
+        """Stops the study as soon as its best value is at least as good as `value`."""
+
+        def callback(study: optuna.Study, trial: FrozenTrial) -> None:
+            if trial.state != TrialState.COMPLETE or trial.value is None:
+                return
+            if trial.value >= value if study.direction.name == "MAXIMIZE" else trial.value <= value:
+                study.stop()
+
+        return callback
+
+    @staticmethod
+    def log_best(logger: logging.Logger = log) -> Callback:
+        """Logs each new best trial at INFO."""
+
+        def callback(study: optuna.Study, trial: FrozenTrial) -> None:
+            if trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number:
+                logger.info("study %s: trial %d is the best so far, %s", study.study_name, trial.number, trial.value)
+
+        return callback
+
+
+def _completed_at(trial: FrozenTrial) -> tuple[datetime, int]:
+    return (trial.datetime_complete or datetime.min, trial.number)
+
+
+def _trials_since_improvement(values: list[float | None], maximize: bool, min_delta: float) -> int:
+    best, since = None, 0
+    for value in values:
+        gain = None if value is None else (value if maximize else -value)
+        if gain is not None and (best is None or gain > best + min_delta):
+            best, since = gain, 0
+        else:
+            since += 1
+    return since if best is not None else 0
+
+
+def quiet_optuna(verbose: bool = False) -> None:
+    """Optuna's own log speaks only with `--verbose`; trials are shown by the progress bar and kept in the study."""
+    optuna.logging.set_verbosity(optuna.logging.INFO if verbose else optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -1,0 +1,197 @@
+"""The final model's scores in plain words: comparison, verdict, and how to do it again.
+
+Pure functions of the metadata (contract, section 8). Each key may be missing, as it is for a study of a user's own
+objective; what is not known is left out, never guessed.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from src.config import Direction
+from src.modeling.scoring import is_better, skill
+from src.secrets import mask_url
+
+Metadata = Mapping[str, Any]
+Facts = list[tuple[str, str]]
+BASELINE_WORDS = {
+    "median": "the median of the training rows",
+    "mean": "the mean of the training rows",
+    "base_rate": "the rate in the training rows",
+    "account_mean": "the account's own mean so far",
+    "account_rate": "the account's own rate so far",
+    "past_mean": "the mean of all days so far",
+    "past_rate": "the rate over all days so far",
+    "previous_day": "the value of the day before",
+    "mean_20_days": "the mean of the last 20 days",
+}
+SHOWN_ELSEWHERE = frozenset({
+    "hyperparameters", "feature_names", "categorical_levels", "direction",
+    "test_score", "test_interval", "baselines", "best_baseline", "skill", "skill_interval",
+    "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
+})  # fmt: skip
+MAX_FACT_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model beside naive baselines on the same rows.
+
+    Attributes:
+        part: `validation` or `test`.
+        metric: the name to show, `MAE` for example.
+        direction: of the metric.
+        model: the model's score.
+        interval: bounds of the score's 95 % interval, where known.
+        baselines: scores by name, the hardest to beat first.
+        skill: over the first of `baselines`; None where undefined.
+        skill_interval: bounds of the skill's 95 % interval, where known.
+    """
+
+    part: str
+    metric: str
+    direction: Direction
+    model: float
+    interval: tuple[float, float] | None
+    baselines: Mapping[str, float]
+    skill: float | None
+    skill_interval: tuple[float, float] | None
+
+
+def metric_name(metadata: Metadata) -> str:
+    """The metric as people write it, `value` when it is not known."""
+    return str(metadata["metric"]).upper() if metadata.get("metric") else "value"
+
+
+def compare(metadata: Metadata, part: str, direction: Direction) -> Comparison | None:
+    """The scores of one part, `validation` or `test`; None where the model was not scored on it."""
+    model = _number(metadata.get(f"{part}_score"))
+    if model is None:
+        return None
+    prefix = "validation_" if part == "validation" else ""
+    scores = metadata.get(f"{prefix}baselines") or {}
+    if part == "validation" and not scores and _number(metadata.get("test_score")) is None:
+        scores = metadata.get("baselines") or {}
+    known = {str(name): value for name, raw in scores.items() if (value := _number(raw)) is not None}
+    hardest = dict(sorted(known.items(), key=lambda item: item[1], reverse=direction == "maximize"))
+    gained = _number(metadata.get(f"{prefix}skill"))
+    if gained is None and hardest:
+        gained = skill("auc" if direction == "maximize" else "mae", model, next(iter(hardest.values())))
+    interval = _pair(metadata.get(f"{part}_interval"))
+    skill_interval = _pair(metadata.get(f"{prefix}skill_interval"))
+    return Comparison(part, metric_name(metadata), direction, model, interval, hardest, gained, skill_interval)
+
+
+def verdict(comparison: Comparison | None) -> str:
+    """What the scores mean, in sentences that also stand when the model is of no use."""
+    if comparison is None:
+        return "No final model was scored with this study: what follows describes the search alone."
+    place = "On the test rows, which the search never saw" if comparison.part == "test" else "On the validation rows"
+    said = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
+    if comparison.part == "validation":
+        said += " The search chose among trials by this score, so it flatters the model; there is no test score."
+    if not comparison.baselines:
+        return f"{said} No naive baseline was computed, so it is not known whether that is any good."
+    name, reference = next(iter(comparison.baselines.items()))
+    said += f" The best naive forecast, {describe_baseline(name)}, has {format_number(reference)}. "
+    return said + _judgement(comparison, reference) + _doubt(comparison)
+
+
+def _judgement(comparison: Comparison, reference: float) -> str:
+    maximize, model = comparison.direction == "maximize", comparison.model
+    if model == reference:
+        return "The model is exactly as good as that forecast, which needs no model."
+    by = "" if comparison.skill is None else f" (skill {format_percent(comparison.skill)})"
+    if not is_better("auc" if maximize else "mae", model, reference):
+        return f"The model is worse than that forecast{by}: the naive forecast is the better choice."
+    kind = "of what that forecast lacks to a perfect one" if maximize else "of that forecast's error"
+    share = "" if comparison.skill is None else f": it removes {comparison.skill:.1%} {kind}"
+    return f"The model is better{share}."
+
+
+def _doubt(comparison: Comparison) -> str:
+    if comparison.skill_interval is None or comparison.skill is None:
+        return ""
+    low, high = comparison.skill_interval
+    bounds = f"{format_percent(low)} to {format_percent(high)}"
+    if low <= 0 <= high:
+        return f" The 95 % interval of the skill, {bounds}, includes zero: the difference may be chance."
+    return f" The 95 % interval of the skill, {bounds}, does not include zero."
+
+
+def describe_baseline(name: str) -> str:
+    """A baseline's name and what it is."""
+    return f"{name} ({BASELINE_WORDS[name]})" if name in BASELINE_WORDS else name
+
+
+def reproduction(metadata: Metadata) -> Facts:
+    """All that the metadata says and no other chapter shows, nested keys joined by dots, passwords masked."""
+    kept = {key: value for key, value in metadata.items() if key not in SHOWN_ELSEWHERE and value is not None}
+    return [(key, mask_url(_shorten(text))) for key, text in _flatten(kept)]
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    nested: list[tuple[str, Any]] = []
+    if isinstance(value, Mapping):
+        nested = [(str(key), inner) for key, inner in value.items()]
+    elif isinstance(value, list | tuple) and any(isinstance(inner, Mapping | list | tuple) for inner in value):
+        nested = [(str(i), inner) for i, inner in enumerate(value, start=1)]
+    elif isinstance(value, list | tuple):
+        yield path, ", ".join(str(inner) for inner in value)
+    else:
+        yield path, str(value)
+    for key, inner in nested:
+        yield from _flatten(inner, f"{path}.{key}" if path else key)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_FACT_LENGTH else f"{text[: MAX_FACT_LENGTH - 1]}…"
+
+
+def with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    """A score with its 95 % interval, where there is one."""
+    if interval is None:
+        return format_number(value)
+    low, high = (format_number(bound) for bound in interval)
+    return f"{format_number(value)} (95 % interval {low} to {high})"
+
+
+def format_number(value: float) -> str:
+    """About four significant digits, as people write them: `1,234.6`, `0.7012`, `1.2e-08`."""
+    if not math.isfinite(value) or value == 0:
+        return str(value) if value else "0"
+    if abs(value) >= 1e7 or abs(value) < 1e-4:
+        return f"{value:.3g}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def format_percent(share: float) -> str:
+    """A share in per cent with its sign: `+3.2 %`, with a true minus below zero."""
+    return f"{share * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def format_duration(seconds: float) -> str:
+    """The two largest units: `3 h 5 min`, `42 s`, `0.3 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next(i for i, (n, _) in enumerate(units) if n)
+    return " ".join(f"{n} {unit}" for n, unit in units[first : first + 2] if n)
+
+
+def _number(raw: Any) -> float | None:
+    """A finite number, or None for whatever else metadata may hold there."""
+    if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
+        return float(raw)
+    return None
+
+
+def _pair(raw: Any) -> tuple[float, float] | None:
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or len(raw) != 2:
+        return None
+    low, high = _number(raw[0]), _number(raw[1])
+    return None if low is None or high is None else (low, high)

@@ -1,0 +1,234 @@
+"""One target's search: open its study, run trials beside the projection, keep the honest settings on the study."""
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from src.config import RunSettings
+from src.data.table import Dataset
+from src.errors import ConfigError, Interrupted, SearchError, TrackingError
+from src.modeling.binned_folds import BinnedFolds
+from src.modeling.brake import Brake
+from src.modeling.objective import ObjectiveSettings, UserObjective, make_objective, make_user_objective
+from src.modeling.optuna_utils import FINISHED, Callback, Objective, OptunaStudyManager, new_study_name, quiet_optuna
+from src.modeling.progress import SearchProgress
+from src.modeling.rows import Rows
+from src.modeling.sampler import NumberedTPESampler
+from src.modeling.store_location import store_lock
+from src.modeling.trial_loop import WorkerContext, run_trials
+from src.modeling.worker_pool import WorkerPool
+from src.tracking.background import BackgroundProjector
+from src.tracking.projection import StudyProjection
+from src.tracking.session import TrackingSession, end_parent_run
+
+SETTINGS_ATTR = "settings"
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any."""
+
+    data: Dataset
+    rows: Rows
+    settings: RunSettings
+    user_objective: UserObjective | None = None
+    callbacks: Sequence[Callback] = ()
+    shares_outer_run: bool = False
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study with its store and its projection."""
+
+    study: optuna.Study
+    manager: OptunaStudyManager
+    session: TrackingSession
+    projection: StudyProjection
+
+
+def open_study(task: SearchTask) -> OpenStudy:
+    """Creates the target's study or goes on with it.
+
+    Raises:
+        ConfigError: the store cannot be used, or the study was made from other data, another split or another seed.
+    """
+    quiet_optuna(verbose())
+    settings, data = task.settings.search, task.data
+    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url)
+    study = manager.create_or_load_study(
+        settings.study_name or new_study_name(data.target),
+        data.config.direction,
+        sampler=NumberedTPESampler(settings.seed),
+    )
+    _note_or_compare(study, settings_record(task))
+    session = TrackingSession()
+    lock = partial(store_lock, manager.url, f"projection-{study.study_name}")
+    projection = StudyProjection(study, session, lock, task.shares_outer_run, data.config.metric)
+    return OpenStudy(study, manager, session, projection)
+
+
+def run_search(task: SearchTask, opened: OpenStudy) -> None:
+    """Runs trials until the study has its total; MLflow is written beside them and never holds them up.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved and projected, the running one waits again.
+        SearchError: no trial is complete.
+        StoreError: the store failed.
+    """
+    study, settings = opened.study, task.settings.search
+    brake = Brake(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
+    progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
+    try:
+        with stop_on_signals(brake), BackgroundProjector(opened.projection), progress:
+            _run_here_or_in_processes(task, opened, brake, progress)
+    except (Interrupted, KeyboardInterrupt):
+        _save_interrupted(opened)
+        done = len(study.get_trials(deepcopy=False, states=FINISHED))
+        raise Interrupted(
+            f"stopped: {done} of {settings.n_trials} trials are done and saved; "
+            f"the same command with --study-name {study.study_name} goes on"
+        ) from None
+
+
+def _run_here_or_in_processes(task: SearchTask, opened: OpenStudy, brake: Brake, progress: SearchProgress) -> None:
+    settings = task.settings.search
+    if settings.max_workers > 1:
+        WorkerPool(task, opened.study.study_name, brake.deadline, verbose()).run(brake, progress)
+        return
+    callbacks = [*task.callbacks, lambda study, trial: progress.update()]
+    context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
+    run_trials(opened.study, _objective(task, brake), context)
+
+
+def run_as_worker(task: SearchTask, study_name: str, brake: Brake) -> None:
+    """One of several processes on a study that exists: its own connection, its own sampler, the same trials.
+
+    Raises:
+        Interrupted: a stop was requested; the running trial was given back.
+        SearchError: trial after trial fails.
+        StoreError: the store failed.
+    """
+    quiet_optuna(verbose())
+    settings = task.settings.search
+    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url)
+    study = manager.create_or_load_study(
+        study_name, task.data.config.direction, sampler=NumberedTPESampler(settings.seed)
+    )
+    context = WorkerContext(manager.storage, settings.n_trials, brake, task.callbacks)
+    run_trials(study, _objective(task, brake), context)
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial:
+    """The study's best complete trial.
+
+    Raises:
+        SearchError: there is none.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        raise SearchError(
+            f"study {study.study_name!r} has no complete trial: give it more --timeout or --n-trials "
+            f"and go on with --study-name {study.study_name}"
+        )
+    return study.best_trial
+
+
+def settings_record(task: SearchTask) -> dict[str, Any]:
+    """What makes two scores comparable, as kept on the study; nothing secret is in it."""
+    return {
+        "target": task.data.target,
+        "task": task.data.config.task,
+        "metric": task.data.config.metric,
+        "objective": "lightgbm" if task.user_objective is None else "user",
+        "seed": task.settings.search.seed,
+        "data": task.data.source,
+        "data_digest": task.data.digest,
+        "split": asdict(task.settings.split),
+    }
+
+
+def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> None:
+    noted = study.user_attrs.get(SETTINGS_ATTR)
+    if noted is None:
+        if study.get_trials(deepcopy=False):
+            raise ConfigError(
+                f"study {study.study_name!r} has trials of unknown data and split: use another --study-name"
+            )
+        study.set_user_attr(SETTINGS_ATTR, settings)
+        return
+    for name, before, now in _differences(noted, settings):
+        raise ConfigError(
+            f"study {study.study_name!r} was made with {name} {before!r}, now it is {now!r}: "
+            f"give the same again, or use another --study-name"
+        )
+
+
+def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(name, before, now) of what differs; a table's address may differ when its content is the same."""
+    for name in sorted(set(noted) | set(now)):
+        before, after = noted.get(name), now.get(name)
+        if before == after or name == "data":
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after)
+        else:
+            yield name, before, after
+
+
+def _objective(task: SearchTask, brake: Brake) -> Objective:
+    folds = BinnedFolds(task.data, task.rows.folds)
+    if task.user_objective is not None:
+        return make_user_objective(folds, task.user_objective, brake)
+    return make_objective(folds, replace(ObjectiveSettings(), seed=task.settings.search.seed, brake=brake))
+
+
+def verbose() -> bool:
+    """Whether `--verbose` was given."""
+    return logging.getLogger("src").isEnabledFor(logging.DEBUG)
+
+
+def _save_interrupted(opened: OpenStudy) -> None:
+    try:
+        end_parent_run(opened.session, opened.projection.project(), "KILLED")
+    except TrackingError as error:
+        print(f"warning: {error}; runs will be written when the study is gone on with", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def stop_on_signals(brake: Brake) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the search to stop at the next boosting round; a second one stops at once.
+
+    A flag instead of an exception: a KeyboardInterrupt may come in the middle of a transaction.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: Any) -> None:
+        if brake.requested:
+            raise KeyboardInterrupt
+        brake.requested = True
+        print("\nstopping: saving what is done (again to stop at once)", file=sys.stderr)
+
+    _install(ask, before)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _install(handler: Callable[[int, Any], None], numbers: Mapping[int, Any]) -> None:
+    for number in numbers:
+        signal.signal(number, handler)

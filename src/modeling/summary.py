@@ -1,0 +1,62 @@
+"""What the user reads at the end: one row per target, and what to do next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One target's result.
+
+    Attributes:
+        metadata: as written beside the model.
+        report: the HTML report.
+        version: `models:/<name>/<number>` with its alias, or why there is none.
+    """
+
+    metadata: dict[str, Any]
+    report: Path
+    version: str
+
+
+HEADER = ("target", "metric", "validation", "test", "95 % interval", "best baseline", "skill", "model")
+
+
+def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
+    """The table, the reports and the command that opens MLflow's UI."""
+    rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    reports = [f"report   {outcome.report}" for outcome in outcomes]
+    command = "mlflow ui"
+    if tracking_uri.startswith("sqlite:"):
+        command += f" --backend-store-uri {tracking_uri}"
+    elif tracking_uri.startswith("http"):
+        command = f"open {tracking_uri}"
+    return "\n".join(["", *lines, "", *reports, f"MLflow   {command}"])
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    found = outcome.metadata
+    interval = found["test_interval"]
+    name = found["best_baseline"] or found["validation_best_baseline"]
+    baselines = found["baselines"] or found["validation_baselines"]
+    skill = found["skill"] if found["test_score"] is not None else found["validation_skill"]
+    return (
+        found["target"],
+        found["metric"].upper(),
+        number(found["validation_score"]),
+        number(found["test_score"]),
+        "-" if interval is None else f"{number(interval[0])} … {number(interval[1])}",
+        f"{number(baselines[name])} {name}",
+        "-" if skill is None else f"{100 * skill:+.1f} %",
+        outcome.version,
+    )
+
+
+def number(value: float | None) -> str:
+    """Five significant digits; a dash for what does not exist."""
+    return "-" if value is None else f"{value:.5g}"

@@ -1,0 +1,149 @@
+"""Trials in several supervised processes on one study.
+
+Processes, not threads, one LightGBM thread each: on two cores that is 1.2 times the work of one two-thread process,
+and on a busy machine a two-thread fit slows down by orders of magnitude (OpenMP's barriers wait for a thread that is
+not running). A worker here runs the same `run_trials` as any other; the study's budget keeps the total exact.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from src.errors import DailyProfitError, Interrupted, RunError, SearchError
+from src.modeling.brake import Brake
+
+if TYPE_CHECKING:
+    from src.modeling.progress import SearchProgress
+    from src.modeling.search import SearchTask
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+PROGRESS_SECONDS = 1.0
+REPLACEMENTS_PER_WORKER = 3
+
+
+class WorkerBrake(Brake):
+    """Also stops when the supervisor is gone: nobody would wait for the worker's trials any more."""
+
+    def __init__(self, deadline: float | None, supervisor: int) -> None:
+        super().__init__(deadline=deadline)
+        self.supervisor = supervisor
+
+    def check(self) -> bool:
+        """As in `Brake`; an orphan is asked to stop."""
+        if os.getppid() != self.supervisor:
+            self.requested = True
+        return super().check()
+
+
+@dataclass
+class Worker:
+    """One process and the end of the pipe on which it says why it left early."""
+
+    process: SpawnProcess
+    errors: Any
+
+
+class WorkerPool:
+    """Starts, watches and stops the workers of one study.
+
+    Args:
+        task: what every worker searches; a user's objective and callbacks travel by cloudpickle.
+        study_name: the study, created already.
+        deadline: `time.monotonic()` at which the search ends; None is never.
+        verbose: workers log as much as this process does.
+    """
+
+    def __init__(self, task: "SearchTask", study_name: str, deadline: float | None, verbose: bool) -> None:
+        self._context = multiprocessing.get_context("spawn")  # fork would copy locks that OpenMP's threads hold
+        self._payload = cloudpickle.dumps((task, study_name, deadline, verbose))
+        self._size = task.settings.search.max_workers
+        self._left = self._size * REPLACEMENTS_PER_WORKER
+        self._workers: list[Worker] = []
+
+    def run(self, brake: Brake, progress: "SearchProgress") -> None:
+        """Runs until every worker has left.
+
+        Raises:
+            Interrupted: a stop was requested; the workers have given their trials back.
+            RunError: a worker failed, or workers keep dying.
+        """
+        self._workers = [self._start() for _ in range(self._size)]
+        shown = 0.0
+        try:
+            while self._workers:
+                if brake.requested:
+                    raise Interrupted("interrupted")
+                self._workers = [worker for each in self._workers if (worker := self._watch(each)) is not None]
+                if time.monotonic() - shown >= PROGRESS_SECONDS:
+                    progress.update()
+                    shown = time.monotonic()
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._stop()
+
+    def _start(self) -> Worker:
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_work, args=(self._payload, sender), daemon=True)
+        process.start()
+        sender.close()
+        return Worker(process, receiver)
+
+    def _watch(self, worker: Worker) -> Worker | None:
+        """The worker, its replacement if it was killed, or None when it has left."""
+        if worker.process.is_alive():
+            return worker
+        code = worker.process.exitcode or 0
+        if code == 0:
+            return None
+        if code > 0:
+            raise _reported(worker)
+        if self._left == 0:
+            raise SearchError(f"workers keep being killed (signal {-code}): is there memory for {self._size} of them?")
+        self._left -= 1
+        log.warning("a worker was killed by signal %d; another takes over its trial", -code)
+        return self._start()
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+
+
+def _reported(worker: Worker) -> DailyProfitError:
+    try:
+        kind, message = worker.errors.recv()
+    except EOFError:  # it could not even say why: its traceback is on the terminal
+        return RunError(f"a worker ended with status {worker.process.exitcode}")
+    return kind(message)  # type: ignore[no-any-return]
+
+
+def _work(payload: bytes, errors: Any) -> None:
+    """A worker process from start to exit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the supervisor passes it on
+    supervisor = os.getppid()
+    task, study_name, deadline, verbose = cloudpickle.loads(payload)
+    brake = WorkerBrake(deadline, supervisor)
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(brake, "requested", True))
+    from src.cli import set_up_logging
+    from src.modeling.search import run_as_worker
+
+    set_up_logging(verbose)
+    try:
+        run_as_worker(task, study_name, brake)
+    except Interrupted:
+        sys.exit(0)
+    except DailyProfitError as error:
+        errors.send((type(error), str(error)))
+        sys.exit(error.exit_status)

@@ -1,0 +1,120 @@
+"""What the parent run shows of the final model: parameters, scores, the data set, the files.
+
+Everything here may be written again by a resumed command. MLflow never lets a param change, so the best
+hyperparameters are params the first time, and the tag `best_params` and the run's description always say the present.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from src.tracking.session import TrackingSession, now_ms
+from src.tracking.tracking_errors import tracking_errors
+
+log = logging.getLogger(__name__)
+
+NOTE_TAG = "mlflow.note.content"
+
+
+def log_final_scores(session: TrackingSession, parent_id: str, metadata: Mapping[str, Any]) -> None:
+    """Writes best parameters, test and validation score, baselines and skill to the parent run.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    with tracking_errors("write the final scores"):
+        _log_best_params(session.client, parent_id, metadata["hyperparameters"])
+        time = now_ms()
+        metrics = [Metric(name, value, time, 0) for name, value in final_metrics(metadata).items()]
+        tags = [
+            RunTag("best_params", json.dumps(metadata["hyperparameters"], sort_keys=True)),
+            RunTag("best_trial", str(metadata["best_trial"])),
+            RunTag("target", str(metadata["target"])),
+            RunTag(NOTE_TAG, describe(metadata)),
+        ]
+        session.client.log_batch(parent_id, metrics=metrics, tags=tags)
+
+
+def _log_best_params(client: MlflowClient, parent_id: str, hyperparameters: Mapping[str, Any]) -> None:
+    present = client.get_run(parent_id).data.params
+    new = {f"best_{name}": str(value) for name, value in hyperparameters.items()}
+    before = {name: value for name, value in present.items() if name in new or name.startswith("best_")}
+    if before and before != new:
+        log.warning(
+            "the study has a new best trial; the run's best_* params keep the old one, tag best_params has the new"
+        )
+        return
+    client.log_batch(parent_id, params=[Param(name, value) for name, value in new.items() if name not in present])
+
+
+def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
+    """Metric names and values of the parent run; what is undefined (no hold-out, say) is left out."""
+    values: dict[str, Any] = {
+        "test_score": metadata["test_score"],
+        "validation_score": metadata["validation_score"],
+        "skill": metadata["skill"],
+        "validation_skill": metadata["validation_skill"],
+        "best_iteration": metadata["best_iteration"],
+        "training_samples": metadata["training_samples"],
+        "test_samples": metadata["test_samples"],
+    }
+    if metadata["test_interval"] is not None:
+        values["test_score_low"], values["test_score_high"] = metadata["test_interval"]
+    if metadata["skill_interval"] is not None:
+        values["skill_low"], values["skill_high"] = metadata["skill_interval"]
+    values |= {f"baseline_{name}": value for name, value in metadata["baselines"].items()}
+    values |= {f"validation_baseline_{name}": value for name, value in metadata["validation_baselines"].items()}
+    return {name: float(value) for name, value in values.items() if value is not None and np.isfinite(value)}
+
+
+def describe(metadata: Mapping[str, Any]) -> str:
+    """The run's description in the MLflow UI, Markdown."""
+    lines = [
+        f"**{metadata['target']}** ({metadata['task']}, {metadata['metric']}), study `{metadata['study_name']}`, "
+        f"{metadata['n_trials']} trials, best trial {metadata['best_trial']}.",
+        "",
+        "| score | value |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {value:.6g} |" for name, value in final_metrics(metadata).items()]
+    lines += ["", "| parameter | best |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in metadata["hyperparameters"].items()]
+    return "\n".join(lines)
+
+
+def log_dataset(session: TrackingSession, parent_id: str, frame: pd.DataFrame, target: str, source: str) -> None:
+    """Notes the table as the parent run's dataset input, once per digest.
+
+    Args:
+        session: where to.
+        parent_id: run id.
+        frame: features and target, one row per account and day.
+        target: name of the target column.
+        source: where the table came from, free of passwords.
+    """
+    with tracking_errors("write the data set"):
+        # Whole numbers as floats: MLflow's schema warns of integer columns, which cannot hold a missing value.
+        plain = frame.astype({name: "float64" for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])})
+        code = CodeDatasetSource({"daily_profit.source": source})
+        dataset = PandasDataset(plain, source=code, targets=target, name=source.rsplit("/", 1)[-1][:200] or "table")
+        known = {each.dataset.digest for each in session.client.get_run(parent_id).inputs.dataset_inputs}
+        if dataset.digest in known:
+            return
+        tags = [InputTag("mlflow.data.context", "training")]
+        session.client.log_inputs(parent_id, datasets=[DatasetInput(dataset._to_mlflow_entity(), tags)])
+
+
+def log_files(session: TrackingSession, parent_id: str, files: Sequence[tuple[str, Path]]) -> None:
+    """Uploads files to the parent run: (folder in the run's artifacts, local file) each; "" is the top."""
+    with tracking_errors("upload files"):
+        for folder, path in files:
+            session.client.log_artifact(parent_id, str(path), folder or None)

@@ -1,0 +1,259 @@
+"""The study's projection in MLflow: one parent run per study, one child run per finished trial.
+
+One-way and idempotent: the study is the record. A pass writes what MLflow lacks and can be repeated, killed and
+repeated again; runs are found by (parent run, trial number), and every metric carries the time and the step that the
+study gives it, so that writing it twice changes nothing. Passes of several processes exclude each other by a lock in
+the study's own store.
+"""
+
+import getpass
+import logging
+import math
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import optuna
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
+from optuna.trial import FrozenTrial, TrialState
+
+from src.modeling.worker_identity import worker_identity
+from src.tracking.session import TrackingSession, shown_uri
+from src.tracking.tracking_errors import tracking_errors
+
+log = logging.getLogger(__name__)
+
+STATUS_OF_STATE = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+STUDY_NAME, STUDY_UID, TRIAL_NUMBER, TRIAL_STATE = (
+    "optuna.study_name",
+    "optuna.study_uid",
+    "optuna.trial_number",
+    "optuna.state",
+)
+PARENT_ATTR, PROJECTOR_ATTR, UID_ATTR = "mlflow_parent", "mlflow_projector", "uid"
+MAX_POINTS = 100
+MAX_PARAMS_PER_BATCH = 100
+PAGE = 1000
+
+
+class StudyProjection:
+    """Writes one study into MLflow.
+
+    Args:
+        study: the record.
+        session: where to.
+        lock: gives the lock under which a pass runs.
+        shares_outer_run: several studies run inside one `mlflow run`; each then has a parent of its own below it.
+        metric_name: names the validation curve, `validation_<metric_name>`.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        session: TrackingSession,
+        lock: Callable[[], AbstractContextManager[None]],
+        shares_outer_run: bool = False,
+        metric_name: str = "value",
+    ) -> None:
+        self.study = study
+        self.session = session
+        self._lock = lock
+        self._shares_outer_run = shares_outer_run
+        self._metric_name = metric_name
+        self._parent_id: str | None = None
+        self._done: set[int] = set()
+        self._open: dict[int, str] = {}
+
+    def project(self) -> str:
+        """One pass: finds or makes the parent, and writes every finished trial that MLflow lacks.
+
+        Returns:
+            The parent's run id.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses; what is missing is written by the next pass.
+        """
+        states = tuple(STATUS_OF_STATE)
+        finished = self.study.get_trials(deepcopy=False, states=states)
+        pending = [trial for trial in finished if trial.number not in self._done]
+        if self._parent_id is not None and not pending:
+            return self._parent_id
+        with self._lock(), tracking_errors(f"write study {self.study.study_name!r}"):
+            self._parent_id = self._find_or_make_parent()
+            self._read_children_if_another_wrote()
+            for trial in pending:
+                if trial.number not in self._done:
+                    self._write_child(trial)
+                    self._write_best_so_far(trial, finished)
+                    self._done.add(trial.number)
+        return self._parent_id
+
+    def _find_or_make_parent(self) -> str:
+        if self._parent_id is not None:
+            return self._parent_id
+        attrs = self.study.user_attrs
+        uid = attrs.get(UID_ATTR)
+        if uid is None:
+            uid = uuid.uuid4().hex
+            self.study.set_user_attr(UID_ATTR, uid)
+        run = self._noted_parent(attrs) or self._tagged_parent(uid) or self._new_parent(uid)
+        self.study.set_user_attr(PARENT_ATTR, {"tracking_uri": shown_uri(), "run_id": run.info.run_id})
+        outer = self.session.outer_run
+        if outer is not None and outer.info.run_id not in (run.info.run_id, run.data.tags.get(MLFLOW_PARENT_RUN_ID)):
+            self.session.client.set_tag(outer.info.run_id, "daily_profit.continues_run", run.info.run_id)
+        if run.info.status != "RUNNING":
+            self.session.client.update_run(run.info.run_id, status="RUNNING")
+        return str(run.info.run_id)
+
+    def _noted_parent(self, attrs: dict[str, Any]) -> Run | None:
+        """The run noted on the study, if this tracking store has it."""
+        noted = attrs.get(PARENT_ATTR)
+        if not noted:
+            return None
+        try:
+            run = self.session.client.get_run(noted["run_id"])
+        except MlflowException as error:
+            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):  # another tracking store than last time
+                return None
+            raise
+        return run if run.info.lifecycle_stage == "active" else None
+
+    def _tagged_parent(self, uid: str) -> Run | None:
+        """The run that a pass made, and was killed before it could note it on the study."""
+        runs = self.session.client.search_runs(
+            [self.session.experiment_id], f"tags.`{STUDY_UID}` = '{uid}'", max_results=1
+        )
+        return runs[0] if runs else None
+
+    def _new_parent(self, uid: str) -> Run:
+        client, outer = self.session.client, self.session.outer_run
+        tags = {
+            STUDY_UID: uid,
+            STUDY_NAME: self.study.study_name,
+            "optuna.direction": self.study.direction.name.lower(),
+        }
+        if outer is not None and not self._shares_outer_run and STUDY_UID not in outer.data.tags:
+            client.update_run(outer.info.run_id, name=self.study.study_name)
+            for key, value in tags.items():
+                client.set_tag(outer.info.run_id, key, value)
+            return outer
+        if outer is not None and self._shares_outer_run:
+            tags[MLFLOW_PARENT_RUN_ID] = outer.info.run_id
+        return client.create_run(self.session.experiment_id, run_name=self.study.study_name, tags=tags | _source_tags())
+
+    def _read_children_if_another_wrote(self) -> None:
+        me = worker_identity()
+        if self.study.user_attrs.get(PROJECTOR_ATTR) == me and (self._done or self._open):
+            return
+        self._done, self._open = set(), {}
+        token = None
+        while True:
+            page = self.session.client.search_runs(
+                [self.session.experiment_id],
+                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._parent_id}'",
+                max_results=PAGE,
+                page_token=token,
+            )
+            for run in page:
+                if TRIAL_NUMBER in run.data.tags:
+                    self._note_child(int(run.data.tags[TRIAL_NUMBER]), run)
+            token = page.token
+            if not token:
+                break
+        self.study.set_user_attr(PROJECTOR_ATTR, me)
+
+    def _note_child(self, number: int, run: Run) -> None:
+        if run.info.status == "RUNNING":  # begun by a pass that did not live to end it
+            self._open[number] = run.info.run_id
+        else:
+            self._done.add(number)
+
+    def _write_child(self, trial: FrozenTrial) -> None:
+        client = self.session.client
+        run_id = self._open.get(trial.number)
+        if run_id is None:
+            tags = {
+                MLFLOW_PARENT_RUN_ID: str(self._parent_id),
+                STUDY_NAME: self.study.study_name,
+                TRIAL_NUMBER: str(trial.number),
+                TRIAL_STATE: trial.state.name,
+            }
+            run = client.create_run(
+                self.session.experiment_id,
+                start_time=_started_ms(trial),
+                tags=tags | _source_tags(),
+                run_name=f"trial-{trial.number:04d}",
+            )
+            run_id = self._open[trial.number] = run.info.run_id
+        params = [Param(key, str(value)) for key, value in trial.params.items()]
+        error = trial.user_attrs.get("error")
+        tags_later = [RunTag("optuna.error", str(error))] if error else []
+        client.log_batch(run_id, trial_metrics(trial, self._metric_name), params[:MAX_PARAMS_PER_BATCH], tags_later)
+        for start in range(MAX_PARAMS_PER_BATCH, len(params), MAX_PARAMS_PER_BATCH):
+            client.log_batch(run_id, params=params[start : start + MAX_PARAMS_PER_BATCH])
+        client.set_terminated(run_id, STATUS_OF_STATE[trial.state], end_time=_completed_ms(trial))
+        del self._open[trial.number]
+
+    def _write_best_so_far(self, trial: FrozenTrial, finished: list[FrozenTrial]) -> None:
+        """Best value of all trials that were complete when this one ended, so that a later pass writes the same."""
+        best = best_value_at(trial, finished, self.study.direction.name == "MAXIMIZE")
+        if best is not None:
+            metric = Metric("best_value", best, _completed_ms(trial), trial.number)
+            self.session.client.log_batch(str(self._parent_id), metrics=[metric])
+
+
+def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
+    """A trial's metrics, with the times that the study gives them."""
+    end = _completed_ms(trial)
+    metrics = []
+    if trial.value is not None and math.isfinite(trial.value):
+        metrics.append(Metric("value", trial.value, end, 0))
+    if "best_iteration" in trial.user_attrs:
+        metrics.append(Metric("best_iteration", float(trial.user_attrs["best_iteration"]), end, 0))
+    if trial.duration is not None:
+        metrics.append(Metric("duration_seconds", trial.duration.total_seconds(), end, 0))
+    return metrics + [Metric(f"validation_{metric_name}", value, end, step) for step, value in trial_curve(trial)]
+
+
+def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
+    """The validation curve, at most 100 points: the one kept on the trial, else what was reported to the pruner."""
+    kept = trial.user_attrs.get("curve")
+    if isinstance(kept, dict) and "steps" in kept and "values" in kept:
+        points = list(zip(kept["steps"], kept["values"], strict=True))
+    else:
+        points = sorted(trial.intermediate_values.items())
+    if len(points) > MAX_POINTS:
+        points = [points[round(i * (len(points) - 1) / (MAX_POINTS - 1))] for i in range(MAX_POINTS)]
+    return [(int(step), float(value)) for step, value in points if math.isfinite(value)]
+
+
+def best_value_at(trial: FrozenTrial, finished: list[FrozenTrial], maximize: bool) -> float | None:
+    """Best value among the trials that were complete when `trial` ended; None if none was."""
+    values = [
+        t.value
+        for t in finished
+        if t.state == TrialState.COMPLETE and t.value is not None and _completed_ms(t) <= _completed_ms(trial)
+    ]
+    if not values:
+        return None
+    return max(values) if maximize else min(values)
+
+
+def _started_ms(trial: FrozenTrial) -> int | None:
+    return None if trial.datetime_start is None else int(trial.datetime_start.timestamp() * 1000)
+
+
+def _completed_ms(trial: FrozenTrial) -> int:
+    return 0 if trial.datetime_complete is None else int(trial.datetime_complete.timestamp() * 1000)
+
+
+def _source_tags() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = "unknown"
+    return {MLFLOW_USER: user, MLFLOW_SOURCE_NAME: "src.modeling.train_with_optuna"}

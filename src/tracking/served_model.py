@@ -1,0 +1,188 @@
+"""The folder that MLflow keeps for a model: what goes into it, and how it comes back.
+
+The folder holds LightGBM's own text, the metadata and a copy of `src/serving/model_code.py`, so it serves where
+nothing of this repository is. It carries two flavors: `python_function` takes a table as people have it, `lightgbm`
+gives the raw booster.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.errors import DataError, UserError
+from src.tracking.tracking_errors import one_line, tracking_errors
+
+if TYPE_CHECKING:
+    from mlflow.models import Model, ModelSignature
+    from mlflow.pyfunc import PyFuncModel
+
+MODEL_NAME = "model"
+"""Name of the logged model inside its run: `runs:/<run>/model`."""
+DIGEST_TAG = "model_sha256"
+EXAMPLE_ROWS = 5
+# A path, not an import: the file is cargo here, and serving stands later in the flow.
+_MODEL_CODE = Path(__file__).parents[1] / "serving" / "model_code.py"
+_REQUIRED = ("mlflow", "lightgbm", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A trained model, ready to be logged.
+
+    Attributes:
+        target: what it predicts, the name that it is registered under.
+        model_text_path: LightGBM's text file.
+        metadata: the training's record (JSON-able): `feature_names` and `categorical_levels` are needed to serve,
+            `study_name` and the scores become tags.
+        example: raw rows with the original feature columns, the first of which become the input example.
+    """
+
+    target: str
+    model_text_path: Path
+    metadata: dict[str, Any]
+    example: pd.DataFrame
+
+
+def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
+    """Logs the model under a run, without making that run the active one.
+
+    Args:
+        run_id: the parent run of the study.
+        card: the model.
+        digest: SHA-256 of the model text, kept as a tag so that a later attempt recognises it.
+
+    Returns:
+        The id of the logged model (`m-...`), complete and READY.
+    """
+    from mlflow import MlflowClient
+    from mlflow.models import Model
+
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    # Left to itself, `Model.log` would put the model into the active experiment instead of the run's.
+    logged = client.create_logged_model(
+        run.info.experiment_id, MODEL_NAME, run_id, tags={DIGEST_TAG: digest}, params=run.data.params
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Model.log(
+            artifact_path=None,
+            name=MODEL_NAME,
+            flavor=_ServedFlavor,
+            run_id=run_id,
+            model_id=logged.model_id,
+            signature=served_signature(card.metadata["feature_names"]),
+            input_example=card.example[card.metadata["feature_names"]].head(EXAMPLE_ROWS),
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIRED],
+            **_cargo(Path(folder), card),
+        )
+    return str(logged.model_id)
+
+
+def _cargo(folder: Path, card: ModelCard) -> dict[str, Any]:
+    """Lays out what is logged under plain names, so that the model records no path of this repository."""
+    text, metadata, code = folder / "model.txt", folder / "metadata.json", folder / _MODEL_CODE.name
+    shutil.copyfile(card.model_text_path, text)
+    shutil.copyfile(_MODEL_CODE, code)
+    metadata.write_text(json.dumps(card.metadata, indent=2), encoding="utf-8")
+    return {"python_model": str(code), "artifacts": {"model": str(text), "metadata": str(metadata)}}
+
+
+def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
+    """Names every feature and leaves its type to the model's own code.
+
+    MLflow compares dtypes before the model sees a row: a `long` column refuses floats (an integer column with a
+    missing value), a `double` column refuses int64 (a CSV whose prices happen to be whole numbers), a `string`
+    column refuses float64 and `category` (a day on which that category is missing in every row). No typed signature
+    takes all the frames that are right, so the columns are `any` and `model_code.encode` checks the values, which
+    catches what is truly wrong. Price: `mlflow models serve` parses JSON and Parquet but not CSV under it.
+
+    Returns:
+        Named, required inputs of any type; one double per row as output.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+
+    any_type = AnyType()
+    inputs = Schema([ColSpec(type=any_type, name=name) for name in feature_names])
+    return ModelSignature(inputs=inputs, outputs=Schema([TensorSpec(np.dtype(np.float64), (-1,))]))
+
+
+class _ServedFlavor:
+    """What `Model.log` needs of a flavor: it saves the folder."""
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: "Model", **options: Any) -> None:
+        """Writes both flavors over the one text file."""
+        import mlflow.pyfunc
+
+        mlflow_model.add_flavor(
+            "lightgbm",
+            lgb_version=version("lightgbm"),
+            data="artifacts/model.txt",
+            model_class="lightgbm.basic.Booster",
+            code=None,
+        )
+        mlflow.pyfunc.save_model(path, mlflow_model=mlflow_model, **options)
+
+
+def load_served(uri: str) -> "PyFuncModel":
+    """Loads a model to predict with.
+
+    Args:
+        uri: as MLflow takes it: `models:/<name>@champion`, `models:/<name>/3`, `runs:/...`, a folder.
+
+    Raises:
+        UserError: there is no such model, version or alias.
+        TrackingError: MLflow or its artifact store cannot be reached.
+    """
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    with tracking_errors(f"load model {uri!r}"):
+        try:
+            model: PyFuncModel = mlflow.pyfunc.load_model(uri)
+        except MlflowException as error:  # the boundary to the registry; an unknown alias is an "invalid value" there
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
+                raise
+            remedy = "train and register it first, or name one that is there (models:/<name>@champion)"
+            raise UserError(f"model {uri!r} cannot be found: {one_line(error)}; {remedy}") from error
+    return model
+
+
+def predict_rows(model: "PyFuncModel", features: pd.DataFrame) -> NDArray[np.float64]:
+    """Predicts, and says in one line what does not fit.
+
+    Args:
+        model: as loaded; any MLflow model that takes a frame and gives a number per row.
+        features: (n_rows, at least the model's features), in any column order.
+
+    Returns:
+        (n_rows,) predictions.
+
+    Raises:
+        DataError: the rows do not fit the model; the line names the columns, or the column and the value.
+    """
+    from mlflow.exceptions import MlflowException
+
+    # MLflow says the same of missing columns, but prints the whole table with it.
+    schema = model.metadata.get_input_schema()
+    needed = schema.required_input_names() if schema else list(features.columns)
+    if missing := [name for name in needed if name not in features.columns]:
+        there = ", ".join(map(str, features.columns))
+        raise DataError(f"column(s) {', '.join(missing)} missing: the model needs them; the table has {there}")
+    chosen = features.loc[:, needed]
+    if doubled := chosen.columns[chosen.columns.duplicated()].tolist():
+        raise DataError(f"column(s) {', '.join(doubled)} stand twice in the table: keep one of each")
+    try:
+        return np.asarray(model.predict(chosen), dtype=np.float64)
+    except MlflowException as error:  # the boundary to the model's own checks
+        raise DataError(one_line(error)) from error

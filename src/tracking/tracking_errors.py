@@ -1,0 +1,48 @@
+"""The boundary to MLflow: what its client raises becomes one line of ours.
+
+The client passes on what lies beneath it: its own exceptions, those of an SQL store, of S3, and of the file system
+or an HTTP connection (`requests` raises OSErrors).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from src.errors import TrackingError
+from src.secrets import scrub
+
+_LONGEST_REASON = 300
+
+
+@contextmanager
+def tracking_errors(action: str) -> Iterator[None]:
+    """Translates whatever MLflow's client raises inside the block.
+
+    Args:
+        action: what was tried, as it follows "cannot": `register model 'net_profit'`.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or refuses; one line, without passwords.
+    """
+    try:
+        yield
+    except _client_errors() as error:  # the boundary to MLflow's client
+        remedy = "check MLFLOW_TRACKING_URI, its server and its artifact store"
+        raise TrackingError(f"cannot {action}: {one_line(error)}; {remedy}") from error
+
+
+def one_line(error: Exception) -> str:
+    """The beginning of an error's text, without line ends and without passwords."""
+    import mlflow
+
+    text = " ".join(scrub(str(error), mlflow.get_tracking_uri()).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Evaluated only while an error is on its way, so that no import of these costs a start."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, SQLAlchemyError, BotoCoreError, ClientError, Boto3Error, OSError)

@@ -1,0 +1,78 @@
+"""What every test stands on: none of the machine's settings, one thread, nothing left in the tree."""
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+# LightGBM's OpenMP reads it once, when it is loaded; a second thread on a busy machine makes a fit many times slower.
+os.environ["OMP_NUM_THREADS"] = "1"
+# MLflow would send usage data from a thread of its own; tests talk to no server that they did not start.
+os.environ["DO_NOT_TRACK"] = "true"
+
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "daily-profit-hypothesis")
+settings.register_profile("house", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("house")
+
+SETTINGS_OF_THE_MACHINE = ("MLFLOW_", "_MLFLOW_", "OPTUNA_", "AWS_")
+
+
+@pytest.fixture(autouse=True)
+def _isolated_environment() -> Iterator[None]:
+    """Hides the user's settings of MLflow, Optuna and S3, and takes back what the test or MLflow itself set."""
+    saved = _take_settings()
+    yield
+    _forget_mlflow()
+    _take_settings()
+    os.environ.update(saved)
+
+
+def _take_settings() -> dict[str, str]:
+    return {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(SETTINGS_OF_THE_MACHINE)}
+
+
+def _forget_mlflow() -> None:
+    """MLflow keeps its URIs, its experiment and the active run in globals, which outlive a test."""
+    if "mlflow" not in sys.modules:
+        return
+    import mlflow
+    from mlflow.tracking import fluent
+
+    # Not `end_run`: it would write to a store, and the test's own may be gone by now.
+    fluent._active_run_stack.set([])
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None is how the setting is taken back
+    mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+    fluent._active_experiment_id = None
+
+
+@pytest.fixture(scope="session")
+def _empty_mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with MLflow's whole schema, made once: its migrations take seconds, a copy takes milliseconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    folder = tmp_path_factory.mktemp("empty_mlflow_store")
+    store = SqlAlchemyStore(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "mlruns"))
+    store._dispose_engine()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_store(_empty_mlflow_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Returns the URI of a new embedded store, which MLflow uses as the default; its artifacts lie in `tmp_path`."""
+    artifacts = tmp_path / "mlruns"
+    database = shutil.copy(_empty_mlflow_store, tmp_path / "mlflow.db")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE experiments SET artifact_location = ? || '/' || experiment_id", (str(artifacts),))
+    uri = f"sqlite:///{database}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    # Without it, an experiment made later would keep its artifacts in the working directory.
+    monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", str(artifacts))
+    return uri

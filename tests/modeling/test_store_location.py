@@ -1,0 +1,78 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from src.errors import ConfigError
+from src.modeling.store_location import store_lock, store_url
+
+HERE = Path("studies")
+
+
+def test_a_url_comes_first_then_the_variables_then_the_folder(tmp_path: Path) -> None:
+    variables = {"OPTUNA_POSTGRES_USER": "u", "OPTUNA_POSTGRES_HOST": "h"}
+    assert store_url("sqlite:///x.db", tmp_path, variables).database == "x.db"
+    assert store_url(None, tmp_path, variables).host == "h"
+    assert store_url(None, tmp_path, {}).database == str(tmp_path / "studies.db")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_postgres_means_the_driver_that_is_shipped(scheme: str) -> None:
+    url = store_url(f"{scheme}://user:pass@host:5433/optuna", HERE, {})
+    assert (url.drivername, url.host, url.port, url.database) == ("postgresql+psycopg2", "host", 5433, "optuna")
+    assert url.password == "pass"
+
+
+def test_postgres_by_variables() -> None:
+    given = {"USER": "u", "PASSWORD": "p@ss/word", "HOST": "db", "PORT": "6000", "DB": "studies"}
+    url = store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
+    assert (url.username, url.password, url.host, url.port, url.database) == ("u", "p@ss/word", "db", 6000, "studies")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "is no URL"),
+        ("postgresql://user:secret@host:port/db", "is no URL"),
+        ("postgresql://user:secret@host", "names no database"),
+        ("mysql://user:secret@host/db", "not supported"),
+        ("sqlite://", "keeps nothing"),
+        ("sqlite:///:memory:", "keeps nothing"),
+    ],
+)
+def test_a_wrong_url_is_told_without_its_password(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as raised:
+        store_url(text, HERE, {})
+    assert "secret" not in str(raised.value)
+
+
+def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
+    with pytest.raises(ConfigError, match="OPTUNA_POSTGRES_USER and OPTUNA_POSTGRES_HOST"):
+        store_url(None, HERE, {"OPTUNA_POSTGRES_PASSWORD": "p"})
+    with pytest.raises(ConfigError, match="'five' is no port"):
+        store_url(None, HERE, {f"OPTUNA_POSTGRES_{k}": v for k, v in {"USER": "u", "HOST": "h", "PORT": "five"}.items()})
+
+
+def test_an_unreachable_database_is_told_in_one_line() -> None:
+    url = store_url("postgresql://user:secret@127.0.0.1:9/db", HERE, {})
+    with pytest.raises(ConfigError, match="cannot be reached") as raised, store_lock(url, "x"):
+        pass
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_lock_keeps_the_second_out_until_the_first_has_left(tmp_path: Path) -> None:
+    url = store_url(None, tmp_path, {})
+    order: list[str] = []
+
+    def second() -> None:
+        with store_lock(url, "x"):
+            order.append("second")
+
+    with store_lock(url, "x"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

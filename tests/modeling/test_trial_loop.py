@@ -1,0 +1,113 @@
+from pathlib import Path
+from time import monotonic
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from src.errors import Interrupted, SearchError
+from src.modeling.brake import Brake
+from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager
+from src.modeling.trial_loop import MAX_FAILURES_IN_A_ROW, WorkerContext, run_trials
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> OptunaStudyManager:
+    return OptunaStudyManager(tmp_path)
+
+
+@pytest.fixture
+def study(manager: OptunaStudyManager) -> optuna.Study:
+    return manager.create_or_load_study("s")
+
+
+def uniform(trial: optuna.Trial) -> float:
+    return trial.suggest_float("x", 0, 1)
+
+
+def states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
+
+
+def test_the_total_counts_what_was_there_before(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    run_trials(study, uniform, WorkerContext(manager.storage, 3, Brake()))
+    run_trials(study, uniform, WorkerContext(manager.storage, 5, Brake()))
+    run_trials(study, uniform, WorkerContext(manager.storage, 5, Brake()))
+    assert states(study) == ["COMPLETE"] * 5
+
+
+def test_pruned_trials_count_and_failed_ones_do_not(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    def mixed(trial: optuna.Trial) -> float:
+        trial.suggest_float("x", 0, 1)
+        if trial.number == 1:
+            raise optuna.TrialPruned
+        if trial.number == 2:
+            raise ValueError("no luck")
+        return 1.0
+
+    run_trials(study, mixed, WorkerContext(manager.storage, 4, Brake()))
+    assert states(study) == ["COMPLETE", "PRUNED", "FAIL", "COMPLETE", "COMPLETE"]
+    assert study.trials[2].user_attrs["error"] == "ValueError: no luck"
+
+
+def test_a_search_in_which_everything_fails_ends_with_the_reason(
+    manager: OptunaStudyManager, study: optuna.Study
+) -> None:
+    def broken(trial: optuna.Trial) -> float:
+        raise RuntimeError("column 'x' is gone")
+
+    with pytest.raises(SearchError, match="column 'x' is gone"):
+        run_trials(study, broken, WorkerContext(manager.storage, 100, Brake()))
+    assert states(study) == ["FAIL"] * MAX_FAILURES_IN_A_ROW
+
+
+def test_a_stop_gives_the_running_trial_back_and_the_next_run_takes_it(
+    manager: OptunaStudyManager, study: optuna.Study
+) -> None:
+    brake = Brake()
+
+    def stopped_in_trial_2(trial: optuna.Trial) -> float:
+        x = uniform(trial)
+        if trial.number == 2:
+            brake.requested = True
+        brake.check()
+        return x
+
+    with pytest.raises(Interrupted):
+        run_trials(study, stopped_in_trial_2, WorkerContext(manager.storage, 5, brake))
+    assert states(study) == ["COMPLETE", "COMPLETE", "WAITING"]
+    drawn = study.trials[2].params
+    run_trials(study, uniform, WorkerContext(manager.storage, 5, Brake()))
+    assert states(study) == ["COMPLETE"] * 5
+    assert study.trials[2].params == drawn
+
+
+def test_an_interrupted_study_equals_one_that_was_not(tmp_path: Path) -> None:
+    def run(folder: str, totals: list[int]) -> list[dict[str, float]]:
+        manager = OptunaStudyManager(tmp_path / folder)
+        for total in totals:  # each time a new process would load the study anew, with a new sampler
+            study = manager.create_or_load_study("s")
+            run_trials(study, _branin, WorkerContext(manager.storage, total, Brake()))
+        return [trial.params for trial in study.trials]
+
+    assert run("once", [25]) == run("often", [1, 7, 12, 13, 25])
+
+
+def _branin(trial: optuna.Trial) -> float:
+    x, y = trial.suggest_float("x", -5, 10), trial.suggest_float("y", 0, 15)
+    return (y - 0.129 * x**2 + 1.59 * x - 6) ** 2 + 9.6 * (1 - x / 20) + 10
+
+
+def test_past_its_deadline_no_trial_starts(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    run_trials(study, uniform, WorkerContext(manager.storage, 5, Brake(deadline=monotonic() - 1)))
+    assert states(study) == []
+
+
+def test_callbacks_are_called_and_may_stop_the_study(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    seen: list[int] = []
+    callbacks = [lambda study, trial: seen.append(trial.number), OptunaCallbacks.target_value(0.9)]
+    study.enqueue_trial({"x": 0.95})
+    study.enqueue_trial({"x": 0.85})
+    run_trials(study, uniform, WorkerContext(manager.storage, 50, Brake(), callbacks))
+    assert seen == [0, 1]
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2

@@ -1,0 +1,227 @@
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from src.errors import DataError, TrackingError, UserError
+from src.tracking.registry import (
+    Comparison,
+    RegisteredVersion,
+    compare_models,
+    contenders,
+    promote_challenger,
+    register_model,
+)
+from src.tracking.served_model import DIGEST_TAG, load_served, predict_rows
+from tests.tiny_model import FEATURES, TinyModel, tiny_model
+
+# MLflow looks at an example's column names in a way that pandas 4 will change.
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
+
+SCORES: dict[str, Any] = {
+    "validation_score": 1.5,
+    "test_score": None,
+    "metric": "mae",
+    "skill": -0.25,
+    "trained_at": "2024-05-01",
+}
+
+
+class Killed(BaseException):
+    """Stands for `kill -9`: nothing of ours may catch it."""
+
+
+@pytest.fixture
+def client(mlflow_store: str) -> MlflowClient:
+    return MlflowClient()
+
+
+@pytest.fixture
+def weak(tmp_path: Path) -> TinyModel:
+    return tiny_model(tmp_path, rounds=2, **SCORES)
+
+
+@pytest.fixture
+def strong(tmp_path: Path) -> TinyModel:
+    return tiny_model(tmp_path, rounds=60, **SCORES | {"study_name": "second"})
+
+
+def a_run(client: MlflowClient) -> str:
+    return str(client.create_run("0").info.run_id)
+
+
+def aliases(client: MlflowClient, name: str = "pnl") -> dict[str, int]:
+    return {alias: int(version) for alias, version in client.get_registered_model(name).aliases.items()}
+
+
+def test_first_version_is_champion_with_its_tags(client: MlflowClient, weak: TinyModel) -> None:
+    run_id = a_run(client)
+    registered = register_model(run_id, weak.card)
+    assert registered == RegisteredVersion("pnl", 1, "champion", "models:/pnl/1")
+    version = client.get_model_version("pnl", "1")
+    assert (version.status, version.run_id) == ("READY", run_id)
+    assert len(version.tags.pop(DIGEST_TAG)) == 64
+    assert version.tags == {
+        "study_name": "pnl_study",
+        "validation_score": "1.5",
+        "metric": "mae",
+        "skill": "-0.25",
+        "trained_at": "2024-05-01",
+    }
+    for uri in ("models:/pnl@champion", registered.uri, f"runs:/{run_id}/model"):
+        assert np.array_equal(predict_rows(load_served(uri), weak.frame), weak.booster.predict(weak.matrix))
+
+
+def test_later_versions_are_challengers_in_turn(client: MlflowClient, weak: TinyModel, strong: TinyModel) -> None:
+    third = replace(weak.card, metadata=weak.card.metadata | {"study_name": "third"})
+    results = [register_model(a_run(client), card) for card in (weak.card, strong.card, third)]
+    assert [result.alias for result in results] == ["champion", "challenger", "challenger"]
+    assert aliases(client) == {"champion": 1, "challenger": 3}
+    superseded = register_model(a_run(client), strong.card)
+    assert (superseded.version, superseded.alias) == (2, None)
+    assert aliases(client) == {"champion": 1, "challenger": 3}
+
+
+def test_second_call_adds_nothing(client: MlflowClient, weak: TinyModel) -> None:
+    run_id = a_run(client)
+    assert register_model(run_id, weak.card) == register_model(run_id, weak.card)
+    assert len(client.search_model_versions("name='pnl'")) == 1
+    assert len(client.search_logged_models(["0"])) == 1
+
+
+def test_a_longer_study_adds_its_new_model(client: MlflowClient, weak: TinyModel, strong: TinyModel) -> None:
+    register_model(run := a_run(client), weak.card)
+    longer = replace(strong.card, metadata=weak.card.metadata)
+    assert register_model(run, longer).version == 2
+
+
+@pytest.mark.parametrize(
+    "step", ["create_logged_model", "create_registered_model", "create_model_version", "set_registered_model_alias"]
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_a_step_and_called_again(
+    client: MlflowClient, weak: TinyModel, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
+) -> None:
+    run_id, real = a_run(client), getattr(MlflowClient, step)
+
+    def killed(*arguments: object, **named: object) -> None:
+        if not before:
+            real(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(MlflowClient, step, killed)
+        register_model(run_id, weak.card)
+    assert register_model(run_id, weak.card).alias == "champion"
+    (version,) = client.search_model_versions("name='pnl'")
+    assert version.tags["study_name"] == "pnl_study"
+    assert aliases(client) == {"champion": 1}
+    ready = [model for model in client.search_logged_models(["0"]) if model.status == "READY"]
+    assert len(ready) == 1
+
+
+def test_name_with_a_quote(client: MlflowClient, weak: TinyModel) -> None:
+    quoted = replace(weak.card, target="o'neil")
+    register_model(run := a_run(client), quoted)
+    assert register_model(run, quoted).version == 1
+
+
+def test_refusal_is_one_line(client: MlflowClient, weak: TinyModel) -> None:
+    with pytest.raises(TrackingError, match="cannot register model 'pnl': Run with id=nowhere not found") as caught:
+        register_model("nowhere", weak.card)
+    assert "\n" not in str(caught.value)
+
+
+def test_dead_server_is_one_line_without_its_password(weak: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    mlflow.set_tracking_uri("http://user:hunter2@127.0.0.1:9")
+    with pytest.raises(TrackingError, match="cannot register model 'pnl'") as caught:
+        register_model("0" * 32, weak.card)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class TwoVersions:
+    """A store with a weak champion and a strong challenger, and their comparison on 150 rows."""
+
+    database: Path
+    weak: TinyModel
+    strong: TinyModel
+    comparison: Comparison
+
+
+@pytest.fixture(scope="module")
+def two_versions(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoVersions:
+    home = tmp_path_factory.mktemp("two_versions")
+    database = Path(shutil.copy(_empty_mlflow_store, home / "mlflow.db"))
+    mlflow.set_tracking_uri(f"sqlite:///{database}")
+    client = MlflowClient()
+    experiment = client.create_experiment("own", str(home / "artifacts"))
+    weak = tiny_model(home, rounds=2, study_name="first")
+    strong = tiny_model(home, rounds=60, study_name="second")
+    for tiny in (weak, strong):
+        register_model(client.create_run(experiment).info.run_id, tiny.card)
+    rows = weak.frame.tail(150)
+    comparison = compare_models(*contenders("pnl"), rows[FEATURES], rows["profit"].to_numpy(), "mae")
+    return TwoVersions(database, weak, strong, comparison)
+
+
+@pytest.fixture
+def compared(two_versions: TwoVersions, tmp_path: Path) -> Comparison:
+    """Puts MLflow on a copy of the store, so that a test may change it."""
+    mlflow.set_tracking_uri(f"sqlite:///{shutil.copy(two_versions.database, tmp_path / 'copy.db')}")
+    return two_versions.comparison
+
+
+def test_comparison_is_paired(two_versions: TwoVersions) -> None:
+    found, tinies = two_versions.comparison, (two_versions.weak, two_versions.strong)
+    y = tinies[0].frame["profit"].to_numpy()[-150:]
+    errors = [np.abs(np.asarray(tiny.booster.predict(tiny.matrix[-150:])) - y) for tiny in tinies]
+    assert found.champion_score == pytest.approx(errors[0].mean(), rel=1e-12)
+    assert found.challenger_score == pytest.approx(errors[1].mean(), rel=1e-12)
+    assert found.difference == pytest.approx((errors[1] - errors[0]).mean(), rel=1e-12)
+    assert (found.better, found.n_rows) == (True, 150)
+    assert (found.champion_uri, found.challenger_uri) == ("models:/pnl/1", "models:/pnl/2")
+
+
+def test_better_challenger_takes_office_once(compared: Comparison) -> None:
+    assert promote_challenger("pnl", compared)
+    assert aliases(MlflowClient()) == {"champion": 2}
+    with pytest.raises(UserError, match="'pnl' has no challenger"):
+        promote_challenger("pnl", compared)
+
+
+def test_worse_challenger_changes_nothing(compared: Comparison) -> None:
+    assert not promote_challenger("pnl", replace(compared, better=False))
+    assert aliases(MlflowClient()) == {"champion": 1, "challenger": 2}
+
+
+def test_stale_comparison_is_refused(compared: Comparison) -> None:
+    with pytest.raises(UserError, match="changed since they were compared"):
+        promote_challenger("pnl", replace(compared, challenger_uri="models:/pnl/3"))
+    assert aliases(MlflowClient()) == {"champion": 1, "challenger": 2}
+
+
+def test_equal_models_do_not_change_office(compared: Comparison, two_versions: TwoVersions) -> None:
+    frame = two_versions.weak.frame
+    same = compare_models("models:/pnl/1", "models:/pnl/1", frame, frame["profit"].to_numpy(), "rmse")
+    assert (same.difference, same.better) == (0, False)
+
+
+def test_rows_that_cannot_be_judged(compared: Comparison, two_versions: TwoVersions) -> None:
+    frame, uris = two_versions.weak.frame, (compared.champion_uri, compared.challenger_uri)
+    with pytest.raises(DataError, match="cannot be compared by auc on 400 rows"):
+        compare_models(*uris, frame, np.ones(len(frame)), "auc")
+    with pytest.raises(DataError, match=r"column\(s\) style missing"):
+        compare_models(*uris, frame.drop(columns="style"), np.ones(len(frame)), "mae")
+
+
+def test_contenders_of_an_unknown_name(client: MlflowClient) -> None:
+    with pytest.raises(UserError, match="model 'nobody' has no version"):
+        contenders("nobody")
