@@ -24,6 +24,9 @@ endif
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Without git, MLflow records no commit; that is no reason for a page of warnings.
 export GIT_PYTHON_REFRESH := quiet
+# MLflow's running commentary would drown the progress bar; its warnings stay.
+MLFLOW_LOGGING_LEVEL ?= WARNING
+export MLFLOW_LOGGING_LEVEL
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.venv
 endif
@@ -55,11 +58,12 @@ tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=
 	    set -- "$$@" -P "$$option=$$value"; \
 	done; \
 	[ -n "$$MLFLOW_EXPERIMENT_ID" ] || set -- --experiment-name "$${MLFLOW_EXPERIMENT_NAME:-daily-profit}" "$$@"; \
+	echo "mlflow run . -e tune --env-manager local $$*"; \
 	exec mlflow run . -e tune --env-manager local "$$@"
 
 ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
 	@[ -f mlflow.db ] || { echo "There is no mlflow.db yet: run \`make tune\` first" >&2; exit 2; }
-	@exec mlflow ui --backend-store-uri sqlite:///mlflow.db --port "$$PORT"
+	@exec mlflow ui --backend-store-uri sqlite:///mlflow.db --port "$$PORT" --workers 1
 
 test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 	@python -m pytest $(ARGS)

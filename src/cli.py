@@ -19,6 +19,7 @@ from src.config import (
     TargetConfig,
 )
 from src.errors import ConfigError, DailyProfitError
+from src.secrets import mask_url
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -69,6 +70,7 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
     Raises:
         ConfigError: a value is out of range, or the `--config` file is wrong.
     """
+    _refuse_recorded_passwords(args)
     table = TableConfig()
     if args.config is not None:
         from src.config_file import load_table_config
@@ -87,6 +89,18 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         storage_dir=args.storage_dir,
     )
     return RunSettings(DataSettings(args.data, args.query, table), split, search, args.output_dir, not args.no_register)
+
+
+def _refuse_recorded_passwords(args: argparse.Namespace) -> None:
+    """`mlflow run` prints its parameters and records them for ever before this process starts."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    for option in ("storage_url", "data"):
+        value = getattr(args, option)
+        if run_id and value and mask_url(value) != value:
+            raise ConfigError(
+                f"-P {option}={mask_url(value)} holds a password, which `mlflow run` has recorded in run {run_id}: "
+                f"delete that run, change the password, and give it as PGPASSWORD or OPTUNA_POSTGRES_PASSWORD"
+            )
 
 
 def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> list[str]:

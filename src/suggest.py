@@ -16,7 +16,7 @@ def listing(names: Iterable[object]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`" (did you mean 'x'?)"` for the closest of the known names, or an empty text when none is close."""
     by_folded = {word.casefold(): word for word in known}
-    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.7)
     return f" (did you mean {by_folded[close[0]]!r}?)" if close else ""
 
 

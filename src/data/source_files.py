@@ -69,19 +69,19 @@ def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    try:
+    def dataset(schema: Any) -> Any:
         partitioning = ds.partitioning(flavor="hive")
         names = [str(path) for path in files]
-        table = ds.dataset(names, format="parquet", partitioning=partitioning, partition_base_dir=str(base))
-        # pyarrow takes the first file's columns for all; a column that came later would vanish without a word.
-        schemas = [table.schema, *(fragment.physical_schema for fragment in table.get_fragments())]
-        unified = pa.unify_schemas(schemas, promote_options="permissive")
-        frame = table.replace_schema(unified).to_table().to_pandas(date_as_object=False)
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-    ) as error:  # damaged pages are OSError, clashing types ArrowException
+        return ds.dataset(names, schema, "parquet", partitioning=partitioning, partition_base_dir=str(base))
+
+    try:
+        first = dataset(None)
+        # Arrow takes the first file's columns for all; a column that came later would vanish without a word.
+        schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
+        table = dataset(pa.unify_schemas(schemas, promote_options="permissive")).to_table()
+        frame = table.to_pandas(date_as_object=False)
+    # A damaged page is an OSError, types that clash an ArrowException, dates out of range a ValueError.
+    except (pa.ArrowException, OSError, ValueError) as error:
         detail = one_line(error).replace(f"{base}/", "")
         raise DataError(f"--data {shown} cannot be read as Parquet: {detail}: write it again") from error
     return _index_to_columns(frame)

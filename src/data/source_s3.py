@@ -58,7 +58,8 @@ def _client() -> Any:
     # boto3 knows AWS_ENDPOINT_URL by itself; MLflow's variable is asked first, it is the one this project documents.
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None
     try:
-        return boto3.client("s3", endpoint_url=endpoint, config=config)
+        # A session of its own: the default one keeps the first credentials that this process ever found.
+        return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
     except ValueError as error:  # "Invalid endpoint"
         raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is no URL: write http://host:port") from error
 

@@ -49,7 +49,9 @@ def read_sql(source: str, query: str) -> pd.DataFrame:
             return _select(connection, query, source)
     except DBAPIError as error:
         shown = scrub(one_line(query, 80), source)
-        raise DataError(f"--query {shown!r} failed: {scrub(one_line(error.orig), source)}: correct it") from error
+        # Behind it the server repeats the line, in the form that the driver gave it: "DECLARE … CURSOR … FOR SELEC".
+        detail = scrub(one_line(str(error.orig).partition("\nLINE ")[0]), source)
+        raise DataError(f"--query {shown!r} failed: {detail}: correct the SELECT") from error
     finally:
         engine.dispose()
 
@@ -109,4 +111,7 @@ def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
             yield pd.DataFrame.from_records([tuple(row) for row in rows], columns=columns, coerce_float=True)
 
     frames = list(chunks())
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    # A column without a value in one of the chunks is of objects there, and so in the whole.
+    return pd.concat(frames, ignore_index=True).infer_objects()

@@ -154,6 +154,8 @@ def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.i
         return pd.Series(column.to_numpy(dtype=bool))
     if isinstance(column.dtype, np.dtype) and column.dtype != object:
         values: NDArray[Any] = column.to_numpy()
+    elif complete and pd.api.types.is_signed_integer_dtype(column.dtype):  # of pandas' own or Arrow's integers
+        values = column.to_numpy(dtype=np.int64)
     else:
         values = to_floats(column, f"feature {name!r}")
     check_finite(values, f"feature {name!r}", rows)

@@ -17,8 +17,8 @@ from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy, SearchTask
 from src.modeling.summary import Outcome
 from src.tracking.final_record import log_dataset, log_files, log_final_scores
-from src.tracking.registry import ModelCard, register_model
-from src.tracking.session import end_parent_run
+from src.tracking.registry import register_model
+from src.tracking.served_model import ModelCard
 
 EXAMPLE_ROWS = 5
 
@@ -95,7 +95,6 @@ def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Out
         files = [("report", written.report_path), ("study", written.trials_path), ("", written.metadata_path)]
         log_files(opened.session, parent, [*files, ("", written.model_path)])
         version = _register(task, opened, written, parent) if task.settings.register else "not registered"
-        end_parent_run(opened.session, parent, "FINISHED")
     except TrackingError as error:
         raise TrackingError(
             f"{error}; model and report are saved ({written.model_path}, {written.report_path}): "
@@ -107,7 +106,8 @@ def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Out
 def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:
     example = task.data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
     registered = register_model(parent, ModelCard(task.data.target, written.model_path, written.metadata, example))
-    return f"{registered.name} v{registered.version} @{registered.alias}"
+    alias = f" @{registered.alias}" if registered.alias else " (replaced since)"
+    return f"{registered.name} v{registered.version}{alias}"
 
 
 def _table(task: SearchTask) -> pd.DataFrame:

@@ -120,8 +120,9 @@ def _baseline_caption(judged: words.Comparison) -> str:
     rows = "Test rows, which the search never saw." if judged.part == "test" else "Validation rows, used by the search."
     goal = "Longer is better, bars start at a coin's 0.5." if judged.metric == "AUC" else ""
     goal = goal or ("Longer is better." if judged.direction == "maximize" else "Shorter is better.")
-    interval = " Red: 95 % interval." if judged.interval else ""
-    return f"{rows} {goal}{interval}"
+    best = " Orange: the hardest to beat." if judged.baselines else ""
+    interval = " Line: 95 % interval." if judged.interval else ""
+    return f"{rows} {goal}{best}{interval}"
 
 
 def _history(material: Material) -> Chapter:
@@ -151,7 +152,7 @@ def _parameters(material: Material, shares: numbers.Importances) -> Chapter:
     cuts = numbers.slices(material.snapshot)
     shown = sorted(cuts, key=lambda cut: -shares.shares.get(cut.name, 0.0))[:MAX_SLICES]
     small = [page.figure_html(draw.slice_figure(cut, material.metric), f"slice-{i}", "") for i, cut in enumerate(shown)]
-    which = "Each complete trial is a point, later ones darker; the most important parameters first."
+    which = "Each complete trial is a point, later ones deeper in colour; the most important parameters first."
     if len(shown) < len(cuts):
         which += f" {len(shown)} of {len(cuts)} parameters are drawn."
     title = page.paragraph_html(f"The best trial is number {material.snapshot.ranked[0].number}.")

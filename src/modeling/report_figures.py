@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from src.modeling.report_numbers import Curve, History, Importances, Slice
 from src.modeling.report_words import Comparison, format_number
 
-BLUE, ORANGE, GREY, RED = "#3d85c6", "#d9762b", "#8a9099", "#c8503c"
+BLUE, ORANGE, GREY, INK = "#3d85c6", "#d9762b", "#8a9099", "#1c2128"
 CURVE_STYLE = {"pruned": (GREY, 1, 0.5), "median": (ORANGE, 2, 1.0), "best": (BLUE, 3, 1.0)}
 ROW_HEIGHT = 30
 MAX_LABEL = 40
@@ -52,7 +52,7 @@ def importance_figure(importances: Importances) -> go.Figure:
 
 
 def slice_figure(cut: Slice, metric: str) -> go.Figure:
-    """One parameter against the value; later trials are darker."""
+    """One parameter against the value; later trials are deeper in colour."""
     figure = _figure(240, _text(cut.name), metric)
     xs = cut.xs if cut.scale != "category" else [cut.order.index(str(x)) for x in cut.xs]
     figure.add_scatter(
@@ -105,8 +105,8 @@ def baseline_figure(comparison: Comparison) -> go.Figure:
     if comparison.interval:
         reach = {"array": [high - comparison.model], "arrayminus": [comparison.model - low]}
         figure.add_scatter(
-            x=[comparison.model], y=[0], mode="markers", marker={"color": RED, "size": 5}, hoverinfo="skip",
-            error_x={**reach, "color": RED, "width": 5},
+            x=[comparison.model], y=[0], mode="markers", marker={"opacity": 0}, hoverinfo="skip",
+            error_x={**reach, "color": INK, "width": 5, "thickness": 2},
         )  # fmt: skip
     ends = [high, *values[1:]]
     figure.update_xaxes(range=_padded(base, [low, *ends]))
@@ -149,7 +149,9 @@ def _figure(height: int, x_title: str, y_title: str) -> go.Figure:
 
 def _name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     places, labels = list(range(len(names))), [_text(name) for name in names]
-    figure.update_yaxes(tickvals=places, ticktext=labels, range=[len(names) - 0.4, -0.6], showgrid=False)
+    figure.update_yaxes(
+        tickvals=places, ticktext=labels, range=[len(names) - 0.4, -0.6], showgrid=False, ticklabelstandoff=6
+    )
 
 
 def _text(name: str) -> str:

@@ -253,10 +253,14 @@ def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
     best = snapshot.ranked[:n]
     names = tuple(dict.fromkeys(name for trial in best for name in trial.params))
     rows = tuple(
-        (t.number, t.value, t.duration.total_seconds() if t.duration else None, *(t.params.get(name) for name in names))
-        for t in best
+        (t.number, t.value, t.duration.total_seconds() if t.duration else None, *_cells(t.params, names)) for t in best
     )
     return Table(("trial", "value", "seconds", *names), rows)
+
+
+def _cells(params: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    # A choice may be None, which is not the same as a parameter that the trial does not have.
+    return [str(params[name]) if name in params and params[name] is None else params.get(name) for name in names]
 
 
 def _reported(trial: "FrozenTrial") -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -16,9 +16,6 @@ from src.modeling.report_words import Facts, format_number
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}
-"""Plotly's tool bar would cover small figures, and offers to send them elsewhere."""
-
 
 @dataclass(frozen=True)
 class Chapter:
@@ -68,12 +65,15 @@ def _cell_html(value: Any) -> str:
 
 
 def figure_html(figure: "go.Figure", key: str, caption: str) -> str:
-    """A figure with its caption; `key` is unique on the page and makes equal input give an equal file."""
-    drawn = figure.to_html(
-        config=FIGURE_CONFIG, include_plotlyjs=False, full_html=False, div_id=f"figure-{key}",
-        default_height=f"{figure.layout.height}px",
-    )  # fmt: skip
-    return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
+    """A figure with its caption; `key` is unique on the page.
+
+    Only the figure's numbers stand here. It is drawn when the whole page is there: a figure drawn earlier takes the
+    room that those after it will need.
+    """
+    place = f'<div class="plot" id="figure-{key}" style="height: {figure.layout.height}px"></div>'
+    numbers = f'<script type="application/json">{figure.to_json()}</script>'
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{place}{numbers}{below}</figure>"
 
 
 def grid_html(items: Sequence[str]) -> str:
@@ -156,6 +156,7 @@ figcaption { font-size: .85rem; }
 @media (pointer: coarse) { .main-svg .draglayer { display: none; } }
 .main-svg text { fill: var(--ink) !important; }
 .main-svg .hoverlayer text { fill: #ffffff !important; }
+.main-svg .errorbar path { stroke: var(--ink) !important; }
 .main-svg .gridlayer path { stroke: var(--grid) !important; }
 @media print {
   @page { margin: 14mm; }
@@ -168,6 +169,11 @@ figcaption { font-size: .85rem; }
 """
 
 SCRIPT = """
+// No tool bar: it would cover small figures, and it offers to send them elsewhere.
+for (const plot of document.querySelectorAll(".plot")) {
+  const {data, layout} = JSON.parse(plot.nextElementSibling.textContent);
+  Plotly.newPlot(plot, data, layout, {displayModeBar: false, responsive: true});
+}
 for (const head of document.querySelectorAll("table.sortable th")) {
   head.querySelector("button").addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending", table = head.closest("table");
@@ -183,7 +189,7 @@ for (const head of document.querySelectorAll("table.sortable th")) {
 // Paper is narrower than most windows, and a figure keeps the width that it was drawn with.
 const redraw = width => {
   document.body.style.width = width;
-  for (const plot of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
+  for (const plot of document.querySelectorAll(".plot")) Plotly.Plots.resize(plot);
 };
 addEventListener("beforeprint", () => redraw("680px"));
 addEventListener("afterprint", () => redraw(""));

@@ -105,8 +105,8 @@ def _judgement(comparison: Comparison, reference: float) -> str:
     by = "" if comparison.skill is None else f" (skill {format_percent(comparison.skill)})"
     if not is_better("auc" if maximize else "mae", model, reference):
         return f"The model is worse than that forecast{by}: the naive forecast is the better choice."
-    kind = "of what that forecast lacks to a perfect one" if maximize else "of that forecast's error"
-    share = "" if comparison.skill is None else f": it removes {comparison.skill:.1%} {kind}"
+    kind = "what that forecast lacks to a perfect one" if maximize else "that forecast's error"
+    share = "" if comparison.skill is None else f": it removes {comparison.skill * 100:.1f} % of {kind}"
     return f"The model is better{share}."
 
 

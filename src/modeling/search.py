@@ -5,13 +5,14 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
 from src.config import RunSettings
@@ -30,6 +31,8 @@ from src.modeling.worker_pool import WorkerPool
 from src.tracking.background import BackgroundProjector
 from src.tracking.projection import StudyProjection
 from src.tracking.session import TrackingSession, end_parent_run
+
+log = logging.getLogger(__name__)
 
 SETTINGS_ATTR = "settings"
 
@@ -92,7 +95,6 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
         with stop_on_signals(brake), BackgroundProjector(opened.projection), progress:
             _run_here_or_in_processes(task, opened, brake, progress)
     except (Interrupted, KeyboardInterrupt):
-        _save_interrupted(opened)
         done = len(study.get_trials(deepcopy=False, states=FINISHED))
         raise Interrupted(
             f"stopped: {done} of {settings.n_trials} trials are done and saved; "
@@ -197,11 +199,21 @@ def verbose() -> bool:
     return logging.getLogger("src").isEnabledFor(logging.DEBUG)
 
 
-def _save_interrupted(opened: OpenStudy) -> None:
+@contextlib.contextmanager
+def parent_run(opened: OpenStudy) -> Iterator[None]:
+    """Whatever ends the block, finished trials are projected and the parent run ends with the right status."""
+    status = "FAILED"
     try:
-        end_parent_run(opened.session, opened.projection.project(), "KILLED")
-    except TrackingError as error:
-        print(f"warning: {error}; runs will be written when the study is gone on with", file=sys.stderr)
+        yield
+        status = "FINISHED"
+    except Interrupted:
+        status = "KILLED"
+        raise
+    finally:
+        try:
+            end_parent_run(opened.session, opened.projection.project(), status)
+        except (TrackingError, StorageInternalError) as error:
+            log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
 
 
 @contextlib.contextmanager
@@ -219,16 +231,12 @@ def stop_on_signals(brake: Brake) -> Iterator[None]:
         if brake.requested:
             raise KeyboardInterrupt
         brake.requested = True
-        print("\nstopping: saving what is done (again to stop at once)", file=sys.stderr)
+        sys.stderr.write("\nstopping: saving what is done (again to stop at once)\n")
 
-    _install(ask, before)
+    for number in before:
+        signal.signal(number, ask)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _install(handler: Callable[[int, Any], None], numbers: Mapping[int, Any]) -> None:
-    for number in numbers:
-        signal.signal(number, handler)

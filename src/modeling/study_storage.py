@@ -95,9 +95,10 @@ class StudyStorage(RDBStorage):
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
         attributes = models.TrialSystemAttributeModel
-        self._set_trial_attr_without_commit(session, attributes, trial.trial_id, OWNER, worker_identity())
+        trial_id: Any = trial.trial_id
+        self._set_trial_attr_without_commit(session, attributes, trial_id, OWNER, worker_identity())
         # With its first beat in the same transaction no trial can die before it could be found stale.
-        session.add(models.TrialHeartbeatModel(trial_id=trial.trial_id))
+        session.add(models.TrialHeartbeatModel(trial_id=trial_id))
         return trial
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
@@ -138,7 +139,7 @@ class StudyStorage(RDBStorage):
         return True
 
 
-def _lock_study(session: Session, study_id: int) -> None:
+def _lock_study(session: Session, study_id: Any) -> None:
     """Write lock until the transaction ends. SELECT … FOR UPDATE is nothing on SQLite; an UPDATE locks everywhere."""
     study = models.StudyModel
     session.execute(
@@ -147,7 +148,7 @@ def _lock_study(session: Session, study_id: int) -> None:
     )
 
 
-def _count(session: Session, study_id: int, states: tuple[TrialState, ...]) -> int:
+def _count(session: Session, study_id: Any, states: tuple[TrialState, ...]) -> int:
     trial = models.TrialModel
     return session.query(trial).filter(trial.study_id == study_id, trial.state.in_(states)).count()
 

@@ -64,7 +64,7 @@ def optimize_hyperparameters(
         RunError: the store failed, or no trial is complete.
     """
     from src.modeling.rows import make_rows
-    from src.modeling.search import SearchTask, best_trial, open_study, run_search
+    from src.modeling.search import SearchTask, best_trial, open_study, parent_run, run_search
 
     settings = settings or RunSettings()
     split = replace(settings.split, use_cv=use_cv, n_folds=n_folds)
@@ -72,9 +72,9 @@ def optimize_hyperparameters(
     dataset = _dataset_for(target, config, data, settings.data)
     task = SearchTask(dataset, make_rows(dataset, split), settings, objective, tuple(callbacks))
     opened = open_study(task)
-    run_search(task, opened)
-    _project_or_warn(opened)
-    return opened.study, dict(best_trial(opened.study).params)
+    with parent_run(opened):
+        run_search(task, opened)
+        return opened.study, dict(best_trial(opened.study).params)
 
 
 def train_target(task: "SearchTask") -> "Outcome":
@@ -85,14 +85,15 @@ def train_target(task: "SearchTask") -> "Outcome":
     """
     from src.modeling.final_model import train_final_model
     from src.modeling.finish import record_outcome, write_outcome
-    from src.modeling.search import best_trial, open_study, run_search
+    from src.modeling.search import best_trial, open_study, parent_run, run_search
 
     opened = open_study(task)
-    run_search(task, opened)
-    best = best_trial(opened.study)
-    model = train_final_model(best, task.data, task.rows, task.settings.search.seed)
-    result = write_outcome(task, opened, best, model)
-    return record_outcome(task, opened, result)
+    with parent_run(opened):
+        run_search(task, opened)
+        best = best_trial(opened.study)
+        model = train_final_model(best, task.data, task.rows, task.settings.search.seed)
+        written = write_outcome(task, opened, best, model)
+        return record_outcome(task, opened, written)
 
 
 def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcome"]:
@@ -119,7 +120,7 @@ def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcom
             outcomes.append(train_target(replace(task, shares_outer_run=several)))
     finally:
         if outcomes:
-            print(summary_text(outcomes, shown_uri()))
+            sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
     return outcomes
 
 
@@ -146,16 +147,6 @@ def _dataset_for(
         return load_dataset(data, table, target, "data frame")
     source = settings.source if data is None else str(data)
     return load_dataset(read_table(source, settings.query), table, target, describe_source(source, settings.query))
-
-
-def _project_or_warn(opened: Any) -> None:
-    from src.errors import TrackingError
-    from src.tracking.session import end_parent_run
-
-    try:
-        end_parent_run(opened.session, opened.projection.project(), "FINISHED")
-    except TrackingError as error:
-        log.warning("%s; the study's runs will be written when it is gone on with", error)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -106,7 +106,8 @@ def log_dataset(session: TrackingSession, parent_id: str, frame: pd.DataFrame, t
         plain = frame.astype({name: "float64" for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])})
         code = CodeDatasetSource({"daily_profit.source": source})
         dataset = PandasDataset(plain, source=code, targets=target, name=source.rsplit("/", 1)[-1][:200] or "table")
-        known = {each.dataset.digest for each in session.client.get_run(parent_id).inputs.dataset_inputs}
+        inputs = session.client.get_run(parent_id).inputs
+        known = {each.dataset.digest for each in inputs.dataset_inputs} if inputs is not None else set()
         if dataset.digest in known:
             return
         tags = [InputTag("mlflow.data.context", "training")]

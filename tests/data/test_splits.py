@@ -147,7 +147,9 @@ def test_the_message_names_what_can_be_changed() -> None:
         "5 dates are too few for this split, at least 19 are needed: add dates, or lower "
         "--test-fraction, --n-folds, --purge-days"
     )
-    with pytest.raises(DataError, match=r"2 dates are too few .* or lower --valid-fraction, --purge-days"):
+    with pytest.raises(
+        DataError, match=r"2 dates are too few .* or lower --test-fraction, --valid-fraction, --purge-days"
+    ):
         search_folds(dates, np.array([0, 1]), SplitSettings(purge_days=3))
     with pytest.raises(DataError, match="no number is enough"):
         split_holdout(dates, 5, SplitSettings(test_fraction=1 - 1e-12))

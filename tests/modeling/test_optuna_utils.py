@@ -5,6 +5,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from src.config import Direction
 from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager, default_pruner, new_study_name
 
@@ -83,7 +84,7 @@ def test_the_manager_never_shows_a_password(tmp_path: Path, monkeypatch: pytest.
     assert "host" in repr(manager)
 
 
-def run(callback: object, values: list[float | None], direction: str = "minimize") -> int:
+def run(callback: object, values: list[float | None], direction: Direction = "minimize") -> int:
     """How many trials run before the callback stops a study whose trials have these values; None is pruned."""
     study = optuna.create_study(direction=direction)
 

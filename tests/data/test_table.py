@@ -1,0 +1,347 @@
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.config import TableConfig, TargetConfig
+from src.config_file import FileTableConfig
+from src.data.table import load_dataset
+from src.errors import DataError
+
+N = 12
+PNL = {"pnl": TargetConfig("regression", "mae"), "win": TargetConfig("binary", "auc")}
+BARE = TableConfig(account=None, date=None, targets=PNL)
+
+
+def table(**columns: Any) -> pd.DataFrame:
+    """Two accounts, six days, a noisy target; the columns given replace or add to it, None takes one away."""
+    noise = np.random.default_rng(0).normal(size=N)
+    base: dict[str, Any] = {
+        "account_id": ["a", "b"] * 6,
+        "date": np.repeat(pd.date_range("2024-01-01", periods=6), 2),
+        "x": np.arange(N) % 5 + 0.5,
+        "c": pd.Series(["u", "v", None] * 4, dtype="str"),
+        "net_profit": noise,
+        "is_profitable": (noise > 0).astype(int),
+    }
+    return pd.DataFrame({name: values for name, values in (base | columns).items() if values is not None})
+
+
+def one_column(values: Any, **columns: Any) -> pd.DataFrame:
+    """A table whose only feature is `x`."""
+    return table(x=values, c=None, **columns)
+
+
+def feature(values: Any) -> pd.Series:
+    return load_dataset(one_column(values), TableConfig(), "net_profit").features["x"]
+
+
+def refused(frame: pd.DataFrame, config: TableConfig | None = None, target: str = "net_profit") -> str:
+    with pytest.raises(DataError) as caught:
+        load_dataset(frame, config or TableConfig(), target)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_plain_table() -> None:
+    frame = table(gross_profit=1.0)
+    data = load_dataset(frame, TableConfig(), "net_profit", "postgresql://u:secret@h/db")
+    assert list(data.features.columns) == ["x", "c"]
+    assert data.categorical == ("c",)
+    assert data.source == "postgresql://u:***@h/db"
+    assert data.warnings == ()
+    assert data.config == TargetConfig("regression", "mae")
+    np.testing.assert_array_equal(data.y, frame["net_profit"])
+    assert data.dates is not None
+    assert data.dates.dtype == np.dtype("datetime64[D]")
+    assert data.accounts is not None
+    assert list(data.accounts) == ["a", "b"] * 6
+    assert data.features["c"].isna().sum() == 4
+
+
+def test_rows_are_sorted_by_date_and_account_and_only_disorder_is_warned_of() -> None:
+    frame = table()
+    expected = load_dataset(frame, TableConfig(), "net_profit")
+    by_account = load_dataset(frame.sort_values(["account_id", "date"]), TableConfig(), "net_profit")
+    shuffled = load_dataset(frame.sample(frac=1, random_state=1), TableConfig(), "net_profit")
+    for data in (by_account, shuffled):
+        np.testing.assert_array_equal(data.y, expected.y)
+        pd.testing.assert_frame_equal(data.features, expected.features)
+        assert data.digest == expected.digest
+    assert by_account.warnings == ()
+    assert len(shuffled.warnings) == 1
+    assert "dates were not in order" in shuffled.warnings[0]
+
+
+def test_the_frame_given_is_left_as_it_was() -> None:
+    frame = table().sample(frac=1, random_state=1)
+    before = frame.copy(deep=True)
+    load_dataset(frame, TableConfig(), "net_profit")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_the_digest_knows_values_not_dtypes() -> None:
+    frame = table(n=np.arange(N) % 4)
+    digest = load_dataset(frame, TableConfig(), "net_profit").digest
+    assert load_dataset(frame.astype({"n": "float32"}), TableConfig(), "net_profit").digest == digest
+    assert load_dataset(frame.astype({"c": object}), TableConfig(), "net_profit").digest == digest
+    frame.loc[3, "n"] = 9
+    assert load_dataset(frame, TableConfig(), "net_profit").digest != digest
+    assert load_dataset(frame, TableConfig(), "is_profitable").digest != digest
+
+
+def test_rows_without_a_target_are_left_out() -> None:
+    frame = table()
+    frame.loc[[0, 5], "net_profit"] = np.nan
+    data = load_dataset(frame, TableConfig(), "net_profit")
+    assert len(data.y) == len(data.features) == N - 2
+    assert data.warnings == ("2 of 12 rows lack the target 'net_profit': they are left out",)
+
+
+def test_use_and_drop_choose_the_features() -> None:
+    frame = table(z=np.arange(N) ** 2)
+    assert list(load_dataset(frame, TableConfig(use=("z", "c")), "net_profit").features) == ["z", "c"]
+    assert list(load_dataset(frame, TableConfig(drop=("z",)), "net_profit").features) == ["x", "c"]
+
+
+def test_no_target_is_a_feature_and_a_daily_one_is_left_out_with_a_warning() -> None:
+    frame = table(pnl=np.arange(N) ** 2 % 7, win=[0, 1] * 6)
+    data = load_dataset(frame, TableConfig(targets=PNL), "pnl")
+    assert list(data.features) == ["x", "c"]
+    assert len(data.warnings) == 1
+    assert "net_profit, is_profitable" in data.warnings[0]
+    used = load_dataset(frame, TableConfig(targets=PNL, use=("x", "net_profit")), "pnl")
+    assert list(used.features) == ["x", "net_profit"]
+
+
+def test_a_default_name_may_be_absent_only_when_a_config_file_is_given() -> None:
+    frame = table(account_id=None, date=None)
+    assert "column 'account_id' (the account) is missing" in refused(frame)
+    data = load_dataset(frame, FileTableConfig(optional=("account_id", "date")), "net_profit")
+    assert (data.dates, data.accounts) == (None, None)
+    assert [warning.split(" and ")[0] for warning in data.warnings] == [
+        "the table has no column 'account_id'",
+        "the table has no column 'date'",
+    ]
+
+
+def test_names_need_not_be_text() -> None:
+    frame = pd.DataFrame({1: np.arange(N) % 5, "[]{},:": [1.5, 2] * 6, "pnl": np.arange(N) ** 2 % 7})
+    assert list(load_dataset(frame, BARE, "pnl").features.columns) == ["1", "[]{},:"]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([1, 2] * 6, "int64", [1, 2] * 6),
+        (pd.array([1, 2] * 6, dtype="Int64"), "int64", [1, 2] * 6),
+        (pd.array([1, None] * 6, dtype="Int64"), "float64", [1, np.nan] * 6),
+        (np.array([1, 2] * 6, dtype="float32"), "float32", [1, 2] * 6),
+        ([True, False] * 6, "bool", [True, False] * 6),
+        (pd.array([True, False] * 6, dtype="boolean"), "bool", [True, False] * 6),
+        ([True, None] * 6, "float64", [1, np.nan] * 6),
+        ([Decimal("1.5"), None] * 6, "float64", [1.5, np.nan] * 6),
+        ([Decimal("1.5"), 2.5] * 6, "float64", [1.5, 2.5] * 6),
+        (["1.5", " 2 ", ""] * 4, "float64", [1.5, 2, np.nan] * 4),
+    ],
+)
+def test_numbers(values: Any, dtype: str, expected: list[float]) -> None:
+    column = feature(values)
+    assert str(column.dtype) == dtype
+    np.testing.assert_array_equal(column.to_numpy(dtype=float), np.array(expected, dtype=float))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["a", "b"] * 6, ["a", "b"] * 6),
+        (pd.array(["a", None] * 6, dtype="string"), ["a", None] * 6),
+        (["007", "010"] * 6, ["007", "010"] * 6),
+        (["1", "two"] * 6, ["1", "two"] * 6),
+        ([1, "two"] * 6, ["1", "two"] * 6),
+        (pd.Categorical([1, 2] * 6), ["1", "2"] * 6),
+        (pd.Categorical(["1", None] * 6), ["1", None] * 6),
+        (["a", ""] * 6, ["a", ""] * 6),
+    ],
+)
+def test_categories(values: Any, expected: list[str | None]) -> None:
+    column = feature(values)
+    assert isinstance(column.dtype, pd.StringDtype)
+    assert [None if pd.isna(value) else value for value in column] == expected
+
+
+def test_suspicious_texts_are_warned_of() -> None:
+    data = load_dataset(one_column(["1.5", "2"] * 6), TableConfig(), "net_profit")
+    assert data.warnings == ("feature 'x' holds numbers as text: they are read as numbers",)
+    n = 3000
+    many = pd.DataFrame({"pnl": np.arange(n) % 7, "id": [f"key-{row}" for row in range(n)]})
+    assert "3000 different texts: likely an identifier" in load_dataset(many, BARE, "pnl").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
+        (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
+        (["1"] * 11 + ["n/a"], "numeric but for 1 values, the first 'n/a' in row 12"),
+        ([None] * 12, "features without a single value: 'x'"),
+        (pd.date_range("2024-01-01", periods=12), "feature 'x' holds values of type datetime64"),
+        (pd.to_timedelta(range(12), unit="D"), "feature 'x' holds values of type timedelta64"),
+        ([dt.date(2024, 1, 1)] * 12, "feature 'x' holds values of type date"),
+        ([[1, 2]] * 12, "feature 'x' holds values of type list"),
+        ([{"a": 1}] * 12, "feature 'x' holds values of type dict"),
+        ([b"abc"] * 12, "feature 'x' holds values of type bytes"),
+        ([1 + 2j] * 12, "feature 'x' holds values of type complex128"),
+        ([10**400] * 12, "feature 'x' holds a number too large"),
+    ],
+)
+def test_features_that_no_model_can_take(values: Any, said: str) -> None:
+    assert said in refused(one_column(values))
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (pd.DataFrame(), "the table is empty, it has no columns"),
+        (table().iloc[:0], "the table is empty, it has no rows"),
+        (table(net_profit=None), "column 'net_profit' (the target) is missing: the table has account_id, date, x, c"),
+        (table(date=None, Date=1), "column 'date' (the date) is missing (did you mean 'Date'?)"),
+        (table().set_axis(["account_id", "date", "x", "x", "net_profit", "z"], axis=1), "more than once: 'x'"),
+        (pd.DataFrame([[1, 2]], columns=[1, "1"]), "more than once: '1'"),
+        (table(net_profit=["1", "2", "oops"] * 4), "target 'net_profit' is not numeric: 'oops' in row 3"),
+        (table(net_profit=[[1]] * 12), "target 'net_profit' is not numeric: it holds values of type list"),
+        (table(net_profit=[1.0, -np.inf] * 6), "target 'net_profit' holds 6 infinite values, the first in row 2"),
+        (table(net_profit=np.nan), "target 'net_profit' is missing in every row"),
+        (table(net_profit=3.0), "target 'net_profit' is 3 in all 12 rows"),
+        (table(x=None, c=None), "no feature is left of the columns account_id, date"),
+        (table(date=["2024-01-01"] * 12), "10 rows repeat the account and date of another, the first is account 'a'"),
+        (
+            table(account_id=["a", None] * 6),
+            "column 'account_id' (the account) is missing in 6 rows, the first is row 2",
+        ),
+        (table(account_id=[1.5] * 12), "column 'account_id' (the account): '1.5' in row 1 is no account"),
+        (table(date=[None, "2024-01-01"] * 6), "column 'date' (the date) is missing in 6 rows, the first is row 1"),
+        (table(date=["2024-01-01", "01/02/2024"] * 6), "'01/02/2024' in row 2 is no date: write it as 2024-01-31"),
+        (table(date=[20240101, 20241301] * 6), "'20241301' in row 2 is no date"),
+        (table(date=[1704067200] * 12), "'1704067200' in row 1 is no date"),
+        (table(date=[2024] * 12), "'2024' in row 1 is no date"),
+    ],
+)
+def test_tables_that_cannot_be_learned_from(frame: pd.DataFrame, said: str) -> None:
+    assert said in refused(frame)
+
+
+@pytest.mark.parametrize(
+    ("config", "target", "said"),
+    [
+        (
+            TableConfig(),
+            "net_proft",
+            "target 'net_proft' is not configured (did you mean 'net_profit'?): there are net_",
+        ),
+        (TableConfig(use=("y",)), "net_profit", "column 'y' (use:) is missing"),
+        (TableConfig(drop=("y",)), "net_profit", "column 'y' (drop:) is missing"),
+        (TableConfig(use=("x", "is_profitable")), "net_profit", "target 'is_profitable' stands in use:"),
+        (TableConfig(use=("date",)), "net_profit", "feature 'date' holds values of type datetime64"),
+        (FileTableConfig(account="acc", optional=("date",)), "net_profit", "column 'acc' (the account) is missing"),
+    ],
+)
+def test_configurations_that_do_not_fit_the_table(config: TableConfig, target: str, said: str) -> None:
+    assert said in refused(table(), config, target)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 2] * 6, "binary target 'is_profitable' has the values 0, 2: use 0 and 1"),
+        (np.arange(12) / 2, "has the values 0, 0.5, 1, 1.5, 2, …"),
+        ([1] * 12, "binary target 'is_profitable' is 1 in all 12 rows: both classes are needed"),
+        (["yes", "no"] * 6, "target 'is_profitable' is not numeric: 'yes' in row 1"),
+    ],
+)
+def test_binary_targets(values: Any, said: str) -> None:
+    assert said in refused(table(is_profitable=values), target="is_profitable")
+
+
+@pytest.mark.parametrize("values", [[True, False] * 6, ["1", "0"] * 6, [Decimal(1), Decimal(0)] * 6])
+def test_binary_targets_in_other_clothes(values: Any) -> None:
+    data = load_dataset(table(is_profitable=values), TableConfig(), "is_profitable")
+    assert list(data.y) == [1, 0] * 6
+
+
+DAYS = [dt.date(2024, 1, 30) + dt.timedelta(days=day) for day in range(6)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        DAYS,
+        [day.isoformat() for day in DAYS],
+        [f"{day:%Y%m%d}" for day in DAYS],
+        [int(f"{day:%Y%m%d}") for day in DAYS],
+        [float(f"{day:%Y%m%d}") for day in DAYS],
+        [f" {day} 23:30:00+05:00" for day in DAYS],
+        pd.to_datetime(DAYS) + pd.Timedelta("23h"),
+        pd.to_datetime(DAYS).tz_localize("Asia/Tokyo") + pd.Timedelta("1h"),
+        [dt.datetime(day.year, day.month, day.day, 1, tzinfo=dt.timezone(dt.timedelta(hours=9))) for day in DAYS],
+        pd.Categorical([day.isoformat() for day in DAYS]),
+    ],
+)
+def test_days_are_those_of_the_local_calendar(values: Any) -> None:
+    frame = pd.DataFrame({"day": pd.Series(values), "x": [1.5, 2, 1, 3, 9, 4], "pnl": [3, 1, 4, 1, 5, 9]})
+    data = load_dataset(frame, TableConfig(account=None, date="day", targets=PNL), "pnl")
+    assert data.dates is not None
+    assert data.dates.tolist() == DAYS
+
+
+def test_several_times_of_a_day_are_duplicates() -> None:
+    times = pd.to_datetime(
+        ["2024-01-01 09:00", "2024-01-01 17:00"] + [f"2024-01-{day:02} 09:00" for day in range(2, 12)]
+    )
+    assert "1 rows repeat" in refused(table(account_id="a", date=times))
+
+
+@pytest.mark.parametrize("raw", [[7, 12] * 6, [7.0, 12.0] * 6, ["7", "12"] * 6])
+def test_accounts_are_text(raw: list[Any]) -> None:
+    data = load_dataset(table(account_id=raw), TableConfig(), "net_profit")
+    assert data.accounts is not None
+    assert list(data.accounts) == ["12", "7"] * 6
+
+
+@pytest.mark.parametrize(
+    ("target", "make"),
+    [
+        ("net_profit", lambda y: y),
+        ("net_profit", lambda y: 3 - 2 * y),
+        ("net_profit", lambda y: y.astype("float32")),
+        ("net_profit", lambda y: y.where(y.index != 3)),
+        ("is_profitable", lambda y: y * 5 - 1),
+        ("is_profitable", lambda y: y == 0),
+        ("is_profitable", lambda y: y.map({0: "loss", 1: "gain"})),
+    ],
+)
+def test_a_copy_of_the_target_is_named_as_a_leak(target: str, make: Any) -> None:
+    frame = table()
+    frame["copy"] = make(frame[target])
+    warnings = load_dataset(frame, TableConfig(), target).warnings
+    assert warnings == (f"feature 'copy' is the target {target!r} in other words: likely a leak",)
+
+
+@given(st.integers(5, 3000), st.integers(0, 10))
+def test_leaks_are_found_and_near_copies_are_not(n: int, seed: int) -> None:
+    """The search looks at a sample first; neither a rare difference nor a rare class may mislead it."""
+    generator = np.random.default_rng(seed)
+    y = (generator.random(n) < 0.05).astype(float)
+    y[:4] = 0, 1, 0, 1  # with one row of a class, half a one would still be a linear copy
+    near = y.copy()
+    near[generator.integers(n)] = 0.5
+    frame = pd.DataFrame({"copy": 1 - y, "level": np.where(y, "a", "b"), "near": near, "win": y})
+    frame["noise"] = generator.normal(size=n)
+    warned = load_dataset(frame, BARE, "win").warnings
+    assert [warning.split("'")[1] for warning in warned] == ["copy", "level"]

@@ -1,0 +1,104 @@
+"""MLproject, the Makefile and the commands name the same options."""
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+MLPROJECT: dict[str, Any] = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
+ENTRY_POINTS: dict[str, Any] = MLPROJECT["entry_points"]
+RENAMED = {"target": "targets"}
+"""A parameter names one thing or a list of them; its option says so."""
+
+
+def command_of(entry: str, **given: str) -> tuple[str, list[str]]:
+    """The module and the words that `mlflow run -e ENTRY -P …` makes, by MLflow's own code."""
+    from mlflow.projects._project_spec import load_project
+
+    python, flag, module, *words = shlex.split(
+        load_project(str(ROOT)).get_entry_point(entry).compute_command(given, None)
+    )
+    assert (python, flag) == ("python", "-m")
+    return module, words
+
+
+def parser_of(entry: str) -> Any:
+    return importlib.import_module(command_of(entry)[0]).build_parser()
+
+
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+class TestEntryPoint:
+    def test_command_takes_each_parameter_as_the_option_of_its_name(self, entry: str) -> None:
+        pairs = re.findall(r"--([a-z0-9-]+)=\{(\w+)\}", ENTRY_POINTS[entry]["command"])
+        assert dict(pairs) == {RENAMED.get(n, n).replace("_", "-"): n for _, n in pairs}
+        assert sorted(name for _, name in pairs) == sorted(ENTRY_POINTS[entry]["parameters"])
+
+    def test_every_option_exists_and_none_is_missing(self, entry: str) -> None:
+        offered = {o for action in parser_of(entry)._actions for o in action.option_strings} - {"-h", "--help"}
+        passed = {word.partition("=")[0] for word in command_of(entry)[1]}
+        assert passed == {option for option in offered if option.startswith("--")}
+
+    def test_what_is_not_given_has_the_default(self, entry: str) -> None:
+        parser = parser_of(entry)
+        assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(["--targets", "all"])
+
+    def test_values_arrive_as_they_were_given(self, entry: str) -> None:
+        given = {
+            "target": "net_profit,num_trades",
+            "query": "select 'a b' from \"t\" where x = -1",
+            "data": "-x $HOME;",
+        }
+        args = parser_of(entry).parse_args(command_of(entry, **given, use_cv="true", n_trials="7")[1])
+        assert args.targets == ["net_profit,num_trades"]
+        assert (args.query, args.data) == (given["query"], given["data"])
+        assert (args.use_cv, args.no_register, args.n_trials) == (True, False, 7)
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs make without building the environment: what is asked here is said before it is used."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    old = [word for lock in ("", "-dev") for word in ("-o", f".venv/.stamp-requirements{lock}.lock")]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(["make", *old, *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_make_tune_has_every_parameter() -> None:
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    options = next(line for line in lines if line.startswith("OPTIONS :=")).split()[2:]
+    assert sorted(options) == sorted(name.upper() for name in ENTRY_POINTS["tune"]["parameters"])
+
+
+def test_make_help_lists_every_task() -> None:
+    run = make()
+    tasks = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert run.returncode == 0, run.stderr
+    assert re.findall(r"^  make ([a-z]+)", run.stdout, re.MULTILINE) == tasks
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tune", "NTRIALS=3"], "NTRIALS is unknown: use TARGET"),
+        (["tune", "STORAGE_URL=postgresql://u:secret@h/db"], "STORAGE_URL holds a password"),
+        (["tune", "DATA=postgresql://u@h/db?password=secret"], "DATA holds a password"),
+    ],
+)
+def test_make_refuses_in_one_line(words: list[str], said: str) -> None:
+    run = make(*words)
+    assert run.returncode == 2
+    assert said in run.stderr.splitlines()[0]
+    assert "secret" not in run.stdout + run.stderr
+
+
+def test_a_query_with_equals_signs_is_no_unknown_option() -> None:
+    run = make("help", "QUERY=select a from b where c=1 and d=2")
+    assert run.returncode == 0, run.stderr
