@@ -41,27 +41,32 @@ def add_tuning_options(parser: argparse.ArgumentParser) -> None:
     search, split = SearchSettings(), SplitSettings()
     what = parser.add_argument_group("what")
     what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
-    what.add_argument("--data", type=_text, help="Parquet file or folder, CSV, s3://…, SQL URL; the sample when absent")
-    what.add_argument("--query", type=_text, help="SELECT statement, with a SQL URL")
-    what.add_argument("--config", type=_path, help="YAML file naming columns, features and targets")
+    add_table_options(what)
     long = parser.add_argument_group("search")
-    _value(long, "--n-trials", int, search.n_trials, "the study's total")
-    _value(long, "--timeout", float, None, "seconds for the search of one target")
-    _value(long, "--max-workers", int, search.max_workers, "processes that run trials")
-    _value(long, "--seed", int, search.seed, "of split, search and LightGBM")
+    add_value(long, "--n-trials", int, search.n_trials, "the study's total")
+    add_value(long, "--timeout", float, None, "seconds for the search of one target")
+    add_value(long, "--max-workers", int, search.max_workers, "processes that run trials")
+    add_value(long, "--seed", int, search.seed, "of split, search and LightGBM")
     judged = parser.add_argument_group("evaluation")
-    _flag(judged, "--use-cv", "walk forward over expanding windows")
-    _value(judged, "--n-folds", int, split.n_folds, "windows, with --use-cv")
-    _value(judged, "--purge-days", int, split.purge_days, "dates left out before whatever is judged")
-    _value(judged, "--test-fraction", float, split.test_fraction, "of the dates, the last; 0 keeps no hold-out")
-    _value(judged, "--valid-fraction", float, split.valid_fraction, "of the dates that are left, the last")
+    add_flag(judged, "--use-cv", "walk forward over expanding windows")
+    add_value(judged, "--n-folds", int, split.n_folds, "windows, with --use-cv")
+    add_value(judged, "--purge-days", int, split.purge_days, "dates left out before whatever is judged")
+    add_value(judged, "--test-fraction", float, split.test_fraction, "of the dates, the last; 0 keeps no hold-out")
+    add_value(judged, "--valid-fraction", float, split.valid_fraction, "of the dates that are left, the last")
     kept = parser.add_argument_group("where")
     kept.add_argument("--storage-url", type=_text, help="postgresql://… or sqlite:///…, else OPTUNA_POSTGRES_*, else:")
-    _value(kept, "--storage-dir", Path, search.storage_dir, "folder of the embedded store")
+    add_value(kept, "--storage-dir", Path, search.storage_dir, "folder of the embedded store")
     kept.add_argument("--study-name", type=_text, help="goes on with this study, or names a new one")
-    _value(kept, "--output-dir", Path, RunSettings.output_dir, "folder of models and reports")
-    _flag(kept, "--no-register", "leave the model registry alone")
-    _flag(kept, "--verbose", "log what happens, with tracebacks")
+    add_value(kept, "--output-dir", Path, RunSettings.output_dir, "folder of models and reports")
+    add_flag(kept, "--no-register", "leave the model registry alone")
+    add_flag(kept, "--verbose", "log what happens, with tracebacks")
+
+
+def add_table_options(group: argparse._ArgumentGroup) -> None:
+    """Where the table comes from and what its columns are called."""
+    group.add_argument("--data", type=_text, help="Parquet file or folder, CSV, s3://…, SQL URL; the sample if absent")
+    group.add_argument("--query", type=_text, help="SELECT statement, with a SQL URL")
+    group.add_argument("--config", type=_path, help="YAML file naming columns, features and targets")
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -70,12 +75,7 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
     Raises:
         ConfigError: a value is out of range, or the `--config` file is wrong.
     """
-    _refuse_recorded_passwords(args)
-    table = TableConfig()
-    if args.config is not None:
-        from src.config_file import load_table_config
-
-        table = load_table_config(args.config)
+    data = data_settings(args)
     split = SplitSettings(
         args.test_fraction, args.valid_fraction, args.use_cv, args.n_folds, args.purge_days, _seed(args.seed)
     )
@@ -88,14 +88,29 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         storage_url=args.storage_url,
         storage_dir=args.storage_dir,
     )
-    return RunSettings(DataSettings(args.data, args.query, table), split, search, args.output_dir, not args.no_register)
+    return RunSettings(data, split, search, args.output_dir, not args.no_register)
+
+
+def data_settings(args: argparse.Namespace) -> DataSettings:
+    """The table that parsed options name.
+
+    Raises:
+        ConfigError: the `--config` file is wrong, or `mlflow run` has recorded a password.
+    """
+    _refuse_recorded_passwords(args)
+    table = TableConfig()
+    if args.config is not None:
+        from src.config_file import load_table_config
+
+        table = load_table_config(args.config)
+    return DataSettings(args.data, args.query, table)
 
 
 def _refuse_recorded_passwords(args: argparse.Namespace) -> None:
     """`mlflow run` prints its parameters and records them for ever before this process starts."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     for option in ("storage_url", "data"):
-        value = getattr(args, option)
+        value = getattr(args, option, None)  # not every command has both
         if run_id and value and mask_url(value) != value:
             raise ConfigError(
                 f"-P {option}={mask_url(value)} holds a password, which `mlflow run` has recorded in run {run_id}: "
@@ -154,12 +169,13 @@ def set_up_logging(verbose: bool) -> None:
         warnings.filterwarnings("ignore", category=category)
 
 
-def _flag(group: argparse._ArgumentGroup, name: str, text: str) -> None:
+def add_flag(group: argparse._ArgumentGroup, name: str, text: str) -> None:
     """A switch that also takes a value, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`."""
     group.add_argument(name, nargs="?", const=True, default=False, type=_boolean, metavar="true|false", help=text)
 
 
-def _value(group: argparse._ArgumentGroup, name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
+def add_value(group: argparse._ArgumentGroup, name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
+    """An option with a value of one kind; an empty one is the default."""
     group.add_argument(name, type=_or(default, kind), default=default, metavar=name[2:].upper(), help=text)
 
 

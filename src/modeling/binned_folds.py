@@ -43,10 +43,10 @@ class BinnedFolds:
         Category columns come as pandas categoricals with the levels of the training rows; others become missing.
         """
         fold, levels = self.folds[fold_number], self._levels[fold_number]
-        features = self.data.features.assign(
-            **{name: pd.Categorical(self.data.features[name], categories=levels[name]) for name in levels}
-        )
-        y = self.data.y
+        features, y = self.data.features.copy(), self.data.y
+        for name, known in levels.items():
+            column = features[name]  # pandas deprecates to make a category of values that are none of its levels
+            features[name] = pd.Categorical(column.where(column.isin(known)), categories=known)
         return features.iloc[fold.train], y[fold.train], features.iloc[fold.valid], y[fold.valid]
 
     def _bin(self, fold: Fold, fold_number: int, max_bin: int) -> tuple[lgb.Dataset, lgb.Dataset]:

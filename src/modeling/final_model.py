@@ -54,7 +54,7 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int, 
         data: the whole table.
         rows: which rows are which.
         seed: LightGBM's.
-        num_threads: LightGBM's; the result does not depend on it.
+        num_threads: LightGBM's; as in the search, so that the same parameters give the same model.
     """
     levels = learn_levels(data.features, data.categorical, rows.search)
     params = lightgbm_params(trial.params, data.config, seed, num_threads)
@@ -89,14 +89,18 @@ def judge(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> dict[str, 
     best_name, best_score = best_baseline(metric, baselines)
     dates = None if data.dates is None else data.dates[rows.test]
     interval = bootstrap_interval(metric, y, prediction, dates, seed)
-    skill_interval = bootstrap_skill_interval(metric, y, prediction, forecasts[best_name], dates, seed)
+    gained = skill(metric, value, best_score)
+    skill_interval = None
+    if gained is not None:  # a baseline without error leaves nothing to gain, in no resample either
+        found = bootstrap_skill_interval(metric, y, prediction, forecasts[best_name], dates, seed)
+        skill_interval = [found.low, found.high]
     return {
         "test_score": value,
         "test_interval": [interval.low, interval.high],
         "baselines": baselines,
         "best_baseline": best_name,
-        "skill": skill(metric, value, best_score),
-        "skill_interval": [skill_interval.low, skill_interval.high],
+        "skill": gained,
+        "skill_interval": skill_interval,
     }
 
 

@@ -1,6 +1,6 @@
 """What lies in `artefacts/` afterwards: the model as text, counted up, and its metadata."""
 
-import hashlib
+import glob
 import json
 import os
 import tempfile
@@ -25,9 +25,10 @@ def write_model_text(text: str, output_dir: Path, target: str) -> Path:
     """
     folder = output_dir / "models"
     folder.mkdir(parents=True, exist_ok=True)
-    newest = max((_number(path, target) for path in folder.glob(f"lgb_{target}_optuna_v*.txt")), default=0)
+    pattern = f"lgb_{glob.escape(target)}_optuna_v*.txt"
+    newest = max((_number(path, target) for path in folder.glob(pattern)), default=0)
     path = _model_path(folder, target, newest)
-    if newest and path.read_text() == text:
+    if newest and path.read_text(encoding="utf-8") == text:
         return path
     while True:
         newest += 1
@@ -36,7 +37,11 @@ def write_model_text(text: str, output_dir: Path, target: str) -> Path:
             path.touch(exist_ok=False)
         except FileExistsError:  # another process took the number a moment earlier
             continue
-        write_atomically(path, text)
+        try:
+            write_atomically(path, text)
+        except BaseException:  # an empty file would pass for a model
+            path.unlink()
+            raise
         return path
 
 
@@ -52,7 +57,7 @@ def write_atomically(path: Path, text: str) -> None:
     """The whole text or, after a kill or on a full disk, what was there before."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -66,11 +71,6 @@ def write_atomically(path: Path, text: str) -> None:
 def library_versions() -> dict[str, str]:
     """Exact versions of Python and of the libraries that a result depends on."""
     return {"python": python_version()} | {name: version(name) for name in VERSIONED}
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _model_path(folder: Path, target: str, number: int) -> Path:

@@ -12,6 +12,17 @@ from src.modeling.optuna_utils import FINISHED
 SECONDS_BETWEEN_LINES = 10.0
 
 
+class _Lines:
+    """Where tqdm would draw over its last bar, a file or a pod's log gets another line."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 class SearchProgress:
     """Shows a study's state; use as a context manager and call `update` after each trial.
 
@@ -31,14 +42,16 @@ class SearchProgress:
             initial=min(self._count()[0], self.n_trials),
             desc=self.study.study_name,
             unit="trial",
+            file=sys.stderr if terminal else _Lines(),
             mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
             dynamic_ncols=terminal,
         )
         self.update()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.update()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:  # otherwise the store may be what failed, and its error is the one to tell
+            self.update()
         if self._bar is not None:
             self._bar.close()
 

@@ -182,6 +182,8 @@ def _trials(material: Material) -> Chapter:
 
 
 def _reproduction(material: Material) -> Chapter:
-    said = "A trial depends on these alone: the same data, split, seed and versions give the same numbers."
+    said = "The same data, split, seed and versions give the same numbers."
+    if not material.metadata:
+        said = "Only the name is known: this report was written without a final model's metadata."
     facts = words.reproduction({"study_name": material.snapshot.name, **material.metadata})
     return Chapter("reproduce", "How to reproduce", page.paragraph_html(said, "note") + page.facts_html(facts))

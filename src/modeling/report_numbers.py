@@ -1,7 +1,8 @@
 """A study's numbers: what the report shows, before anything is drawn.
 
-Every function is pure and takes the snapshot that `take_snapshot` made, so that one report never mixes two moments
-of a study that still runs. Trials of every state may be inside, and an objective of anybody's making.
+Every function is pure and takes the snapshot that `take_snapshot` made, so that the chapters of one report agree
+although the study may still run; only Optuna's own importances read the study once more. Trials of every state may
+be inside, and an objective of anybody's making.
 """
 
 import math
@@ -197,7 +198,8 @@ def importances(study: "Study", snapshot: Snapshot) -> Importances:
     except (ValueError, ArithmeticError, RuntimeError) as error:  # boundary: an evaluator over anybody's parameters
         return Importances({}, f"Optuna could not compute importances: {error}")
     kept = {name: share for name, share in shares.items() if math.isfinite(share)}
-    return Importances(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))))
+    why_not = "" if kept else "Optuna could not tell the parameters' importances apart."
+    return Importances(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))), why_not)
 
 
 def best_parameters(snapshot: Snapshot) -> Table:

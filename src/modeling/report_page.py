@@ -165,6 +165,10 @@ figcaption { font-size: .85rem; }
   h2, h3 { break-after: avoid; }
   table { font-size: 8pt; }
   .wide { overflow: visible; }
+  .grid { display: block; }  /* a grid leaves half a page empty where it is broken */
+  .grid figure { display: inline-block; width: 48%; }
+  .sortable { font-size: 6pt; }
+  .sortable th, .sortable td { padding-right: .4em; white-space: normal; overflow-wrap: anywhere; }
 }
 """
 

@@ -21,7 +21,15 @@ from src.errors import ConfigError, Interrupted, SearchError, TrackingError
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.objective import ObjectiveSettings, UserObjective, make_objective, make_user_objective
-from src.modeling.optuna_utils import FINISHED, Callback, Objective, OptunaStudyManager, new_study_name, quiet_optuna
+from src.modeling.optuna_utils import (
+    FINISHED,
+    Callback,
+    Objective,
+    OptunaStudyManager,
+    new_study_name,
+    quiet_optuna,
+    store_error,
+)
 from src.modeling.progress import SearchProgress
 from src.modeling.rows import Rows
 from src.modeling.sampler import NumberedTPESampler
@@ -105,7 +113,8 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
 def _run_here_or_in_processes(task: SearchTask, opened: OpenStudy, brake: Brake, progress: SearchProgress) -> None:
     settings = task.settings.search
     if settings.max_workers > 1:
-        WorkerPool(task, opened.study.study_name, brake.deadline, verbose()).run(brake, progress)
+        work = partial(run_as_worker, task, opened.study.study_name)
+        WorkerPool(work, settings.max_workers, brake, verbose()).run(progress.update)
         return
     callbacks = [*task.callbacks, lambda study, trial: progress.update()]
     context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
@@ -176,13 +185,15 @@ def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> None:
 
 
 def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, before, now) of what differs; a table's address may differ when its content is the same."""
-    for name in sorted(set(noted) | set(now)):
+    """(name, before, now) of what differs, what says most first; a table of the same content may lie elsewhere."""
+    for name in dict.fromkeys([*now, *noted]):
         before, after = noted.get(name), now.get(name)
         if before == after or name == "data":
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after)
+        elif name == "data_digest":
+            yield "data", f"{noted.get('data')} ({before})", f"{now.get('data')} ({after})"
         else:
             yield name, before, after
 
@@ -201,7 +212,11 @@ def verbose() -> bool:
 
 @contextlib.contextmanager
 def parent_run(opened: OpenStudy) -> Iterator[None]:
-    """Whatever ends the block, finished trials are projected and the parent run ends with the right status."""
+    """Whatever ends the block, finished trials are projected and the parent run ends with the right status.
+
+    Raises:
+        StoreError: the store failed inside the block.
+    """
     status = "FAILED"
     try:
         yield
@@ -209,6 +224,8 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
     except Interrupted:
         status = "KILLED"
         raise
+    except StorageInternalError as error:
+        raise store_error(error, opened.study.study_name) from error
     finally:
         try:
             end_parent_run(opened.session, opened.projection.project(), status)

@@ -48,8 +48,9 @@ def lightgbm_params(
 ) -> dict[str, Any]:
     """Turns a set of hyperparameters into the parameters of one LightGBM booster.
 
-    `deterministic` with a fixed histogram layout makes the score a function of data, parameters and seed alone, to the
-    bit, whatever process trains it and with however many threads; measured, it costs nothing.
+    `deterministic` with a fixed histogram layout makes the score a function of data, parameters, seed and number of
+    threads, to the bit, whatever process trains it; measured, it costs nothing. Another number of threads adds up a
+    score in another order (its last digits differ), and on larger tables goss then draws another sample.
     """
     params = dict(hyperparameters)
     if params.get("boosting_type") == "goss":  # since LightGBM 4 goss is a way to sample, not to boost

@@ -66,14 +66,16 @@ def _postgres_from(given: Mapping[str, str]) -> URL:
     port = given["PORT"] or "5432"
     if not port.isdecimal():
         raise ConfigError(f"OPTUNA_POSTGRES_PORT {port!r} is no port: use a number such as 5432")
-    return URL.create(
+    url = URL.create(
         "postgresql+psycopg2",
         username=given["USER"],
         password=given["PASSWORD"] or None,
-        host=given["HOST"],
         port=int(port),
         database=given["DB"] or "optuna",
     )
+    if given["HOST"].startswith("/"):  # the folder of a Unix socket, as libpq takes it
+        return url.set(query={"host": given["HOST"]}, port=None)
+    return url.set(host=given["HOST"])
 
 
 def engine_options(url: URL) -> dict[str, Any]:

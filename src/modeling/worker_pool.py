@@ -11,18 +11,16 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cloudpickle
 
+from src.cli import set_up_logging
 from src.errors import DailyProfitError, Interrupted, RunError, SearchError
 from src.modeling.brake import Brake
-
-if TYPE_CHECKING:
-    from src.modeling.progress import SearchProgress
-    from src.modeling.search import SearchTask
 
 log = logging.getLogger(__name__)
 
@@ -57,21 +55,26 @@ class WorkerPool:
     """Starts, watches and stops the workers of one study.
 
     Args:
-        task: what every worker searches; a user's objective and callbacks travel by cloudpickle.
-        study_name: the study, created already.
-        deadline: `time.monotonic()` at which the search ends; None is never.
+        work: what a worker does until the study's budget is met; it travels by cloudpickle, and so do a user's own
+            objective and callbacks inside it.
+        size: how many workers.
+        brake: of this process; the workers keep its deadline, and are stopped when it is requested.
         verbose: workers log as much as this process does.
     """
 
-    def __init__(self, task: "SearchTask", study_name: str, deadline: float | None, verbose: bool) -> None:
+    def __init__(self, work: Callable[[Brake], None], size: int, brake: Brake, verbose: bool) -> None:
         self._context = multiprocessing.get_context("spawn")  # fork would copy locks that OpenMP's threads hold
-        self._payload = cloudpickle.dumps((task, study_name, deadline, verbose))
-        self._size = task.settings.search.max_workers
+        self._payload = cloudpickle.dumps((work, brake.deadline, verbose))
+        self._size = size
+        self._brake = brake
         self._left = self._size * REPLACEMENTS_PER_WORKER
         self._workers: list[Worker] = []
 
-    def run(self, brake: Brake, progress: "SearchProgress") -> None:
+    def run(self, show_progress: Callable[[], None]) -> None:
         """Runs until every worker has left.
+
+        Args:
+            show_progress: called about once a second.
 
         Raises:
             Interrupted: a stop was requested; the workers have given their trials back.
@@ -81,11 +84,11 @@ class WorkerPool:
         shown = 0.0
         try:
             while self._workers:
-                if brake.requested:
+                if self._brake.requested:
                     raise Interrupted("interrupted")
                 self._workers = [worker for each in self._workers if (worker := self._watch(each)) is not None]
                 if time.monotonic() - shown >= PROGRESS_SECONDS:
-                    progress.update()
+                    show_progress()
                     shown = time.monotonic()
                 time.sleep(POLL_SECONDS)
         finally:
@@ -133,15 +136,12 @@ def _work(payload: bytes, errors: Any) -> None:
     """A worker process from start to exit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the supervisor passes it on
     supervisor = os.getppid()
-    task, study_name, deadline, verbose = cloudpickle.loads(payload)
+    work, deadline, verbose = cloudpickle.loads(payload)
     brake = WorkerBrake(deadline, supervisor)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(brake, "requested", True))
-    from src.cli import set_up_logging
-    from src.modeling.search import run_as_worker
-
     set_up_logging(verbose)
     try:
-        run_as_worker(task, study_name, brake)
+        work(brake)
     except Interrupted:
         sys.exit(0)
     except DailyProfitError as error:

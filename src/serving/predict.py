@@ -1,29 +1,43 @@
-"""Batch inference: a registered model over a table."""
+"""Batch inference: a registered model over a table.
+
+python -m src.serving.predict --target is_profitable --data table.parquet --output predictions.parquet
+
+One row comes out for each that goes in, in the same order: account, date and prediction.
+"""
 
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from src.cli import OneLineParser, add_flag, add_table_options, add_value, data_settings, run_command
 from src.config import TableConfig
-from src.errors import ConfigError
+from src.config_file import FileTableConfig
+from src.errors import ConfigError, DataError
+from src.suggest import did_you_mean, listing, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.pyfunc import PyFuncModel
 
 log = logging.getLogger(__name__)
 
 PREDICTION = "prediction"
+OUTPUT = Path("predictions.parquet")
 _ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
-def predict_table(model_uri: str, frame: pd.DataFrame, table: TableConfig | None = None) -> pd.DataFrame:
+def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | None = None) -> "pd.DataFrame":
     """Predicts every row of a table.
 
     Args:
         model_uri: as MLflow takes it, usually `models:/<target>@champion`.
         frame: (n_rows, at least the model's features); further columns are ignored.
-        table: names the account and the date column; None means the contract's names.
+        table: names the account and the date column; None means the contract's names. One that a `--config` file
+            names has to be there, the others may be absent.
 
     Returns:
         (n_rows, up to 3) in the order of the rows, with a fresh index: the account and the date column where the
@@ -31,20 +45,46 @@ def predict_table(model_uri: str, frame: pd.DataFrame, table: TableConfig | None
 
     Raises:
         UserError: there is no such model.
-        DataError: the table lacks features of the model, or holds text where the model wants numbers.
+        DataError: the table lacks features of the model or a key column that was named, or holds text where the model
+            wants numbers.
         TrackingError: MLflow or its artifact store cannot be reached.
     """
-    from src.tracking.served_model import load_served, predict_rows
+    from src.tracking.served_model import load_served
 
-    model = load_served(model_uri)
+    return _predict(load_served(model_uri), frame, table or TableConfig())
+
+
+def _predict(model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig) -> "pd.DataFrame":
+    from src.tracking.served_model import predict_rows
+
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    keys = _key_columns(list(frame.columns), table)
     prediction = predict_rows(model, frame)
-    log.info("predicted %d rows with %s", len(frame), model_uri)
-    keys = table or TableConfig()
-    kept = [key for key in (keys.account, keys.date) if key in frame.columns]
-    return frame[kept].reset_index(drop=True).assign(**{PREDICTION: prediction})
+    return frame[keys].reset_index(drop=True).assign(**{PREDICTION: prediction})
 
 
-def write_predictions(frame: pd.DataFrame, path: Path) -> None:
+def _key_columns(names: list[str], table: TableConfig) -> list[str]:
+    """The columns that say whose row it is and of which day."""
+    optional = table.optional if isinstance(table, FileTableConfig) else (table.account, table.date)
+    keys = []
+    for role, name in (("account", table.account), ("date", table.date)):
+        if name is None:
+            continue
+        if name == PREDICTION or names.count(name) > 1:
+            raise DataError(f"the {role} column {name!r} stands twice in the result: rename or drop one of the two")
+        if name in names:
+            keys.append(name)
+        elif name in optional:
+            log.warning("the table has no column %r: its rows are told apart by their order only", name)
+        else:
+            close = did_you_mean(name, names)
+            raise DataError(
+                f"column {name!r} (the {role}) is missing{close}: the table has {listing(names)}; correct --config"
+            )
+    return keys
+
+
+def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
     """Writes predictions as `.parquet`, `.csv` or `.csv.gz`, whole or not at all.
 
     Args:
@@ -53,13 +93,14 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
 
     Raises:
         ConfigError: another ending, or a path that cannot be written.
+        DataError: keys that Parquet cannot hold.
     """
     ending = check_output(path)
     half = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if ending == ".parquet":
-            frame.to_parquet(half, index=False)
+            _write_parquet(frame, half, path)
         else:
             # No time of writing in the gzip header: the same predictions are the same file.
             how = {"method": "gzip", "mtime": 0} if ending == ".csv.gz" else None
@@ -70,6 +111,16 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     finally:
         if half.exists():
             half.unlink()
+
+
+def _write_parquet(frame: "pd.DataFrame", half: Path, path: Path) -> None:
+    from pyarrow import ArrowException
+
+    try:
+        frame.to_parquet(half, index=False)
+    except ArrowException as error:  # the boundary to Parquet: an account column of numbers and texts, say
+        reason = one_line(error)
+        raise DataError(f"--output {path} cannot hold the table's keys: {reason}; name a .csv, which can") from error
 
 
 def check_output(path: Path) -> str:
@@ -85,28 +136,63 @@ def check_output(path: Path) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of batch inference."""
-    parser = argparse.ArgumentParser(prog="python -m src.serving.predict", description=__doc__)
-    chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--target", help="predict with this target's champion")
-    chosen.add_argument("--model", help="predict with this model instead: models:/<name>/<version>, a folder, ...")
-    parser.add_argument("--data", help="the table: Parquet, CSV, s3://bucket/key or a SQL URL (default: the sample)")
-    parser.add_argument("--query", help="the SELECT that belongs to a SQL URL")
-    parser.add_argument("--output", type=Path, required=True, help="where to: .parquet, .csv or .csv.gz")
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m src.serving.predict",
+        description="Predicts every row of a table with a registered model; the table needs no target column.",
+    )
+    what = parser.add_argument_group("what")
+    add_value(what, "--target", str, None, "predict with this target's champion")
+    add_value(what, "--model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/…, a folder")
+    add_table_options(what)
+    add_value(what, "--output", Path, OUTPUT, f"where to, as {', '.join(_ENDINGS)}")
+    add_flag(what, "--verbose", "log what happens, with tracebacks")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Predicts a table from the command line."""
+    """Runs the command; returns its exit status."""
+    args = build_parser().parse_args(argv)
+    return run_command(lambda: _command(args), args.verbose)
+
+
+def _command(args: argparse.Namespace) -> int:
     from src.data.sources import read_table
 
-    options = build_parser().parse_args(argv)
-    check_output(options.output)
-    frame = read_table(options.data, options.query)
-    predictions = predict_table(options.model or f"models:/{options.target}@champion", frame)
-    write_predictions(predictions, options.output)
+    data = data_settings(args)
+    check_output(args.output)
+    asked = _asked_model(args.target, args.model)
+    # Looked up and loaded first: a table may take long to read.
+    uri, model = _load(asked, args.target)
+    predictions = _predict(model, read_table(data.source, data.query), data.table)
+    write_predictions(predictions, args.output)
+    shown = uri if uri == asked else f"{uri} ({asked})"
+    sys.stdout.write(f"predicted {len(predictions)} rows with {shown} into {args.output}\n")
     return 0
 
 
+def _asked_model(target: str | None, model: str | None) -> str:
+    if model is not None:
+        return model
+    if target is None:
+        raise ConfigError("no model is named: give --target NAME for its champion, or --model URI")
+    return f"models:/{target}@champion"
+
+
+def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
+    """The model, with the version that an alias stands for at this moment."""
+    from src.tracking.served_model import load_served, pinned_uri, served_metadata
+    from src.tracking.session import TrackingSession
+
+    if asked.startswith(("models:/", "runs:/")):
+        _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
+    uri = pinned_uri(asked)
+    model = load_served(uri)
+    predicted = served_metadata(model).get("target", target)
+    if target is not None and predicted != target:
+        raise ConfigError(f"--model {asked} predicts {predicted!r}, not --target {target!r}: leave one of them out")
+    return uri, model
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The model registry: a target's versions, its champion and its challenger.
+"""The model registry: a target's versions, its champion and its challenger. Who takes office is in `promotion`.
 
 Every step can be killed and called again: the logged model is recognised by the digest of its text, the version by
 its study and that digest (its tags are written with it, in one transaction), and an alias is one write.
@@ -173,6 +173,37 @@ def _uri(version: "ModelVersion") -> str:
     return f"models:/{version.name}/{version.version}"
 
 
+def is_registered(name: str) -> bool:
+    """Whether the registry has a version of a name.
+
+    Raises:
+        TrackingError: MLflow cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    with tracking_errors(f"look for model {name!r}"):
+        return bool(_versions(MlflowClient(), name))
+
+
+def office_holders(name: str) -> dict[str, str]:
+    """Who is `champion` and who is `challenger` of a name.
+
+    Returns:
+        `models:/<name>/<version>` by alias; without the aliases that nobody holds.
+
+    Raises:
+        UserError: the name has no version.
+        TrackingError: MLflow cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    if not is_registered(name):
+        raise UserError(f"model {name!r} has no version: train and register it first")
+    with tracking_errors(f"read the aliases of model {name!r}"):
+        holder = _aliases(MlflowClient(), name)
+    return {alias: f"models:/{name}/{holder[alias]}" for alias in (CHAMPION, CHALLENGER) if alias in holder}
+
+
 def contenders(name: str) -> tuple[str, str]:
     """The URIs of a name's champion and challenger, as `models:/<name>/<version>`.
 
@@ -180,17 +211,11 @@ def contenders(name: str) -> tuple[str, str]:
         UserError: the name, or one of the two aliases, is not there.
         TrackingError: MLflow cannot be reached.
     """
-    from mlflow import MlflowClient
-
-    with tracking_errors(f"read the aliases of model {name!r}"):
-        client = MlflowClient()
-        if not _versions(client, name):
-            raise UserError(f"model {name!r} has no version: train and register it first")
-        holder = _aliases(client, name)
+    holders = office_holders(name)
     for alias in (CHAMPION, CHALLENGER):
-        if alias not in holder:
+        if alias not in holders:
             raise UserError(f"model {name!r} has no {alias}: train and register one first, nothing is promoted")
-    return f"models:/{name}/{holder[CHAMPION]}", f"models:/{name}/{holder[CHALLENGER]}"
+    return holders[CHAMPION], holders[CHALLENGER]
 
 
 def compare_models(
@@ -210,42 +235,30 @@ def compare_models(
         DataError: the rows do not fit a model, or cannot be judged by the metric.
         TrackingError: MLflow cannot be reached.
     """
+    uris = (champion_uri, challenger_uri)
+    champion, challenger = (predict_rows(load_served(uri), features) for uri in uris)
+    return compare_predictions(uris, (champion, challenger), y, metric)
+
+
+def compare_predictions(
+    uris: tuple[str, str], predictions: tuple[NDArray[Any], NDArray[Any]], y: NDArray[Any], metric: Metric
+) -> Comparison:
+    """Judges what two models predicted of the same rows.
+
+    Args:
+        uris: champion's and challenger's.
+        predictions: theirs in this order, (n_rows,) each.
+        y: (n_rows,) the target.
+        metric: what to judge by.
+
+    Raises:
+        DataError: the rows cannot be judged by the metric.
+    """
     from src.modeling.scoring import is_better, score
 
-    uris = (champion_uri, challenger_uri)
-    predictions = [predict_rows(load_served(uri), features) for uri in uris]
     try:
         champion, challenger = (score(metric, y, prediction) for prediction in predictions)
     except ValueError as error:  # the boundary to scoring: no rows, or a binary target of one class
         raise DataError(f"the models cannot be compared by {metric} on {len(y)} rows: {error}") from error
     better = is_better(metric, challenger, champion)
     return Comparison(metric, *uris, champion, challenger, challenger - champion, better, len(y))
-
-
-def promote_challenger(name: str, comparison: Comparison) -> bool:
-    """Makes the challenger champion if the comparison found it better; else nothing changes.
-
-    Args:
-        name: the registered name.
-        comparison: of this name's present champion and challenger.
-
-    Returns:
-        Whether the challenger became champion.
-
-    Raises:
-        UserError: the aliases have moved since the comparison, or are not there.
-        TrackingError: MLflow cannot be reached, or refuses.
-    """
-    from mlflow import MlflowClient
-
-    if contenders(name) != (comparison.champion_uri, comparison.challenger_uri):
-        raise UserError(f"the champion or the challenger of {name!r} changed since they were compared: compare again")
-    if not comparison.better:
-        return False
-    number = comparison.challenger_uri.rpartition("/")[2]
-    with tracking_errors(f"promote version {number} of model {name!r}"):
-        client = MlflowClient()
-        # In this order a kill in between leaves a champion, at worst one that is also called challenger.
-        client.set_registered_model_alias(name, CHAMPION, number)
-        client.delete_registered_model_alias(name, CHALLENGER)
-    return True

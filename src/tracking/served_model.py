@@ -6,9 +6,11 @@ gives the raw booster.
 """
 
 import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +26,8 @@ from src.tracking.tracking_errors import one_line, tracking_errors
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import PyFuncModel
+
+log = logging.getLogger(__name__)
 
 MODEL_NAME = "model"
 """Name of the logged model inside its run: `runs:/<run>/model`."""
@@ -145,17 +149,54 @@ def load_served(uri: str) -> "PyFuncModel":
         TrackingError: MLflow or its artifact store cannot be reached.
     """
     import mlflow.pyfunc
+
+    with _looking_for(uri):
+        model: PyFuncModel = mlflow.pyfunc.load_model(uri)
+    return model
+
+
+def pinned_uri(uri: str) -> str:
+    """The version that an alias names now, as `models:/<name>/<version>`; any other URI as it is.
+
+    What is read, predicted and reported afterwards is then one version, even if the alias moves meanwhile.
+
+    Raises:
+        UserError: there is no such name or alias.
+        TrackingError: MLflow cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    if not uri.startswith("models:/") or "@" not in uri:
+        return uri
+    name, _, alias = uri.removeprefix("models:/").lstrip("/").rpartition("@")
+    with _looking_for(uri):
+        return f"models:/{name}/{MlflowClient().get_model_version_by_alias(name, alias).version}"
+
+
+def served_metadata(model: "PyFuncModel") -> dict[str, Any]:
+    """The training's record inside a loaded model; empty for a model that is none of ours."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        metadata = getattr(model.unwrap_python_model(), "metadata", None)
+    except MlflowException as error:  # another flavor, which has no Python model
+        log.debug("no metadata: %s", error)
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+@contextmanager
+def _looking_for(uri: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     with tracking_errors(f"load model {uri!r}"):
         try:
-            model: PyFuncModel = mlflow.pyfunc.load_model(uri)
+            yield
         except MlflowException as error:  # the boundary to the registry; an unknown alias is an "invalid value" there
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
                 raise
             remedy = "train and register it first, or name one that is there (models:/<name>@champion)"
             raise UserError(f"model {uri!r} cannot be found: {one_line(error)}; {remedy}") from error
-    return model
 
 
 def predict_rows(model: "PyFuncModel", features: pd.DataFrame) -> NDArray[np.float64]:

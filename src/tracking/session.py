@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from src.config import DEFAULT_EXPERIMENT
 from src.errors import TrackingError
 from src.secrets import mask_url
+from src.tracking.embedded_store import prepare_embedded_store
 from src.tracking.tracking_errors import tracking_errors
 
 # MLflow's own defaults retry a dead server for minutes; what is not written now is written by a later pass.
@@ -40,6 +41,7 @@ class TrackingSession:
     def client(self) -> MlflowClient:
         """Made on first use: with the embedded store that is when its schema is created."""
         with tracking_errors("open the tracking store"):
+            prepare_embedded_store(mlflow.get_tracking_uri())
             return MlflowClient()
 
     @cached_property

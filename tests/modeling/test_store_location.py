@@ -50,7 +50,8 @@ def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
     with pytest.raises(ConfigError, match="OPTUNA_POSTGRES_USER and OPTUNA_POSTGRES_HOST"):
         store_url(None, HERE, {"OPTUNA_POSTGRES_PASSWORD": "p"})
     with pytest.raises(ConfigError, match="'five' is no port"):
-        store_url(None, HERE, {f"OPTUNA_POSTGRES_{k}": v for k, v in {"USER": "u", "HOST": "h", "PORT": "five"}.items()})
+        given = {"USER": "u", "HOST": "h", "PORT": "five"}
+        store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
 
 
 def test_an_unreachable_database_is_told_in_one_line() -> None:

@@ -1,0 +1,93 @@
+"""MLflow's embedded store, `mlflow.db`, made whole or not at all.
+
+MLflow creates its schema by some forty migrations, which SQLite does not roll back: a process killed in the middle
+leaves a file that MLflow refuses from then on, and two processes that start at once race. Here the schema is built
+beside the file, under a lock, and moved to its place when it is complete.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+log = logging.getLogger(__name__)
+
+HALF_MADE = ".half-made"
+
+
+def prepare_embedded_store(uri: str) -> None:
+    """Makes sure that an SQLite tracking store has its whole schema; any other URI is left alone.
+
+    A file that an earlier kill left half-made, and that holds no run and no model, is moved aside.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+        MlflowException: MLflow cannot create its tables.
+    """
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(make_url(uri).database or "").resolve()
+    with _only_one_process(path):
+        if path.exists() and path.stat().st_size > 0:
+            if not _is_half_made(path):
+                return
+            log.warning("%s was left half-made by a killed process; it held nothing, and is made anew", path)
+            os.replace(path, path.with_name(path.name + HALF_MADE))
+        _build(path)
+
+
+def _build(path: Path) -> None:
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
+        built = Path(folder) / path.name
+        engine = create_sqlalchemy_engine(f"sqlite:///{built}")
+        _initialize_tables(engine)
+        engine.dispose()
+        os.replace(built, path)
+
+
+def _is_half_made(path: Path) -> bool:
+    """True for a file without the newest schema in which nothing was ever kept."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        if _holds_rows(connection, "runs") or _holds_rows(connection, "registered_models"):
+            return False
+        try:
+            revisions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+        except sqlite3.DatabaseError:  # no such table yet, or no database: MLflow says which when it opens the file
+            return _is_database(connection)
+    return revisions != [_get_latest_schema_revision()]
+
+
+def _holds_rows(connection: sqlite3.Connection, table: str) -> bool:
+    try:
+        return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
+    except sqlite3.DatabaseError:  # no such table yet, or no database at all
+        return False
+
+
+def _is_database(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _only_one_process(path: Path) -> Iterator[None]:
+    """A lock that a killed holder frees, kept out of the user's folder."""
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    with open(Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,245 @@
+"""Lets the challenger take the champion's place where it is better on rows that neither has learned from.
+
+    python -m src.tracking.promote --targets net_profit --data table.parquet --dry-run
+
+Two conditions: the challenger's score is strictly better, and so it is in at least `--min-probability` of the
+resamples of a paired block bootstrap over dates. All targets are judged before anything is moved.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.cli import OneLineParser, add_flag, add_table_options, add_value, chosen_targets, data_settings, run_command
+from src.config import DataSettings, SearchSettings, SplitSettings
+from src.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from src.tracking.contest import Contest
+
+log = logging.getLogger(__name__)
+
+HEADER = (
+    "target", "metric", "champion", "challenger", "rows", "dates", "champion's score", "challenger's score",
+    "difference", "95 % interval", "better in", "decision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PromotionSettings:
+    """What one command was asked for.
+
+    Attributes:
+        data: where the rows come from.
+        test_fraction: of the table's dates, the last; 1 for a table that holds new dates only.
+        purge_days: dates left out after the last training date of either model.
+        min_probability: share of resamples in which the challenger has to be better. At 0.5 the better score alone
+            would decide, and of two equal models every other newcomer would take office; at 0.95 few real
+            improvements would pass in some months of test dates. At 0.8 an equal one passes one time in five, which
+            costs nothing, and one that is better by its own standard error passes more often than not.
+        dry_run: judge and move nothing.
+        output_dir: where the decisions are written, too; None writes none.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    data: DataSettings
+    test_fraction: float = SplitSettings.test_fraction
+    purge_days: int = SplitSettings.purge_days
+    min_probability: float = 0.8
+    dry_run: bool = False
+    output_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_fraction <= 1:
+            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: above 0, up to 1 (all dates)")
+        if self.purge_days < 0:
+            raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
+        if not 0 <= self.min_probability <= 1:
+            raise ConfigError(f"--min-probability {self.min_probability} is out of range: from 0 to 1")
+
+
+def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict[str, str]:
+    """Judges the challengers of some targets, moves the aliases of those that won, and prints a table.
+
+    Args:
+        targets: registered names, each with a champion; one without a challenger is said so and left alone.
+        settings: rows, gate, dry run.
+
+    Returns:
+        The decision of each target that has a challenger.
+
+    Raises:
+        UserError: a name has no champion, no row can judge, or an alias was moved by somebody else meanwhile.
+        TrackingError: MLflow or its artifact store cannot be reached.
+        OSError: the decision cannot be written.
+    """
+    offices = {target: _office(target, settings.dry_run) for target in targets}
+    contests = _judge({target: uris for target, uris in offices.items() if uris is not None}, settings)
+    decisions: dict[str, str] = {}
+    try:
+        for contest in contests:
+            decisions[contest.target] = _decide(contest, settings)
+    finally:  # what was moved before an error is told all the same
+        if decisions:
+            sys.stdout.write(table_text(contests[: len(decisions)], list(decisions.values())) + "\n")
+    return decisions
+
+
+def _office(target: str, dry_run: bool) -> tuple[str, str] | None:
+    """URIs of champion and challenger; None without a challenger."""
+    from src.tracking.promotion import complete_promotion, version_number
+    from src.tracking.registry import CHALLENGER, CHAMPION, office_holders
+
+    if not dry_run and complete_promotion(target):
+        sys.stdout.write(f"{target}: a promotion that was cut off is completed\n")
+    holders = office_holders(target)
+    if CHAMPION not in holders:
+        raise UserError(f"model {target!r} has no champion: give a version the alias champion, or train and register")
+    champion, challenger = holders[CHAMPION], holders.get(CHALLENGER)
+    if challenger is None or challenger == champion:
+        sys.stdout.write(f"{target}: there is no challenger to promote, champion is v{version_number(champion)}\n")
+        return None
+    return champion, challenger
+
+
+def _judge(offices: dict[str, tuple[str, str]], settings: PromotionSettings) -> list["Contest"]:
+    if not offices:
+        return []
+    from src.data.sources import describe_source, read_table
+    from src.data.table import load_dataset
+    from src.tracking.contest import judge_contenders
+
+    wanted = settings.data
+    frame, source = read_table(wanted.source, wanted.query), describe_source(wanted.source, wanted.query)
+    contests = []
+    for target, uris in offices.items():
+        data = load_dataset(frame, wanted.table, target, source)
+        for warning in data.warnings:
+            log.warning("%s", warning)
+        # The seed is no option: nobody should look for one that promotes.
+        found = judge_contenders(data, uris, settings.test_fraction, settings.purge_days, SearchSettings.seed)
+        contests.append(found)
+    return contests
+
+
+def _decide(contest: "Contest", settings: PromotionSettings) -> str:
+    from src.tracking.promotion import promote_challenger
+
+    if not contest.comparison.better:
+        decision = "kept: the challenger is not better"
+    elif contest.probability < settings.min_probability:
+        decision = f"kept: better in less than {100 * settings.min_probability:g} %"
+    elif settings.dry_run:
+        decision = "would be promoted"
+    else:
+        promote_challenger(contest.target, contest.comparison)
+        decision = "promoted"
+    if settings.output_dir is not None:
+        _write(contest, decision, settings, settings.output_dir / "promotions")
+    return decision
+
+
+def _write(contest: "Contest", decision: str, settings: PromotionSettings, folder: Path) -> None:
+    from src.modeling.outputs import write_atomically
+
+    champion, challenger = _versions(contest)
+    record = asdict(contest) | {"decision": decision, "min_probability": settings.min_probability}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{contest.target}_{challenger}_against_{champion}.json"
+    write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
+
+
+def table_text(contests: Sequence["Contest"], decisions: Sequence[str]) -> str:
+    """One row per contest."""
+    found = [_row(contest, decision) for contest, decision in zip(contests, decisions, strict=True)]
+    rows = [HEADER, *found]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _row(contest: "Contest", decision: str) -> tuple[str, ...]:
+    from src.modeling.summary import number
+
+    compared, interval = contest.comparison, contest.interval
+    return (
+        contest.target,
+        compared.metric.upper(),
+        *_versions(contest),
+        str(compared.n_rows),
+        f"{contest.dates[0]} … {contest.dates[1]} ({contest.n_dates})" if contest.dates else "-",
+        number(compared.champion_score),
+        number(compared.challenger_score),
+        f"{compared.difference:+.5g}",
+        f"{interval.low:+.5g} … {interval.high:+.5g}",
+        f"{100 * contest.probability:.1f} %",
+        decision,
+    )
+
+
+def _versions(contest: "Contest") -> tuple[str, str]:
+    from src.tracking.promotion import version_number
+
+    champion, challenger = contest.comparison.champion_uri, contest.comparison.challenger_uri
+    return f"v{version_number(champion)}", f"v{version_number(challenger)}"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    defaults = PromotionSettings
+    parser = OneLineParser(
+        prog="python -m src.tracking.promote",
+        description="Judges challenger against champion on dates new to both, and promotes the challenger if better.",
+    )
+    what = parser.add_argument_group("what")
+    what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
+    add_table_options(what)
+    judged = parser.add_argument_group("judging")
+    add_value(judged, "--test-fraction", float, defaults.test_fraction, "of the dates, the last; 1 takes all")
+    add_value(judged, "--purge-days", int, defaults.purge_days, "dates left out after either model's training")
+    add_value(judged, "--min-probability", float, defaults.min_probability, "of resamples that the challenger must win")
+    add_flag(judged, "--dry-run", "show the decision and move nothing")
+    add_value(judged, "--output-dir", Path, None, "write each decision as JSON into its folder promotions, too")
+    add_flag(judged, "--verbose", "log what happens, with tracebacks")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 too where the champion stays."""
+    args = build_parser().parse_args(argv)
+
+    def command() -> int:
+        data = data_settings(args)
+        settings = PromotionSettings(
+            data, args.test_fraction, args.purge_days, args.min_probability, args.dry_run, args.output_dir
+        )
+        targets = chosen_targets(args.targets, data.table.targets)
+        promote_targets(_registered(targets, args.targets), settings)
+        return 0
+
+    return run_command(command, args.verbose)
+
+
+def _registered(targets: list[str], named: Sequence[str]) -> list[str]:
+    """Where no target is named, those that have a model; a named one without is a mistake that is told later."""
+    from src.tracking.registry import is_registered
+    from src.tracking.session import TrackingSession
+
+    _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
+    if ",".join(named).strip() not in ("", "all"):
+        return targets
+    found = [target for target in targets if is_registered(target)]
+    if not found:
+        raise UserError(f"none of {', '.join(targets)} has a registered model: train and register one first")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+import json
+import math
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import lightgbm
+import optuna
+import pytest
+
+from src.modeling.outputs import library_versions, write_atomically, write_metadata, write_model_text
+
+UNWRITABLE = "the beginning \ud800"  # half a surrogate pair: no encoding of it exists
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("target", ["net_profit", "pnl [usd]*", "größe"])
+def test_models_are_counted_up_and_the_same_one_keeps_its_number(tmp_path: Path, target: str) -> None:
+    written = [write_model_text(text, tmp_path, target) for text in ("one", "one", "two", "two", "one")]
+    folder = tmp_path / "models"
+    assert [path.name for path in written] == [f"lgb_{target}_optuna_v{n}.txt" for n in (1, 1, 2, 2, 3)]
+    assert [path.read_text() for path in written] == ["one", "one", "two", "two", "one"]
+    assert len(names(folder)) == 3, "no temporary file is left"
+
+
+def test_numbers_go_beyond_nine_and_do_not_fill_gaps(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("v2", "v10", "vX", "v3_backup"):
+        (folder / f"lgb_t_optuna_{name}.txt").write_text("old")
+    assert write_model_text("new", tmp_path, "t").name == "lgb_t_optuna_v11.txt"
+
+
+def test_targets_are_counted_apart(tmp_path: Path) -> None:
+    for target in ("profit", "net_profit", "profit_optuna_v7"):
+        assert write_model_text("same", tmp_path, target).name == f"lgb_{target}_optuna_v1.txt"
+
+
+def test_two_at_once_never_write_over_each_other(tmp_path: Path) -> None:
+    texts = [f"model {i}" for i in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        written = list(pool.map(lambda text: write_model_text(text, tmp_path, "t"), texts))
+    assert len(set(written)) == 12
+    assert [path.read_text() for path in written] == texts
+
+
+def test_a_model_that_cannot_be_written_leaves_no_number_behind(tmp_path: Path) -> None:
+    write_model_text("one", tmp_path, "t")
+    with pytest.raises(UnicodeEncodeError):
+        write_model_text(UNWRITABLE, tmp_path, "t")
+    assert names(tmp_path / "models") == ["lgb_t_optuna_v1.txt"]
+
+
+def test_metadata_is_json_of_the_newest_model(tmp_path: Path) -> None:
+    write_metadata({"n": 1}, tmp_path, "t")
+    path = write_metadata({"n": 2, "name": "größe", "none": None}, tmp_path, "t")
+    assert path == tmp_path / "models" / "lgb_t_optuna_metadata.json"
+    assert json.loads(path.read_text()) == {"n": 2, "name": "größe", "none": None}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_metadata_holds_only_numbers_that_json_has(tmp_path: Path, value: float) -> None:
+    write_metadata({"n": 1}, tmp_path, "t")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_metadata({"test_score": value}, tmp_path, "t")
+    assert json.loads((tmp_path / "models" / "lgb_t_optuna_metadata.json").read_text()) == {"n": 1}
+
+
+def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, UNWRITABLE)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "others may read a result"
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    versions = library_versions()
+    assert versions["lightgbm"] == lightgbm.__version__
+    assert versions["optuna"] == optuna.__version__
+    assert set(versions) == {"python", "lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn"}

@@ -1,0 +1,64 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.modeling.summary import Outcome, number, summary_text
+
+FOUND: dict[str, Any] = {
+    "target": "net_profit", "metric": "mae", "validation_score": 61.23456, "test_score": 60.5,
+    "test_interval": [58.0, 63.123456], "baselines": {"median": 90.0, "previous_day": 88.0},
+    "best_baseline": "previous_day", "skill": 0.3125, "validation_baselines": {"median": 91.0},
+    "validation_best_baseline": "median", "validation_skill": -0.054,
+}  # fmt: skip
+NO_TEST: dict[str, Any] = {"test_score": None, "test_interval": None, "baselines": {}, "best_baseline": None, "skill": None}
+
+
+def outcome(**changes: Any) -> Outcome:
+    return Outcome(FOUND | changes, Path("artefacts/reports/s/report.html"), "net_profit v1 @champion")
+
+
+def row(text: str) -> str:
+    return text.splitlines()[3]
+
+
+def test_one_row_per_target_under_one_head() -> None:
+    lines = summary_text([outcome(), outcome(target="a_much_longer_name")], "sqlite:///mlflow.db").splitlines()
+    assert lines[1].split() == (
+        "target metric validation test 95 % interval best baseline skill model".split()
+    )
+    assert lines[3].startswith("net_profit ")
+    assert lines[4].startswith("a_much_longer_name ")
+    assert lines[1].index("metric") == lines[3].index("MAE") == lines[4].index("MAE")
+
+
+def test_a_row_says_it_all() -> None:
+    words = row(summary_text([outcome()], "sqlite:///mlflow.db")).split()
+    expected = "net_profit MAE 61.235 60.5 58 … 63.123 88 previous_day +31.2 % net_profit v1 @champion"
+    assert words == expected.split()
+
+
+def test_without_a_hold_out_it_stands_beside_the_validation_baselines() -> None:
+    words = row(summary_text([outcome(**NO_TEST)], "sqlite:///mlflow.db")).split()
+    assert words == "net_profit MAE 61.235 - - 91 median -5.4 % net_profit v1 @champion".split()
+
+
+def test_a_skill_that_does_not_exist_is_a_dash() -> None:
+    assert "88 previous_day  -      net_profit v1" in row(summary_text([outcome(skill=None)], "sqlite:///mlflow.db"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "command"),
+    [
+        ("sqlite:///mlflow.db", "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
+        ("http://tracking:5000", "open http://tracking:5000"),
+        ("databricks", "mlflow ui"),
+    ],
+)
+def test_it_ends_with_what_to_open(uri: str, command: str) -> None:
+    lines = summary_text([outcome()], uri).splitlines()
+    assert lines[-2:] == ["report   artefacts/reports/s/report.html", f"MLflow   {command}"]
+
+
+def test_numbers_have_five_digits() -> None:
+    assert [number(value) for value in (None, 0.0, 123456.7, 0.000123456)] == ["-", "0", "1.2346e+05", "0.00012346"]
