@@ -19,7 +19,8 @@ from src.config import (
     TargetConfig,
 )
 from src.errors import ConfigError, DailyProfitError
-from src.secrets import mask_url
+from src.secrets import mask_url, scrub
+from src.suggest import did_you_mean, one_line
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -31,9 +32,17 @@ class OneLineParser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, **kwargs)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, and for an unknown option it says which was probably meant."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            close = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
+        return parsed
+
     def error(self, message: str) -> NoReturn:
-        """Ends the process with status 2."""
-        self.exit(2, f"error: {message} (see --help)\n")
+        """Ends the process with status 2; a URL that landed at the wrong place shows no password."""
+        self.exit(2, f"error: {one_line(scrub(message, ''))} (see --help)\n")
 
 
 def add_tuning_options(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +138,8 @@ def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> l
         return list(known)
     for word in words:
         if word not in known:
-            raise ConfigError(f"target {word!r} is unknown: use {', '.join(known)}, or all")
+            close = did_you_mean(word, known)
+            raise ConfigError(f"target {word!r} is unknown{close}: use {', '.join(known)}, or all")
     return list(dict.fromkeys(words))
 
 
@@ -157,7 +167,8 @@ def _one_line(error: BaseException) -> str:
 
 def set_up_logging(verbose: bool) -> None:
     """Quiet by default: warnings of this project only; with `verbose` all that it does."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, force=True)
+    timed = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(format=timed if verbose else "warning: %(message)s", level=logging.WARNING, force=True)
     if verbose:
         logging.getLogger("src").setLevel(logging.DEBUG)
         logging.getLogger("__main__").setLevel(logging.DEBUG)

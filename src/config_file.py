@@ -24,6 +24,10 @@ from src.suggest import did_you_mean, listing, one_line
 
 _KEYS = ("account", "date", "use", "drop", "targets")
 _TARGET_KEYS = ("task", "metric")
+_REFUSED_IN_TARGETS = '/\\:?"'
+"""In the name of a file, of a registered model, or in `models:/<target>@champion`; each has a meaning in one of them."""
+_LONGEST_TARGET = 180
+"""Bytes; the names of its files and of its studies are longer by some 40, and may have 255 and 200."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,23 @@ def _targets(value: Any, path: Path) -> dict[str, TargetConfig]:
     if not isinstance(value, dict) or not value:
         shown = one_line(value)
         raise ConfigError(f"--config {path}: `targets` is {shown!r}: write `targets: {{pnl: {{task: regression}}}}`")
-    return {_name(name, "targets", path): _target(name, entry, path) for name, entry in value.items()}
+    return {_target_name(name, path): _target(name, entry, path) for name, entry in value.items()}
+
+
+def _target_name(value: Any, path: Path) -> str:
+    """A column's name that can also be that of files, studies and a registered model."""
+    name = _name(value, "targets", path)
+    if name.startswith(".") or not name.isprintable() or any(sign in name for sign in _REFUSED_IN_TARGETS):
+        raise ConfigError(
+            f"--config {path}: target {name!r} cannot name a file and a registered model: rename the column, without "
+            f"{' '.join(_REFUSED_IN_TARGETS)}, a leading dot or control characters"
+        )
+    if len(name.encode()) > _LONGEST_TARGET:
+        raise ConfigError(
+            f"--config {path}: target {name[:40] + '…'!r} is too long to name a file: rename the column, with at most "
+            f"{_LONGEST_TARGET} bytes"
+        )
+    return name
 
 
 def _target(name: Any, entry: Any, path: Path) -> TargetConfig:

@@ -24,7 +24,7 @@ FLOW = """
     modeling.rows modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
     modeling.boosting modeling.binned_folds modeling.brake
     modeling.store_location modeling.worker_identity modeling.study_storage modeling.sampler
-    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.progress
+    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.progress modeling.preflight
 
     tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection tracking.background
     tracking.served_model tracking.final_record tracking.registry
@@ -181,9 +181,11 @@ def test_every_test_asserts() -> None:
 HEAVY = "boto3 lightgbm matplotlib mlflow numpy optuna pandas plotly pyarrow scipy sklearn sqlalchemy"
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("module", ["modeling.train_with_optuna", "tracking.promote", "serving.predict"])
+def test_help_loads_nothing_heavy(module: str) -> None:
     """So that `--help` and a mistyped option answer at once."""
-    code = "import sys; from src.modeling.train_with_optuna import build_parser; build_parser().format_help()"
+    code = "import sys; from src.MODULE import build_parser; build_parser().format_help()"
+    code = code.replace("MODULE", module)
     code += f"; sys.exit(' '.join(sorted(set('{HEAVY}'.split()) & set(sys.modules))) or 0)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -15,8 +15,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 MLPROJECT: dict[str, Any] = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
 ENTRY_POINTS: dict[str, Any] = MLPROJECT["entry_points"]
-RENAMED = {"target": "targets"}
-"""A parameter names one thing or a list of them; its option says so."""
+
+
+def option_of(entry: str, parameter: str) -> str:
+    """The option's name: `target` names one thing or a list of them, and its option says which."""
+    return "targets" if (entry, parameter) in TAKE_A_LIST else parameter.replace("_", "-")
+
+
+TAKE_A_LIST = {("tune", "target"), ("main", "target"), ("promote", "target")}
 
 
 def command_of(entry: str, **given: str) -> tuple[str, list[str]]:
@@ -38,7 +44,7 @@ def parser_of(entry: str) -> Any:
 class TestEntryPoint:
     def test_command_takes_each_parameter_as_the_option_of_its_name(self, entry: str) -> None:
         pairs = re.findall(r"--([a-z0-9-]+)=\{(\w+)\}", ENTRY_POINTS[entry]["command"])
-        assert dict(pairs) == {RENAMED.get(n, n).replace("_", "-"): n for _, n in pairs}
+        assert dict(pairs) == {option_of(entry, name): name for _, name in pairs}
         assert sorted(name for _, name in pairs) == sorted(ENTRY_POINTS[entry]["parameters"])
 
     def test_every_option_exists_and_none_is_missing(self, entry: str) -> None:
@@ -47,8 +53,16 @@ class TestEntryPoint:
         assert passed == {option for option in offered if option.startswith("--")}
 
     def test_what_is_not_given_has_the_default(self, entry: str) -> None:
+        """MLflow records the defaults that stand in MLproject: they have to be those of the command."""
         parser = parser_of(entry)
-        assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(["--targets", "all"])
+        words = ["--targets", "all"] if (entry, "target") in TAKE_A_LIST else []
+        assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(words)
+
+    def test_an_empty_value_is_one_that_was_not_given(self, entry: str) -> None:
+        parser = parser_of(entry)
+        words = [word.partition("=")[0] + "=" for word in command_of(entry)[1]]
+        target = ["--targets="] if (entry, "target") in TAKE_A_LIST else []
+        assert parser.parse_args(words) == parser.parse_args(target)
 
     def test_values_arrive_as_they_were_given(self, entry: str) -> None:
         given = {
@@ -56,10 +70,16 @@ class TestEntryPoint:
             "query": "select 'a b' from \"t\" where x = -1",
             "data": "-x $HOME;",
         }
-        args = parser_of(entry).parse_args(command_of(entry, **given, use_cv="true", n_trials="7")[1])
-        assert args.targets == ["net_profit,num_trades"]
-        assert (args.query, args.data) == (given["query"], given["data"])
-        assert (args.use_cv, args.no_register, args.n_trials) == (True, False, 7)
+        args = vars(parser_of(entry).parse_args(command_of(entry, **given)[1]))
+        assert args.get("targets", args.get("target")) in (["net_profit,num_trades"], "net_profit,num_trades")
+        assert (args["query"], args["data"]) == (given["query"], given["data"])
+
+
+def test_numbers_and_switches_arrive() -> None:
+    args = parser_of("tune").parse_args(command_of("tune", use_cv="true", n_trials="7")[1])
+    assert (args.use_cv, args.no_register, args.n_trials) == (True, False, 7)
+    args = parser_of("promote").parse_args(command_of("promote", dry_run="true", min_probability="0.9")[1])
+    assert (args.dry_run, args.min_probability, args.output_dir) == (True, 0.9, None)
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ A table without dates is shuffled with the seed instead. All functions give row 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -102,24 +102,6 @@ def search_folds(dates: Dates | None, rows: Rows, split: SplitSettings) -> list[
     purge = 0 if known is None else split.purge_days
     windows = _runs(n, split.n_folds + 1)[1:] if split.use_cv else [(n - _part(n, split.valid_fraction), n)]
     return [Fold(rows[ranks < start - purge], rows[(ranks >= start) & (ranks < stop)]) for start, stop in windows]
-
-
-def check_both_classes(y: NDArray[np.float64], parts: Mapping[str, Rows]) -> None:
-    """Refuses parts of a binary target that hold one class: an AUC does not exist there.
-
-    Args:
-        y: (n_rows,) zeros and ones.
-        parts: row positions by what messages call them ("test rows"); empty parts are not looked at.
-
-    Raises:
-        DataError: a part holds one class only.
-    """
-    for name, rows in parts.items():
-        if len(rows) and np.all(y[rows] == y[rows[0]]):
-            raise DataError(
-                f"the {len(rows)} {name} hold one class only ({y[rows[0]]:g}), where an AUC does not exist: "
-                "take more rows, or change --test-fraction, --valid-fraction, --n-folds"
-            )
 
 
 def _count(dates: Dates | None, n_rows: int) -> int:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_NAME_LENGTH = 200
+"""Bytes: a file system takes 255, and locks are named after the study."""
 Callback = Callable[[optuna.Study, FrozenTrial], None]
 Objective = Callable[[optuna.Trial], float]
 
@@ -75,7 +76,7 @@ class OptunaStudyManager:
         """Loads the study of this name, or creates it; two processes that create it at once get the same one.
 
         Args:
-            study_name: up to 200 characters.
+            study_name: up to 200 bytes.
             direction: Optuna's word; a study keeps the one that it was created with.
             sampler: TPE, seeded per trial, when None.
             pruner: the median rule when None.
@@ -84,7 +85,7 @@ class OptunaStudyManager:
         Raises:
             ConfigError: the name is unusable, or the study exists with the other direction.
         """
-        _check_name(study_name)
+        check_study_name(study_name)
         with store_lock(self.url, "create"):
             known = study_name in self.list_studies()
             study = optuna.create_study(
@@ -143,11 +144,16 @@ class OptunaStudyManager:
             raise ConfigError(f"the store {self.shown} cannot be used: {reason}") from error
 
 
-def _check_name(study_name: str) -> None:
-    if not study_name.strip() or len(study_name) > MAX_NAME_LENGTH or not study_name.isprintable():
-        raise ConfigError(
-            f"--study-name {study_name[:40]!r} cannot be used: 1 to {MAX_NAME_LENGTH} printable characters"
-        )
+def check_study_name(study_name: str) -> None:
+    """Refuses a name that cannot be a study's.
+
+    Raises:
+        ConfigError: it is blank, too long, not printable, or cannot name a folder.
+    """
+    if not study_name.strip() or not study_name.isprintable():
+        raise ConfigError(f"--study-name {study_name[:40]!r} cannot be used: give it printable characters")
+    if len(study_name.encode()) > MAX_NAME_LENGTH:
+        raise ConfigError(f"--study-name {study_name[:40] + '…'!r} is too long: use at most {MAX_NAME_LENGTH} bytes")
     if "/" in study_name or "\\" in study_name or study_name.startswith("."):
         raise ConfigError(
             f"--study-name {study_name!r} cannot be used: it names a folder of the report, so no / \\ or leading dot"

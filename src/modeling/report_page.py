@@ -165,10 +165,9 @@ figcaption { font-size: .85rem; }
   h2, h3 { break-after: avoid; }
   table { font-size: 8pt; }
   .wide { overflow: visible; }
-  .grid { display: block; }  /* a grid leaves half a page empty where it is broken */
-  .grid figure { display: inline-block; width: 48%; }
-  .sortable { font-size: 6pt; }
-  .sortable th, .sortable td { padding-right: .4em; white-space: normal; overflow-wrap: anywhere; }
+  .sortable { font-size: 5.5pt; }
+  .sortable th, .sortable td { padding-right: .5em; }
+  .sortable th { white-space: normal; overflow-wrap: anywhere; }
 }
 """
 
@@ -195,6 +194,6 @@ const redraw = width => {
   document.body.style.width = width;
   for (const plot of document.querySelectorAll(".plot")) Plotly.Plots.resize(plot);
 };
-addEventListener("beforeprint", () => redraw("680px"));
+addEventListener("beforeprint", () => redraw("640px"));
 addEventListener("afterprint", () => redraw(""));
 """

@@ -97,23 +97,28 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 
 def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcome"]:
-    """Trains one target after the other; all tables and splits are checked before the first search begins."""
+    """Trains one target after the other; names, places, tables and splits are checked before the first search."""
     from src.data.sources import describe_source, read_table
     from src.data.table import load_dataset
+    from src.modeling.preflight import check_places
     from src.modeling.rows import make_rows
     from src.modeling.search import SearchTask
     from src.modeling.summary import summary_text
     from src.tracking.session import shown_uri
 
+    several = len(targets) > 1
+    for target in targets:
+        check_places(target, _named(settings, target, several))
     frame = read_table(settings.data.source, settings.data.query)
     source = describe_source(settings.data.source, settings.data.query)
     outcomes: list[Outcome] = []
-    several = len(targets) > 1
     tasks = []
+    said: set[str] = set()
     for target in targets:
         data = load_dataset(frame, settings.data.table, target, source)
-        for warning in data.warnings:
+        for warning in set(data.warnings) - said:
             log.warning("%s", warning)
+        said.update(data.warnings)
         tasks.append(SearchTask(data, make_rows(data, settings.split), _named(settings, target, several)))
     try:
         for task in tasks:

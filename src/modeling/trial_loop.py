@@ -69,10 +69,20 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
             except BudgetMet:
                 if not _wait_for_others(study, context):
                     return
-    except StorageInternalError as error:
-        raise store_error(error, study.study_name) from error
+    except (StorageInternalError, AssertionError) as error:
+        failure = _store_failure(error)
+        if failure is None:
+            raise
+        raise store_error(failure, study.study_name) from error
     finally:
         _release(study, context.storage)
+
+
+def _store_failure(error: BaseException) -> BaseException | None:
+    """What the store raised; Optuna 5 asserts the end of a trial while such an error is on its way."""
+    if isinstance(error, StorageInternalError):
+        return error
+    return error.__context__ if isinstance(error.__context__, StorageInternalError) else None
 
 
 def _guarded(objective: Objective, storage: StudyStorage) -> Objective:

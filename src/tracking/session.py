@@ -23,6 +23,9 @@ from src.tracking.tracking_errors import tracking_errors
 # MLflow's own defaults retry a dead server for minutes; what is not written now is written by a later pass.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
+# Without it MLflow's pages open an experiment as one of language models.
+_UI_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
 
 def shown_uri() -> str:
     """The tracking URI without a password."""
@@ -68,7 +71,7 @@ class TrackingSession:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return self.client.create_experiment(name)
+                return self.client.create_experiment(name, tags=_UI_OF_TRAINING)
             except MlflowException as error:  # another process made it a moment earlier
                 if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                     raise

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.config import SplitSettings
-from src.data.splits import Dates, Rows, check_both_classes, search_folds, split_holdout
+from src.data.splits import Dates, Rows, search_folds, split_holdout
 from src.errors import DataError
 
 SPLITS = st.builds(
@@ -153,10 +153,3 @@ def test_the_message_names_what_can_be_changed() -> None:
         search_folds(dates, np.array([0, 1]), SplitSettings(purge_days=3))
     with pytest.raises(DataError, match="no number is enough"):
         split_holdout(dates, 5, SplitSettings(test_fraction=1 - 1e-12))
-
-
-def test_one_class_parts_are_refused() -> None:
-    y = np.array([0.0, 1, 1, 1])
-    check_both_classes(y, {"training rows": np.array([0, 1]), "test rows": np.array([], dtype=np.int64)})
-    with pytest.raises(DataError, match=r"the 2 test rows hold one class only \(1\)"):
-        check_both_classes(y, {"test rows": np.array([2, 3])})

@@ -3,9 +3,10 @@ from time import monotonic
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
-from src.errors import Interrupted, SearchError
+from src.errors import Interrupted, SearchError, StoreError
 from src.modeling.brake import Brake
 from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager
 from src.modeling.trial_loop import MAX_FAILURES_IN_A_ROW, WorkerContext, run_trials
@@ -111,3 +112,27 @@ def test_callbacks_are_called_and_may_stop_the_study(manager: OptunaStudyManager
     run_trials(study, uniform, WorkerContext(manager.storage, 50, Brake(), callbacks))
     assert seen == [0, 1]
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+
+
+def test_a_full_disk_ends_the_search_in_one_line_and_loses_no_finished_trial(
+    manager: OptunaStudyManager, study: optuna.Study
+) -> None:
+    def limit(connection: sqlalchemy.engine.interfaces.DBAPIConnection, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count = 100")  # type: ignore[attr-defined]
+
+    def wordy(trial: optuna.Trial) -> float:
+        value = uniform(trial)
+        trial.set_user_attr("notes", "x" * 20_000)
+        return value
+
+    sqlalchemy.event.listen(manager.storage.engine, "checkout", limit)
+    with pytest.raises(StoreError, match=r"disk is full.*--study-name s goes on"):
+        run_trials(study, wordy, WorkerContext(manager.storage, 100, Brake()))
+    sqlalchemy.event.remove(manager.storage.engine, "checkout", limit)
+    manager.storage.engine.dispose()
+    again = OptunaStudyManager(Path(manager.url.database or "").parent)
+    kept = again.load_study("s")
+    finished = states(kept).count("COMPLETE")
+    assert finished >= 1
+    run_trials(kept, uniform, WorkerContext(again.storage, finished + 3, Brake()))
+    assert states(kept).count("COMPLETE") == finished + 3 == len(kept.trials)

@@ -1,7 +1,9 @@
 import gzip
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 from mlflow import MlflowClient
 
 from src.config import TableConfig
+from src.config_file import load_table_config
 from src.errors import ConfigError, DataError, TrackingError, UserError
 from src.serving.predict import check_output, main, predict_table, write_predictions
 from src.tracking.registry import register_model
+from tests.commands import Finished, run_here
 from tests.tiny_model import TinyModel, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.
@@ -29,7 +33,7 @@ class Registered:
 
 @pytest.fixture(scope="module")
 def registered(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Registered:
-    home = tmp_path_factory.mktemp("registered")
+    home = tmp_path_factory.mktemp("registered").resolve()
     uri = f"sqlite:///{shutil.copy(_empty_mlflow_store, home / 'mlflow.db')}"
     mlflow.set_tracking_uri(uri)
     client = MlflowClient()
@@ -133,8 +137,111 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder.csv"]
 
 
-def test_main_writes_what_the_champion_says(tiny: TinyModel, tmp_path: Path) -> None:
-    tiny.frame.to_csv(tmp_path / "table.csv", index=False)
-    output = tmp_path / "predictions.parquet"
-    assert main(["--target", "pnl", "--data", str(tmp_path / "table.csv"), "--output", str(output)]) == 0
-    assert np.array_equal(pd.read_parquet(output)["prediction"], tiny.booster.predict(tiny.matrix))
+def test_keys_that_parquet_cannot_hold(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"account_id": pd.Series([1, "a"], dtype=object), "prediction": [0.5, 1.5]})
+    with pytest.raises(DataError, match=r"p\.parquet cannot hold the table's keys: .*; name a \.csv") as caught:
+        write_predictions(frame, tmp_path / "p.parquet")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    write_predictions(frame, tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == "account_id,prediction\n1,0.5\na,1.5\n"
+
+
+def test_a_key_column_that_the_config_names_must_be_there(tiny: TinyModel, tmp_path: Path) -> None:
+    config = tmp_path / "names.yaml"
+    config.write_text("account: acount_id\n")
+    with pytest.raises(DataError, match=r"column 'acount_id' .*did you mean 'account_id'"):
+        predict_table("models:/pnl/1", tiny.frame, load_table_config(config))
+    config.write_text("account: account_id\n")
+    without_dates = tiny.frame.drop(columns="date")
+    found = predict_table("models:/pnl/1", without_dates, load_table_config(config))
+    assert list(found.columns) == ["account_id", "prediction"]
+
+
+def test_a_key_column_named_prediction_is_refused(tiny: TinyModel) -> None:
+    with pytest.raises(DataError, match="'prediction' stands twice"):
+        predict_table("models:/pnl/1", tiny.frame.assign(prediction="A"), TableConfig(account="prediction"))
+
+
+def run_main(tiny: TinyModel, folder: Path, *options: str) -> Finished:
+    """In a folder with `table.parquet`: the tiny frame with keys of its own names, shuffled and without its target."""
+    shuffled(tiny).to_parquet(folder / "table.parquet")
+    (folder / "names.yaml").write_text("account: trader\ndate: day\n")
+    argv: Sequence[str] = ["--data", "table.parquet", "--config", "names.yaml", *options]
+    return run_here(main, argv, folder)
+
+
+def shuffled(tiny: TinyModel) -> pd.DataFrame:
+    frame = tiny.frame.sample(frac=1, random_state=1).drop(columns="profit")
+    return frame.rename(columns={"account_id": "trader", "date": "day"})
+
+
+def test_main_writes_one_row_per_row(tiny: TinyModel, tmp_path: Path) -> None:
+    done = run_main(tiny, tmp_path, "--target", "pnl")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "predicted 400 rows with models:/pnl/1 (models:/pnl@champion) into predictions.parquet\n"
+    given, found = shuffled(tiny).reset_index(drop=True), pd.read_parquet(tmp_path / "predictions.parquet")
+    pd.testing.assert_frame_equal(found[["trader", "day"]], given[["trader", "day"]])
+    expected = pd.Series(tiny.booster.predict(tiny.matrix), tiny.frame.index)[shuffled(tiny).index]
+    assert np.array_equal(found["prediction"], expected)
+
+
+def test_main_takes_any_model(tiny: TinyModel, tmp_path: Path) -> None:
+    run_id = MlflowClient().get_model_version("pnl", "1").run_id
+    folder = Path(mlflow.artifacts.download_artifacts("models:/pnl/1", dst_path=str(tmp_path / "model")))
+    for uri in ("models:/pnl/1", f"runs:/{run_id}/model", str(folder)):
+        done = run_main(tiny, tmp_path, "--model", uri, "--output", "p.csv")
+        assert (done.status, done.out) == (0, f"predicted 400 rows with {uri} into p.csv\n"), done.err
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 400
+
+
+def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is reported is what has predicted."""
+    looked_up = MlflowClient().get_model_version_by_alias("pnl", "champion")
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", lambda *_: looked_up)
+    asked: list[str] = []
+    real = mlflow.pyfunc.load_model
+
+    def load(uri: str) -> Any:
+        asked.append(uri)
+        return real(uri)
+
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", load)
+    assert run_main(tiny, tmp_path, "--model", "models:/pnl@champion").status == 0
+    assert asked == ["models:/pnl/1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "no model is named: give --target NAME for its champion, or --model URI"),
+        (["--target", "nobody"], "model 'models:/nobody@champion' cannot be found"),
+        (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an ending that cannot be written"),
+        (["--target", "pnl", "--data", "no.parquet"], "no.parquet"),
+        (["--target", "pnl", "--data", ""], "column 'trader' (the account) is missing"),  # the sample table
+    ],
+)
+def test_mistakes_are_one_line(tiny: TinyModel, tmp_path: Path, options: list[str], said: str) -> None:
+    done = run_main(tiny, tmp_path, *options)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["names.yaml", "table.parquet"]
+
+
+def test_model_of_another_target(tmp_path: Path, mlflow_store: str) -> None:
+    other = tiny_model(tmp_path, "loss", 2)
+    card = replace(other.card, metadata=other.card.metadata | {"target": "loss"})
+    register_model(MlflowClient().create_run("0").info.run_id, card)
+    done = run_main(other, tmp_path, "--target", "pnl", "--model", "models:/loss/1")
+    assert done.status == 2
+    assert done.err == "error: --model models:/loss/1 predicts 'loss', not --target 'pnl': leave one of them out\n"
+
+
+def test_password_that_mlflow_run_recorded(tiny: TinyModel, tmp_path: Path) -> None:
+    argv = ["--target", "pnl", "--data", "postgresql://u:hunter2@h/db", "--query", "select 1"]
+    done = run_here(main, argv, tmp_path, {"MLFLOW_RUN_ID": "0" * 32})
+    assert done.status == 2
+    assert "holds a password" in done.err
+    assert "hunter2" not in done.err

@@ -1,5 +1,4 @@
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,15 @@ from mlflow import MlflowClient
 
 from src.errors import DataError, TrackingError, UserError
 from src.tracking.registry import (
-    Comparison,
     RegisteredVersion,
     compare_models,
     contenders,
-    promote_challenger,
+    is_registered,
+    office_holders,
     register_model,
 )
 from src.tracking.served_model import DIGEST_TAG, load_served, predict_rows
+from tests.contenders import TwoVersions
 from tests.tiny_model import FEATURES, TinyModel, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.
@@ -146,82 +146,42 @@ def test_dead_server_is_one_line_without_its_password(weak: TinyModel, monkeypat
     assert "\n" not in str(caught.value)
 
 
-@dataclass(frozen=True)
-class TwoVersions:
-    """A store with a weak champion and a strong challenger, and their comparison on 150 rows."""
-
-    database: Path
-    weak: TinyModel
-    strong: TinyModel
-    comparison: Comparison
-
-
-@pytest.fixture(scope="module")
-def two_versions(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoVersions:
-    home = tmp_path_factory.mktemp("two_versions")
-    database = Path(shutil.copy(_empty_mlflow_store, home / "mlflow.db"))
-    mlflow.set_tracking_uri(f"sqlite:///{database}")
-    client = MlflowClient()
-    experiment = client.create_experiment("own", str(home / "artifacts"))
-    weak = tiny_model(home, rounds=2, study_name="first")
-    strong = tiny_model(home, rounds=60, study_name="second")
-    for tiny in (weak, strong):
-        register_model(client.create_run(experiment).info.run_id, tiny.card)
-    rows = weak.frame.tail(150)
-    comparison = compare_models(*contenders("pnl"), rows[FEATURES], rows["profit"].to_numpy(), "mae")
-    return TwoVersions(database, weak, strong, comparison)
-
-
-@pytest.fixture
-def compared(two_versions: TwoVersions, tmp_path: Path) -> Comparison:
-    """Puts MLflow on a copy of the store, so that a test may change it."""
-    mlflow.set_tracking_uri(f"sqlite:///{shutil.copy(two_versions.database, tmp_path / 'copy.db')}")
-    return two_versions.comparison
-
-
 def test_comparison_is_paired(two_versions: TwoVersions) -> None:
-    found, tinies = two_versions.comparison, (two_versions.weak, two_versions.strong)
-    y = tinies[0].frame["profit"].to_numpy()[-150:]
+    tinies = (two_versions.weak, two_versions.strong)
+    rows = tinies[0].frame.tail(150)
+    y = rows["profit"].to_numpy()
+    found = compare_models(*contenders("profit"), rows[FEATURES], y, "mae")
     errors = [np.abs(np.asarray(tiny.booster.predict(tiny.matrix[-150:])) - y) for tiny in tinies]
     assert found.champion_score == pytest.approx(errors[0].mean(), rel=1e-12)
     assert found.challenger_score == pytest.approx(errors[1].mean(), rel=1e-12)
     assert found.difference == pytest.approx((errors[1] - errors[0]).mean(), rel=1e-12)
     assert (found.better, found.n_rows) == (True, 150)
-    assert (found.champion_uri, found.challenger_uri) == ("models:/pnl/1", "models:/pnl/2")
+    assert (found.champion_uri, found.challenger_uri) == ("models:/profit/1", "models:/profit/2")
 
 
-def test_better_challenger_takes_office_once(compared: Comparison) -> None:
-    assert promote_challenger("pnl", compared)
-    assert aliases(MlflowClient()) == {"champion": 2}
-    with pytest.raises(UserError, match="'pnl' has no challenger"):
-        promote_challenger("pnl", compared)
-
-
-def test_worse_challenger_changes_nothing(compared: Comparison) -> None:
-    assert not promote_challenger("pnl", replace(compared, better=False))
-    assert aliases(MlflowClient()) == {"champion": 1, "challenger": 2}
-
-
-def test_stale_comparison_is_refused(compared: Comparison) -> None:
-    with pytest.raises(UserError, match="changed since they were compared"):
-        promote_challenger("pnl", replace(compared, challenger_uri="models:/pnl/3"))
-    assert aliases(MlflowClient()) == {"champion": 1, "challenger": 2}
-
-
-def test_equal_models_do_not_change_office(compared: Comparison, two_versions: TwoVersions) -> None:
+def test_equal_models_are_not_better(two_versions: TwoVersions) -> None:
     frame = two_versions.weak.frame
-    same = compare_models("models:/pnl/1", "models:/pnl/1", frame, frame["profit"].to_numpy(), "rmse")
+    same = compare_models("models:/profit/1", "models:/profit/1", frame, frame["profit"].to_numpy(), "rmse")
     assert (same.difference, same.better) == (0, False)
 
 
-def test_rows_that_cannot_be_judged(compared: Comparison, two_versions: TwoVersions) -> None:
-    frame, uris = two_versions.weak.frame, (compared.champion_uri, compared.challenger_uri)
+def test_rows_that_cannot_be_judged(two_versions: TwoVersions) -> None:
+    frame, uris = two_versions.weak.frame, contenders("profit")
     with pytest.raises(DataError, match="cannot be compared by auc on 400 rows"):
         compare_models(*uris, frame, np.ones(len(frame)), "auc")
     with pytest.raises(DataError, match=r"column\(s\) style missing"):
         compare_models(*uris, frame.drop(columns="style"), np.ones(len(frame)), "mae")
 
 
-def test_contenders_of_an_unknown_name(client: MlflowClient) -> None:
+def test_holders_of_the_aliases(two_versions: TwoVersions) -> None:
+    assert office_holders("profit") == {"champion": "models:/profit/1", "challenger": "models:/profit/2"}
+    MlflowClient().delete_registered_model_alias("profit", "challenger")
+    assert office_holders("profit") == {"champion": "models:/profit/1"}
+    with pytest.raises(UserError, match="'profit' has no challenger"):
+        contenders("profit")
+
+
+def test_an_unknown_name_has_no_office(client: MlflowClient) -> None:
+    assert not is_registered("nobody")
     with pytest.raises(UserError, match="model 'nobody' has no version"):
         contenders("nobody")

@@ -1,0 +1,47 @@
+"""Are the names and places of a command usable? Asked before a table is read or hours are searched; nothing is written.
+
+What only a database can say (is it there, does it let us in) is asked when the study is opened.
+"""
+
+import os
+from pathlib import Path
+
+from src.config import RunSettings
+from src.errors import ConfigError
+from src.modeling.optuna_utils import check_study_name, new_study_name
+from src.modeling.store_location import store_url
+
+
+def check_places(target: str, settings: RunSettings) -> None:
+    """Checks the name of a target's study, the URL or folder of its store, and the folder of its results.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    search = settings.search
+    check_study_name(search.study_name or new_study_name(target))
+    url = store_url(search.storage_url, search.storage_dir, os.environ)
+    if url.get_backend_name() == "sqlite":
+        option = "--storage-url" if search.storage_url else "--storage-dir"
+        check_folder(option, Path(url.database or "").parent)
+    for folder in (settings.output_dir, settings.output_dir / "models", settings.output_dir / "reports"):
+        check_folder("--output-dir", folder)
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Refuses a folder that cannot be written, or cannot be made where it does not exist yet.
+
+    Raises:
+        ConfigError: says which part of its path is no folder or closed to this user.
+    """
+    there = folder.absolute()
+    try:
+        while not there.exists() and not there.is_symlink():
+            there = there.parent
+        is_folder = there.is_dir()
+    except OSError as error:  # a name that is too long, a closed folder on the way
+        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: name another folder") from error
+    if not is_folder:
+        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: name another folder")

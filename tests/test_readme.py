@@ -1,0 +1,116 @@
+"""Every command and every program in the README is run, with fewer trials and on a smaller table."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.small_table import small_table
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for language, text in BLOCKS
+    if not language
+    for line in text.splitlines()
+    if line.startswith(("make ", "mlflow ", "python "))
+]
+IN_PROCESS = [line for line in COMMANDS if line.startswith("python -m ")]
+TUNING = [line for line in IN_PROCESS if "train_with_optuna" in line]
+AFTERWARDS = [line for line in IN_PROCESS if "train_with_optuna" not in line]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A user's folder: the files that the README speaks of, and small data where it would take the sample."""
+    path = tmp_path_factory.mktemp("readme")
+    table = small_table(n_days=80, n_accounts=10)
+    table.to_parquet(path / "table.parquet")
+    own = table.rename(columns={"account_id": "trader", "date": "day", "net_profit": "pnl", "is_profitable": "win"})
+    own.rename(columns={"signal": "spread", "style": "session"}).to_csv(path / "trades.csv", index=False)
+    (path / "trades.yaml").write_text(next(text for language, text in BLOCKS if language == "yaml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        yield path
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch, store: str) -> int:
+    """The command as it stands but for its size, in this process."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    words = shlex.split(re.sub(r"--n-trials \d+", "--n-trials 2", line))
+    module, arguments = words[2], words[3:]
+    if "--data" not in arguments:
+        arguments += ["--data", "table.parquet"]
+    status = import_module(module).main(arguments)
+    assert isinstance(status, int)
+    return status
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> str:
+    """One MLflow store for all commands: what is promoted and served was tuned before."""
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(TUNING) >= 4
+    assert len(AFTERWARDS) >= 2
+    assert {"make tune", "mlflow run . -e tune -P target=net_profit"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", TUNING)
+def test_a_tuning_command_runs_as_it_stands(
+    line: str, folder: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line, monkeypatch, store) == 0, capsys.readouterr().err
+    assert "models" in os.listdir(folder / "artefacts")
+
+
+@pytest.mark.parametrize("line", AFTERWARDS)
+def test_a_command_on_registered_models_runs_as_it_stands(
+    line: str, folder: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line, monkeypatch, store) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [text for language, text in BLOCKS if language == "python"])
+def test_a_program_runs_as_it_stands(program: str, folder: Path, store: str) -> None:
+    small = re.sub(r"n_trials=\d+", 'n_trials=2, data="table.parquet"', program)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store}
+    done = subprocess.run([sys.executable, "-c", small], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_mlflow_run_tunes_as_the_readme_says(folder: Path, tmp_path: Path) -> None:
+    line = next(line for line in COMMANDS if line.startswith("mlflow run"))
+    options = f"--env-manager local -P n_trials=2 -P data={folder / 'table.parquet'} -P output_dir={tmp_path / 'out'}"
+    words = shlex.split(f"{line} {options} -P storage_dir={tmp_path / 'studies'}")
+    bin_folder = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(tmp_path / "mlruns"),
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "net_profit v1 @champion" in done.stdout
+    assert list((tmp_path / "out" / "models").glob("lgb_net_profit_optuna_v1.txt"))
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
+def test_a_task_of_make_exists(line: str) -> None:
+    done = subprocess.run([*shlex.split(line), "-n"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("task", sorted(set(re.findall(r"`make (\w+)", README))))
+def test_a_task_that_is_spoken_of_exists(task: str) -> None:
+    assert re.search(rf"^{task}:.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,0 +1,162 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from src.config import DataSettings
+from src.errors import ConfigError
+from src.tracking.promote import PromotionSettings, main
+from tests.commands import Finished, run_here
+from tests.contenders import TwoVersions, aliases
+
+# MLflow looks at an example's column names in a way that pandas 4 will change.
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
+
+HEADER = "target  metric  champion  challenger  rows  dates"
+
+
+def promote(two: TwoVersions, folder: Path, *options: str, n_rows: int = 400) -> Finished:
+    two.weak.frame.head(n_rows).to_parquet(folder / "table.parquet")
+    (folder / "names.yaml").write_text("targets: {profit: {task: regression}, gone: {task: regression}}\n")
+    return run_here(main, ["--data", "table.parquet", "--config", "names.yaml", *options], folder)
+
+
+def exchange_roles() -> None:
+    client = MlflowClient()
+    client.set_registered_model_alias("profit", "champion", "2")
+    client.set_registered_model_alias("profit", "challenger", "1")
+
+
+def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path: Path) -> None:
+    done = promote(two_versions, tmp_path, "--targets", "profit")
+    assert (done.status, done.err) == (0, "")
+    header, line, row = done.out.splitlines()
+    assert header.startswith(HEADER)
+    assert set(line) == {"-", " "}
+    assert row.startswith("profit  MAE     v1        v2          80    2024-11-16 … 2025-02-03 (80)")
+    assert row.endswith("100.0 %    promoted")
+    assert aliases() == {"champion": 2}
+    tags = MlflowClient().get_model_version("profit", "2").tags
+    assert f"{float(tags['promotion_champion_score']):.5g}" in row
+    assert f"{float(tags['promotion_challenger_score']):.5g}" in row
+    again = promote(two_versions, tmp_path, "--targets", "profit")
+    assert (again.status, again.err) == (0, "")
+    assert again.out == "profit: there is no challenger to promote, champion is v2\n"
+    assert MlflowClient().get_model_version("profit", "2").tags == tags
+
+
+def test_dry_run_moves_nothing_and_tells_as_json(two_versions: TwoVersions, tmp_path: Path) -> None:
+    done = promote(two_versions, tmp_path, "--targets", "profit", "--dry-run", "--output-dir", "out")
+    assert done.status == 0, done.err
+    assert done.out.rstrip().endswith("would be promoted")
+    assert aliases() == {"champion": 1, "challenger": 2}
+    assert not [tag for tag in MlflowClient().get_model_version("profit", "2").tags if tag.startswith("promo")]
+    record = json.loads((tmp_path / "out" / "promotions" / "profit_v2_against_v1.json").read_text(encoding="utf-8"))
+    assert (record["decision"], record["probability"], record["n_dates"]) == ("would be promoted", 1, 80)
+    assert record["comparison"]["challenger_uri"] == "models:/profit/2"
+
+
+def test_worse_challenger_stays_challenger(two_versions: TwoVersions, tmp_path: Path) -> None:
+    exchange_roles()
+    done = promote(two_versions, tmp_path, "--targets", "profit", "--min-probability", "0")
+    assert done.status == 0, done.err
+    assert done.out.rstrip().endswith("0.0 %      kept: the challenger is not better")
+    assert aliases() == {"champion": 2, "challenger": 1}
+
+
+def test_better_score_alone_is_not_enough(two_versions: TwoVersions, tmp_path: Path) -> None:
+    """The strong model is closer by a cent on a few more than half of the days: it wins many resamples, not all."""
+    weak, strong = two_versions.weak, two_versions.strong
+    low, high = np.sort([tiny.booster.predict(tiny.matrix) for tiny in (weak, strong)], axis=0)
+    strong_is_high = strong.booster.predict(strong.matrix) == high
+    is_closer = np.random.default_rng(1).random(400) < 0.55
+    truth = (low + high) / 2 + np.where(is_closer == strong_is_high, 0.005, -0.005)
+    two_versions = replace(two_versions, weak=replace(weak, frame=weak.frame.assign(profit=truth)))
+    options = ("--targets", "profit", "--min-probability")
+    kept = promote(two_versions, tmp_path, *options, "1")
+    assert kept.status == 0, kept.err
+    assert kept.out.rstrip().endswith("kept: better in less than 100 %")
+    assert aliases() == {"champion": 1, "challenger": 2}
+    promoted = promote(two_versions, tmp_path, *options, "0.5")
+    assert promoted.out.rstrip().endswith("promoted"), promoted.err
+    assert aliases() == {"champion": 2}
+
+
+def test_promotion_that_was_cut_off_is_completed(two_versions: TwoVersions, tmp_path: Path) -> None:
+    MlflowClient().set_registered_model_alias("profit", "champion", "2")
+    dry = promote(two_versions, tmp_path, "--targets", "profit", "--dry-run")
+    assert (dry.status, aliases()) == (0, {"champion": 2, "challenger": 2})
+    done = promote(two_versions, tmp_path, "--targets", "profit")
+    assert (done.status, aliases()) == (0, {"champion": 2})
+    assert done.out.splitlines()[0] == "profit: a promotion that was cut off is completed"
+
+
+def test_rows_that_a_model_was_trained_on_judge_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
+    done = promote(two_versions, tmp_path, "--targets", "profit", n_rows=319)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        "error: no row of table.parquet can judge the models: models:/profit/2 was trained up to 2024-11-14, the table "
+        "ends at 2024-11-14: give --data with more than 1 date(s) from 2024-11-15 on\n"
+    )
+    assert aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_all_are_judged_before_any_is_moved(two_versions: TwoVersions, tmp_path: Path) -> None:
+    client = MlflowClient()
+    client.create_registered_model("gone")
+    for alias in ("champion", "challenger"):
+        version = client.create_model_version("gone", str(client.get_model_version("profit", "1").source))
+        client.set_registered_model_alias("gone", alias, version.version)
+    done = promote(two_versions, tmp_path, "--targets", "all")
+    assert (done.status, done.out) == (2, "")
+    assert "column 'gone' (the target) is missing" in done.err
+    assert aliases() == {"champion": 1, "challenger": 2}
+
+
+@pytest.mark.parametrize("named", [[], ["--targets", "all"], ["--targets="]])
+def test_none_named_means_all_that_have_a_model(two_versions: TwoVersions, tmp_path: Path, named: list[str]) -> None:
+    done = promote(two_versions, tmp_path, *named, "--dry-run")
+    assert done.status == 0, done.err
+    assert "would be promoted" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--targets", "gone"], "model 'gone' has no version: train and register it first"),
+        (["--targets", "nobody"], "target 'nobody' is unknown"),
+        (["--targets", "profit", "--test-fraction", "0"], "--test-fraction 0.0 is out of range: above 0, up to 1"),
+        (["--targets", "profit", "--purge-days", "-1"], "--purge-days -1 is negative"),
+        (["--targets", "profit", "--min-probability", "1.5"], "--min-probability 1.5 is out of range: from 0 to 1"),
+    ],
+)
+def test_mistakes_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str) -> None:
+    done = promote(two_versions, tmp_path, *options)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_no_champion(two_versions: TwoVersions, tmp_path: Path) -> None:
+    MlflowClient().delete_registered_model_alias("profit", "champion")
+    done = promote(two_versions, tmp_path, "--targets", "profit")
+    assert done.status == 2
+    assert "model 'profit' has no champion" in done.err
+
+
+def test_empty_registry(mlflow_store: str, tmp_path: Path) -> None:
+    pd.DataFrame({"date": ["2024-01-01"]}).to_parquet(tmp_path / "table.parquet")
+    done = run_here(main, ["--data", "table.parquet"], tmp_path)
+    assert done.status == 2
+    assert done.err.startswith("error: none of net_profit, gross_profit, ")
+
+
+def test_all_dates_may_be_judged_but_none_is_too_few() -> None:
+    assert PromotionSettings(DataSettings(), test_fraction=1).test_fraction == 1
+    for bad in (0.0, -0.1, 1.1):
+        with pytest.raises(ConfigError, match="--test-fraction"):
+            PromotionSettings(DataSettings(), test_fraction=bad)
