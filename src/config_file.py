@@ -25,7 +25,7 @@ from src.suggest import did_you_mean, listing, one_line
 _KEYS = ("account", "date", "use", "drop", "targets")
 _TARGET_KEYS = ("task", "metric")
 _REFUSED_IN_TARGETS = '/\\:?"'
-"""In the name of a file, of a registered model, or in `models:/<target>@champion`; each has a meaning in one of them."""
+"""Each has a meaning in a file name, in the name of a registered model, or in `models:/<target>@champion`."""
 _LONGEST_TARGET = 180
 """Bytes; the names of its files and of its studies are longer by some 40, and may have 255 and 200."""
 

@@ -24,12 +24,12 @@ FLOW = """
     modeling.rows modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
     modeling.boosting modeling.binned_folds modeling.brake
     modeling.store_location modeling.worker_identity modeling.study_storage modeling.sampler
-    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.progress modeling.preflight
+    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.progress
 
-    tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection tracking.background
-    tracking.served_model tracking.final_record tracking.registry
+    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection
+    tracking.background tracking.served_model tracking.final_record tracking.registry
 
-    modeling.worker_pool modeling.search modeling.final_model modeling.outputs
+    modeling.preflight modeling.worker_pool modeling.search modeling.final_model modeling.outputs
     modeling.report_numbers modeling.report_words modeling.report_figures modeling.report_page modeling.report_chapters
     modeling.optuna_visualization modeling.summary modeling.finish modeling.train_with_optuna
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from src.data.table import Dataset
 from src.errors import TrackingError
 from src.modeling.final_model import FinalModel, judge, judge_validation
 from src.modeling.optuna_utils import FINISHED
@@ -91,7 +92,8 @@ def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Out
     try:
         parent = opened.projection.project()
         log_final_scores(opened.session, parent, written.metadata)
-        log_dataset(opened.session, parent, _table(task), task.data.target, task.data.source)
+        data = task.data
+        log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
         files = [("report", written.report_path), ("study", written.trials_path), ("", written.metadata_path)]
         log_files(opened.session, parent, [*files, ("", written.model_path)])
         version = _register(task, opened, written, parent) if task.settings.register else "not registered"
@@ -110,5 +112,7 @@ def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str
     return f"{registered.name} v{registered.version}{alias}"
 
 
-def _table(task: SearchTask) -> pd.DataFrame:
-    return task.data.features.assign(**{task.data.target: task.data.y})
+def _table(data: Dataset) -> pd.DataFrame:
+    table = data.features.copy(deep=False)
+    table[data.target] = data.y
+    return table

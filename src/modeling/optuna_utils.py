@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, MedianPruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from src.config import Direction, SearchSettings
 from src.errors import ConfigError, StoreError
@@ -134,6 +136,7 @@ class OptunaStudyManager:
             if self.url.get_backend_name() == "sqlite":
                 Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
             with store_lock(self.url, "create"):  # two processes that create the tables at once: one would fail
+                self._refuse_database_of_others()
                 return StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
         except OSError as error:
             raise ConfigError(
@@ -142,6 +145,16 @@ class OptunaStudyManager:
         except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:  # RuntimeError: another Optuna's tables
             reason = scrub(first_line(error), self.url.render_as_string(hide_password=False))
             raise ConfigError(f"the store {self.shown} cannot be used: {reason}") from error
+
+    def _refuse_database_of_others(self) -> None:
+        """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
+        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool)  # without the settings of a store of ours
+        with engine.connect() as connection:
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+        if "alembic_version" in tables and not {"studies", "version_info"} <= tables:
+            raise ConfigError(
+                f"the store {self.shown} is the database of another program, likely MLflow's: give studies their own"
+            )
 
 
 def check_study_name(study_name: str) -> None:

@@ -10,10 +10,13 @@ from src.config import RunSettings
 from src.errors import ConfigError
 from src.modeling.optuna_utils import check_study_name, new_study_name
 from src.modeling.store_location import store_url
+from src.tracking.tracking_uri import check_tracking_uri
+
+_SQLITE = b"SQLite format 3\0"
 
 
 def check_places(target: str, settings: RunSettings) -> None:
-    """Checks the name of a target's study, the URL or folder of its store, and the folder of its results.
+    """Checks the name of a target's study, its store, MLflow's URI, and the folder of the results.
 
     Raises:
         ConfigError: one of them cannot be used.
@@ -24,8 +27,21 @@ def check_places(target: str, settings: RunSettings) -> None:
     if url.get_backend_name() == "sqlite":
         option = "--storage-url" if search.storage_url else "--storage-dir"
         check_folder(option, Path(url.database or "").parent)
+        _check_sqlite_file(option, Path(url.database or ""))
+    check_tracking_uri(os.environ)
     for folder in (settings.output_dir, settings.output_dir / "models", settings.output_dir / "reports"):
         check_folder("--output-dir", folder)
+
+
+def _check_sqlite_file(option: str, path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{option} {path} is a folder: name a file in it, such as {path / 'studies.db'}")
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(len(_SQLITE))
+    if start and start != _SQLITE:  # an empty file is an empty database
+        raise ConfigError(f"{option} {path} is a file, but no SQLite database: name another, it is made if it is new")
 
 
 def check_folder(option: str, folder: Path) -> None:

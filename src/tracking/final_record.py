@@ -91,7 +91,9 @@ def describe(metadata: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def log_dataset(session: TrackingSession, parent_id: str, frame: pd.DataFrame, target: str, source: str) -> None:
+def log_dataset(
+    session: TrackingSession, parent_id: str, frame: pd.DataFrame, target: str, source: str, digest: str
+) -> None:
     """Notes the table as the parent run's dataset input, once per digest.
 
     Args:
@@ -100,16 +102,17 @@ def log_dataset(session: TrackingSession, parent_id: str, frame: pd.DataFrame, t
         frame: features and target, one row per account and day.
         target: name of the target column.
         source: where the table came from, free of passwords.
+        digest: of the whole content; MLflow's own looks at the first 10,000 rows only.
     """
     with tracking_errors("write the data set"):
+        inputs = session.client.get_run(parent_id).inputs
+        if inputs is not None and digest in {each.dataset.digest for each in inputs.dataset_inputs}:
+            return
         # Whole numbers as floats: MLflow's schema warns of integer columns, which cannot hold a missing value.
         plain = frame.astype({name: "float64" for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])})
         code = CodeDatasetSource({"daily_profit.source": source})
-        dataset = PandasDataset(plain, source=code, targets=target, name=source.rsplit("/", 1)[-1][:200] or "table")
-        inputs = session.client.get_run(parent_id).inputs
-        known = {each.dataset.digest for each in inputs.dataset_inputs} if inputs is not None else set()
-        if dataset.digest in known:
-            return
+        name = source.rsplit("/", 1)[-1][:200] or "table"
+        dataset = PandasDataset(plain, source=code, targets=target, name=name, digest=digest)
         tags = [InputTag("mlflow.data.context", "training")]
         session.client.log_inputs(parent_id, datasets=[DatasetInput(dataset._to_mlflow_entity(), tags)])
 

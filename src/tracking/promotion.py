@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from src.errors import UserError
-from src.tracking.registry import CHALLENGER, CHAMPION, Comparison, contenders, office_holders
+from src.tracking.registry import CHALLENGER, CHAMPION, Comparison, office_holders
 from src.tracking.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
@@ -41,8 +41,11 @@ def promote_challenger(name: str, comparison: Comparison) -> bool:
     """
     from mlflow import MlflowClient
 
-    if contenders(name) != (comparison.champion_uri, comparison.challenger_uri):
-        raise UserError(f"the champion or the challenger of {name!r} changed since they were compared: compare again")
+    holders = office_holders(name)
+    compared = {CHAMPION: comparison.champion_uri, CHALLENGER: comparison.challenger_uri}
+    if holders != compared:
+        now = ", ".join(f"{alias} {holders.get(alias, 'nobody')}" for alias in compared)
+        raise UserError(f"the office of {name!r} changed since the models were compared, now {now}: compare again")
     if not comparison.better:
         return False
     number = version_number(comparison.challenger_uri)

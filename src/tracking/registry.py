@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from numpy.typing import NDArray
 
 from src.config import Metric
 from src.errors import DataError, UserError
-from src.tracking.served_model import DIGEST_TAG, MODEL_NAME, ModelCard, load_served, log_served_model, predict_rows
+from src.tracking.served_model import DIGEST_TAG, MODEL_NAME, ModelCard, log_served_model
 from src.tracking.tracking_errors import tracking_errors
 
 if TYPE_CHECKING:
@@ -202,42 +201,6 @@ def office_holders(name: str) -> dict[str, str]:
     with tracking_errors(f"read the aliases of model {name!r}"):
         holder = _aliases(MlflowClient(), name)
     return {alias: f"models:/{name}/{holder[alias]}" for alias in (CHAMPION, CHALLENGER) if alias in holder}
-
-
-def contenders(name: str) -> tuple[str, str]:
-    """The URIs of a name's champion and challenger, as `models:/<name>/<version>`.
-
-    Raises:
-        UserError: the name, or one of the two aliases, is not there.
-        TrackingError: MLflow cannot be reached.
-    """
-    holders = office_holders(name)
-    for alias in (CHAMPION, CHALLENGER):
-        if alias not in holders:
-            raise UserError(f"model {name!r} has no {alias}: train and register one first, nothing is promoted")
-    return holders[CHAMPION], holders[CHALLENGER]
-
-
-def compare_models(
-    champion_uri: str, challenger_uri: str, features: pd.DataFrame, y: NDArray[Any], metric: Metric
-) -> Comparison:
-    """Judges two models on the same rows.
-
-    Args:
-        champion_uri: the model in office, `models:/<name>/<version>` (see `contenders`).
-        challenger_uri: the model that would replace it.
-        features: (n_rows, at least the features of both models), original columns.
-        y: (n_rows,) the target, in the same order.
-        metric: what to judge by.
-
-    Raises:
-        UserError: one of the models does not exist.
-        DataError: the rows do not fit a model, or cannot be judged by the metric.
-        TrackingError: MLflow cannot be reached.
-    """
-    uris = (champion_uri, challenger_uri)
-    champion, challenger = (predict_rows(load_served(uri), features) for uri in uris)
-    return compare_predictions(uris, (champion, challenger), y, metric)
 
 
 def compare_predictions(

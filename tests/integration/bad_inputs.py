@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tests.small_table import small_table
 
@@ -54,10 +53,10 @@ def table(**columns: Any) -> Callable[[Path], object]:
 
 
 def with_value(column: str, value: object, row: int = 6) -> Callable[[Path], object]:
-    """`bad.parquet`: the good table with one other value."""
+    """`bad.csv`: the good table with one other value, for which Parquet's columns are too strict."""
     values = TABLE[column].astype(object).tolist()
     values[row] = value
-    return table(**{column: values})
+    return lambda folder: TABLE.assign(**{column: values}).to_csv(folder / "bad.csv", index=False)
 
 
 def database(folder: Path) -> None:
@@ -66,7 +65,7 @@ def database(folder: Path) -> None:
 
 
 LAST_DATES = TABLE["date"] >= TABLE["date"].unique()[-4]
-IN_BAD = "--data bad.parquet"
+IN_BAD, BAD_CSV = "--data bad.parquet", "--data bad.csv"
 NO_AWS = {
     "AWS_EC2_METADATA_DISABLED": "true",  # else it asks the network who this machine is
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
@@ -141,9 +140,9 @@ TABLES = {
         make=table(date=TABLE["date"].where(TABLE["date"] > TABLE["date"].unique()[1], TABLE["date"].iloc[0])),
     ),
     "text for target": bad(
-        IN_BAD, "'net_profit' is not numeric", "'many' in row 7", make=with_value("net_profit", "many")
+        BAD_CSV, "'net_profit' is not numeric", "'many' in row 7", make=with_value("net_profit", "many")
     ),
-    "infinite target": bad(IN_BAD, "'net_profit' holds 1 infinite", "row 7", make=with_value("net_profit", np.inf)),
+    "infinite target": bad(BAD_CSV, "'net_profit' holds 1 infinite", "row 7", make=with_value("net_profit", np.inf)),
     "no value of the target": bad(IN_BAD, "missing in every row", "another target", make=table(net_profit=np.nan)),
     "one class": bad(
         f"{IN_BAD} --targets is_profitable", "is 1 in all 80 rows", "both classes", make=table(is_profitable=1)
@@ -156,14 +155,14 @@ TABLES = {
     ),
     "constant target": bad(IN_BAD, "'net_profit' is 3 in all 80 rows", "constant", make=table(net_profit=3)),
     "feature without values": bad(IN_BAD, "'noise'", "without a single value", "drop:", make=table(noise=np.nan)),
-    "infinite feature": bad(IN_BAD, "'noise' holds 1 infinite", "row 7", "replace", make=with_value("noise", -np.inf)),
-    "text among numbers": bad(IN_BAD, "'noise'", "'n/k' in row 7", "drop:", make=with_value("noise", "n/k")),
+    "infinite feature": bad(BAD_CSV, "'noise' holds 1 infinite", "row 7", "replace", make=with_value("noise", -np.inf)),
+    "text among numbers": bad(BAD_CSV, "'noise'", "'n/k' in row 7", "drop:", make=with_value("noise", "n/k")),
     "lists": bad(IN_BAD, "'noise' holds values of type", "drop:", make=table(noise=[[1]] * N)),
     "no date at all": bad(
-        IN_BAD, "'date'", "'soon' in row 7 is no date", "2024-01-31", make=with_value("date", "soon")
+        BAD_CSV, "'date'", "'soon' in row 7 is no date", "2024-01-31", make=with_value("date", "soon")
     ),
-    "date left out": bad(IN_BAD, "'date'", "missing in 1 rows", "row 7", "fill", make=with_value("date", None)),
-    "dates too few": bad("--purge-days 15", "20 dates are too few", "at least 25", "--purge-days"),
+    "date left out": bad(BAD_CSV, "'date'", "missing in 1 rows", "row 7", "fill", make=with_value("date", None)),
+    "dates too few": bad("--purge-days 15", "20 dates are too few", "at least 44 are needed", "--purge-days"),
     "dates too few for folds": bad("--use-cv --n-folds 30", "20 dates are too few", "--n-folds"),
     "one class in the test period": bad(
         f"{IN_BAD} --targets is_profitable",
@@ -226,9 +225,11 @@ STORES = {
     "folder is a file": bad("--storage-dir studies", "--storage-dir", "is a file", make=text("studies", "")),
     "SQLite under a file": bad("--storage-url sqlite:///a/b.db", "--storage-url", "is a file", make=text("a", "")),
     "SQLite file is a folder": bad(
-        "--storage-url sqlite:///a", "sqlite:///a", make=lambda folder: (folder / "a").mkdir()
+        "--storage-url sqlite:///a", "--storage-url a is a folder", "a/studies.db", make=lambda f: (f / "a").mkdir()
     ),
-    "SQLite file is a table": bad("--storage-url sqlite:///table.parquet", "sqlite:///table.parquet", "cannot be used"),
+    "SQLite file is a table": bad(
+        "--storage-url sqlite:///table.parquet", "--storage-url table.parquet", "no SQLite database", "name another"
+    ),
     "half a set of variables": bad("", "OPTUNA_POSTGRES_PASSWORD", "not OPTUNA_POSTGRES_HOST", environ=POSTGRES),
     "port variable in letters": bad(
         "",
@@ -236,6 +237,18 @@ STORES = {
         "5432",
         environ=POSTGRES | {"OPTUNA_POSTGRES_HOST": "h", "OPTUNA_POSTGRES_PORT": "five"},
     ),
+}
+
+
+def tracking(uri: str, *words: str) -> Bad:
+    return bad("", "MLFLOW_TRACKING_URI", *words, "use sqlite:///mlflow.db", environ={"MLFLOW_TRACKING_URI": uri})
+
+
+STORES |= {
+    "MLflow in a folder": tracking("mlruns", "'mlruns' is a folder"),
+    "MLflow of an unknown kind": tracking("ftp://u:s3cr3t@h", "'ftp://u:***@h'", "unknown kind"),
+    "MLflow with another driver": tracking("postgresql://u:s3cr3t@h/d", "u:***@h/d' needs a driver"),
+    "MLflow with a port in letters": tracking("postgresql+psycopg2://u:s3cr3t@h:port/d", "u:***@h:port/d' is no URL"),
 }
 WITH_YAML = "--config table.yaml"
 PNL = "targets: {pnl: {task: regression}}"

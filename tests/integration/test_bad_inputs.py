@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.train_with_optuna import main
@@ -99,7 +100,18 @@ def test_a_study_does_not_go_on_with_other_settings(desk: Path, mlflow_store: st
     assert content(desk / "artefacts/models") | content(desk / "artefacts/reports") == results
 
 
-def test_told_by_mlflow_run(desk: Path) -> None:
+def test_mlflow_s_own_database_is_not_used_for_studies(desk: Path, mlflow_store: str) -> None:
+    def tables() -> list[str]:
+        engine = sqlalchemy.create_engine(mlflow_store, poolclass=sqlalchemy.NullPool)
+        return sqlalchemy.inspect(engine).get_table_names()
+
+    before = tables()
+    done = run_here(main, [*GOOD, "--storage-url", mlflow_store], desk)
+    assert_told(done.status, done.out, done.err, (mlflow_store, "likely MLflow's", "give studies their own"))
+    assert tables() == before
+
+
+def test_told_by_mlflow_run(desk: Path, mlflow_store: str) -> None:
     """MLflow's own status is 1 for whatever its project ends with; its run ends FAILED."""
     from mlflow import MlflowClient
 
@@ -108,9 +120,8 @@ def test_told_by_mlflow_run(desk: Path) -> None:
     shutil.copy(ROOT / "MLproject", project)
     shutil.copy(ROOT / "conda.yaml", project)
     before = content(project)
-    store = f"sqlite:///{desk / 'mlflow.db'}"
     binaries = str(Path(sys.executable).parent)
-    environ = os.environ | {"MLFLOW_TRACKING_URI": store, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    environ = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     command = [f"{binaries}/mlflow", "run", ".", "-e", "tune", "--env-manager", "local", "-P", "n_trials=0"]
     done = subprocess.run(
         command,
@@ -126,5 +137,5 @@ def test_told_by_mlflow_run(desk: Path) -> None:
     ]
     assert "Traceback" not in done.stderr
     assert content(project) == before
-    (run,) = MlflowClient(store).search_runs(["0"])
+    (run,) = MlflowClient().search_runs(["0"])
     assert run.info.status == "FAILED"

@@ -132,7 +132,9 @@ def test_validation_baselines_are_averaged_as_the_score_is(split: SplitSettings)
     data = load("net_profit")
     rows = make_rows(data, split)
     found = judge_validation(best(value=61.0), data, rows)
-    constant = [mean_absolute_error(data.y[f.valid], np.full(len(f.valid), np.median(data.y[f.train]))) for f in rows.folds]
+    constant = [
+        mean_absolute_error(data.y[f.valid], np.full(len(f.valid), np.median(data.y[f.train]))) for f in rows.folds
+    ]
     assert found["validation_score"] == 61.0
     assert found["validation_baselines"]["median"] == pytest.approx(np.mean(constant))
     reference = min(found["validation_baselines"].values())

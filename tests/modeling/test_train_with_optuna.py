@@ -170,8 +170,9 @@ def test_mlflow_shows_the_study(story: Story) -> None:
         f"baseline_{name}" for name in found["baselines"]
     }
     assert json.loads(parent.data.tags["best_params"]) == study.best_params
+    assert parent.inputs is not None
     (data,) = parent.inputs.dataset_inputs
-    assert data.dataset.name == "table.parquet"
+    assert (data.dataset.name, data.dataset.digest) == ("table.parquet", found["data_digest"])
 
 
 def test_report_trials_metadata_and_model_are_artifacts_of_the_parent(story: Story) -> None:
@@ -275,7 +276,7 @@ def test_other_names_no_dates_string_categories_and_missing_values(new_desk: Cal
     rng = np.random.default_rng(0)
     table["style"] = table["style"].where(rng.random(len(table)) < 0.8)
     table["is_open"] = table["is_open"].astype(object).where(rng.random(len(table)) < 0.8)
-    table["a [odd] \"name\""] = rng.normal(size=len(table))
+    table['a [odd] "name"'] = rng.normal(size=len(table))
     table.to_csv(desk.folder / "other.csv", index=False)
     text = "account: trader\ndate: null\ndrop: [noise]\ntargets:\n  win: {task: binary, metric: auc}\n"
     (desk.folder / "names.yaml").write_text(text)

@@ -71,7 +71,7 @@ def test_a_worker_that_breaks_says_so_with_its_traceback(capfd: pytest.CaptureFi
 
 
 def test_workers_that_are_killed_again_and_again_end_the_search() -> None:
-    with pytest.raises(SearchError, match="signal 9.*memory for 1"):
+    with pytest.raises(SearchError, match=r"signal 9.*memory for 1"):
         run(lambda brake: os.kill(os.getpid(), signal.SIGKILL))
 
 

@@ -6,19 +6,20 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from numpy.typing import NDArray
 
 from src.errors import DataError, TrackingError, UserError
 from src.tracking.registry import (
+    Comparison,
     RegisteredVersion,
-    compare_models,
-    contenders,
+    compare_predictions,
     is_registered,
     office_holders,
     register_model,
 )
 from src.tracking.served_model import DIGEST_TAG, load_served, predict_rows
 from tests.contenders import TwoVersions
-from tests.tiny_model import FEATURES, TinyModel, tiny_model
+from tests.tiny_model import TinyModel, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
@@ -146,42 +147,35 @@ def test_dead_server_is_one_line_without_its_password(weak: TinyModel, monkeypat
     assert "\n" not in str(caught.value)
 
 
-def test_comparison_is_paired(two_versions: TwoVersions) -> None:
-    tinies = (two_versions.weak, two_versions.strong)
-    rows = tinies[0].frame.tail(150)
-    y = rows["profit"].to_numpy()
-    found = compare_models(*contenders("profit"), rows[FEATURES], y, "mae")
-    errors = [np.abs(np.asarray(tiny.booster.predict(tiny.matrix[-150:])) - y) for tiny in tinies]
-    assert found.champion_score == pytest.approx(errors[0].mean(), rel=1e-12)
-    assert found.challenger_score == pytest.approx(errors[1].mean(), rel=1e-12)
-    assert found.difference == pytest.approx((errors[1] - errors[0]).mean(), rel=1e-12)
-    assert (found.better, found.n_rows) == (True, 150)
-    assert (found.champion_uri, found.challenger_uri) == ("models:/profit/1", "models:/profit/2")
+URIS = ("models:/pnl/1", "models:/pnl/2")
+Y = np.array([0.0, 1.0, 1.0, 0.0])
 
 
-def test_equal_models_are_not_better(two_versions: TwoVersions) -> None:
-    frame = two_versions.weak.frame
-    same = compare_models("models:/profit/1", "models:/profit/1", frame, frame["profit"].to_numpy(), "rmse")
+def test_comparison_is_challenger_minus_champion() -> None:
+    found = compare_predictions(URIS, (Y + 2, Y - 1), Y, "mae")
+    assert found == Comparison("mae", *URIS, 2.0, 1.0, -1.0, better=True, n_rows=4)
+    assert not compare_predictions(URIS, (Y, 1 - Y), Y, "auc").better
+    assert compare_predictions(URIS, (1 - Y, Y), Y, "auc") == Comparison("auc", *URIS, 0.0, 1.0, 1.0, True, 4)
+
+
+def test_equal_predictions_are_not_better() -> None:
+    same = compare_predictions(URIS, (Y + 1, Y - 1), Y, "rmse")
     assert (same.difference, same.better) == (0, False)
 
 
-def test_rows_that_cannot_be_judged(two_versions: TwoVersions) -> None:
-    frame, uris = two_versions.weak.frame, contenders("profit")
-    with pytest.raises(DataError, match="cannot be compared by auc on 400 rows"):
-        compare_models(*uris, frame, np.ones(len(frame)), "auc")
-    with pytest.raises(DataError, match=r"column\(s\) style missing"):
-        compare_models(*uris, frame.drop(columns="style"), np.ones(len(frame)), "mae")
+@pytest.mark.parametrize("y", [np.ones(4), np.array([]), Y[:3]])
+def test_rows_that_cannot_be_judged(y: NDArray[np.float64]) -> None:
+    with pytest.raises(DataError, match=f"cannot be compared by auc on {len(y)} rows: "):
+        compare_predictions(URIS, (Y, Y), y, "auc")
 
 
 def test_holders_of_the_aliases(two_versions: TwoVersions) -> None:
     assert office_holders("profit") == {"champion": "models:/profit/1", "challenger": "models:/profit/2"}
     MlflowClient().delete_registered_model_alias("profit", "challenger")
     assert office_holders("profit") == {"champion": "models:/profit/1"}
-    with pytest.raises(UserError, match="'profit' has no challenger"):
-        contenders("profit")
 
 
 def test_an_unknown_name_has_no_office(client: MlflowClient) -> None:
     assert not is_registered("nobody")
     with pytest.raises(UserError, match="model 'nobody' has no version"):
-        contenders("nobody")
+        office_holders("nobody")

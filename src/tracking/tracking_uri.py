@@ -1,0 +1,50 @@
+"""Is MLFLOW_TRACKING_URI one that MLflow can take? Asked at the start, by the text alone: nothing is contacted.
+
+A server that is away is no mistake: the search goes on and its runs are written later. A URI of an unknown kind will
+never work, and would be told only after hours of search. MLflow itself is not imported, it takes seconds.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+
+from src.errors import ConfigError
+from src.secrets import mask_url
+
+_DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
+_OTHERS = ("http", "https", "databricks", "uc", "databricks-uc")
+_SCHEME = re.compile(r"(?P<backend>[a-z][a-z0-9-]*)(\+\w+)?:", re.IGNORECASE)
+_REMEDY = "use sqlite:///mlflow.db, postgresql+psycopg2://user@host/database or http://host:port"
+
+
+def check_tracking_uri(environ: Mapping[str, str]) -> None:
+    """Refuses a URI of a kind that MLflow does not know, and a database without its driver.
+
+    Raises:
+        ConfigError: names the URI, without its password, and what would be right.
+    """
+    uri = environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri or uri in _OTHERS:
+        return
+    match = _SCHEME.match(uri)
+    backend = match["backend"].lower() if match else "file"
+    shown = f"MLFLOW_TRACKING_URI {mask_url(uri)!r}"
+    if backend == "file":
+        if not environ.get("MLFLOW_ALLOW_FILE_STORE"):
+            raise ConfigError(f"{shown} is a folder, in which MLflow keeps no runs any more: {_REMEDY}")
+    elif backend in _DATABASES:
+        _check_driver(uri, shown)
+    elif backend not in _OTHERS and backend not in entry_points(group="mlflow.tracking_store").names:
+        raise ConfigError(f"{shown} is of an unknown kind, {backend!r}: {_REMEDY}")
+
+
+def _check_driver(uri: str, shown: str) -> None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except (NoSuchModuleError, ImportError) as error:  # `postgresql://` means psycopg 3, which is not shipped
+        raise ConfigError(f"{shown} needs a driver that is not installed: {_REMEDY}") from error
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number; its text would show the password
+        raise ConfigError(f"{shown} is no URL: {_REMEDY}") from None
