@@ -13,10 +13,12 @@ class Brake:
     Attributes:
         requested: set by a signal handler; the running trial is given back.
         deadline: `time.monotonic()` after which the running trial ends with the best round so far.
+        leaving: a callback stopped the study, here or in another worker; the running trial is the last.
     """
 
     requested: bool = False
     deadline: float | None = None
+    leaving: bool = False
 
     def check(self) -> bool:
         """True when the deadline has passed.

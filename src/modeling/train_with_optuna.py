@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from src.data.table import Dataset
+    from src.modeling.rows import Rows
     from src.modeling.search import SearchTask
     from src.modeling.summary import Outcome
 
@@ -98,35 +99,45 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcome"]:
     """Trains one target after the other; names, places, tables and splits are checked before the first search."""
-    from src.data.sources import describe_source, read_table
-    from src.data.table import load_dataset
-    from src.modeling.preflight import check_places
-    from src.modeling.rows import make_rows
+    checked = _checked_tables(targets, settings)
+    # Not before: a mistake is then told in a second or two.
     from src.modeling.search import SearchTask
     from src.modeling.summary import summary_text
     from src.tracking.session import shown_uri
 
     several = len(targets) > 1
-    for target in targets:
-        check_places(target, _named(settings, target, several))
-    frame = read_table(settings.data.source, settings.data.query)
-    source = describe_source(settings.data.source, settings.data.query)
     outcomes: list[Outcome] = []
-    tasks = []
-    said: set[str] = set()
-    for target in targets:
-        data = load_dataset(frame, settings.data.table, target, source)
-        for warning in set(data.warnings) - said:
-            log.warning("%s", warning)
-        said.update(data.warnings)
-        tasks.append(SearchTask(data, make_rows(data, settings.split), _named(settings, target, several)))
     try:
-        for task in tasks:
-            outcomes.append(train_target(replace(task, shares_outer_run=several)))
+        for data, rows in checked:
+            of_target = _named(settings, data.target, several)
+            outcomes.append(train_target(SearchTask(data, rows, of_target, shares_outer_run=several)))
     finally:
         if outcomes:
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
     return outcomes
+
+
+def _checked_tables(targets: Sequence[str], settings: RunSettings) -> list[tuple["Dataset", "Rows"]]:
+    """Each target's table and its rows, after everything was checked that can be before a search."""
+    from src.data.sources import describe_source, read_table
+    from src.data.table import load_dataset
+    from src.modeling.preflight import check_places
+    from src.modeling.rows import make_rows
+
+    for target in targets:
+        check_places(target, _named(settings, target, len(targets) > 1))
+    frame = read_table(settings.data.source, settings.data.query)
+    source = describe_source(settings.data.source, settings.data.query)
+    checked = []
+    said: set[str] = set()
+    for target in targets:
+        data = load_dataset(frame, settings.data.table, target, source)
+        for warning in data.warnings:
+            if warning not in said:
+                log.warning("%s", warning)
+        said.update(data.warnings)
+        checked.append((data, make_rows(data, settings.split)))
+    return checked
 
 
 def _named(settings: RunSettings, target: str, several: bool) -> RunSettings:

@@ -57,7 +57,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
     context.storage.n_trials = context.n_trials
     callbacks = [_watch_failures(), _watch_brake(context.brake), *context.callbacks]
     try:
-        while not _passed(context.brake):
+        while not _passed(context.brake) and not context.brake.leaving:
             try:
                 study.optimize(
                     _guarded(objective, context.storage),
@@ -65,6 +65,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
                     callbacks=callbacks,
                     catch=(TrialFailed,),
                 )
+                context.brake.leaving = not _passed(context.brake)
                 return
             except BudgetMet:
                 if not _wait_for_others(study, context):
@@ -125,6 +126,8 @@ def _watch_brake(brake: Brake) -> Callback:
 
     def callback(study: optuna.Study, trial: FrozenTrial) -> None:
         brake.check()
+        if brake.leaving:
+            study.stop()
 
     return callback
 
@@ -144,7 +147,7 @@ def _wait_for_others(study: optuna.Study, context: WorkerContext) -> bool:
         if not said:
             log.info("waiting for %d trials that other workers run", running)
             said = True
-        if context.brake.check():
+        if context.brake.check() or context.brake.leaving:
             return False
         time.sleep(POLL_SECONDS)
 

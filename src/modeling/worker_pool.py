@@ -68,6 +68,7 @@ class WorkerPool:
         self._size = size
         self._brake = brake
         self._left = self._size * REPLACEMENTS_PER_WORKER
+        self._leaving = False
         self._workers: list[Worker] = []
 
     def run(self, show_progress: Callable[[], None]) -> None:
@@ -87,6 +88,8 @@ class WorkerPool:
                 if self._brake.requested:
                     raise Interrupted("interrupted")
                 self._workers = [worker for each in self._workers if (worker := self._watch(each)) is not None]
+                if self._leaving:
+                    self._signal(signal.SIGUSR1)
                 if time.monotonic() - shown >= PROGRESS_SECONDS:
                     show_progress()
                     shown = time.monotonic()
@@ -107,6 +110,9 @@ class WorkerPool:
             return worker
         code = worker.process.exitcode or 0
         if code == 0:
+            self._leaving = self._leaving or _stopped_the_study(worker)
+            return None
+        if code < 0 and self._leaving:  # its trial waits for whoever goes on with the study
             return None
         if code > 0:
             raise _reported(worker)
@@ -117,11 +123,22 @@ class WorkerPool:
         return self._start()
 
     def _stop(self) -> None:
-        for worker in self._workers:
-            if worker.process.is_alive():
-                worker.process.terminate()
+        self._signal(signal.SIGTERM)
         for worker in self._workers:
             worker.process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process.is_alive():
+                os.kill(worker.process.pid or 0, number)
+
+
+def _stopped_the_study(worker: Worker) -> bool:
+    """Whether a callback in this worker stopped the study, which is then to end in the others too."""
+    try:
+        return bool(worker.errors.recv() is None)
+    except EOFError:  # it left without a word: the budget is met, or the time is up
+        return False
 
 
 def _reported(worker: Worker) -> DailyProfitError:
@@ -139,9 +156,12 @@ def _work(payload: bytes, errors: Any) -> None:
     work, deadline, verbose = cloudpickle.loads(payload)
     brake = WorkerBrake(deadline, supervisor)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(brake, "requested", True))
+    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(brake, "leaving", True))
     set_up_logging(verbose)
     try:
         work(brake)
+        if brake.leaving:
+            errors.send(None)
     except Interrupted:
         sys.exit(0)
     except DailyProfitError as error:

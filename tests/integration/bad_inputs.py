@@ -94,7 +94,9 @@ FILES = {
     ),
     "no gzip": bad("--data t.csv.gz", "t.csv.gz is no whole gzip", "compress", make=text("t.csv.gz", "a,b\n1,2\n")),
     "half a gzip": bad(
-        "--data t.csv.gz", "t.csv.gz is no whole gzip", make=text("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9])
+        "--data t.csv.gz",
+        *("t.csv.gz is no whole gzip", "compress it again"),
+        make=text("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9]),
     ),
     "semicolons": bad("--data t.csv", "t.csv", "semicolons", "commas", make=text("t.csv", "a;b\n1;2\n")),
     "S3 without credentials": bad("--data s3://b/t.csv", "s3://b/t.csv", "AWS_ACCESS_KEY_ID", environ=NO_AWS),
@@ -284,7 +286,7 @@ YAML = {
     "target with a question mark": bad_yaml("targets: {'a?': {task: regression}}", "'a?'", "rename the column"),
     "hidden target": bad_yaml("targets: {.pnl: {task: regression}}", "'.pnl'", "leading dot"),
     "endless target": bad_yaml(f"targets: {{{'x' * 200}: {{task: binary}}}}", "xxx…' is too long", "180 bytes"),
-    "another target": bad(WITH_YAML, "target 'net_profit' is unknown: use pnl", make=text("table.yaml", PNL)),
+    "another target": bad(WITH_YAML, "target 'net_profit' is unknown", "use pnl, or all", make=text("table.yaml", PNL)),
     "no such column": bad(
         WITH_YAML, "'day' (the date) is missing", "date: in --config", make=text("table.yaml", "date: day")
     ),

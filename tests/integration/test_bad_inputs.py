@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.train_with_optuna import main
+from src.tracking.tracking_uri import check_tracking_uri
 from tests.commands import run_here
 from tests.integration.bad_inputs import ALL, SECRET, TABLE, Bad
 
@@ -52,7 +54,7 @@ def assert_told(status: int, out: str, err: str, words: tuple[str, ...]) -> None
 
 def test_there_are_enough_of_them() -> None:
     assert len(ALL) >= 40
-    assert all(len(case.words) >= 2 for case in ALL.values()), "the value, and what to do about it"
+    assert not [name for name, case in ALL.items() if len(case.words) < 2], "the value, and what to do about it"
 
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
@@ -63,6 +65,20 @@ def test_told_in_one_line(case: Bad, desk: Path, capfd: pytest.CaptureFixture[st
     assert_told(done.status, done.out, done.err, case.words)
     assert content(desk) == before, "a mistake leaves nothing behind"
     assert capfd.readouterr() == ("", ""), "nor do the libraries beneath say anything of their own"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("", "sqlite:///mlflow.db", "postgresql+psycopg2://u:p@h/d", "http://h:5000", "HTTPS://u:p@h"),
+        *("databricks", "databricks://profile", "uc:http://h"),
+    ],
+)
+def test_what_mlflow_takes_is_not_refused(uri: str) -> None:
+    check_tracking_uri({"MLFLOW_TRACKING_URI": uri})
+    if "psycopg2" in uri:  # the check is not one that takes everything
+        with pytest.raises(ConfigError, match="driver"):
+            check_tracking_uri({"MLFLOW_TRACKING_URI": uri.replace("+psycopg2", "")})
 
 
 @pytest.mark.parametrize("name", ["option: trials in letters", "file: missing", "yaml: unknown key"])
@@ -84,7 +100,7 @@ def test_a_study_does_not_go_on_with_other_settings(desk: Path, mlflow_store: st
     assert good.status == 0, good.err
     results = content(desk / "artefacts/models") | content(desk / "artefacts/reports")
     wrong = {
-        "--data other.parquet": ("data 'other.parquet", "now it is", "another --study-name"),
+        "--data other.parquet": ("now it is 'other.parquet", "another --study-name"),
         "--seed 7": ("seed 42, now it is 7",),
         "--test-fraction 0.3": ("test_fraction 0.2, now it is 0.3",),
         "--use-cv --n-folds 3": ("use_cv False, now it is True",),

@@ -114,11 +114,33 @@ def test_callbacks_are_called_and_may_stop_the_study(manager: OptunaStudyManager
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
 
 
+def test_a_stop_by_a_callback_is_told_to_other_workers(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    stops, ends, tired = Brake(), Brake(), Brake(deadline=monotonic() + 0.2)
+    stop = OptunaCallbacks.target_value(1.0)
+    run_trials(study, uniform, WorkerContext(manager.storage, 3, ends))
+    run_trials(study, uniform, WorkerContext(manager.storage, 10_000, tired))
+    run_trials(study, uniform, WorkerContext(manager.storage, 10_000, stops, [stop]))
+    assert [brake.leaving for brake in (stops, ends, tired)] == [True, False, False]
+
+
+def test_a_worker_that_is_told_finishes_its_trial_and_leaves(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    brake = Brake()
+
+    def told_in_trial_2(trial: optuna.Trial) -> float:
+        brake.leaving = brake.leaving or trial.number == 2
+        return uniform(trial)
+
+    run_trials(study, told_in_trial_2, WorkerContext(manager.storage, 9, brake))
+    assert states(study) == ["COMPLETE"] * 3
+    run_trials(study, uniform, WorkerContext(manager.storage, 9, brake))
+    assert states(study) == ["COMPLETE"] * 3, "it starts no other"
+
+
 def test_a_full_disk_ends_the_search_in_one_line_and_loses_no_finished_trial(
     manager: OptunaStudyManager, study: optuna.Study
 ) -> None:
     def limit(connection: sqlalchemy.engine.interfaces.DBAPIConnection, *_: object) -> None:
-        connection.execute("PRAGMA max_page_count = 100")  # type: ignore[attr-defined]
+        connection.execute("PRAGMA max_page_count = 100")
 
     def wordy(trial: optuna.Trial) -> float:
         value = uniform(trial)

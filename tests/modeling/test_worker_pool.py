@@ -117,6 +117,28 @@ def test_a_requested_stop_reaches_the_workers(tmp_path: Path) -> None:
     assert (tmp_path / "asked").exists()
 
 
+def test_a_study_that_a_callback_stopped_ends_in_all_workers(tmp_path: Path) -> None:
+    """Not as an interruption: the others finish the trial that they run."""
+    folder = str(tmp_path)
+
+    def work(brake: Brake) -> None:
+        try:
+            (Path(folder) / "first").touch(exist_ok=False)
+        except FileExistsError:
+            (Path(folder) / "second").touch()
+            while not brake.leaving:
+                time.sleep(0.01)
+            brake.check()
+            (Path(folder) / "left").touch()
+            return
+        while not (Path(folder) / "second").exists():
+            time.sleep(0.01)
+        brake.leaving = True
+
+    run(work, 2)
+    assert (tmp_path / "left").exists()
+
+
 def test_workers_keep_the_deadline(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
