@@ -24,7 +24,7 @@ FLOW = """
     modeling.rows modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
     modeling.boosting modeling.binned_folds modeling.brake
     modeling.store_location modeling.worker_identity modeling.study_storage modeling.sampler
-    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.progress
+    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task modeling.progress
 
     tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection
     tracking.background tracking.served_model tracking.final_record tracking.registry

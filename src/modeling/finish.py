@@ -15,7 +15,8 @@ from src.modeling.optuna_utils import FINISHED
 from src.modeling.optuna_visualization import OptunaVisualizer
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
 from src.modeling.rows import split_record
-from src.modeling.search import OpenStudy, SearchTask
+from src.modeling.search import OpenStudy
+from src.modeling.search_task import SearchTask
 from src.modeling.summary import Outcome
 from src.tracking.final_record import log_dataset, log_files, log_final_scores
 from src.tracking.registry import register_model

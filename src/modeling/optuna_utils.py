@@ -108,8 +108,12 @@ class OptunaStudyManager:
             )
         return study
 
-    def load_study(self, study_name: str) -> optuna.Study:
+    def load_study(self, study_name: str, sampler: BaseSampler | None = None) -> optuna.Study:
         """The study of this name.
+
+        Args:
+            study_name: of a study that exists.
+            sampler: TPE, seeded per trial, when None.
 
         Raises:
             ConfigError: there is none.
@@ -118,7 +122,7 @@ class OptunaStudyManager:
         if study_name not in names:
             there_are = ", ".join(sorted(names)[-5:]) or "none yet"
             raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
-        sampler = NumberedTPESampler(SearchSettings.seed)
+        sampler = sampler or NumberedTPESampler(SearchSettings.seed)
         return optuna.load_study(study_name=study_name, storage=self.storage, sampler=sampler, pruner=default_pruner())
 
     def list_studies(self) -> list[str]:

@@ -5,8 +5,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,24 +15,18 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from src.config import RunSettings
-from src.data.table import Dataset
 from src.errors import ConfigError, Interrupted, SearchError, TrackingError
-from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
-from src.modeling.objective import ObjectiveSettings, UserObjective, make_objective, make_user_objective
 from src.modeling.optuna_utils import (
     FINISHED,
-    Callback,
-    Objective,
     OptunaStudyManager,
     new_study_name,
     quiet_optuna,
     store_error,
 )
 from src.modeling.progress import SearchProgress
-from src.modeling.rows import Rows
 from src.modeling.sampler import NumberedTPESampler
+from src.modeling.search_task import SearchTask, make_task_objective, run_as_worker, verbose
 from src.modeling.store_location import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
 from src.modeling.worker_pool import WorkerPool
@@ -43,18 +37,6 @@ from src.tracking.session import TrackingSession, end_parent_run
 log = logging.getLogger(__name__)
 
 SETTINGS_ATTR = "settings"
-
-
-@dataclass(frozen=True)
-class SearchTask:
-    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any."""
-
-    data: Dataset
-    rows: Rows
-    settings: RunSettings
-    user_objective: UserObjective | None = None
-    callbacks: Sequence[Callback] = ()
-    shares_outer_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,25 +100,7 @@ def _run_here_or_in_processes(task: SearchTask, opened: OpenStudy, brake: Brake,
         return
     callbacks = [*task.callbacks, lambda study, trial: progress.update()]
     context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
-    run_trials(opened.study, _objective(task, brake), context)
-
-
-def run_as_worker(task: SearchTask, study_name: str, brake: Brake) -> None:
-    """One of several processes on a study that exists: its own connection, its own sampler, the same trials.
-
-    Raises:
-        Interrupted: a stop was requested; the running trial was given back.
-        SearchError: trial after trial fails.
-        StoreError: the store failed.
-    """
-    quiet_optuna(verbose())
-    settings = task.settings.search
-    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url)
-    study = manager.create_or_load_study(
-        study_name, task.data.config.direction, sampler=NumberedTPESampler(settings.seed)
-    )
-    context = WorkerContext(manager.storage, settings.n_trials, brake, task.callbacks)
-    run_trials(study, _objective(task, brake), context)
+    run_trials(opened.study, make_task_objective(task, brake), context)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial:
@@ -156,6 +120,8 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
 
 def settings_record(task: SearchTask) -> dict[str, Any]:
     """What makes two scores comparable, as kept on the study; nothing secret is in it."""
+    split = asdict(task.settings.split)
+    del split["valid_fraction" if split["use_cv"] else "n_folds"]  # the one that says nothing here may be anything
     return {
         "target": task.data.target,
         "task": task.data.config.task,
@@ -164,7 +130,7 @@ def settings_record(task: SearchTask) -> dict[str, Any]:
         "seed": task.settings.search.seed,
         "data": task.data.source,
         "data_digest": task.data.digest,
-        "split": asdict(task.settings.split),
+        "split": split,
     }
 
 
@@ -196,18 +162,6 @@ def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[t
             yield "data", f"{noted.get('data')} ({before})", f"{now.get('data')} ({after})"
         else:
             yield name, before, after
-
-
-def _objective(task: SearchTask, brake: Brake) -> Objective:
-    folds = BinnedFolds(task.data, task.rows.folds)
-    if task.user_objective is not None:
-        return make_user_objective(folds, task.user_objective, brake)
-    return make_objective(folds, replace(ObjectiveSettings(), seed=task.settings.search.seed, brake=brake))
-
-
-def verbose() -> bool:
-    """Whether `--verbose` was given."""
-    return logging.getLogger("src").isEnabledFor(logging.DEBUG)
 
 
 @contextlib.contextmanager

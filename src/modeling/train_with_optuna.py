@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.cli import OneLineParser, add_tuning_options, chosen_targets, run_command, run_settings
 from src.config import MODEL_CONFIGS, DataSettings, RunSettings, SplitSettings, TargetConfig
+from src.errors import TrackingError
 
 if TYPE_CHECKING:
     import optuna
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from src.data.table import Dataset
     from src.modeling.rows import Rows
-    from src.modeling.search import SearchTask
+    from src.modeling.search_task import SearchTask
     from src.modeling.summary import Outcome
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ def optimize_hyperparameters(
         RunError: the store failed, or no trial is complete.
     """
     from src.modeling.rows import make_rows
-    from src.modeling.search import SearchTask, best_trial, open_study, parent_run, run_search
+    from src.modeling.search import best_trial, open_study, parent_run, run_search
+    from src.modeling.search_task import SearchTask
 
     settings = settings or RunSettings()
     split = replace(settings.split, use_cv=use_cv, n_folds=n_folds)
@@ -98,22 +100,35 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 
 def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcome"]:
-    """Trains one target after the other; names, places, tables and splits are checked before the first search."""
+    """Trains one target after the other; names, places, tables and splits are checked before the first search.
+
+    Raises:
+        TrackingError: at the end, if MLflow was away; all targets are trained, and their models and reports saved.
+        DailyProfitError: anything else, at once; the targets before it are done.
+    """
     checked = _checked_tables(targets, settings)
     # Not before: a mistake is then told in a second or two.
-    from src.modeling.search import SearchTask
+    from src.modeling.search_task import SearchTask
     from src.modeling.summary import summary_text
     from src.tracking.session import shown_uri
 
     several = len(targets) > 1
     outcomes: list[Outcome] = []
+    away: list[TrackingError] = []
     try:
         for data, rows in checked:
             of_target = _named(settings, data.target, several)
-            outcomes.append(train_target(SearchTask(data, rows, of_target, shares_outer_run=several)))
+            try:
+                outcomes.append(train_target(SearchTask(data, rows, of_target, shares_outer_run=several)))
+            except TrackingError as error:  # the model is saved; MLflow's absence is no reason to skip the next target
+                away.append(error)
     finally:
         if outcomes:
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
+    for earlier in away[:-1]:
+        log.warning("%s", earlier)
+    if away:
+        raise away[-1]
     return outcomes
 
 

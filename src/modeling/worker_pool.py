@@ -114,6 +114,8 @@ class WorkerPool:
             return None
         if code < 0 and self._leaving:  # its trial waits for whoever goes on with the study
             return None
+        if code == Interrupted.exit_status:  # somebody else stopped it: an operator, a shutdown
+            raise Interrupted("a worker was told to stop")
         if code > 0:
             raise _reported(worker)
         if self._left == 0:
@@ -124,8 +126,12 @@ class WorkerPool:
 
     def _stop(self) -> None:
         self._signal(signal.SIGTERM)
-        for worker in self._workers:
-            worker.process.join()
+        try:
+            for worker in self._workers:
+                worker.process.join()
+        except KeyboardInterrupt:  # a user's own objective may not look at the brake; the user does not want to wait
+            self._signal(signal.SIGKILL)
+            raise
 
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers:
@@ -163,7 +169,7 @@ def _work(payload: bytes, errors: Any) -> None:
         if brake.leaving:
             errors.send(None)
     except Interrupted:
-        sys.exit(0)
+        sys.exit(Interrupted.exit_status)
     except DailyProfitError as error:
         errors.send((type(error), str(error)))
         sys.exit(error.exit_status)

@@ -23,7 +23,6 @@ from src.modeling.rows import make_rows
 from src.modeling.search import (
     SETTINGS_ATTR,
     OpenStudy,
-    SearchTask,
     best_trial,
     open_study,
     parent_run,
@@ -31,6 +30,7 @@ from src.modeling.search import (
     settings_record,
     stop_on_signals,
 )
+from src.modeling.search_task import SearchTask
 from tests.small_table import small_table
 
 NAME = "net_profit_20240101_120000"

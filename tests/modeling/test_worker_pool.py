@@ -49,16 +49,22 @@ def test_a_killed_worker_is_replaced_and_the_total_stays_exact(tmp_path: Path, m
     assert (tmp_path / "killed").read_text() not in {pid for pid, number in seen if number == "3"}
 
 
-@pytest.mark.parametrize("error", [StoreError, SearchError, Interrupted])
+@pytest.mark.parametrize("error", [StoreError, SearchError])
 def test_what_a_worker_says_is_said_here(error: type[Exception]) -> None:
     def work(brake: Brake) -> None:
         raise error("the store failed: 'x'")
 
-    if error is Interrupted:  # it was asked to stop, and did: no error
-        assert run(work) is None  # type: ignore[func-returns-value]
-        return
     with pytest.raises(error, match="the store failed: 'x'"):
         run(work, 2)
+
+
+def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
+    def work(brake: Brake) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        brake.check()
+
+    with pytest.raises(Interrupted, match="told to stop"):
+        run(work)
 
 
 def test_a_worker_that_breaks_says_so_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
