@@ -3,16 +3,17 @@
 What only a database can say (is it there, does it let us in) is asked when the study is opened.
 """
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 from src.config import RunSettings
 from src.errors import ConfigError
 from src.modeling.optuna_utils import check_study_name, new_study_name
 from src.modeling.store_location import store_url
 from src.tracking.tracking_uri import check_tracking_uri
-
-_SQLITE = b"SQLite format 3\0"
 
 
 def check_places(target: str, settings: RunSettings) -> None:
@@ -38,10 +39,17 @@ def _check_sqlite_file(option: str, path: Path) -> None:
         raise ConfigError(f"{option} {path} is a folder: name a file in it, such as {path / 'studies.db'}")
     if not path.is_file():
         return
-    with path.open("rb") as file:
-        start = file.read(len(_SQLITE))
-    if start and start != _SQLITE:  # an empty file is an empty database
-        raise ConfigError(f"{option} {path} is a file, but no SQLite database: name another, it is made if it is new")
+    # By SQLite itself: a file that this process has open as a database loses its locks when it is closed as a file.
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:  # locked, say: that is told when the study is opened
+            return
+        raise ConfigError(
+            f"{option} {path} is a file, but no SQLite database: name another, it is made if it is new"
+        ) from error
 
 
 def check_folder(option: str, folder: Path) -> None:

@@ -70,7 +70,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
             except BudgetMet:
                 if not _wait_for_others(study, context):
                     return
-    except (StorageInternalError, AssertionError) as error:
+    except (StorageInternalError, AssertionError, UnboundLocalError) as error:
         failure = _store_failure(error)
         if failure is None:
             raise
@@ -79,11 +79,11 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
         _release(study, context.storage)
 
 
-def _store_failure(error: BaseException) -> BaseException | None:
-    """What the store raised; Optuna 5 asserts the end of a trial while such an error is on its way."""
-    if isinstance(error, StorageInternalError):
-        return error
-    return error.__context__ if isinstance(error.__context__, StorageInternalError) else None
+def _store_failure(error: BaseException | None) -> BaseException | None:
+    """What the store raised, if it did; Optuna 5 trips over its own feet while such an error is on its way."""
+    while error is not None and not isinstance(error, StorageInternalError):
+        error = error.__context__
+    return error
 
 
 def _guarded(objective: Objective, storage: StudyStorage) -> Objective:

@@ -177,12 +177,16 @@ def test_what_this_process_left_running_is_given_back(manager: OptunaStudyManage
 
 def test_workers_in_processes_meet_the_budget_exactly(tmp_path: Path, study: optuna.Study) -> None:
     code = """
-import sys
+import os, pathlib, sys, time
 from src.modeling.brake import Brake
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.trial_loop import WorkerContext, run_trials
 manager = OptunaStudyManager(sys.argv[1])
 study = manager.load_study("s")
+ready = pathlib.Path(sys.argv[1])
+(ready / f"{os.getpid()}.ready").touch()
+while len(list(ready.glob("*.ready"))) < 3:
+    time.sleep(0.01)
 run_trials(study, lambda trial: trial.suggest_float("x", 0, 1), WorkerContext(manager.storage, 30, Brake()))
 """
     workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT) for _ in range(3)]

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from src.config import RunSettings, SearchSettings
+from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.preflight import check_places
+
+ROOT = Path(__file__).parents[2]
+ADD_TRIALS = """
+import sys
+from optuna.trial import create_trial
+from src.modeling.optuna_utils import OptunaStudyManager
+study = OptunaStudyManager(sys.argv[1]).load_study("s")
+for value in range(5):
+    study.add_trial(create_trial(value=float(value)))
+"""
+
+
+def test_looking_at_a_store_that_is_open_here_costs_it_no_lock(tmp_path: Path) -> None:
+    study = OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
+    settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)
+    for n in range(1, 3):
+        check_places("net_profit", settings)
+        # Without its locks the other process would take itself for the last one, and remove the journal that this
+        # one goes on writing to.
+        done = subprocess.run([sys.executable, "-c", ADD_TRIALS, str(tmp_path / "studies")], cwd=ROOT, check=False)
+        assert done.returncode == 0
+        assert len(study.trials) == 5 * n + (n - 1)
+        study.add_trial(study.trials[0])
+        assert len(OptunaStudyManager(tmp_path / "studies").load_study("s").trials) == 6 * n
+
+
+def test_a_look_writes_nothing(tmp_path: Path) -> None:
+    OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
+    before = sorted(tmp_path.rglob("*"))
+    settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path / "out")
+    check_places("net_profit", settings)
+    assert sorted(tmp_path.rglob("*")) == before
