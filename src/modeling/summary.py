@@ -32,8 +32,8 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     lines.insert(1, "  ".join("-" * width for width in widths))
     reports = [f"report   {outcome.report}" for outcome in outcomes]
     command = "mlflow ui"
-    if tracking_uri.startswith("sqlite:"):
-        command += f" --backend-store-uri {tracking_uri}"
+    if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
+        command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif tracking_uri.startswith("http"):
         command = f"open {tracking_uri}"
     return "\n".join(["", *lines, "", *reports, f"MLflow   {command}"])

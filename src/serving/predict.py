@@ -18,6 +18,7 @@ from src.config import TableConfig
 from src.config_file import FileTableConfig
 from src.errors import ConfigError, DataError
 from src.suggest import did_you_mean, listing, one_line
+from src.tracking.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(args: argparse.Namespace) -> int:
     from src.data.sources import read_table
 
+    check_tracking_uri(os.environ)
     data = data_settings(args)
     check_output(args.output)
     asked = _asked_model(args.target, args.model)

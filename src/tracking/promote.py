@@ -9,6 +9,7 @@ resamples of a paired block bootstrap over dates. All targets are judged before 
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from src.cli import OneLineParser, add_flag, add_table_options, add_value, chosen_targets, data_settings, run_command
 from src.config import DataSettings, SearchSettings, SplitSettings
 from src.errors import ConfigError, UserError
+from src.tracking.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
     from src.tracking.contest import Contest
@@ -216,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def command() -> int:
+        check_tracking_uri(os.environ)
         data = data_settings(args)
         settings = PromotionSettings(
             data, args.test_fraction, args.purge_days, args.min_probability, args.dry_run, args.output_dir
