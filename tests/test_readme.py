@@ -16,12 +16,12 @@ from tests.small_table import small_table
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+STARTS = ("make ", "mlflow ", "python ")
 COMMANDS = [
     line
     for language, text in BLOCKS
-    if not language
+    if not language and all(line.startswith(STARTS) for line in text.splitlines())  # others show output
     for line in text.splitlines()
-    if line.startswith(("make ", "mlflow ", "python "))
 ]
 IN_PROCESS = [line for line in COMMANDS if line.startswith("python -m ")]
 TUNING = [line for line in IN_PROCESS if "train_with_optuna" in line]
