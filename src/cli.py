@@ -174,6 +174,7 @@ def set_up_logging(verbose: bool) -> None:
         logging.getLogger("__main__").setLevel(logging.DEBUG)
         return
     # What other libraries tell of their own doings is not ours to show; MLflow reads these when it is imported.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry of a server that is away; we say it once
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for category in (UserWarning, FutureWarning, DeprecationWarning):

@@ -21,7 +21,14 @@ NAME = "num_trades_20240101_120000"
 class Job:
     """The command, and what the study, MLflow and the files say afterwards."""
 
-    def __init__(self, folder: Path, n_trials: int, *options: str, storage_url: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_trials: int,
+        *options: str,
+        storage_url: str | None = None,
+        tracking_uri: str | None = None,
+    ) -> None:
         self.folder = folder
         self.storage_url = storage_url
         store = ("--storage-url", storage_url) if storage_url else ()
@@ -30,7 +37,7 @@ class Job:
             *(sys.executable, "-m", "src.modeling.train_with_optuna", "--targets", "num_trades"),
             *("--data", "table.parquet", "--n-trials", str(n_trials), "--study-name", NAME, *store, *options),
         ]
-        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
 
     def start(self) -> subprocess.Popen[str]:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri}
