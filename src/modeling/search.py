@@ -84,12 +84,21 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
     try:
         with stop_on_signals(brake), BackgroundProjector(opened.projection), progress:
             _run_here_or_in_processes(task, opened, brake, progress)
+        if _n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
+            log.warning("%s", _so_far(study, settings.n_trials))
     except (Interrupted, KeyboardInterrupt):
-        done = len(study.get_trials(deepcopy=False, states=FINISHED))
-        raise Interrupted(
-            f"stopped: {done} of {settings.n_trials} trials are done and saved; "
-            f"the same command with --study-name {study.study_name} goes on"
-        ) from None
+        raise Interrupted(f"stopped: {_so_far(study, settings.n_trials)}") from None
+
+
+def _so_far(study: optuna.Study, n_trials: int) -> str:
+    return (
+        f"{_n_finished(study)} of {n_trials} trials are done and saved; "
+        f"the same command with --study-name {study.study_name} goes on"
+    )
+
+
+def _n_finished(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
 def _run_here_or_in_processes(task: SearchTask, opened: OpenStudy, brake: Brake, progress: SearchProgress) -> None:
