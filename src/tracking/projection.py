@@ -105,6 +105,7 @@ class StudyProjection:
         outer = self.session.outer_run
         if outer is not None and outer.info.run_id not in (run.info.run_id, run.data.tags.get(MLFLOW_PARENT_RUN_ID)):
             self.session.client.set_tag(outer.info.run_id, "daily_profit.continues_run", run.info.run_id)
+            self.session.client.update_run(outer.info.run_id, name=f"{self.study.study_name} (continued)")
         if run.info.status != "RUNNING":
             self.session.client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)

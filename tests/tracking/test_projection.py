@@ -182,6 +182,7 @@ def test_a_study_gone_on_with_in_another_mlflow_run_keeps_its_parent(
     assert sorted(children(first)) == ["trial-0000", "trial-0001"]
     assert client.get_run(first).info.status == "RUNNING"
     assert client.get_run(second).data.tags["daily_profit.continues_run"] == first
+    assert client.get_run(second).info.run_name == f"{study.study_name} (continued)"
 
 
 def test_a_deleted_parent_is_replaced_with_all_its_children(study: optuna.Study, project: Callable[..., str]) -> None:
