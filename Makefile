@@ -59,7 +59,7 @@ tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=
 	done; \
 	[ -n "$$MLFLOW_EXPERIMENT_ID" ] || set -- --experiment-name "$${MLFLOW_EXPERIMENT_NAME:-daily-profit}" "$$@"; \
 	echo "mlflow run . -e tune --env-manager local $$*"; \
-	exec mlflow run . -e tune --env-manager local "$$@"
+	python -m src.tracking.embedded_store && exec mlflow run . -e tune --env-manager local "$$@"
 
 ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
 	@[ -f mlflow.db ] || { echo "There is no mlflow.db yet: run \`make tune\` first" >&2; exit 2; }

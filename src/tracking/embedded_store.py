@@ -2,7 +2,10 @@
 
 MLflow creates its schema by some forty migrations, which SQLite does not roll back: a process killed in the middle
 leaves a file that MLflow refuses from then on, and two processes that start at once race. Here the schema is built
-beside the file, under a lock, and moved to its place when it is complete.
+beside the file, under a lock, and moved to its place when it is complete. `make tune` does so before `mlflow run`,
+which opens the store before any code of ours runs:
+
+    python -m src.tracking.embedded_store
 """
 
 import contextlib
@@ -11,6 +14,7 @@ import hashlib
 import logging
 import os
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +24,8 @@ from sqlalchemy.engine import make_url
 log = logging.getLogger(__name__)
 
 HALF_MADE = ".half-made"
+DEFAULT_URI = "sqlite:///mlflow.db"
+"""MLflow's own default, in the working directory."""
 
 
 def prepare_embedded_store(uri: str) -> None:
@@ -41,6 +47,12 @@ def prepare_embedded_store(uri: str) -> None:
             log.warning("%s was left half-made by a killed process; it held nothing, and is made anew", path)
             os.replace(path, path.with_name(path.name + HALF_MADE))
         _build(path)
+
+
+def main() -> int:
+    """Prepares the store that MLflow will use here; returns the exit status."""
+    prepare_embedded_store(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+    return 0
 
 
 def _build(path: Path) -> None:
@@ -91,3 +103,7 @@ def _only_one_process(path: Path) -> Iterator[None]:
     with open(Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from src.tracking.embedded_store import prepare_embedded_store
+from src.tracking.embedded_store import main, prepare_embedded_store
 
 ROOT = Path(__file__).parents[2]
 OPEN = "import sys; from mlflow.tracking import MlflowClient; MlflowClient(sys.argv[1]).search_experiments()"
-PREPARE = "import sys; from src.tracking.embedded_store import prepare_embedded_store as p; p(sys.argv[1])"
+PREPARE = "import sys; from src.tracking.embedded_store import main, prepare_embedded_store as p; p(sys.argv[1])"
 
 
 def start(code: str, uri: str) -> subprocess.Popen[bytes]:
@@ -79,6 +79,14 @@ def test_what_is_no_database_is_left_for_mlflow_to_refuse(tmp_path: Path) -> Non
     path.write_text("my notes, not a database " * 100)
     prepare_embedded_store(f"sqlite:///{path}")
     assert path.read_text().startswith("my notes")
+
+
+def test_the_command_prepares_what_mlflow_would_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main() == 0
+    assert usable(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    assert main() == 0
+    assert (tmp_path / "other.db").exists()
 
 
 def test_servers_are_left_alone(tmp_path: Path) -> None:
