@@ -76,14 +76,27 @@ class StudyStorage(RDBStorage):
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             _lock_study(session, trial.study_id)
+            session.refresh(trial)
+            present: Any = trial.state
+            self.check_trial_is_updatable(trial_id, present)
+            if present != TrialState.WAITING:
+                return False
             if self.n_trials is not None and _count(session, trial.study_id, STARTED) >= self.n_trials:
                 return False
+            # With the state, not after it: RUNNING under its dead owner's name the trial would be taken over again.
+            self._note_owner(session, trial_id)
             # The inner call shares this thread's session: its commit ends this transaction too.
-            started = super().set_trial_state_values(trial_id, state, values)
-        if started:
-            self.set_trial_system_attr(trial_id, OWNER, worker_identity())
-            self.record_heartbeat(trial_id)
-        return started
+            return super().set_trial_state_values(trial_id, state, values)
+
+    def _note_owner(self, session: Session, trial_id: int) -> None:
+        """Writes down that this process runs the trial, and its first beat."""
+        attributes, beats = models.TrialSystemAttributeModel, models.TrialHeartbeatModel
+        self._set_trial_attr_without_commit(session, attributes, trial_id, OWNER, worker_identity())
+        beat = beats.where_trial_id(trial_id, session)
+        if beat is None:
+            session.add(beats(trial_id=trial_id))
+        else:
+            beat.heartbeat = session.execute(sqlalchemy.func.now()).scalar()
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
@@ -94,11 +107,9 @@ class StudyStorage(RDBStorage):
         if self.n_trials is not None and _count(session, study_id, CLAIMED) >= self.n_trials:
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
-        attributes = models.TrialSystemAttributeModel
         trial_id: Any = trial.trial_id
-        self._set_trial_attr_without_commit(session, attributes, trial_id, OWNER, worker_identity())
-        # With its first beat in the same transaction no trial can die before it could be found stale.
-        session.add(models.TrialHeartbeatModel(trial_id=trial_id))
+        # In the same transaction: no trial can die before it could be found dead or stale.
+        self._note_owner(session, trial_id)
         return trial
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:

@@ -112,6 +112,33 @@ def test_the_trial_of_a_killed_process_waits_again_with_its_number_and_parameter
     assert study.trials[0].intermediate_values == {}, "the next attempt reports from the first step on"
 
 
+def test_a_trial_that_is_taken_over_never_runs_under_its_dead_owners_name(
+    manager: OptunaStudyManager,
+    study: optuna.Study,
+    die_in_a_trial: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        raise AssertionError("a second transaction: between the two another worker would take the trial away")
+
+    die_in_a_trial()
+    take_over_dead_trials(study)
+    monkeypatch.setattr(StudyStorage, "set_trial_system_attr", too_late)
+    monkeypatch.setattr(StudyStorage, "record_heartbeat", too_late)
+    study.ask()
+    assert study.trials[0].system_attrs[OWNER] == worker_identity()
+    take_over_dead_trials(study)
+    assert states(study) == ["RUNNING"]
+
+
+def test_who_comes_second_to_a_waiting_trial_changes_nothing(manager: OptunaStudyManager, study: optuna.Study) -> None:
+    study.enqueue_trial({"x": 0.5})
+    trial = study.ask()
+    pretend_owner(manager, trial, "elsewhere|1|1.0|host")
+    assert not manager.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+    assert study.trials[0].system_attrs[OWNER] == "elsewhere|1|1.0|host"
+
+
 def test_a_living_owner_keeps_its_trial(study: optuna.Study) -> None:
     study.ask()
     take_over_dead_trials(study)
