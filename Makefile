@@ -5,8 +5,9 @@
 
 # Options of `make tune`: each is a parameter of MLproject, in capitals. Only what stands on make's command line counts,
 # because names such as DATA or SEED may mean something else in the environment.
-OPTIONS := TARGET N_TRIALS TIMEOUT USE_CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION DATA QUERY CONFIG \
-	STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR MAX_WORKERS SEED NO_REGISTER VERBOSE
+OPTIONS := TARGET N_TRIALS TIMEOUT USE_CV CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION DATA QUERY CONFIG \
+	STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR MAX_WORKERS SAMPLER PRUNER ENSEMBLE_SIZE \
+	SEED NO_REGISTER VERBOSE
 TARGET := is_profitable
 N_TRIALS := 30
 GIVEN := $(sort TARGET N_TRIALS $(foreach name,$(OPTIONS),$(if $(filter command,$(origin $(name))),$(name))))
@@ -16,9 +17,16 @@ export TARGET N_TRIALS PORT
 # A mistyped option would be ignored in silence, so that the default is tuned instead.
 space := $(subst ,, )
 TYPED := $(foreach word,$(subst \$(space),_,$(MAKEOVERRIDES)),$(firstword $(subst =, ,$(word))))
-UNKNOWN := $(filter-out $(OPTIONS) ARGS PORT PYTHON SHELL UPGRADE,$(TYPED))
+UNKNOWN := $(filter-out $(OPTIONS) ARGS BENCH PORT PYTHON SHELL UPGRADE,$(TYPED))
 ifneq ($(UNKNOWN),)
-$(error $(UNKNOWN) is unknown: use $(OPTIONS), ARGS, PORT, PYTHON or UPGRADE)
+$(error $(UNKNOWN) is unknown: use $(OPTIONS), ARGS, BENCH, PORT, PYTHON or UPGRADE)
+endif
+
+# In the order of their length; `quality` takes hours.
+BENCHMARKS := overhead scaling memory growth quality
+BENCH := $(BENCHMARKS)
+ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
+$(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -36,11 +44,14 @@ export XDG_CONFIG_HOME := $(CURDIR)/.venv/.config
 endif
 
 # A .venv whose Python is gone, or that was moved with its folder, is as good as none.
-FRESH := $(shell .venv/bin/python -I -c '' 2>/dev/null && [ "$$(cat .venv/.place 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
+fresh = $(shell $(1)/bin/python -I -c '' 2>/dev/null && [ "$$(cat $(1)/.place 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
+FRESH := $(call fresh,.venv)
 RUN := .venv/.stamp-requirements.lock
 DEV := .venv/.stamp-requirements-dev.lock
+# The peers' packages must not decide what the product runs on.
+PEERS := .venv-bench/.stamp-requirements-bench.lock
 
-.PHONY: help setup tune ui test check lock clean force
+.PHONY: help setup tune ui test check bench lock clean force
 help: ## List the tasks
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo "Options of tune, as in \`make tune TARGET=net_profit N_TRIALS=100\`:" && echo "$(OPTIONS)" | fold -s -w 100 | sed 's/^/  /'
@@ -74,11 +85,14 @@ check: $(DEV) ## Check dependencies, style and types
 	@ruff format --quiet --check . || { ruff format --diff --quiet .; false; }
 	@mypy
 
+bench: $(PEERS) ## Measure against the peers (BENCH=quality ARGS="--seconds 60 --seeds 3")
+	@for name in $(BENCH); do .venv-bench/bin/python -m benchmarks.$$name $(ARGS) || exit; done
+
 lock: $(DEV) ## Derive the locks and conda.yaml from pyproject.toml (UPGRADE=1 for newer versions)
 	@python .ci/deps.py lock $(if $(UPGRADE),--upgrade)
 
-clean: ## Remove .venv and caches; results stay
-	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## Remove environments and caches; results stay
+	@rm -rf .venv .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements.lock $(if $(FRESH),,force)
@@ -86,3 +100,6 @@ $(RUN): requirements.lock $(if $(FRESH),,force)
 
 $(DEV): requirements-dev.lock $(if $(FRESH),,force)
 	@.ci/venv requirements-dev.lock
+
+$(PEERS): requirements-bench.lock $(if $(call fresh,.venv-bench),,force)
+	@.ci/venv requirements-bench.lock .venv-bench

@@ -1,6 +1,6 @@
 """One list of dependencies: `pyproject.toml`. Locks and `conda.yaml` derive from it, and `check` says when they differ.
 
-    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, requirements-dev.lock and conda.yaml
+    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, those of the groups, and conda.yaml
     python .ci/deps.py check              exit status 1 and one line per disagreement
 
 The locks are universal: the same pins, with markers, serve every platform and every Python that `requires-python`
@@ -23,7 +23,8 @@ from packaging.utils import canonicalize_name
 log = logging.getLogger(__name__)
 
 LOCK = "requirements.lock"
-DEV_LOCK = "requirements-dev.lock"
+GROUP_LOCKS = {"dev": "requirements-dev.lock", "bench": "requirements-bench.lock"}
+"""Lock of each dependency group of `pyproject.toml`; it holds all of the first lock too."""
 CONDA = "conda.yaml"
 REMEDY = "run `make lock`"
 
@@ -118,18 +119,19 @@ def render_conda(root: Path) -> str:
 def find_disagreements(root: Path) -> Iterator[str]:
     """Yields one line per disagreement between `pyproject.toml`, the locks and `conda.yaml`."""
     project = read_project(root)
-    lock, dev_lock = read_lock(root / LOCK), read_lock(root / DEV_LOCK)
-    runtime = project["project"]["dependencies"]
+    lock, runtime = read_lock(root / LOCK), project["project"]["dependencies"]
     yield from _unpinned(LOCK, lock)
-    yield from _unpinned(DEV_LOCK, dev_lock)
     yield from _unmet(LOCK, lock, runtime)
-    yield from _unmet(DEV_LOCK, dev_lock, [*runtime, *project["dependency-groups"]["dev"]])
-    held = {pin.text for pin in dev_lock}
-    yield from (
-        f"{DEV_LOCK} lacks {pin.text!r} of {LOCK}, or has another version of it: {REMEDY}"
-        for pin in lock
-        if pin.text not in held
-    )
+    for group, name in GROUP_LOCKS.items():
+        group_lock = read_lock(root / name)
+        yield from _unpinned(name, group_lock)
+        yield from _unmet(name, group_lock, [*runtime, *project["dependency-groups"][group]])
+        held = {pin.text for pin in group_lock}
+        yield from (
+            f"{name} lacks {pin.text!r} of {LOCK}, or has another version of it: {REMEDY}"
+            for pin in lock
+            if pin.text not in held
+        )
     if read_text(root / CONDA) != render_conda(root):
         yield f"{CONDA} is not what {LOCK} gives: {REMEDY}"
 
@@ -156,8 +158,8 @@ def _unmet(name: str, pins: Sequence[Pin], wanted: Sequence[str]) -> Iterator[st
 def write_locks(root: Path, upgrade: bool) -> None:
     """Rewrites the locks and `conda.yaml`; pins that still fit are kept unless `upgrade`.
 
-    The second lock is constrained by the first, so that tests run on the versions that users get. One version per
-    package for every Python (`fewest`) makes a result comparable across machines.
+    The other locks are constrained by the first, so that tests and benchmarks run on the versions that users get. One
+    version per package for every Python (`fewest`) makes a result comparable across machines.
 
     Raises:
         DepsError: uv found no solution; it has said why.
@@ -167,11 +169,12 @@ def write_locks(root: Path, upgrade: bool) -> None:
     common += ["--universal", "--python-version", oldest, "--fork-strategy", "fewest"]
     common += ["--generate-hashes", "--custom-compile-command", "make lock"]
     common += ["--upgrade"] if upgrade else []
-    for extra in (["-o", LOCK], ["-o", DEV_LOCK, "-c", LOCK, "--group", "dev"]):
+    groups = [["-o", name, "-c", LOCK, "--group", group] for group, name in GROUP_LOCKS.items()]
+    for extra in (["-o", LOCK], *groups):
         if subprocess.run([*common, *extra], cwd=root, check=False).returncode:
             raise DepsError(f"uv could not make {extra[1]}: see its message above and change pyproject.toml")
     (root / CONDA).write_text(render_conda(root), encoding="utf-8")
-    log.info("wrote %s, %s and %s", LOCK, DEV_LOCK, CONDA)
+    log.info("wrote %s and %s", ", ".join([LOCK, *GROUP_LOCKS.values()]), CONDA)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from src.config import (
+    CV_MODES,
+    PRUNERS,
+    SAMPLERS,
     DataSettings,
     RunSettings,
     SearchSettings,
@@ -45,8 +48,13 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"error: {one_line(scrub(message, ''))} (see --help)\n")
 
 
-def add_tuning_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every command that tunes takes. An empty value is the same as none: MLflow passes those."""
+def add_tuning_options(parser: argparse.ArgumentParser, max_workers: int | None = SearchSettings.max_workers) -> None:
+    """The options that every command that tunes takes. An empty value is the same as none: MLflow passes those.
+
+    Args:
+        parser: of the command.
+        max_workers: the default; None leaves it to the command.
+    """
     search, split = SearchSettings(), SplitSettings()
     what = parser.add_argument_group("what")
     what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
@@ -54,10 +62,17 @@ def add_tuning_options(parser: argparse.ArgumentParser) -> None:
     long = parser.add_argument_group("search")
     add_value(long, "--n-trials", int, search.n_trials, "the study's total")
     add_value(long, "--timeout", float, None, "seconds for the search of one target")
-    add_value(long, "--max-workers", int, search.max_workers, "processes that run trials")
+    automatic = "" if max_workers else "; all CPUs, or 1 if distributed"
+    add_value(long, "--max-workers", int, max_workers, f"processes that run trials{automatic}")
+    add_value(long, "--sampler", str, search.sampler, f"who proposes parameters: {', '.join(SAMPLERS)}")
+    add_value(long, "--pruner", str, search.pruner, f"who stops bad trials early: {', '.join(PRUNERS)}")
+    size = RunSettings.ensemble_size
+    add_value(long, "--ensemble-size", int, size, "trials, at most, that the final model is made of; 1 is no ensemble")
     add_value(long, "--seed", int, search.seed, "of split, search and LightGBM")
     judged = parser.add_argument_group("evaluation")
     add_flag(judged, "--use-cv", "walk forward over expanding windows")
+    modes = ", ".join(CV_MODES)
+    add_value(judged, "--cv", str, CV_MODES[0], f"{modes}: on is --use-cv, auto takes 3 windows where it can")
     add_value(judged, "--n-folds", int, split.n_folds, "windows, with --use-cv")
     add_value(judged, "--purge-days", int, split.purge_days, "dates left out before whatever is judged")
     add_value(judged, "--test-fraction", float, split.test_fraction, "of the dates, the last; 0 keeps no hold-out")
@@ -85,19 +100,25 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         ConfigError: a value is out of range, or the `--config` file is wrong.
     """
     data = data_settings(args)
+    if args.cv not in CV_MODES:
+        raise ConfigError(f"--cv {args.cv!r} is unknown: use one of {', '.join(CV_MODES)}")
+    folded = args.use_cv or args.cv == "on"
     split = SplitSettings(
-        args.test_fraction, args.valid_fraction, args.use_cv, args.n_folds, args.purge_days, _seed(args.seed)
+        args.test_fraction, args.valid_fraction, folded, args.n_folds, args.purge_days, _seed(args.seed)
     )
     search = SearchSettings(
         n_trials=args.n_trials,
         timeout=args.timeout,
         max_workers=args.max_workers,
+        sampler=args.sampler,
+        pruner=args.pruner,
         seed=args.seed,
         study_name=args.study_name,
         storage_url=args.storage_url,
         storage_dir=args.storage_dir,
     )
-    return RunSettings(data, split, search, args.output_dir, not args.no_register)
+    cv_auto = args.cv == "auto"
+    return RunSettings(data, split, search, args.output_dir, not args.no_register, args.ensemble_size, cv_auto)
 
 
 def data_settings(args: argparse.Namespace) -> DataSettings:
@@ -217,7 +238,7 @@ def _or(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any]:
             raise ValueError(text)
         return value
 
-    convert.__name__ = {int: "whole number", float: "number"}.get(kind, "path")  # type: ignore[call-overload]
+    convert.__name__ = {int: "whole number", float: "number", str: "name"}.get(kind, "path")  # type: ignore[call-overload]
     return convert
 
 

@@ -24,6 +24,9 @@ EARLY_STOPPING_ROUNDS = 50
 REPORT_EVERY_ROUNDS = 10
 """A report costs a transaction; LightGBM's own time for ten rounds is many times that."""
 BOOTSTRAP_RESAMPLES = 1000
+SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
+CV_MODES = ("off", "on", "auto")
+PRUNERS = ("median", "hyperband", "asha", "none")
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,14 @@ class SearchSettings:
     """How long and where a study is searched.
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner.
     """
 
     n_trials: int = 100
     timeout: float | None = None
     max_workers: int = 1
+    sampler: str = "auto"
+    pruner: str = "median"
     seed: int = 42
     study_name: str | None = None
     storage_url: str | None = field(default=None, repr=False)
@@ -138,6 +143,9 @@ class SearchSettings:
             raise ConfigError(f"--timeout {self.timeout} is not a time: use seconds above 0")
         if self.max_workers < 1:
             raise ConfigError(f"--max-workers {self.max_workers} is too few: use 1 or more")
+        for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
+            if value not in known:
+                raise ConfigError(f"{option} {value!r} is unknown: use one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -149,3 +157,13 @@ class RunSettings:
     search: SearchSettings = SearchSettings()
     output_dir: Path = Path("artefacts")
     register: bool = True
+    ensemble_size: int = 8
+    """Different trials, at most, that the final model is made of; 1 is the best trial alone."""
+    cv_auto: bool = False
+    """Whether there are folds is left to `src.modeling.auto_folds`."""
+
+    def __post_init__(self) -> None:
+        if self.cv_auto and self.split.use_cv:
+            raise ConfigError("--cv auto and --use-cv contradict each other: give one of them")
+        if self.ensemble_size < 1:
+            raise ConfigError(f"--ensemble-size {self.ensemble_size} is too few: use 1 or more; 1 is no ensemble")

@@ -19,7 +19,8 @@ DEFAULTS = {
     "targets": [], "n_trials": 100, "timeout": None, "use_cv": False, "n_folds": 5, "purge_days": 1,
     "test_fraction": 0.2, "valid_fraction": 0.2, "data": None, "query": None, "config": None, "storage_url": None,
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
-    "max_workers": 1, "seed": 42, "no_register": False, "verbose": False,
+    "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 8, "cv": "off", "seed": 42,
+    "no_register": False, "verbose": False,
 }  # fmt: skip
 
 
@@ -50,11 +51,12 @@ def test_options_become_settings() -> None:
     line = """
         --n-trials 7 --timeout 2.5 --max-workers 3 --seed 9 --use-cv --n-folds 3 --purge-days 2 --test-fraction 0
         --valid-fraction 0.3 --data t.csv --query SELECT --study-name s --no-register --storage-url sqlite:///s.db
-        --storage-dir d --output-dir o
+        --storage-dir d --output-dir o --sampler qmc --pruner asha --ensemble-size 4
     """
     found = settings_of(*line.split())
     assert found.split == SplitSettings(0.0, 0.3, True, 3, 2, seed=9)
-    assert found.search == SearchSettings(7, 2.5, 3, 9, "s", "sqlite:///s.db", Path("d"))
+    assert found.search == SearchSettings(7, 2.5, 3, "qmc", "asha", 9, "s", "sqlite:///s.db", Path("d"))
+    assert (found.ensemble_size, found.cv_auto) == (4, False)
     assert (found.data.source, found.data.query) == ("t.csv", "SELECT")
     assert (found.output_dir, found.register) == (Path("o"), False)
 
@@ -76,6 +78,26 @@ def test_options_become_settings() -> None:
 )
 def test_a_switch_takes_a_value_too(argv: list[str], expected: bool) -> None:
     assert settings_of(*argv).split.use_cv is expected
+
+
+def test_folds_are_on_off_or_left_to_a_rule() -> None:
+    assert settings_of("--cv", "on").split.use_cv
+    assert not settings_of("--cv", "off").split.use_cv
+    found = settings_of("--cv", "auto")
+    assert (found.split.use_cv, found.cv_auto) == (False, True)
+    with pytest.raises(ConfigError, match="--cv auto and --use-cv contradict each other"):
+        settings_of("--cv", "auto", "--use-cv")
+
+
+@pytest.mark.parametrize("option", ["--cv", "--sampler", "--pruner"])
+def test_an_unknown_name_is_told_with_the_known_ones(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option} 'tpee' is unknown: use one of .*(auto|median)"):
+        settings_of(option, "tpee")
+
+
+def test_an_ensemble_has_a_member_at_least() -> None:
+    with pytest.raises(ConfigError, match="--ensemble-size 0 is too few"):
+        settings_of("--ensemble-size", "0")
 
 
 def test_an_empty_value_is_none_at_all() -> None:

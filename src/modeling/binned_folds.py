@@ -14,27 +14,31 @@ from src.data.encoding import encode, learn_levels
 from src.data.splits import Fold
 from src.data.table import Dataset
 
+Pair = tuple[lgb.Dataset, lgb.Dataset]
+"""Training and validation rows of one fold."""
+
 
 class BinnedFolds:
-    """Training and validation Datasets of every fold.
+    """Training and validation Datasets of every fold, in this process's memory.
 
     Attributes:
         data: the whole table; only the folds' rows are read.
         folds: row indices of each fold.
+        num_threads: LightGBM's. One, whatever the machine has: the score of a trial then depends on no process.
     """
 
     def __init__(self, data: Dataset, folds: Sequence[Fold], num_threads: int = 1) -> None:
         self.data = data
         self.folds = tuple(folds)
         self.num_threads = num_threads
-        self._levels = [learn_levels(data.features, data.categorical, fold.train) for fold in self.folds]
+        self._learned: list[dict[str, list[str]]] | None = None
         self._encoded: list[tuple[dict[str, list[str]], np.ndarray]] = []
-        self._binned: dict[int, list[tuple[lgb.Dataset, lgb.Dataset]]] = {}
+        self._binned: dict[int, list[Pair]] = {}
 
-    def datasets(self, max_bin: int) -> list[tuple[lgb.Dataset, lgb.Dataset]]:
+    def datasets(self, max_bin: int) -> list[Pair]:
         """One (training, validation) pair of constructed Datasets per fold."""
         if max_bin not in self._binned:
-            self._binned[max_bin] = [self._bin(fold, i, max_bin) for i, fold in enumerate(self.folds)]
+            self._binned[max_bin] = [self._bin(number, max_bin) for number in range(len(self.folds))]
         return self._binned[max_bin]
 
     def frames(self, fold_number: int) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
@@ -49,10 +53,18 @@ class BinnedFolds:
             features[name] = pd.Categorical(column.where(column.isin(known)), categories=known)
         return features.iloc[fold.train], y[fold.train], features.iloc[fold.valid], y[fold.valid]
 
-    def _bin(self, fold: Fold, fold_number: int, max_bin: int) -> tuple[lgb.Dataset, lgb.Dataset]:
+    @property
+    def _levels(self) -> list[dict[str, list[str]]]:
+        """The category levels of each fold's training rows."""
+        if self._learned is None:
+            self._learned = fold_levels(self.data, self.folds)
+        return self._learned
+
+    def _bin(self, fold_number: int, max_bin: int) -> Pair:
+        fold = self.folds[fold_number]
         matrix = self._matrix(self._levels[fold_number])
         train = make_lightgbm_dataset(self.data, matrix, fold.train, max_bin, self.num_threads)
-        valid = lgb.Dataset(matrix[fold.valid], self.data.y[fold.valid], reference=train, params=train.params)
+        valid = lgb.Dataset(take_rows(matrix, fold.valid), self.data.y[fold.valid], train, params=train.params)
         return train.construct(), valid.construct()
 
     def _matrix(self, levels: dict[str, list[str]]) -> np.ndarray:
@@ -65,15 +77,36 @@ class BinnedFolds:
         return matrix
 
 
+def fold_levels(data: Dataset, folds: Sequence[Fold]) -> list[dict[str, list[str]]]:
+    """For each fold the levels of every category column, learned on its training rows."""
+    return [learn_levels(data.features, data.categorical, fold.train) for fold in folds]
+
+
+def take_rows(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows at ascending positions; without a copy where they follow each other, as those of a table by date do."""
+    follow_each_other = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    taken: np.ndarray = matrix[rows[0] : rows[-1] + 1] if follow_each_other else matrix[rows]
+    return taken
+
+
+def binning_params(max_bin: int, num_threads: int = 1) -> dict[str, object]:
+    """What a Dataset is made, and read from its binary file, with."""
+    return {"max_bin": max_bin, "feature_pre_filter": False, "verbosity": -1, "num_threads": num_threads}
+
+
 def make_lightgbm_dataset(
     data: Dataset, matrix: np.ndarray, rows: np.ndarray, max_bin: int, num_threads: int = 1
 ) -> lgb.Dataset:
     """A training Dataset of some rows. Features are named by position: any column name is then allowed."""
+    return name_and_bin(data, take_rows(matrix, rows), max_bin, num_threads).set_label(data.y[rows])
+
+
+def name_and_bin(data: Dataset, matrix: np.ndarray, max_bin: int, num_threads: int = 1) -> lgb.Dataset:
+    """A training Dataset of these rows of the features, still without the target, which no border of a bin needs."""
     names = list(data.features.columns)
     return lgb.Dataset(
-        matrix[rows],
-        data.y[rows],
+        matrix,
         feature_name=[f"f{i}" for i in range(len(names))],
         categorical_feature=[names.index(name) for name in data.categorical],
-        params={"max_bin": max_bin, "feature_pre_filter": False, "verbosity": -1, "num_threads": num_threads},
+        params=binning_params(max_bin, num_threads),
     )

@@ -1,10 +1,12 @@
 """Best trial → final fit → scores on days that the search never saw.
 
 The final model is trained on training and validation rows together. More rows bear more rounds, so the best round of
-the trial is scaled by the ratio of rows; dart, like the others, is trained just so far.
+the trial is scaled by the ratio of rows; dart, like the others, is trained just so far. The members of an ensemble are
+each trained so.
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +19,40 @@ from src.data.table import Dataset
 from src.modeling.baselines import best_baseline, judge_baselines, naive_forecasts
 from src.modeling.binned_folds import make_lightgbm_dataset
 from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
+from src.modeling.brake import Brake
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
 from src.modeling.search_space import lightgbm_params
+from src.modeling.threads import run_in_threads
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial in an ensemble.
+
+    Attributes:
+        trial: its number.
+        weight: its share of the mean raw score.
+        value: its own validation score.
+        best_iteration: rounds of its final fit.
+        hyperparameters: as drawn by the trial.
+    """
+
+    trial: int
+    weight: float
+    value: float
+    best_iteration: int
+    hyperparameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What a final model of several trials is made of; `score` is the validation score that it was selected by."""
+
+    members: tuple[Member, ...]
+    score: float
 
 
 @dataclass(frozen=True)
@@ -29,16 +60,18 @@ class FinalModel:
     """A trained model and what it was trained with.
 
     Attributes:
-        booster: features by position, as `encode` lays them out.
+        booster: features by position, as `encode` lays them out; an ensemble is one booster too.
         levels: category levels learned on the final training rows.
-        rounds: boosting rounds trained.
-        hyperparameters: as drawn by the trial.
+        rounds: trees of the model; LightGBM may stop before it has trained as many rounds as it was asked for.
+        hyperparameters: as drawn by the (best) trial.
+        ensemble: None when the model is one trial's.
     """
 
     booster: lgb.Booster
     levels: dict[str, list[str]]
     rounds: int
     hyperparameters: dict[str, Any]
+    ensemble: Ensemble | None = None
 
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
         """Predictions for some rows: (len(rows),), a probability for a binary target."""
@@ -56,13 +89,44 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int, 
         seed: LightGBM's.
         num_threads: LightGBM's; as in the search, so that the same parameters give the same model.
     """
+    return train_final_models([trial], data, rows, seed, num_threads)[0]
+
+
+def train_final_models(
+    trials: Sequence[FrozenTrial], data: Dataset, rows: Rows, seed: int, num_threads: int = 1, n_parallel: int = 1
+) -> list[FinalModel]:
+    """As `train_final_model` for several trials, which share what is binned; the models are the same to the bit.
+
+    Args:
+        trials: with `best_iteration` among their user attributes.
+        data: the whole table.
+        rows: which rows are which.
+        seed: LightGBM's.
+        num_threads: LightGBM's for each fit.
+        n_parallel: fits at once.
+    """
     levels = learn_levels(data.features, data.categorical, rows.search)
-    params = lightgbm_params(trial.params, data.config, seed, num_threads)
-    rounds = scaled_rounds(trial.user_attrs["best_iteration"], rows)
     matrix = encode(data.features, levels)
-    train = make_lightgbm_dataset(data, matrix, rows.search, params["max_bin"], num_threads)
-    booster = lgb.train(params, train, num_boost_round=rounds)
-    return FinalModel(booster, levels, rounds, dict(trial.params))
+    each_params = [lightgbm_params(trial.params, data.config, seed, num_threads) for trial in trials]
+    binned = {
+        max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads).construct()
+        for max_bin in dict.fromkeys(params["max_bin"] for params in each_params)
+    }
+    rounds = [scaled_rounds(trial.user_attrs["best_iteration"], rows) for trial in trials]
+    fits = [_fit(params, binned[params["max_bin"]], n) for params, n in zip(each_params, rounds, strict=True)]
+    boosters = run_in_threads(fits, n_parallel)
+    return [FinalModel(b, levels, b.num_trees(), dict(t.params)) for b, t in zip(boosters, trials, strict=True)]
+
+
+def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[Brake], lgb.Booster]:
+    def fit(brake: Brake) -> lgb.Booster:
+        booster = lgb.Booster(params | {"num_iterations": rounds}, train)
+        for _ in range(rounds):
+            booster.update()
+            brake.check()
+        return booster
+
+    return fit
 
 
 def scaled_rounds(best_iteration: int, rows: Rows) -> int:
@@ -104,15 +168,20 @@ def judge(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> dict[str, 
     }
 
 
-def judge_validation(trial: FrozenTrial, data: Dataset, rows: Rows) -> dict[str, Any]:
-    """The trial's validation score beside the baselines on the same rows, averaged over folds as the score is."""
-    metric = data.config.metric
+def judge_validation(trial: FrozenTrial, data: Dataset, rows: Rows, ensemble: Ensemble | None = None) -> dict[str, Any]:
+    """The best trial's validation score beside the baselines on the same rows, averaged over folds as the score is.
+
+    An ensemble's stands beside it: its members were selected on these very rows, so it flatters more than the trial's,
+    which was the best of many on them.
+    """
+    metric, value = data.config.metric, trial.value
     per_fold = [judge_baselines(data, fold.train, fold.valid) for fold in rows.folds]
     baselines = {name: float(np.mean([scores[name] for scores in per_fold])) for name in per_fold[0]}
     best_name, best_score = best_baseline(metric, baselines)
-    return {
-        "validation_score": trial.value,
+    found = {
+        "validation_score": value,
         "validation_baselines": baselines,
         "validation_best_baseline": best_name,
-        "validation_skill": None if trial.value is None else skill(metric, trial.value, best_score),
+        "validation_skill": None if value is None else skill(metric, value, best_score),
     }
+    return found if ensemble is None else found | {"validation_score_ensemble": ensemble.score}

@@ -1,6 +1,6 @@
 """After the search: the files in `artefacts/`, then everything that MLflow is to show of them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
     """The metadata of contract section 8 and what else is needed to believe the model and to train it again."""
     data, rows, seed = task.data, task.rows, task.settings.search.seed
-    found = judge_validation(best, data, rows) | judge(model, data, rows, seed)
+    found = judge_validation(best, data, rows, model.ensemble) | judge(model, data, rows, seed)
+    found |= _describe_ensemble(model)
     return found | {
         "target": data.target,
         "task": data.config.task,
@@ -71,6 +72,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "best_trial": best.number,
         "best_iteration": model.rounds,
         "best_iteration_in_search": best.user_attrs["best_iteration"],
+        "n_trees": model.booster.num_trees(),
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
@@ -82,6 +84,11 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
     }
+
+
+def _describe_ensemble(model: FinalModel) -> dict[str, Any]:
+    """The members, the best trial first; nothing for a model of one trial."""
+    return {} if model.ensemble is None else {"ensemble": [asdict(member) for member in model.ensemble.members]}
 
 
 def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Outcome:

@@ -3,8 +3,10 @@
 The hold-out rows never come here: the folds hold indices of search rows only.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
@@ -13,23 +15,28 @@ import optuna
 
 from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, REPORT_EVERY_ROUNDS
 from src.modeling.binned_folds import BinnedFolds
-from src.modeling.boosting import Curve, boost
+from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
 from src.modeling.optuna_utils import Objective
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
+from src.modeling.validation_predictions import PredictionStore, raw_scores
 
 UserObjective = Callable[..., float]
 
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """How a trial is trained; the same settings and seed give the same score to the bit."""
+    """How a trial is trained; the same settings and seed give the same score to the bit.
+
+    With `predictions_dir` the validation predictions of complete trials are kept there, in a folder of the study.
+    """
 
     seed: int = 42
     max_rounds: int = MAX_ROUNDS
     patience: int = EARLY_STOPPING_ROUNDS
     report_every: int = REPORT_EVERY_ROUNDS
     brake: Brake = field(default_factory=Brake)
+    predictions_dir: Path | None = None
 
 
 def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective:
@@ -42,14 +49,48 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
     def objective(trial: optuna.Trial) -> float:
         hyperparameters = suggest_hyperparameters(trial)
         curve = Curve(maximize=folds.data.config.direction == "maximize")
+        best = None if settings.predictions_dir is None else BestPredictions(len(folds.folds))
         try:
-            boosters = _make_boosters(folds, hyperparameters, settings)
-            boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings))
+            boosters = _make_boosters(folds, hyperparameters, settings.seed)
+            boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings), best)
         finally:
             _keep(trial, curve)
+        if best is not None and math.isfinite(curve.best_value):
+            _keep_predictions(trial, curve, best, folds, settings)
         return curve.best_value
 
     return objective
+
+
+def predict_again(
+    folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, seed: int, brake: Brake
+) -> np.ndarray:
+    """Trains a trial's boosters once more, as far as its best round.
+
+    Args:
+        folds: those of the search.
+        hyperparameters: as drawn by the trial.
+        rounds: the trial's `best_iteration`.
+        seed: the search's.
+        brake: looked at after each round.
+
+    Returns:
+        Raw scores of the validation rows, all folds one after the other, 32-bit: those that the trial itself would
+        have kept, to the bit.
+
+    Raises:
+        Interrupted: a stop was requested.
+    """
+    boosters = _make_boosters(folds, hyperparameters, seed)
+    last = BestPredictions(len(boosters))
+    for number, booster in enumerate(boosters):
+        for _ in range(rounds):
+            booster.update()
+            brake.check()
+        booster.eval_valid(last.feval(number))
+    last.keep()
+    assert last.values is not None
+    return raw_scores(folds.data.config.task, last.values)
 
 
 def make_user_objective(folds: BinnedFolds, user: UserObjective, brake: Brake) -> Objective:
@@ -65,10 +106,8 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, brake: Brake) -
     return objective
 
 
-def _make_boosters(
-    folds: BinnedFolds, hyperparameters: dict[str, Any], settings: ObjectiveSettings
-) -> list[lgb.Booster]:
-    params = lightgbm_params(hyperparameters, folds.data.config, settings.seed, folds.num_threads)
+def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
+    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads)
     boosters = []
     for train, valid in folds.datasets(hyperparameters["max_bin"]):
         booster = lgb.Booster(params, train)
@@ -94,3 +133,12 @@ def _keep(trial: optuna.Trial, curve: Curve) -> None:
     if curve.best_round:
         trial.set_user_attr("best_iteration", curve.best_round)
         trial.set_user_attr("curve", curve.thinned())
+
+
+def _keep_predictions(
+    trial: optuna.Trial, curve: Curve, best: BestPredictions, folds: BinnedFolds, settings: ObjectiveSettings
+) -> None:
+    if best.values is None or settings.predictions_dir is None:
+        return
+    store = PredictionStore(settings.predictions_dir / trial.study.study_name, curve.maximize)
+    store.keep(trial.number, curve.best_value, raw_scores(folds.data.config.task, best.values))

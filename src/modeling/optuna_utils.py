@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, MedianPruner
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +20,8 @@ from sqlalchemy.pool import NullPool
 
 from src.config import Direction, SearchSettings
 from src.errors import ConfigError, StoreError
-from src.modeling.sampler import NumberedTPESampler
+from src.modeling.pruner import make_pruner
+from src.modeling.sampler import make_sampler
 from src.modeling.store_location import engine_options, store_lock, store_url
 from src.modeling.study_storage import StudyStorage
 from src.secrets import mask_url, scrub
@@ -41,7 +42,7 @@ def new_study_name(target: str, now: datetime | None = None) -> str:
 
 def default_pruner() -> BasePruner:
     """The median rule (Golovin et al. 2017) after ten trials and fifty boosting rounds."""
-    return MedianPruner(n_startup_trials=10, n_warmup_steps=50)
+    return make_pruner("median")
 
 
 class OptunaStudyManager:
@@ -95,7 +96,7 @@ class OptunaStudyManager:
                 study_name=study_name,
                 direction=direction,
                 load_if_exists=True,
-                sampler=sampler or NumberedTPESampler(SearchSettings.seed),
+                sampler=sampler or make_sampler(SearchSettings.sampler, SearchSettings.seed, tied=False),
                 pruner=pruner or default_pruner(),
             )
             if not known:
@@ -108,12 +109,15 @@ class OptunaStudyManager:
             )
         return study
 
-    def load_study(self, study_name: str, sampler: BaseSampler | None = None) -> optuna.Study:
+    def load_study(
+        self, study_name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
+    ) -> optuna.Study:
         """The study of this name.
 
         Args:
             study_name: of a study that exists.
             sampler: TPE, seeded per trial, when None.
+            pruner: the median rule when None.
 
         Raises:
             ConfigError: there is none.
@@ -122,8 +126,9 @@ class OptunaStudyManager:
         if study_name not in names:
             there_are = ", ".join(sorted(names)[-5:]) or "none yet"
             raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
-        sampler = sampler or NumberedTPESampler(SearchSettings.seed)
-        return optuna.load_study(study_name=study_name, storage=self.storage, sampler=sampler, pruner=default_pruner())
+        sampler = sampler or make_sampler(SearchSettings.sampler, SearchSettings.seed, tied=False)
+        pruner = pruner or default_pruner()
+        return optuna.load_study(study_name=study_name, storage=self.storage, sampler=sampler, pruner=pruner)
 
     def list_studies(self) -> list[str]:
         """Names of all studies in the store."""

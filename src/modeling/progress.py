@@ -27,12 +27,19 @@ class SearchProgress:
     """Shows a study's state; use as a context manager and call `update` after each trial.
 
     In a terminal the bar is redrawn in place; in a file or a pod's log it is a line every ten seconds.
+
+    Args:
+        study: what is shown.
+        n_trials: its total.
+        metric: names the best value.
+        position: line of the bar in a terminal, from 0, where several studies are searched at once.
     """
 
-    def __init__(self, study: optuna.Study, n_trials: int, metric: str) -> None:
+    def __init__(self, study: optuna.Study, n_trials: int, metric: str, position: int = 0) -> None:
         self.study = study
         self.metric = metric
         self.n_trials = n_trials
+        self.position = position
         self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> "SearchProgress":
@@ -45,6 +52,8 @@ class SearchProgress:
             file=sys.stderr if terminal else _Lines(),
             mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
             dynamic_ncols=terminal,
+            position=self.position if terminal else 0,
+            leave=True,
         )
         self.update()
         return self

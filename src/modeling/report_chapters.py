@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from src.modeling import report_ensemble as ensemble
 from src.modeling import report_figures as draw
 from src.modeling import report_numbers as numbers
 from src.modeling import report_page as page
@@ -45,6 +46,7 @@ def all_chapters(material: Material) -> list[Chapter]:
         _history(material),
         _importances(shares),
         _parameters(material, shares),
+        *_ensemble(material),
         _curves(material),
         _trials(material),
         _reproduction(material),
@@ -82,6 +84,8 @@ def _summary_facts(material: Material) -> words.Facts:
     if snapshot.ranked:
         best = snapshot.ranked[0]
         facts.append(("best value", f"{words.format_number(numbers.value_of(best))} (trial {best.number})"))
+    if members := ensemble.members(metadata):
+        facts.append(("final model", f"ensemble of {len(members)} trials"))
     if seconds := numbers.search_seconds(snapshot):
         whole, summed = (words.format_duration(s) for s in seconds)
         facts.append(("duration", f"{whole} from first start to last end, {summed} of trials added up"))
@@ -158,6 +162,14 @@ def _parameters(material: Material, shares: numbers.Importances) -> Chapter:
     title = page.paragraph_html(f"The best trial is number {material.snapshot.ranked[0].number}.")
     body = title + page.table_html(best) + page.paragraph_html(which, "note") + page.grid_html(small)
     return Chapter("parameters", "Parameters", body)
+
+
+def _ensemble(material: Material) -> list[Chapter]:
+    """A chapter where the final model is made of several trials, otherwise none."""
+    if not ensemble.members(material.metadata):
+        return []
+    said = page.paragraph_html(ensemble.explain(material.metadata))
+    return [Chapter("ensemble", "The ensemble", said + page.table_html(ensemble.members_table(material.metadata)))]
 
 
 def _curves(material: Material) -> Chapter:

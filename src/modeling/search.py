@@ -1,38 +1,37 @@
-"""One target's search: open its study, run trials beside the projection, keep the honest settings on the study."""
+"""One target's search: open its study, run trials beside the projection, keep the honest settings on the study.
+
+MLflow is imported when it is first written to: trials begin seconds earlier.
+"""
 
 import contextlib
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import ConfigError, Interrupted, SearchError, TrackingError
+from src.errors import ConfigError, Interrupted, SearchError, StoreError, TrackingError
 from src.modeling.brake import Brake
-from src.modeling.optuna_utils import (
-    FINISHED,
-    OptunaStudyManager,
-    new_study_name,
-    quiet_optuna,
-    store_error,
-)
+from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
 from src.modeling.progress import SearchProgress
-from src.modeling.sampler import NumberedTPESampler
-from src.modeling.search_task import SearchTask, make_task_objective, run_as_worker, verbose
+from src.modeling.pruner import make_pruner
+from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
+from src.modeling.starting_points import SEARCH_UNTIL_ATTR, best_of_earlier_studies, keep_starting_points
 from src.modeling.store_location import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
-from src.modeling.worker_pool import WorkerPool
-from src.tracking.background import BackgroundProjector
-from src.tracking.projection import StudyProjection
-from src.tracking.session import TrackingSession, end_parent_run
+
+if TYPE_CHECKING:
+    from src.tracking.projection import StudyProjection
+    from src.tracking.projector_process import ProjectorProcess
+    from src.tracking.session import TrackingSession
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +40,27 @@ SETTINGS_ATTR = "settings"
 
 @dataclass(frozen=True)
 class OpenStudy:
-    """A study with its store and its projection."""
+    """A study with its store and, when it is first asked for, its projection: MLflow takes seconds to import."""
 
     study: optuna.Study
     manager: OptunaStudyManager
-    session: TrackingSession
-    projection: StudyProjection
+    task: SearchTask
+
+    @cached_property
+    def session(self) -> "TrackingSession":
+        """The connection to MLflow."""
+        from src.tracking.session import TrackingSession
+
+        return TrackingSession()
+
+    @cached_property
+    def projection(self) -> "StudyProjection":
+        """What writes the study into MLflow."""
+        from src.tracking.projection import StudyProjection
+
+        lock = partial(store_lock, self.manager.url, f"projection-{self.study.study_name}")
+        metric = self.task.data.config.metric
+        return StudyProjection(self.study, self.session, lock, self.task.shares_outer_run, metric)
 
 
 def open_study(task: SearchTask) -> OpenStudy:
@@ -61,55 +75,79 @@ def open_study(task: SearchTask) -> OpenStudy:
     study = manager.create_or_load_study(
         settings.study_name or new_study_name(data.target),
         data.config.direction,
-        sampler=NumberedTPESampler(settings.seed),
+        sampler=task_sampler(task),
+        pruner=make_pruner(settings.pruner),
     )
-    _note_or_compare(study, settings_record(task))
-    session = TrackingSession()
-    lock = partial(store_lock, manager.url, f"projection-{study.study_name}")
-    projection = StudyProjection(study, session, lock, task.shares_outer_run, data.config.metric)
-    return OpenStudy(study, manager, session, projection)
+    with store_lock(manager.url, "begin"):  # of several processes that come first, one begins it
+        if _note_or_compare(study, settings_record(task)):
+            _begin(study, task)
+    return OpenStudy(study, manager, task)
+
+
+def _begin(study: optuna.Study, task: SearchTask) -> None:
+    """A new study of LightGBM begins with what is known to be good; an objective of the user's own with nothing."""
+    settings, dates = task.settings.search, task.data.dates
+    until = "" if dates is None else str(dates[task.rows.search[-1]])
+    study.set_user_attr(SEARCH_UNTIL_ATTR, until)
+    if task.user_objective is None:
+        record = settings_record(task)
+        same = {name: record[name] for name in ("target", "task", "metric", "objective")}
+        earlier = best_of_earlier_studies(study, same, until)
+        keep_starting_points(study, settings.seed, earlier)
 
 
 def run_search(task: SearchTask, opened: OpenStudy) -> None:
-    """Runs trials until the study has its total; MLflow is written beside them and never holds them up.
+    """Runs trials in this process until the study has its total; MLflow is written beside them.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; finished trials are saved and projected, the running one waits again.
-        SearchError: no trial is complete.
+        SearchError: trial after trial fails.
         StoreError: the store failed.
     """
     study, settings = opened.study, task.settings.search
     brake = Brake(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
     progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
+    context = WorkerContext(
+        opened.manager.storage, settings.n_trials, brake, [*task.callbacks, lambda study, trial: progress.update()]
+    )
     try:
-        with stop_on_signals(brake), BackgroundProjector(opened.projection), progress:
-            _run_here_or_in_processes(task, opened, brake, progress)
-        if _n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
-            log.warning("%s", _so_far(study, settings.n_trials))
+        with stop_on_signals(brake), projected([opened]), progress:
+            run_trials(study, make_task_objective(task, brake), context)
+        if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
+            log.warning("%s", so_far(task, opened))
     except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(f"stopped: {_so_far(study, settings.n_trials)}") from None
+        raise Interrupted(f"stopped: {so_far(task, opened)}") from None
 
 
-def _so_far(study: optuna.Study, n_trials: int) -> str:
-    return (
-        f"{_n_finished(study)} of {n_trials} trials are done and saved; "
-        f"the same command with --study-name {study.study_name} goes on"
+def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
+    """What writes MLflow beside the search and never holds it up; to be used as a context manager around it."""
+    from src.tracking.projector_process import Projected, ProjectorProcess
+
+    return ProjectorProcess(
+        [
+            Projected(
+                each.manager.url.render_as_string(hide_password=False),
+                each.study.study_name,
+                each.task.shares_outer_run,
+                each.task.data.config.metric,
+            )
+            for each in studies
+        ],
+        verbose(),
     )
 
 
-def _n_finished(study: optuna.Study) -> int:
+def so_far(task: SearchTask, opened: OpenStudy) -> str:
+    """What is done, and how to go on."""
+    return (
+        f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "
+        f"the same command with --study-name {opened.study.study_name} goes on"
+    )
+
+
+def n_finished(study: optuna.Study) -> int:
+    """Complete and pruned trials."""
     return len(study.get_trials(deepcopy=False, states=FINISHED))
-
-
-def _run_here_or_in_processes(task: SearchTask, opened: OpenStudy, brake: Brake, progress: SearchProgress) -> None:
-    settings = task.settings.search
-    if settings.max_workers > 1:
-        work = partial(run_as_worker, task, opened.study.study_name)
-        WorkerPool(work, settings.max_workers, brake, verbose()).run(progress.update)
-        return
-    callbacks = [*task.callbacks, lambda study, trial: progress.update()]
-    context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
-    run_trials(opened.study, make_task_objective(task, brake), context)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial:
@@ -143,7 +181,8 @@ def settings_record(task: SearchTask) -> dict[str, Any]:
     }
 
 
-def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> None:
+def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> bool:
+    """Whether the study is new; if not, that it was made with the same settings."""
     noted = study.user_attrs.get(SETTINGS_ATTR)
     if noted is None:
         if study.get_trials(deepcopy=False):
@@ -151,12 +190,13 @@ def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> None:
                 f"study {study.study_name!r} has trials of unknown data and split: use another --study-name"
             )
         study.set_user_attr(SETTINGS_ATTR, settings)
-        return
+        return True
     for name, before, now in _differences(noted, settings):
         raise ConfigError(
             f"study {study.study_name!r} was made with {name} {before!r}, now it is {now!r}: "
             f"give the same again, or use another --study-name"
         )
+    return False
 
 
 def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -190,10 +230,28 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
     except StorageInternalError as error:
         raise store_error(error, opened.study.study_name) from error
     finally:
-        try:
-            end_parent_run(opened.session, opened.projection.project(), status)
-        except (TrackingError, StorageInternalError) as error:
-            log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+        _end_parent_run(opened, status)
+
+
+def _end_parent_run(opened: OpenStudy, status: str) -> None:
+    from src.tracking.session import end_parent_run
+
+    try:
+        end_parent_run(opened.session, opened.projection.project(), status)
+    except (TrackingError, StorageInternalError) as error:
+        log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+
+
+@contextlib.contextmanager
+def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
+    """An error that ends the block ends the parent runs of these studies too, each with its last trials."""
+    try:
+        yield
+    except BaseException as error:
+        for each in opened:
+            with contextlib.suppress(type(error), StoreError), parent_run(each):
+                raise
+        raise
 
 
 @contextlib.contextmanager

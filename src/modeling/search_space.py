@@ -11,8 +11,8 @@ import optuna
 
 from src.config import TargetConfig
 
-MAX_BIN_STEP = 32
-"""A Dataset is binned once per `max_bin` value; 16 values instead of 481 let nearly every trial share one."""
+MAX_BIN_STEP = 96
+"""A Dataset is binned once per `max_bin` value: 32, 128, 224 (a byte a value), 320, 416, 512 (two bytes)."""
 
 OBJECTIVE_OF_METRIC = {"mae": "regression_l1", "rmse": "regression", "auc": "binary"}
 METRIC_NAME = {"mae": "l1", "rmse": "rmse", "auc": "auc"}
@@ -23,13 +23,13 @@ def suggest_hyperparameters(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
     boosting = trial.suggest_categorical("boosting_type", ["gbdt", "dart", "goss"])
     params: dict[str, Any] = {
         "boosting_type": boosting,
+        "max_depth": trial.suggest_int("max_depth", 3, 12),  # before num_leaves, which it bounds: see TiedSampler
         "num_leaves": trial.suggest_int("num_leaves", 10, 200),
         "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
         "feature_fraction": trial.suggest_float("feature_fraction", 0.5, 1.0),
         "min_child_samples": trial.suggest_int("min_child_samples", 5, 100),
         "lambda_l1": trial.suggest_float("lambda_l1", 1e-8, 10.0, log=True),
         "lambda_l2": trial.suggest_float("lambda_l2", 1e-8, 10.0, log=True),
-        "max_depth": trial.suggest_int("max_depth", 3, 12),
         "min_gain_to_split": trial.suggest_float("min_gain_to_split", 0.0, 1.0),
         "max_bin": trial.suggest_int("max_bin", 32, 512, step=MAX_BIN_STEP),
     }

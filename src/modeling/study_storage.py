@@ -1,4 +1,4 @@
-"""Optuna's SQL storage with three things added: an exact budget, owners of trials, and taking over from the dead.
+"""Optuna's SQL storage, its running trials held in memory, with an exact budget, owners, and taking over from the dead.
 
 - Budget: the transaction that creates a trial counts those there are, under the lock that Optuna takes for the trial's
   number, and rolls back when the study has enough. W workers finish exactly N trials, not N + W - 1.
@@ -12,25 +12,28 @@ integration tests hold what is relied on.
 """
 
 import json
+import time
 import warnings
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-from src.modeling.worker_identity import is_known_dead, worker_identity
+from src.modeling.buffered_storage import BufferedStorage, TrialLost
+from src.modeling.worker_identity import is_known_dead, is_process_here, worker_identity
 
 OWNER = "worker"
 ATTEMPTS = "attempts"
 MAX_ATTEMPTS = 5
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60
+SECONDS_BETWEEN_SWEEPS = 5.0
+"""Optuna looks for dead trials before each one; more often than this is no use to anybody."""
 CLAIMED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
@@ -39,7 +42,7 @@ class BudgetMet(Exception):
     """The study has as many trials as it was asked for; ends `study.optimize` from inside."""
 
 
-class StudyStorage(RDBStorage):
+class StudyStorage(BufferedStorage):
     """A store of studies; see the module's docstring.
 
     Attributes:
@@ -54,6 +57,8 @@ class StudyStorage(RDBStorage):
             )
         self.n_trials: int | None = None
         self._giving_back: set[int] = set()
+        self._swept = -SECONDS_BETWEEN_SWEEPS
+        self._begun: tuple[int, float] = (-1, 0.0)
 
     def give_back(self, trial_id: int) -> None:
         """Makes the failure that is about to be recorded for this trial a return to the queue instead."""
@@ -62,17 +67,52 @@ class StudyStorage(RDBStorage):
     def give_back_own(self, study_id: int) -> None:
         """Returns every trial that this process left RUNNING, after an interruption between two of its steps."""
         mine = worker_identity()
-        for trial_id, owner, _ in self._running(study_id):
+        for trial_id, owner, _ in self._owned(study_id, (TrialState.RUNNING,)):
             if owner == mine:
-                self._to_waiting(trial_id, owner)
+                self._return(trial_id)
+
+    def _return(self, trial_id: int) -> bool:
+        """Puts a trial of this process back into the queue, with its parameters."""
+        try:
+            if trial_id in self._open:
+                self.flush_trial(trial_id)
+        except TrialLost:  # somebody else runs it already
+            return False
+        return self._to_waiting(trial_id, worker_identity())
+
+    def fail_trials_of(self, study_id: int, pid: int, reason: str) -> int:
+        """Records the trial that a process of this machine died of as failed; it is not to be run again.
+
+        Args:
+            study_id: Optuna's.
+            pid: of the process, which is dead.
+            reason: kept as the trial's `error`.
+
+        Returns:
+            How many trials these were: the one that it ran, unless somebody else has begun it again meanwhile.
+        """
+        failed = 0
+        for trial_id, owner, _ in self._owned(study_id, (TrialState.RUNNING, TrialState.WAITING)):
+            if is_process_here(owner, pid):
+                self.set_trial_user_attr(trial_id, "error", reason)
+                failed += super().set_trial_state_values(trial_id, TrialState.FAIL)
+        return failed
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
         """As in Optuna, but a trial that is given back waits again, and none starts beyond the budget."""
         if state == TrialState.FAIL and trial_id in self._giving_back:
             self._giving_back.discard(trial_id)
-            return self._to_waiting(trial_id, worker_identity())
+            return self._return(trial_id)
+        if self.runs_here(trial_id) and state.is_finished():
+            return self.finish_trial(trial_id, state, values)
         if state != TrialState.RUNNING:
             return super().set_trial_state_values(trial_id, state, values)
+        if not self._start_waiting(trial_id):
+            return False
+        self.open_trial(self.get_trial(trial_id))
+        return True
+
+    def _start_waiting(self, trial_id: int) -> bool:
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             _lock_study(session, trial.study_id)
@@ -86,10 +126,25 @@ class StudyStorage(RDBStorage):
             # With the state, not after it: RUNNING under its dead owner's name the trial would be taken over again.
             self._note_owner(session, trial_id)
             # The inner call shares this thread's session: its commit ends this transaction too.
-            return super().set_trial_state_values(trial_id, state, values)
+            return super().set_trial_state_values(trial_id, TrialState.RUNNING)
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        trial = super()._create_new_trial(study_id, template_trial)
+        if template_trial is None:
+            trial.system_attrs[OWNER] = worker_identity()
+            self.open_trial(trial)
+        return trial
+
+    def _still_ours(self, session: Session, trial_id: int) -> bool:
+        if not super()._still_ours(session, trial_id):
+            return False
+        attribute = models.TrialSystemAttributeModel
+        noted = sqlalchemy.select(attribute.value_json).where(attribute.trial_id == trial_id, attribute.key == OWNER)
+        return session.execute(noted).scalar() == json.dumps(worker_identity())
 
     def _note_owner(self, session: Session, trial_id: int) -> None:
         """Writes down that this process runs the trial, and its first beat."""
+        self._begun = (trial_id, time.monotonic())
         attributes, beats = models.TrialSystemAttributeModel, models.TrialHeartbeatModel
         self._set_trial_attr_without_commit(session, attributes, trial_id, OWNER, worker_identity())
         beat = beats.where_trial_id(trial_id, session)
@@ -97,6 +152,12 @@ class StudyStorage(RDBStorage):
             session.add(beats(trial_id=trial_id))
         else:
             beat.heartbeat = session.execute(sqlalchemy.func.now()).scalar()
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """As in Optuna, whose thread beats once more at once: the first beat was written with the state."""
+        begun_id, begun = self._begun
+        if trial_id != begun_id or time.monotonic() - begun > HEARTBEAT_SECONDS / 2:
+            super().record_heartbeat(trial_id)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
@@ -114,9 +175,12 @@ class StudyStorage(RDBStorage):
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         """Called by Optuna before each trial: takes over from the dead, returns those trials that are to fail."""
+        if time.monotonic() - self._swept < SECONDS_BETWEEN_SWEEPS:
+            return []
+        self._swept = time.monotonic()
         stale = set(super()._get_stale_trial_ids(study_id))
         exhausted = []
-        for trial_id, owner, attempts in self._running(study_id):
+        for trial_id, owner, attempts in self._owned(study_id, (TrialState.RUNNING,)):
             if trial_id not in stale and not is_known_dead(owner):
                 continue
             if attempts >= MAX_ATTEMPTS:
@@ -126,13 +190,23 @@ class StudyStorage(RDBStorage):
                 self._to_waiting(trial_id, owner, attempts + 1)
         return exhausted
 
-    def _running(self, study_id: int) -> list[tuple[int, str, int]]:
-        """(trial id, owner, attempts so far) of every RUNNING trial."""
-        running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
-        return [(t._trial_id, t.system_attrs.get(OWNER, ""), t.system_attrs.get(ATTEMPTS, 1)) for t in running]
+    def _owned(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
+        """(trial id, owner, attempts so far) of every trial in one of these states."""
+        trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
+        query = (
+            sqlalchemy.select(trial.trial_id, attribute.key, attribute.value_json)
+            .outerjoin(attribute, (attribute.trial_id == trial.trial_id) & attribute.key.in_((OWNER, ATTEMPTS)))
+            .where(trial.study_id == study_id, trial.state.in_(states))
+        )
+        found: dict[int, dict[str, Any]] = {}
+        with _create_scoped_session(self.scoped_session) as session:
+            for trial_id, key, text in session.execute(query):
+                found.setdefault(trial_id, {})[key] = None if text is None else json.loads(text)
+        return [(trial_id, noted.get(OWNER, ""), noted.get(ATTEMPTS, 1)) for trial_id, noted in found.items()]
 
     def _to_waiting(self, trial_id: int, owner: str, attempts: int | None = None) -> bool:
         """RUNNING → WAITING, unless somebody else has taken the trial over or finished it in the meantime."""
+        self.forget_trial(trial_id)
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             _lock_study(session, trial.study_id)
@@ -165,7 +239,9 @@ def _count(session: Session, study_id: Any, states: tuple[TrialState, ...]) -> i
 
 
 def take_over_dead_trials(study: optuna.Study) -> None:
-    """What Optuna does before each trial, for when no trial is about to start."""
+    """What Optuna does before each trial, for when no trial is about to start; at once."""
+    backend: Any = getattr(study._storage, "_backend", study._storage)  # Optuna puts its cache in front
+    backend._swept = -SECONDS_BETWEEN_SWEEPS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)

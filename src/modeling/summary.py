@@ -30,13 +30,14 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
+    ensembles = [f"model    {said}" for outcome in outcomes if (said := _members(outcome))]
     reports = [f"report   {outcome.report}" for outcome in outcomes]
     command = "mlflow ui"
     if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif tracking_uri.startswith("http"):
         command = f"open {tracking_uri}"
-    return "\n".join(["", *lines, "", *reports, f"MLflow   {command}"])
+    return "\n".join(["", *lines, "", *ensembles, *reports, f"MLflow   {command}"])
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -55,6 +56,13 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         "-" if skill is None else f"{100 * skill:+.1f} %",
         outcome.version,
     )
+
+
+def _members(outcome: Outcome) -> str:
+    """`net_profit is an ensemble of 2 trials: 7 (60 %), 2 (40 %)`; empty for a model of one trial."""
+    members = outcome.metadata.get("ensemble", ())
+    said = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
+    return f"{outcome.metadata['target']} is an ensemble of {len(members)} trials: {said}" if members else ""
 
 
 def number(value: float | None) -> str:

@@ -9,21 +9,22 @@ and a mistyped option answer at once.
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.cli import OneLineParser, add_tuning_options, chosen_targets, run_command, run_settings
 from src.config import MODEL_CONFIGS, DataSettings, RunSettings, SplitSettings, TargetConfig
-from src.errors import TrackingError
+from src.errors import RunError
+from src.modeling.fork_server import start_fork_server
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from src.data.table import Dataset
-    from src.modeling.rows import Rows
+    from src.modeling.search import OpenStudy
     from src.modeling.search_task import SearchTask
     from src.modeling.summary import Outcome
 
@@ -65,18 +66,26 @@ def optimize_hyperparameters(
         UserError: the input is wrong.
         RunError: the store failed, or no trial is complete.
     """
+    from src.data.table import load_dataset
+    from src.modeling.parallel_search import search_study
     from src.modeling.rows import make_rows
-    from src.modeling.search import best_trial, open_study, parent_run, run_search
+    from src.modeling.search import best_trial, open_study, parent_run
     from src.modeling.search_task import SearchTask
 
     settings = settings or RunSettings()
+    if settings.search.max_workers > 1:
+        start_fork_server()
     split = replace(settings.split, use_cv=use_cv, n_folds=n_folds)
     settings = replace(settings, split=split, search=replace(settings.search, n_trials=n_trials))
-    dataset = _dataset_for(target, config, data, settings.data)
+    table = settings.data.table
+    if config is not None:
+        table = replace(table, targets={**table.targets, target: config})
+    frame, source = read_data(data, settings.data)
+    dataset = load_dataset(frame, table, target, source)
     task = SearchTask(dataset, make_rows(dataset, split), settings, objective, tuple(callbacks))
     opened = open_study(task)
     with parent_run(opened):
-        run_search(task, opened)
+        search_study(task, opened)
         return opened.study, dict(best_trial(opened.study).params)
 
 
@@ -86,64 +95,110 @@ def train_target(task: "SearchTask") -> "Outcome":
     Raises:
         DailyProfitError: see `src.errors`; what was finished before it is kept.
     """
-    from src.modeling.final_model import train_final_model
-    from src.modeling.finish import record_outcome, write_outcome
-    from src.modeling.search import best_trial, open_study, parent_run, run_search
+    from src.modeling.parallel_search import search_study
+    from src.modeling.search import open_study, parent_run
 
     opened = open_study(task)
     with parent_run(opened):
-        run_search(task, opened)
-        best = best_trial(opened.study)
-        model = train_final_model(best, task.data, task.rows, task.settings.search.seed)
-        written = write_outcome(task, opened, best, model)
-        return record_outcome(task, opened, written)
+        search_study(task, opened)
+        return _conclude(task, opened)
 
 
-def train_targets(targets: Sequence[str], settings: RunSettings) -> list["Outcome"]:
-    """Trains one target after the other; names, places, tables and splits are checked before the first search.
+def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
+    """After the search: the final model, its judgement, its files, its registration."""
+    from src.modeling.ensemble import fit_final_model
+    from src.modeling.finish import record_outcome, write_outcome
+    from src.modeling.search import best_trial
+
+    best = best_trial(opened.study)
+    model = fit_final_model(task, opened.study, best)
+    written = write_outcome(task, opened, best, model)
+    return record_outcome(task, opened, written)
+
+
+def _train_one_by_one(tasks: "Sequence[SearchTask]") -> "Iterator[Outcome | RunError]":
+    for task in tasks:
+        try:
+            outcome = train_target(task)
+        except RunError as error:  # a search without a result, MLflow away: no reason to skip the next target
+            yield error
+        else:
+            yield outcome
+
+
+def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: bool = False) -> list["Outcome"]:
+    """Trains all targets; names, places, tables and splits are checked before the first search.
+
+    In this process one target comes after the other. In processes as many are searched at once as there are workers,
+    so that each has one at least; then each is finished in turn, and the next ones follow.
+
+    Args:
+        targets: their names.
+        settings: of all of them.
+        in_processes: also a single worker is a supervised process.
 
     Raises:
-        TrackingError: at the end, if MLflow was away; all targets are trained, and their models and reports saved.
-        DailyProfitError: anything else, at once; the targets before it are done.
+        UserError, Interrupted: at once; the targets before it are done.
+        RunError: at the end, if a target failed; the others are trained, and their models and reports saved.
     """
-    checked = _checked_tables(targets, settings)
+    size = settings.search.max_workers
+    if in_processes or size > 1:
+        start_fork_server()
+    tasks = checked_tasks(targets, settings)
+    if not in_processes and size == 1:
+        return _gather(targets, _train_one_by_one(tasks))
     # Not before: a mistake is then told in a second or two.
-    from src.modeling.search_task import SearchTask
-    from src.modeling.summary import summary_text
-    from src.tracking.session import shown_uri
+    from src.modeling.parallel_search import search_together
 
-    several = len(targets) > 1
+    waves = [tasks[first : first + size] for first in range(0, len(tasks), size)]
+    return _gather(targets, chain.from_iterable(search_together(wave, size, _conclude) for wave in waves))
+
+
+def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:
+    """Shows what came of the targets, in their order, whatever ends them; a failure is told at once."""
+    from src.modeling.summary import summary_text
+
     outcomes: list[Outcome] = []
-    away: list[TrackingError] = []
+    failures: dict[str, RunError] = {}
     try:
-        for data, rows in checked:
-            of_target = _named(settings, data.target, several)
-            try:
-                outcomes.append(train_target(SearchTask(data, rows, of_target, shares_outer_run=several)))
-            except TrackingError as error:  # the model is saved; MLflow's absence is no reason to skip the next target
-                away.append(error)
+        for target, result in zip(targets, results, strict=False):
+            if isinstance(result, RunError):
+                failures[target] = result
+                if len(targets) > 1:
+                    log.warning("%s: %s", target, result)
+            else:
+                outcomes.append(result)
     finally:
         if outcomes:
+            from src.tracking.session import shown_uri
+
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
-    for earlier in away[:-1]:
-        log.warning("%s", earlier)
-    if away:
-        raise away[-1]
+    if len(failures) > 1:
+        raise RunError(f"{len(failures)} of {len(targets)} targets failed, {', '.join(failures)}: each said why above")
+    for failure in failures.values():
+        raise failure
     return outcomes
 
 
-def _checked_tables(targets: Sequence[str], settings: RunSettings) -> list[tuple["Dataset", "Rows"]]:
-    """Each target's table and its rows, after everything was checked that can be before a search."""
+def checked_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
+    """Each target's search, after everything was checked that can be before one begins.
+
+    Raises:
+        UserError: a name, a place, the table or the split cannot be used.
+    """
     from src.data.sources import describe_source, read_table
     from src.data.table import load_dataset
+    from src.modeling.auto_folds import choose_folds
     from src.modeling.preflight import check_places
     from src.modeling.rows import make_rows
+    from src.modeling.search_task import SearchTask
 
+    several = len(targets) > 1
     for target in targets:
-        check_places(target, _named(settings, target, len(targets) > 1))
+        check_places(target, named(settings, target, several))
     frame = read_table(settings.data.source, settings.data.query)
     source = describe_source(settings.data.source, settings.data.query)
-    checked = []
+    tasks = []
     said: set[str] = set()
     for target in targets:
         data = load_dataset(frame, settings.data.table, target, source)
@@ -151,33 +206,33 @@ def _checked_tables(targets: Sequence[str], settings: RunSettings) -> list[tuple
             if warning not in said:
                 log.warning("%s", warning)
         said.update(data.warnings)
-        checked.append((data, make_rows(data, settings.split)))
-    return checked
+        of_target = replace(named(settings, target, several), split=choose_folds(data, settings), cv_auto=False)
+        tasks.append(SearchTask(data, make_rows(data, of_target.split), of_target, shares_outer_run=several))
+    return tasks
 
 
-def _named(settings: RunSettings, target: str, several: bool) -> RunSettings:
-    """With several targets, `--study-name NAME` names the studies NAME_<target>."""
+def named(settings: RunSettings, target: str, several: bool) -> RunSettings:
+    """One target's settings: with several targets, `--study-name NAME` names the studies NAME_<target>."""
     name = settings.search.study_name
     if name is None or not several:
         return settings
     return replace(settings, search=replace(settings.search, study_name=f"{name}_{target}"))
 
 
-def _dataset_for(
-    target: str, config: TargetConfig | None, data: "pd.DataFrame | str | Path | None", settings: DataSettings
-) -> "Dataset":
+def read_data(data: "pd.DataFrame | str | Path | None", settings: DataSettings) -> tuple["pd.DataFrame", str]:
+    """A table that is given, or lies somewhere, or is the sample; and where it comes from, in words.
+
+    Raises:
+        UserError: the table cannot be read.
+    """
     import pandas as pd
 
     from src.data.sources import describe_source, read_table
-    from src.data.table import load_dataset
 
-    table = settings.table
-    if config is not None:
-        table = replace(table, targets={**table.targets, target: config})
     if isinstance(data, pd.DataFrame):
-        return load_dataset(data, table, target, "data frame")
+        return data, "data frame"
     source = settings.source if data is None else str(data)
-    return load_dataset(read_table(source, settings.query), table, target, describe_source(source, settings.query))
+    return read_table(source, settings.query), describe_source(source, settings.query)
 
 
 def build_parser() -> argparse.ArgumentParser:

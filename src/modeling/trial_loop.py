@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import DailyProfitError, SearchError
 from src.modeling.brake import Brake
+from src.modeling.buffered_storage import TrialLost
 from src.modeling.optuna_utils import FINISHED, Callback, Objective, store_error
 from src.modeling.study_storage import BudgetMet, StudyStorage, take_over_dead_trials
 
@@ -63,7 +64,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
                     _guarded(objective, context.storage),
                     timeout=_time_left(context.brake),
                     callbacks=callbacks,
-                    catch=(TrialFailed,),
+                    catch=(TrialFailed, TrialLost),
                 )
                 context.brake.leaving = not _passed(context.brake)
                 return
@@ -94,6 +95,9 @@ def _guarded(objective: Objective, storage: StudyStorage) -> Objective:
         try:
             return objective(trial)
         except optuna.TrialPruned:
+            raise
+        except TrialLost as lost:  # this process was silent for so long that it was taken for dead
+            log.warning("%s; this one goes on with the next trial", lost)
             raise
         except (DailyProfitError, StorageInternalError, KeyboardInterrupt):
             storage.give_back(trial._trial_id)

@@ -1,4 +1,4 @@
-"""Trials in several supervised processes on one study.
+"""Several searches at once in supervised processes: who gets a process, who has left and why, who is late.
 
 Processes, not threads, one LightGBM thread each: on two cores that is 1.2 times the work of one two-thread process,
 and on a busy machine a two-thread fit slows down by orders of magnitude (OpenMP's barriers wait for a thread that is
@@ -6,170 +6,260 @@ not running). A worker here runs the same `run_trials` as any other; the study's
 """
 
 import logging
-import multiprocessing
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from typing import Any
 
-import cloudpickle
-
-from src.cli import set_up_logging
 from src.errors import DailyProfitError, Interrupted, RunError, SearchError
 from src.modeling.brake import Brake
+from src.modeling.cpus import oom_kills
+from src.modeling.worker_process import Errand, Worker, make_errand
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 1.0
-REPLACEMENTS_PER_WORKER = 3
+DEATHS_IN_A_ROW = 6
+"""Killed workers of a search, at least, before it is given up if no trial ends meanwhile. A trial that kills its worker
+each time is recorded as failed after five attempts (`study_storage.MAX_ATTEMPTS`), and the search goes on."""
+DEATHS_PER_WORKER = 3
+MEMORY_DEATHS_ALONE = 3
+GRACE_SHARE, GRACE_SECONDS = 0.03, 1.0
+"""How long after its deadline a search waits for a round that is under way, by its timeout and at least."""
+KILL_SECONDS = 1.0
 
 
-class WorkerBrake(Brake):
-    """Also stops when the supervisor is gone: nobody would wait for the worker's trials any more."""
+@dataclass(frozen=True)
+class Search:
+    """One of the searches of a pool.
 
-    def __init__(self, deadline: float | None, supervisor: int) -> None:
-        super().__init__(deadline=deadline)
-        self.supervisor = supervisor
+    Attributes:
+        name: the target.
+        work: what a worker does until the study's budget is met; it travels by cloudpickle.
+        timeout: seconds, from the start of its first worker.
+        most: workers at most; more than there are trials to run would be idle.
+        ended: how many trials have ended, in whatever state.
+        blame: called with the PID and the reason of a worker that died of its trial.
+    """
 
-    def check(self) -> bool:
-        """As in `Brake`; an orphan is asked to stop."""
-        if os.getppid() != self.supervisor:
-            self.requested = True
-        return super().check()
+    name: str
+    work: Callable[[Brake], None]
+    timeout: float | None = None
+    most: int = sys.maxsize
+    ended: Callable[[], int] = lambda: 0
+    blame: Callable[[int, str], None] = lambda pid, reason: None
 
 
 @dataclass
-class Worker:
-    """One process and the end of the pipe on which it says why it left early."""
+class _Running:
+    """A search and its workers.
 
-    process: SpawnProcess
-    errors: Any
+    Attributes:
+        ending: no worker is to begin another trial.
+        deaths: killed workers since a trial has ended.
+        alone: of these, the ones killed for memory with no other worker beside them.
+    """
+
+    search: Search
+    workers: list[Worker] = field(default_factory=list)
+    errand: Errand | None = None
+    ending: bool = False
+    error: DailyProfitError | None = None
+    deaths: int = 0
+    alone: int = 0
+    ended_at_death: int = -1
+
+    @property
+    def closed(self) -> bool:
+        return self.ending or self.error is not None or self.late() >= 0
+
+    def late(self) -> float:
+        """Seconds since the deadline, negative before it."""
+        if self.errand is None or self.errand.deadline is None:
+            return -1.0
+        return time.monotonic() - self.errand.deadline
 
 
 class WorkerPool:
-    """Starts, watches and stops the workers of one study.
+    """Starts, watches and stops the workers of some searches.
+
+    A free place goes to the unfinished search with the fewest workers, the first of several.
 
     Args:
-        work: what a worker does until the study's budget is met; it travels by cloudpickle, and so do a user's own
-            objective and callbacks inside it.
-        size: how many workers.
-        brake: of this process; the workers keep its deadline, and are stopped when it is requested.
+        searches: what is searched, each under its own name.
+        size: workers in all.
+        brake: of this process; the workers are stopped when it is requested.
         verbose: workers log as much as this process does.
+        count_oom_kills: how often the kernel has killed for memory so far.
     """
 
-    def __init__(self, work: Callable[[Brake], None], size: int, brake: Brake, verbose: bool) -> None:
-        self._context = multiprocessing.get_context("spawn")  # fork would copy locks that OpenMP's threads hold
-        self._payload = cloudpickle.dumps((work, brake.deadline, verbose))
+    def __init__(
+        self,
+        searches: Sequence[Search],
+        size: int,
+        brake: Brake,
+        verbose: bool = False,
+        count_oom_kills: Callable[[], int] = oom_kills,
+    ) -> None:
+        self._searches = [_Running(search) for search in searches]
         self._size = size
         self._brake = brake
-        self._left = self._size * REPLACEMENTS_PER_WORKER
-        self._leaving = False
-        self._workers: list[Worker] = []
+        self._verbose = verbose
+        self._count_oom_kills = count_oom_kills
+        self._oom_kills = count_oom_kills()
+        self._memory_deaths = 0
 
-    def run(self, show_progress: Callable[[], None]) -> None:
+    def start(self) -> None:
+        """Fills the places; `run` does it too.
+
+        Raises:
+            RunError: no process can be started; those that were are stopped.
+        """
+        try:
+            self._fill()
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, show_progress: Callable[[], None] = lambda: None) -> dict[str, DailyProfitError]:
         """Runs until every worker has left.
 
         Args:
             show_progress: called about once a second.
 
+        Returns:
+            Why a search failed, by name; the others are not touched by it.
+
         Raises:
             Interrupted: a stop was requested; the workers have given their trials back.
-            RunError: a worker failed, or workers keep dying.
+            RunError: no process can be started.
         """
-        self._workers = [self._start() for _ in range(self._size)]
         shown = 0.0
         try:
-            while self._workers:
+            while True:
                 if self._brake.requested:
                     raise Interrupted("interrupted")
-                self._workers = [worker for each in self._workers if (worker := self._watch(each)) is not None]
-                if self._leaving:
-                    self._signal(signal.SIGUSR1)
+                for running in self._searches:
+                    running.workers = [worker for worker in running.workers if self._stays(running, worker)]
+                    _tell(running)
+                self._fill()
                 if time.monotonic() - shown >= PROGRESS_SECONDS:
                     show_progress()
                     shown = time.monotonic()
-                time.sleep(POLL_SECONDS)
+                if not self._workers():
+                    return {each.search.name: each.error for each in self._searches if each.error is not None}
+                wait([worker.sentinel for worker in self._workers() if worker.sentinel is not None], POLL_SECONDS)
         finally:
-            self._stop()
+            self.stop()
 
-    def _start(self) -> Worker:
-        receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_work, args=(self._payload, sender), daemon=True)
-        process.start()
-        sender.close()
-        return Worker(process, receiver)
-
-    def _watch(self, worker: Worker) -> Worker | None:
-        """The worker, its replacement if it was killed, or None when it has left."""
-        if worker.process.is_alive():
-            return worker
-        code = worker.process.exitcode or 0
-        if code == 0:
-            self._leaving = self._leaving or _stopped_the_study(worker)
-            return None
-        if code < 0 and self._leaving:  # its trial waits for whoever goes on with the study
-            return None
-        if code == Interrupted.exit_status:  # somebody else stopped it: an operator, a shutdown
-            raise Interrupted("a worker was told to stop")
-        if code > 0:
-            raise _reported(worker)
-        if self._left == 0:
-            raise SearchError(f"workers keep being killed (signal {-code}): is there memory for {self._size} of them?")
-        self._left -= 1
-        log.warning("a worker was killed by signal %d; another takes over its trial", -code)
-        return self._start()
-
-    def _stop(self) -> None:
-        self._signal(signal.SIGTERM)
+    def stop(self) -> None:
+        """Asks every worker to give its trial back and to leave, and waits for them."""
         try:
-            for worker in self._workers:
-                worker.process.join()
+            while any(worker.is_alive() for worker in self._workers()):
+                for worker in self._workers():
+                    worker.tell(signal.SIGTERM)
+                time.sleep(0.02)
         except KeyboardInterrupt:  # a user's own objective may not look at the brake; the user does not want to wait
-            self._signal(signal.SIGKILL)
+            for worker in self._workers():
+                worker.tell(signal.SIGKILL)
             raise
 
-    def _signal(self, number: signal.Signals) -> None:
-        for worker in self._workers:
-            if worker.process.is_alive():
-                os.kill(worker.process.pid or 0, number)
+    def _workers(self) -> list[Worker]:
+        return [worker for running in self._searches for worker in running.workers]
 
+    def _fill(self) -> None:
+        while len(self._workers()) < self._size:
+            waiting = [each for each in self._searches if not each.closed and len(each.workers) < each.search.most]
+            if not waiting:
+                return
+            running = min(waiting, key=lambda each: len(each.workers))
+            if running.errand is None:
+                timeout = running.search.timeout
+                deadline = None if timeout is None else time.monotonic() + timeout
+                running.errand = make_errand(running.search.work, deadline, self._verbose)
+            running.workers.append(Worker(running.errand))
 
-def _stopped_the_study(worker: Worker) -> bool:
-    """Whether a callback in this worker stopped the study, which is then to end in the others too."""
-    try:
-        return bool(worker.errors.recv() is None)
-    except EOFError:  # it left without a word: the budget is met, or the time is up
+    def _stays(self, running: _Running, worker: Worker) -> bool:
+        """Whether the worker is still there; if not, what it said is acted upon.
+
+        Raises:
+            Interrupted: somebody else told it to stop: an operator, a shutdown.
+        """
+        if worker.is_alive():
+            return True
+        what: Any
+        kind, what = worker.last_word() or ("silent", None)
+        if kind == "done":
+            running.ending = True
+        elif kind == "error":
+            running.error = running.error or what[0](what[1])
+        elif kind == "broke":
+            running.error = running.error or RunError(f"a worker of {running.search.name!r} failed with {what}")
+        elif kind == "stopped" and worker.told_at is None:
+            raise Interrupted("a worker was told to stop")
+        elif kind == "silent" and worker.told_at is None and not running.closed:
+            self._bury(running, worker)
         return False
 
+    def _bury(self, running: _Running, worker: Worker) -> None:
+        """A worker was killed: another takes its place, unless that has happened too often."""
+        status, name = worker.status, running.search.name
+        if status is not None and status >= 0:
+            running.error = RunError(f"a worker of {name!r} ended with status {status} without a word")
+            return
+        if running.search.ended() != running.ended_at_death:  # some trial has ended since: the search gets on
+            running.deaths = running.alone = 0
+        running.deaths += 1
+        for_memory = self._was_for_memory(status)
+        if for_memory:
+            running.search.blame(worker.pid, "killed for memory: the kernel ended the process that ran it")
+            running.alone += self._size == 1
+            self._memory_deaths += 1
+            if self._memory_deaths > 1:
+                self._size = max(1, self._size - 1)
+        running.ended_at_death = running.search.ended()
+        running.error = self._given_up(running)
+        if running.error is None:
+            how = "for memory, its trial is recorded as failed" if for_memory else f"by {_signal_name(status)}"
+            log.warning("a worker of %s was killed %s; going on with up to %d workers", name, how, self._size)
 
-def _reported(worker: Worker) -> DailyProfitError:
-    try:
-        kind, message = worker.errors.recv()
-    except EOFError:  # it could not even say why: its traceback is on the terminal
-        return RunError(f"a worker ended with status {worker.process.exitcode}")
-    return kind(message)  # type: ignore[no-any-return]
+    def _was_for_memory(self, status: int | None) -> bool:
+        """Each kill for memory that the kernel has counted explains one worker's death."""
+        if status in (None, -signal.SIGKILL) and self._count_oom_kills() > self._oom_kills:
+            self._oom_kills += 1
+            return True
+        return False
+
+    def _given_up(self, running: _Running) -> SearchError | None:
+        if running.alone >= MEMORY_DEATHS_ALONE:
+            return SearchError(
+                f"the search of {running.search.name!r} was killed for memory {running.alone} times in a row with a "
+                f"single worker: give it more memory, or a smaller table"
+            )
+        if running.deaths > max(DEATHS_IN_A_ROW, DEATHS_PER_WORKER * self._size):
+            return SearchError(
+                f"workers of {running.search.name!r} keep being killed, {running.deaths} without a trial in between: "
+                f"try fewer --max-workers, now {self._size}, and look at the system's log"
+            )
+        return None
 
 
-def _work(payload: bytes, errors: Any) -> None:
-    """A worker process from start to exit."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the supervisor passes it on
-    supervisor = os.getppid()
-    work, deadline, verbose = cloudpickle.loads(payload)
-    brake = WorkerBrake(deadline, supervisor)
-    signal.signal(signal.SIGTERM, lambda number, frame: setattr(brake, "requested", True))
-    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(brake, "leaving", True))
-    set_up_logging(verbose)
-    try:
-        work(brake)
-        if brake.leaving:
-            errors.send(None)
-    except Interrupted:
-        sys.exit(Interrupted.exit_status)
-    except DailyProfitError as error:
-        errors.send((type(error), str(error)))
-        sys.exit(error.exit_status)
+def _tell(running: _Running) -> None:
+    """Workers of a search that is over are told so: to leave after their trial, to stop, or, if late, to die."""
+    timeout = running.search.timeout or 0.0
+    overdue = running.late() > max(GRACE_SECONDS, GRACE_SHARE * timeout)
+    for worker in running.workers:
+        if overdue and worker.told_at is not None and time.monotonic() - worker.told_at > KILL_SECONDS:
+            worker.tell(signal.SIGKILL)
+        elif overdue or running.error is not None:
+            worker.tell(signal.SIGTERM)
+        elif running.ending:
+            worker.tell(signal.SIGUSR1)
+
+
+def _signal_name(status: int | None) -> str:
+    return "an unknown signal" if status is None else signal.Signals(-status).name

@@ -28,9 +28,11 @@ class BackgroundProjector:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits for the pass under way; what it left is the business of the last pass, in the main thread."""
+        """Lets the trial that is being written be finished; what is left is the business of the last pass."""
         self._stop.set()
+        self.projection.hurry.set()
         self._thread.join()
+        self.projection.hurry.clear()
 
     def _run(self) -> None:
         wait = PASS_SECONDS

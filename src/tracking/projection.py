@@ -9,9 +9,11 @@ the study's own store.
 import getpass
 import logging
 import math
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Any
 
 import optuna
@@ -64,6 +66,8 @@ class StudyProjection:
         self._lock = lock
         self._shares_outer_run = shares_outer_run
         self._metric_name = metric_name
+        self.hurry = threading.Event()
+        """Set from another thread: the pass under way ends after the trial that it writes."""
         self._parent_id: str | None = None
         self._done: set[int] = set()
         self._open: dict[int, str] = {}
@@ -85,10 +89,13 @@ class StudyProjection:
         with self._lock(), tracking_errors(f"write study {self.study.study_name!r}"):
             self._parent_id = self._find_or_make_parent()
             self._read_children_if_another_wrote()
+            best = best_values(finished, self.study.direction.name == "MAXIMIZE")
             for trial in pending:
+                if self.hurry.is_set():
+                    break
                 if trial.number not in self._done:
                     self._write_child(trial)
-                    self._write_best_so_far(trial, finished)
+                    self._write_best_so_far(trial, best[trial.number])
                     self._done.add(trial.number)
         return self._parent_id
 
@@ -199,9 +206,7 @@ class StudyProjection:
         client.set_terminated(run_id, STATUS_OF_STATE[trial.state], end_time=_completed_ms(trial))
         del self._open[trial.number]
 
-    def _write_best_so_far(self, trial: FrozenTrial, finished: list[FrozenTrial]) -> None:
-        """Best value of all trials that were complete when this one ended, so that a later pass writes the same."""
-        best = best_value_at(trial, finished, self.study.direction.name == "MAXIMIZE")
+    def _write_best_so_far(self, trial: FrozenTrial, best: float | None) -> None:
         if best is not None:
             metric = Metric("best_value", best, _completed_ms(trial), trial.number)
             self.session.client.log_batch(str(self._parent_id), metrics=[metric])
@@ -232,16 +237,21 @@ def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in points if math.isfinite(value)]
 
 
-def best_value_at(trial: FrozenTrial, finished: list[FrozenTrial], maximize: bool) -> float | None:
-    """Best value among the trials that were complete when `trial` ended; None if none was."""
-    values = [
-        t.value
-        for t in finished
-        if t.state == TrialState.COMPLETE and t.value is not None and _completed_ms(t) <= _completed_ms(trial)
-    ]
-    if not values:
-        return None
-    return max(values) if maximize else min(values)
+def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float | None]:
+    """By trial number: the best value of all trials that were complete when this one ended; None if none was.
+
+    A later pass finds the same, so that writing it twice changes nothing.
+    """
+    found: dict[int, float | None] = {}
+    best: float | None = None
+    for _, ended_together in groupby(sorted(finished, key=_completed_ms), key=_completed_ms):
+        together = list(ended_together)
+        values = [t.value for t in together if t.state == TrialState.COMPLETE and t.value is not None]
+        known = values if best is None else [best, *values]
+        if known:
+            best = max(known) if maximize else min(known)
+        found |= dict.fromkeys((t.number for t in together), best)
+    return found
 
 
 def _started_ms(trial: FrozenTrial) -> int | None:

@@ -1,11 +1,13 @@
 import math
 from typing import Any
 
+import lightgbm as lgb
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.modeling.boosting import MAX_CURVE_POINTS, Curve, boost
+from src.modeling.boosting import MAX_CURVE_POINTS, BestPredictions, Curve, boost
 
 
 class Scripted:
@@ -14,11 +16,17 @@ class Scripted:
     def __init__(self, scores: list[float]) -> None:
         self.scores = scores
         self.rounds = 0
+        self.looks: list[int] = []
+        self.buffer = np.zeros(2)
 
     def update(self) -> None:
         self.rounds += 1
 
-    def eval_valid(self) -> list[tuple[str, str, float, bool]]:
+    def eval_valid(self, feval: Any = None) -> list[tuple[str, str, float, bool]]:
+        if feval is not None:
+            self.looks.append(self.rounds)
+            self.buffer[:] = self.rounds  # one buffer for all rounds, as LightGBM has it
+            assert feval(self.buffer, None) == []
         return [("valid", "l1", self.scores[self.rounds - 1], False)]
 
 
@@ -71,3 +79,63 @@ def test_the_first_of_equal_scores_is_the_best() -> None:
     assert run([Scripted([2, 1, 1, 1, 1, 1, 1])]).best_round == 2
     with pytest.raises(IndexError):
         run([Scripted([])])
+
+
+def watch(boosters: list[Any], patience: int = 50) -> BestPredictions:
+    best = BestPredictions(len(boosters))
+    boost(boosters, Curve(False), len(boosters[0].scores), patience, lambda *_: False, best)
+    return best
+
+
+def test_predictions_of_the_best_round_are_kept_fold_after_fold() -> None:
+    first, second = Scripted([5, 4, 3, 4, 5]), Scripted([5, 4, 3, 4, 5])
+    second.buffer = np.zeros(3)
+    values = watch([first, second]).values
+    assert values is not None
+    assert values.tolist() == [3, 3, 3, 3, 3]
+
+
+def test_rounds_that_can_hardly_be_the_best_are_not_looked_at() -> None:
+    """Past the best round the score creeps away by steps of 0.1: after a gap of 1.5 steps nobody looks any more."""
+    booster = Scripted([10.0 - i for i in range(11)] + [0.0 + 0.1 * i for i in range(1, 31)])
+    best = watch([booster])
+    assert best.values is not None
+    assert best.values.tolist() == [11, 11]
+    assert set(range(1, 12)) <= set(booster.looks)
+    assert max(booster.looks) < 30
+    assert booster.rounds == 41
+
+
+def test_a_best_round_that_nobody_looked_at_has_no_predictions() -> None:
+    booster = Scripted([1.0] + [2.0] * 15 + [0.5])
+    assert watch([booster]).values is None
+    assert watch([Scripted([1.0, 2.0])]).values is not None
+
+
+def test_nobody_looks_when_predictions_are_not_asked_for() -> None:
+    booster = Scripted([3, 2, 1])
+    boost([booster], Curve(False), 3, 3, lambda *_: False)  # type: ignore[list-item]
+    assert booster.looks == []
+
+
+@pytest.mark.parametrize("boosting", ["gbdt", "dart"])
+@pytest.mark.parametrize("objective", ["regression_l1", "binary"])
+def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str, objective: str) -> None:
+    """Also for dart, which after its best round cannot predict as it did then; a binary model gives probabilities."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 3))
+    y = x[:, 0] + rng.normal(size=600)
+    y = (y > 0).astype(float) if objective == "binary" else y
+    quiet = {"verbosity": -1, "num_threads": 1}
+    params = quiet | {
+        "objective": objective, "boosting": boosting, "num_leaves": 7, "metric": "l1", "drop_rate": 0.3, "seed": 1,
+    }  # fmt: skip
+    train = lgb.Dataset(x[:400], y[:400], params=quiet, free_raw_data=False).construct()
+    booster = lgb.Booster(params, train)
+    booster.add_valid(lgb.Dataset(x[400:], y[400:], reference=train, params=quiet).construct(), "valid")
+    curve, best = Curve(False), BestPredictions(1)
+    boost([booster], curve, 60, 60, lambda *_: False, best)
+    assert curve.best_round < 60
+    stopped = lgb.train(params, train, curve.best_round)
+    assert best.values is not None
+    np.testing.assert_allclose(best.values, np.asarray(stopped.predict(x[400:])), rtol=1e-12)

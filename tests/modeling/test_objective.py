@@ -28,7 +28,7 @@ SPLITS = {"hold-out": SplitSettings(), "cv": SplitSettings(use_cv=True, n_folds=
 ORACLES = {"mae": mean_absolute_error, "rmse": root_mean_squared_error, "auc": roc_auc_score}
 BASE = {
     "num_leaves": 12, "learning_rate": 0.15, "feature_fraction": 0.9, "min_child_samples": 10, "lambda_l1": 1e-3,
-    "lambda_l2": 1e-3, "max_depth": 4, "min_gain_to_split": 0.0, "max_bin": 64,
+    "lambda_l2": 1e-3, "max_depth": 4, "min_gain_to_split": 0.0, "max_bin": 128,
 }  # fmt: skip
 BAGGING = {"bagging_fraction": 0.8, "bagging_freq": 1}
 SETS: dict[str, dict[str, Any]] = {

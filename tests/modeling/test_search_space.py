@@ -23,7 +23,7 @@ ALWAYS: dict[str, BaseDistribution] = {
     "lambda_l2": FloatDistribution(1e-8, 10, log=True),
     "max_depth": IntDistribution(3, 12),
     "min_gain_to_split": FloatDistribution(0, 1),
-    "max_bin": IntDistribution(32, 512, step=32),
+    "max_bin": IntDistribution(32, 512, step=96),
 }
 BAGGING: dict[str, BaseDistribution] = {
     "bagging_fraction": FloatDistribution(0.5, 1.0),

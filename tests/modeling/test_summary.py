@@ -54,6 +54,13 @@ def test_a_skill_that_does_not_exist_is_a_dash() -> None:
     assert "88 previous_day  -      net_profit v1" in row(summary_text([outcome(skill=None)], "sqlite:///mlflow.db"))
 
 
+def test_an_ensemble_is_named_with_its_members() -> None:
+    members = [{"trial": 12, "weight": 0.625}, {"trial": 7, "weight": 0.375}]
+    lines = summary_text([outcome(ensemble=members), outcome(target="other")], "sqlite:///mlflow.db").splitlines()
+    assert "model    net_profit is an ensemble of 2 trials: 12 (62 %), 7 (38 %)" in lines
+    assert len([line for line in lines if line.startswith("model    ")]) == 1
+
+
 @pytest.mark.parametrize(
     ("uri", "command"),
     [

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,26 @@ import pytest
 from optuna.trial import TrialState
 
 from src.config import RunSettings, SearchSettings
-from src.errors import Interrupted, RunError, SearchError, StoreError
+from src.errors import DailyProfitError, Interrupted, RunError, SearchError, StoreError
 from src.modeling.brake import Brake
 from src.modeling.train_with_optuna import optimize_hyperparameters
-from src.modeling.worker_pool import WorkerBrake, WorkerPool
+from src.modeling.worker_pool import DEATHS_IN_A_ROW, Search, WorkerPool
 from tests.small_table import small_table
 
+Work = Callable[[Brake], None]
 
-def run(work: Callable[[Brake], None], size: int = 1, brake: Brake | None = None) -> None:
-    WorkerPool(work, size, brake or Brake(), False).run(lambda: None)
+
+def run(work: Work, size: int = 1, brake: Brake | None = None, **settings: Any) -> dict[str, DailyProfitError]:
+    return WorkerPool([Search("mine", work, **settings)], size, brake or Brake()).run()
+
+
+def until_asked(brake: Brake) -> None:
+    while not brake.leaving and not brake.check():
+        time.sleep(0.005)
+
+
+def die(brake: Brake) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_worker_is_replaced_and_the_total_stays_exact(tmp_path: Path, mlflow_store: str) -> None:
@@ -54,8 +66,28 @@ def test_what_a_worker_says_is_said_here(error: type[Exception]) -> None:
     def work(brake: Brake) -> None:
         raise error("the store failed: 'x'")
 
-    with pytest.raises(error, match="the store failed: 'x'"):
-        run(work, 2)
+    failures = run(work, 2)
+    assert isinstance(failures["mine"], error)
+    assert str(failures["mine"]) == "the store failed: 'x'"
+
+
+def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def fails(brake: Brake) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        raise SearchError("no luck")
+
+    def works(brake: Brake) -> None:
+        while not list(Path(folder).iterdir()):
+            time.sleep(0.005)
+        time.sleep(0.2)
+        brake.check()
+        (Path(folder) / "whole").touch()
+
+    failures = WorkerPool([Search("a", fails), Search("b", works)], 2, Brake()).run()
+    assert {name: str(error) for name, error in failures.items()} == {"a": "no luck"}
+    assert (tmp_path / "whole").exists(), "it was not asked to stop"
 
 
 def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
@@ -67,18 +99,104 @@ def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
         run(work)
 
 
-def test_a_worker_that_breaks_says_so_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_that_breaks_says_so() -> None:
     def work(brake: Brake) -> None:
-        raise ValueError("a mistake in a callback")
+        raise ValueError("a mistake\nin a callback")
 
-    with pytest.raises(RunError, match="ended with status 1"):
-        run(work)
-    assert "ValueError: a mistake in a callback" in capfd.readouterr().err
+    assert str(run(work)["mine"]) == "a worker of 'mine' failed with ValueError: a mistake in a callback"
 
 
-def test_workers_that_are_killed_again_and_again_end_the_search() -> None:
-    with pytest.raises(SearchError, match=r"signal 9.*memory for 1"):
-        run(lambda brake: os.kill(os.getpid(), signal.SIGKILL))
+def test_a_worker_that_leaves_without_a_word_is_an_error() -> None:
+    found = run(lambda brake: os._exit(3))["mine"]
+    assert isinstance(found, RunError)
+    assert "status 3 without a word" in str(found)
+
+
+def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(brake: Brake) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        die(brake)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.modeling.worker_pool.DEATHS_IN_A_ROW", 2)
+        patch.setattr("src.modeling.worker_pool.DEATHS_PER_WORKER", 2)
+        found = run(work)["mine"]
+    assert "keep being killed, 3 without a trial in between: try fewer --max-workers" in str(found)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_search_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    folder, trials = str(tmp_path), count()
+
+    def work(brake: Brake) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        if len(list(Path(folder).iterdir())) <= 3:
+            die(brake)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.modeling.worker_pool.DEATHS_IN_A_ROW", 1)
+        patch.setattr("src.modeling.worker_pool.DEATHS_PER_WORKER", 1)
+        assert run(work, ended=lambda: next(trials)) == {}
+    assert DEATHS_IN_A_ROW > 5, "a trial that kills is given up before its search is (study_storage.MAX_ATTEMPTS)"
+
+
+class Kernel:
+    """Counts a kill for memory each time that it is asked after the first: every death is explained by one."""
+
+    def __init__(self) -> None:
+        self.asked = count()
+
+    def __call__(self) -> int:
+        return next(self.asked)
+
+
+def test_memory_the_trial_is_blamed_then_there_is_one_worker_fewer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two are killed. The first is replaced, the second is not: the third starts when the first two are gone."""
+    folder, blamed = str(tmp_path), []
+
+    def work(brake: Brake) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        started = len(list(Path(folder).iterdir()))
+        if started <= 3:
+            while started == 1 and len(list(Path(folder).iterdir())) < 2:
+                time.sleep(0.005)
+            die(brake)
+        (Path(folder) / "done").touch()
+
+    search = Search("mine", work, blame=lambda pid, reason: blamed.append((pid, reason)))
+    pool = WorkerPool([search], 2, Brake(), count_oom_kills=Kernel())
+    assert pool.run() == {}
+    pids = {int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()}
+    assert {pid for pid, _ in blamed} < pids
+    assert {reason for _, reason in blamed} == {"killed for memory: the kernel ended the process that ran it"}
+    assert len(blamed) == 3
+    sizes = [record.getMessage().split("up to ")[1] for record in caplog.records if "killed" in record.getMessage()]
+    assert sizes == ["2 workers", "1 workers", "1 workers"]
+
+
+def test_a_single_worker_without_memory_is_given_up_with_the_remedy() -> None:
+    blamed: list[int] = []
+    search = Search("mine", die, blame=lambda pid, reason: blamed.append(pid), ended=lambda: 7)
+    found = WorkerPool([search], 1, Brake(), count_oom_kills=Kernel()).run()["mine"]
+    assert isinstance(found, SearchError)
+    assert "killed for memory 3 times in a row with a single worker: give it more memory" in str(found)
+    assert len(set(blamed)) == 3
+
+
+def test_another_programs_kill_for_memory_explains_nothing_twice() -> None:
+    readings = iter([4, 5, *[5] * 100])
+    blamed: list[int] = []
+    search = Search("mine", die, blame=lambda pid, reason: blamed.append(pid))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.modeling.worker_pool.DEATHS_IN_A_ROW", 1)
+        patch.setattr("src.modeling.worker_pool.DEATHS_PER_WORKER", 1)
+        found = WorkerPool([search], 1, Brake(), count_oom_kills=lambda: next(readings)).run()
+    assert "keep being killed" in str(found["mine"])
+    assert len(blamed) == 1
 
 
 def test_one_error_stops_all_workers(tmp_path: Path) -> None:
@@ -89,16 +207,13 @@ def test_one_error_stops_all_workers(tmp_path: Path) -> None:
             (Path(folder) / "first").touch(exist_ok=False)
         except FileExistsError:
             raise StoreError("gone") from None
-        while True:  # until it is asked to stop
-            time.sleep(0.01)
-            try:
-                brake.check()
-            except Interrupted:
-                (Path(folder) / "asked").touch()
-                raise
+        try:
+            until_asked(brake)
+        except Interrupted:
+            (Path(folder) / "asked").touch()
+            raise
 
-    with pytest.raises(StoreError, match="gone"):
-        run(work, 2)
+    assert str(run(work, 2)["mine"]) == "gone"
     assert (tmp_path / "asked").exists(), "and it was waited for"
 
 
@@ -107,55 +222,115 @@ def test_a_requested_stop_reaches_the_workers(tmp_path: Path) -> None:
 
     def work(brake: Brake) -> None:
         (Path(folder) / "started").touch()
-        while True:
-            time.sleep(0.01)
-            try:
-                brake.check()
-            except Interrupted:
-                (Path(folder) / "asked").touch()
-                raise
+        try:
+            until_asked(brake)
+        except Interrupted:
+            (Path(folder) / "asked").touch()
+            raise
 
     def stop_when_started() -> None:
-        brake.requested = (tmp_path / "started").exists()
+        while not (tmp_path / "started").exists():
+            time.sleep(0.005)
+        brake.requested = True
 
     with pytest.raises(Interrupted):
-        WorkerPool(work, 1, brake, False).run(stop_when_started)
+        WorkerPool([Search("mine", work)], 1, brake).run(stop_when_started)
     assert (tmp_path / "asked").exists()
 
 
-def test_a_study_that_a_callback_stopped_ends_in_all_workers(tmp_path: Path) -> None:
+def test_a_search_that_is_over_ends_in_its_other_workers_and_in_no_other_search(tmp_path: Path) -> None:
     """Not as an interruption: the others finish the trial that they run."""
     folder = str(tmp_path)
 
-    def work(brake: Brake) -> None:
+    def first_leaves(brake: Brake) -> None:
         try:
             (Path(folder) / "first").touch(exist_ok=False)
         except FileExistsError:
             (Path(folder) / "second").touch()
-            while not brake.leaving:
-                time.sleep(0.01)
-            brake.check()
-            (Path(folder) / "left").touch()
+            until_asked(brake)
+            (Path(folder) / f"left-{brake.leaving}").touch()
             return
         while not (Path(folder) / "second").exists():
-            time.sleep(0.01)
-        brake.leaving = True
+            time.sleep(0.005)
 
-    run(work, 2)
-    assert (tmp_path / "left").exists()
+    def stays(brake: Brake) -> None:
+        while not (Path(folder) / "left-True").exists():
+            time.sleep(0.005)
+        (Path(folder) / f"other-{brake.leaving}").touch()
+
+    assert WorkerPool([Search("a", first_leaves), Search("b", stays)], 3, Brake()).run() == {}
+    assert (tmp_path / "left-True").exists()
+    assert (tmp_path / "other-False").exists()
 
 
-def test_workers_keep_the_deadline(tmp_path: Path) -> None:
+def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work_of(name: str, lasts: bool) -> Work:
+        def work(brake: Brake) -> None:
+            (Path(folder) / f"{name}{os.getpid()}").touch()
+            while lasts and len(list(Path(folder).glob("a*"))) < 2:
+                time.sleep(0.005)
+
+        return work
+
+    searches = [Search(name, work_of(name, lasts)) for name, lasts in (("a", True), ("b", False), ("c", True))]
+    assert WorkerPool(searches, 3, Brake()).run() == {}
+    started = [path.name[0] for path in sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)]
+    assert sorted(started[:3]) == ["a", "b", "c"], "each has one at least"
+    assert started.count("b") == 1, "what is over is not begun again"
+    assert started[3] == "a", "the first of those with as few"
+
+
+def test_no_more_workers_than_there_is_work_for(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work(brake: Brake) -> None:
-        (Path(folder) / f"past-{brake.check()}").touch()
+        (Path(folder) / str(os.getpid())).touch()
+        time.sleep(0.3)
 
-    run(work, brake=Brake(deadline=time.monotonic() - 1))
-    assert [path.name for path in tmp_path.iterdir()] == ["past-True"]
+    assert run(work, 4, most=1) == {}
+    assert len(list(tmp_path.iterdir())) == 1
+    assert run(work, 4, most=0) == {}
+    assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_orphan_stops() -> None:
-    assert not WorkerBrake(None, os.getppid()).check()
-    with pytest.raises(Interrupted):
-        WorkerBrake(None, os.getppid() + 1).check()
+def test_each_search_has_its_own_deadline_from_its_first_worker(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(brake: Brake) -> None:
+        assert brake.deadline is not None
+        (Path(folder) / f"{brake.deadline - time.monotonic():.0f}").touch()
+
+    searches = [Search("a", work, timeout=100), Search("b", work, timeout=500)]
+    assert WorkerPool(searches, 1, Brake()).run() == {}
+    assert {path.name for path in tmp_path.iterdir()} == {"100", "500"}
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_who_is_late_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that takes minutes, an objective that never looks at the clock: the search is over all the same."""
+    folder = str(tmp_path)
+    monkeypatch.setattr("src.modeling.worker_pool.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("src.modeling.worker_pool.KILL_SECONDS", 0.1)
+
+    def work(brake: Brake) -> None:
+        while deaf or not brake.requested:
+            time.sleep(0.005)
+        (Path(folder) / "asked").touch()
+
+    assert run(work, 2, timeout=0.1) == {}
+    assert (tmp_path / "asked").exists() is not deaf
+
+
+def test_late_is_no_failure_and_nobody_comes_after_the_deadline(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(brake: Brake) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        while not brake.check():
+            time.sleep(0.005)
+        die(brake)
+
+    assert run(work, timeout=0.1) == {}
+    assert len(list(tmp_path.iterdir())) == 1

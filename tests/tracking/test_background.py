@@ -26,6 +26,7 @@ class Passes:
         self.threads: set[str] = set()
         self.enough = threading.Event()
         self.wanted = len(script) + 2
+        self.hurry = threading.Event()
 
     def project(self) -> None:
         self.times.append(time.monotonic())
@@ -82,17 +83,19 @@ def test_it_waits_longer_while_the_outage_lasts_and_no_longer_after(monkeypatch:
 
 
 def test_leaving_waits_for_the_pass_under_way_and_starts_no_other() -> None:
-    begun, done = threading.Event(), []
+    begun, done, asked = threading.Event(), [], []
 
     def slow() -> None:
         begun.set()
-        time.sleep(0.05)
+        asked.append(passes.hurry.wait(20))
         done.append(1)
 
     passes: Any = Passes(slow)
     with BackgroundProjector(passes):
         assert begun.wait(20)
     assert done == [1]
+    assert asked == [True], "a long pass is asked to end at the next trial"
+    assert not passes.hurry.is_set(), "the last pass is a whole one"
     n_passes = len(passes.times)
     time.sleep(0.03)
     assert len(passes.times) == n_passes

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.errors import TrackingError
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.tracking.projection import StudyProjection, best_value_at, trial_curve
+from src.tracking.projection import StudyProjection, best_values, trial_curve
 from src.tracking.session import TrackingSession
 
 UNIFORM = optuna.distributions.FloatDistribution(0, 1)
@@ -222,8 +222,9 @@ def at(second: int, number: int, value: float | None, state: TrialState = TrialS
 def test_best_so_far_follows_the_clock_not_the_number() -> None:
     slow, fast, pruned = at(9, 0, 0.9), at(3, 1, 0.5), at(5, 2, 0.99, TrialState.PRUNED)
     finished = [slow, fast, pruned]
-    assert [best_value_at(trial, finished, True) for trial in finished] == [0.9, 0.5, 0.5]
-    assert best_value_at(slow, finished, False) == 0.5
+    assert best_values(finished, maximize=True) == {0: 0.9, 1: 0.5, 2: 0.5}
+    assert best_values(finished, maximize=False) == {0: 0.5, 1: 0.5, 2: 0.5}
+    assert best_values([pruned], maximize=True) == {2: None}
 
 
 def test_the_curve_of_a_foreign_objective_is_what_it_reported() -> None:

@@ -1,0 +1,201 @@
+"""The product as a contender: its search as `tune` runs it, with its store, its projection and all its checks."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.job import STUDY, Job
+from benchmarks.pure import SEED
+from benchmarks.synthetic import TARGET
+
+if TYPE_CHECKING:
+    import optuna
+
+    from src.config import RunSettings
+
+Result = dict[str, Any]
+RSS = Path("rss")
+DEAREST = 300
+
+
+def search(job: Job) -> Result:
+    """Runs the job's sets, and then as many `sampled_trials` as the sampler proposes, in `optimize_hyperparameters`.
+
+    Returns:
+        What `timings` gives, the wall time of the whole call, and how long it went on after the last trial; with one
+        worker the CPU seconds of its process for each trial but the first; with `rss_every` among the options the
+        resident bytes of the workers, with `profile` the costs by function.
+    """
+    from src.modeling.train_with_optuna import optimize_hyperparameters
+
+    settings = settings_of(job)
+    study = new_study(job, settings)
+    for each in job.sets:
+        study.enqueue_trial(each)
+    n_trials = len(job.sets) + int(job.options.get("sampled_trials", 0))
+    every = job.options.get("rss_every")
+    profile = Profile(len(job.sets)) if job.profile else None
+    cpu = CpuRecorder()
+    callbacks: list[Any] = [profile] if profile else []
+    if job.workers == 1:
+        callbacks.append(cpu)
+    if every:
+        callbacks.append(RssRecorder(RSS, int(every)))
+    began = time.time()
+    study, _ = optimize_hyperparameters(
+        TARGET, n_trials=n_trials, callbacks=callbacks, data=job.data, settings=settings
+    )
+    ended = time.time()
+    result = timings(study) | {"search_seconds": ended - began, "profile": profile.costs() if profile else []}
+    result["tail_seconds"] = ended - max((trial["complete"] for trial in result["trials"]), default=ended)
+    result["projected_runs"] = projected_runs(Path("mlflow.db"))
+    result["cpu_each"] = cpu.each()
+    if every:
+        result["rss"] = [[float(word) for word in line.split()] for line in RSS.read_text().splitlines()]
+    return result
+
+
+def settings_of(job: Job) -> "RunSettings":
+    """The product's settings for a job: its defaults, but no pruner, so that every set is trained as far as alone."""
+    from src.config import RunSettings, SearchSettings
+
+    search = SearchSettings(
+        max_workers=job.workers,
+        pruner=job.options.get("pruner", "none"),
+        seed=SEED,
+        study_name=STUDY,
+        storage_dir=Path("studies").absolute(),
+    )
+    return RunSettings(search=search, output_dir=Path("artefacts"), register=False)
+
+
+def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
+    """The job's study, made before the product makes it: with the settings that it looks for, and an empty queue.
+
+    The product begins a new study with trials of its own choice; here only those are to run that others run too.
+    """
+    import pandas as pd
+
+    from src.config import TableConfig
+    from src.data.table import load_dataset
+    from src.modeling.optuna_utils import OptunaStudyManager
+    from src.modeling.rows import make_rows
+    from src.modeling.search import SETTINGS_ATTR, settings_record
+    from src.modeling.search_task import SearchTask
+
+    data = load_dataset(pd.read_parquet(job.data), TableConfig(), TARGET)
+    record = settings_record(SearchTask(data, make_rows(data, settings.split), settings))
+    manager = OptunaStudyManager(settings.search.storage_dir)
+    return manager.create_or_load_study(STUDY, data.config.direction, user_attrs={SETTINGS_ATTR: record})
+
+
+def timings(study: "optuna.Study", first: int = 0) -> Result:
+    """Begin, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
+    from src.modeling.optuna_utils import FINISHED
+    from src.modeling.study_storage import OWNER
+
+    trials = []
+    for trial in study.get_trials(deepcopy=False, states=FINISHED):
+        if trial.number < first or trial.datetime_start is None or trial.datetime_complete is None:
+            continue
+        owner = str(trial.system_attrs.get(OWNER, "")).split("|")
+        trials.append(
+            {
+                "number": trial.number,
+                "start": trial.datetime_start.timestamp(),
+                "complete": trial.datetime_complete.timestamp(),
+                "pid": int(owner[1]) if len(owner) > 1 else 0,
+                "value": trial.value,
+                "rounds": trial.user_attrs.get("curve", {}).get("steps", [0])[-1],
+                "params": dict(trial.params),
+            }
+        )
+    span = max(t["complete"] for t in trials) - min(t["start"] for t in trials) if trials else 0.0
+    return {"seconds": span, "trials": trials, "values": [t["value"] for t in trials]}
+
+
+def projected_runs(store: Path) -> int:
+    """Trials that MLflow knows: a search that left some out had less to do than it was asked for."""
+    with closing(sqlite3.connect(store)) as connection:
+        ended = "status IN ('FINISHED', 'KILLED', 'FAILED')"
+        query = f"SELECT count(*) FROM tags JOIN runs USING (run_uuid) WHERE key = 'optuna.trial_number' AND {ended}"
+        return int(connection.execute(query).fetchone()[0])
+
+
+class RssRecorder:
+    """An Optuna callback that appends `<pid> <trials so far in this process> <resident bytes>` to a file."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path = path.absolute()
+        self.every = every
+        self._seen = 0
+
+    def __call__(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        """Counts a trial."""
+        import psutil
+
+        self._seen += 1
+        if self._seen % self.every == 0:
+            line = f"{os.getpid()} {self._seen} {psutil.Process().memory_info().rss}\n"
+            with self.path.open("a", encoding="ascii") as file:  # one short write: workers do not mix their lines
+                file.write(line)
+
+
+class CpuRecorder:
+    """An Optuna callback that notes the CPU seconds of its process at the end of each trial."""
+
+    def __init__(self) -> None:
+        self._at: list[float] = []
+
+    def __call__(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        """Notes a trial's end."""
+        self._at.append(time.process_time())
+
+    def each(self) -> list[float]:
+        """CPU seconds of every trial but the first."""
+        return [after - before for before, after in pairwise(self._at)]
+
+
+class Profile:
+    """An Optuna callback that profiles its thread from the end of the first trial to the end of the last.
+
+    The first trial loads modules and bins, once in the life of a process; it would hide what every trial costs.
+    """
+
+    def __init__(self, n_trials: int) -> None:
+        import cProfile
+
+        self.n_trials = n_trials
+        self._profile = cProfile.Profile()
+        self._seen = 0
+
+    def __call__(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        """Counts a trial."""
+        self._seen += 1
+        if self._seen == 1:
+            self._profile.enable()
+        if self._seen == self.n_trials:
+            self._profile.disable()
+
+    def costs(self) -> list[dict[str, Any]]:
+        """Calls and milliseconds per trial of each function, without and with what it calls."""
+        import pstats
+
+        if self._seen < 2:
+            return []
+        stats: Any = pstats.Stats(self._profile)
+        found, trials = [], self._seen - 1
+        for (file, line, name), (_, calls, own, total, _) in stats.stats.items():
+            found.append(
+                {
+                    "function": f"{'/'.join(Path(file).parts[-2:])}:{line} {name}",
+                    "calls": calls / trials,
+                    "own_ms": 1000 * own / trials,
+                    "total_ms": 1000 * total / trials,
+                }
+            )
+        return sorted(found, key=lambda cost: -cost["total_ms"])[:DEAREST]

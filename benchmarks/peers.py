@@ -1,0 +1,236 @@
+"""What a user would otherwise reach for, run as its own documentation says, each in a process of its own.
+
+    python -m benchmarks.peers NAME PROBLEM_FOLDER ANSWER_FOLDER
+
+`defaults`      LightGBM as it comes, early stopping on the validation rows
+`tuner`         optuna-integration's LightGBMTuner, stepwise, with its `time_budget`
+`flaml`         FLAML's AutoML with only `lgbm`, its own split, its own final fit
+`plain`         a script of one's own: Optuna over the same ranges, a Dataset per trial, MedianPruner, one process
+
+Each takes the last 20 % of its rows for validation where it wants some, and all but FLAML fit once more on all rows
+with 1.25 times the rounds, since 80 % of the rows bore the rounds found.
+"""
+
+import argparse
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from benchmarks.problem import Answer, Floats, Problem, read_problem, write_answer
+from benchmarks.tables import split_valid
+
+ROUNDS, PATIENCE = 1000, 50
+MORE_ROWS = 1.25
+OBJECTIVE = {"mae": "regression_l1", "rmse": "regression", "auc": "binary"}
+METRIC = {"mae": "l1", "rmse": "rmse", "auc": "auc"}
+FLAML_METRIC = {"mae": "mae", "rmse": "rmse", "auc": "roc_auc"}
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A problem's rows as the peers take them: categories as pandas categories, levels from the search rows.
+
+    Attributes:
+        problem: what is asked.
+        x: (n_search_rows, n_features), in the order of the dates, or shuffled.
+        y: (n_search_rows,).
+        n_train: the rows before the validation rows.
+        x_test: (n_test_rows, n_features).
+    """
+
+    problem: Problem
+    x: pd.DataFrame
+    y: Floats
+    n_train: int
+    x_test: pd.DataFrame
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What LightGBM has to be told, and nothing that is worth tuning."""
+        return {
+            "objective": OBJECTIVE[self.problem.metric],
+            "metric": METRIC[self.problem.metric],
+            "num_threads": self.problem.cores,
+            "seed": self.problem.seed,
+            "verbosity": -1,
+        }
+
+    def datasets(self) -> tuple[lgb.Dataset, lgb.Dataset]:
+        """Training and validation rows, not yet binned."""
+        n = self.n_train
+        train = lgb.Dataset(self.x.iloc[:n], self.y[:n])
+        return train, lgb.Dataset(self.x.iloc[n:], self.y[n:], reference=train)
+
+
+def make_rows(problem: Problem, search: pd.DataFrame, test: pd.DataFrame) -> Rows:
+    """Gives text columns the categories that occur in the search rows; another one in the test rows is missing."""
+    names = [name for name in search.columns if name not in (problem.target, problem.date)]
+    x, x_test = search[names].copy(), test[names].copy()
+    for name in names:
+        if isinstance(x[name].dtype, pd.StringDtype):
+            levels = pd.CategoricalDtype(sorted(x[name].dropna().unique()))
+            x[name] = x[name].astype(levels)
+            x_test[name] = x_test[name].where(x_test[name].isin(levels.categories)).astype(levels)
+    n_train = len(split_valid(search, problem.date)[0])
+    return Rows(problem, x, search[problem.target].to_numpy(), n_train, x_test)
+
+
+def defaults(rows: Rows) -> Answer:
+    """LightGBM as it comes."""
+    began = time.monotonic()
+    train, valid = rows.datasets()
+    stop = lgb.early_stopping(PATIENCE, verbose=False)
+    booster = lgb.train(rows.params, train, ROUNDS, valid_sets=[valid], callbacks=[stop])
+    return refit(rows, rows.params, booster.best_iteration, time.monotonic() - began, 1)
+
+
+def tuner(rows: Rows) -> Answer:
+    """LightGBMTuner: feature_fraction, num_leaves, bagging, regularisation, one after the other."""
+    import optuna
+    from optuna_integration.lightgbm import LightGBMTuner
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    began = time.monotonic()
+    train, valid = rows.datasets()
+    study = optuna.create_study(direction="maximize" if rows.problem.metric == "auc" else "minimize")
+    search = LightGBMTuner(
+        rows.params,
+        train,
+        ROUNDS,
+        valid_sets=[valid],
+        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        time_budget=round(rows.problem.seconds),
+        study=study,
+        show_progress_bar=False,
+        optuna_seed=rows.problem.seed,
+    )
+    search.run()
+    searched = time.monotonic() - began
+    params = rows.params | search.best_params
+    return refit(rows, params, search.get_best_booster().best_iteration, searched, len(study.trials))
+
+
+def flaml(rows: Rows) -> Answer:
+    """FLAML's AutoML (CFO, Wu et al. 2021) with LightGBM alone; it splits and refits by itself."""
+    from flaml import AutoML
+
+    problem, automl = rows.problem, AutoML()
+    began = time.monotonic()
+    automl.fit(
+        X_train=rows.x,
+        y_train=rows.y,
+        task="classification" if problem.task == "binary" else "regression",
+        metric=FLAML_METRIC[problem.metric],
+        estimator_list=["lgbm"],
+        time_budget=problem.seconds,
+        split_type="time" if problem.date else "auto",
+        n_jobs=problem.cores,
+        seed=problem.seed,
+        verbose=0,
+    )
+    total, refitted = time.monotonic() - began, float(automl.best_config_train_time)
+    found = automl.predict_proba(rows.x_test)[:, 1] if problem.task == "binary" else automl.predict(rows.x_test)
+    n_trials = int(automl._track_iter) + 1  # the only place where it counts them
+    return Answer(np.asarray(found, dtype=np.float64), total - refitted, refitted, n_trials)
+
+
+def plain(rows: Rows) -> Answer:
+    """A script of one's own, after Optuna's documentation: in memory, one process, all cores for each fit."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    began = time.monotonic()
+    study = optuna.create_study(
+        direction="maximize" if rows.problem.metric == "auc" else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=rows.problem.seed),
+        pruner=optuna.pruners.MedianPruner(10, 50),
+    )
+    study.optimize(lambda trial: plain_trial(trial, rows), timeout=rows.problem.seconds)
+    best = study.best_trial
+    return refit(
+        rows, best.user_attrs["params"], best.user_attrs["rounds"], time.monotonic() - began, len(study.trials)
+    )
+
+
+def plain_trial(trial: Any, rows: Rows) -> float:
+    """One trial of `plain`: datasets are made anew, as max_bin wants it, and dart runs to its end."""
+    from optuna_integration import LightGBMPruningCallback
+
+    params = rows.params | plain_space(trial)
+    train, valid = rows.datasets()
+    name = METRIC[rows.problem.metric]
+    callbacks = [lgb.early_stopping(PATIENCE, verbose=False), LightGBMPruningCallback(trial, name)]
+    booster = lgb.train(params, train, ROUNDS, valid_sets=[valid], callbacks=callbacks)
+    trial.set_user_attr("params", params)
+    trial.set_user_attr("rounds", booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
+    return float(booster.best_score["valid_0"][name])
+
+
+def plain_space(trial: Any) -> dict[str, Any]:
+    """The ranges of the contract, written out as in a script; it does not follow what the product makes of them."""
+    boosting = trial.suggest_categorical("boosting_type", ["gbdt", "dart", "goss"])
+    params = {
+        "boosting_type": boosting,
+        "num_leaves": trial.suggest_int("num_leaves", 10, 200),
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+        "feature_fraction": trial.suggest_float("feature_fraction", 0.5, 1.0),
+        "min_child_samples": trial.suggest_int("min_child_samples", 5, 100),
+        "lambda_l1": trial.suggest_float("lambda_l1", 1e-8, 10.0, log=True),
+        "lambda_l2": trial.suggest_float("lambda_l2", 1e-8, 10.0, log=True),
+        "max_depth": trial.suggest_int("max_depth", 3, 12),
+        "min_gain_to_split": trial.suggest_float("min_gain_to_split", 0.0, 1.0),
+        "max_bin": trial.suggest_int("max_bin", 32, 512),
+    }
+    if boosting != "goss":
+        params["bagging_fraction"] = trial.suggest_float("bagging_fraction", 0.5, 1.0)
+        params["bagging_freq"] = trial.suggest_int("bagging_freq", 1, 10)
+    if boosting == "dart":
+        params["drop_rate"] = trial.suggest_float("drop_rate", 0.0, 0.2)
+        params["max_drop"] = trial.suggest_int("max_drop", 3, 50)
+        params["skip_drop"] = trial.suggest_float("skip_drop", 0.0, 1.0)
+    return params
+
+
+def refit(rows: Rows, params: dict[str, Any], rounds: int, search_seconds: float, trials: int) -> Answer:
+    """The final fit on all search rows, and its prediction."""
+    began = time.monotonic()
+    booster = lgb.train(params, lgb.Dataset(rows.x, rows.y), max(1, round(rounds * MORE_ROWS)))
+    fitted = time.monotonic() - began
+    return Answer(np.asarray(booster.predict(rows.x_test)), search_seconds, fitted, trials)
+
+
+PEERS: Mapping[str, Callable[[Rows], Answer]] = MappingProxyType(
+    {"defaults": defaults, "tuner": tuner, "flaml": flaml, "plain": plain}
+)
+NEEDED: Mapping[str, str] = MappingProxyType(
+    {"tuner": "optuna_integration", "flaml": "flaml", "plain": "optuna_integration"}
+)
+"""The package, beyond the product's own, that a peer comes from."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one peer."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", choices=list(PEERS))
+    parser.add_argument("problem", type=Path, help="folder to read")
+    parser.add_argument("answer", type=Path, help="folder to write to")
+    args = parser.parse_args(argv)
+    # What the peers say of their own doings: deprecated names, early stopping that dart lacks, a missing extra.
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    write_answer(args.answer, PEERS[args.name](make_rows(*read_problem(args.problem))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

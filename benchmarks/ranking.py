@@ -1,0 +1,106 @@
+"""Who is best: scores of runs → medians, ranks, losses. Numbers only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+
+from src.config import Metric
+
+
+@dataclass(frozen=True)
+class Run:
+    """One contender on one table with one seed.
+
+    Attributes:
+        table: its name.
+        metric: of the table.
+        seed: of split and contender.
+        contender: its name.
+        score: on the test rows; None when the run failed.
+    """
+
+    table: str
+    metric: Metric
+    seed: int
+    contender: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A run that another contender beat, by `percent` of that one's score."""
+
+    table: str
+    seed: int
+    contender: str
+    score: float | None
+    winner: str
+    winning_score: float
+    percent: float | None
+
+
+def median_scores(runs: Iterable[Run]) -> dict[str, dict[str, float | None]]:
+    """Per table and contender the median over seeds, without the runs that failed; None if all of them did."""
+    scores: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        of_contender = scores.setdefault(run.table, {}).setdefault(run.contender, [])
+        if run.score is not None:
+            of_contender.append(run.score)
+    return {
+        table: {contender: median(values) if values else None for contender, values in found.items()}
+        for table, found in scores.items()
+    }
+
+
+def ranks(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:
+    """Per table and seed the rank of each contender, 1 the best; equals share their mean, failures are last."""
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for cell in dict.fromkeys((run.table, run.seed) for run in runs):
+        scores = {run.contender: _cost(run) for run in runs if (run.table, run.seed) == cell}
+        found[cell] = {
+            contender: sum(other < cost for other in scores.values())
+            + (sum(other == cost for other in scores.values()) + 1) / 2
+            for contender, cost in scores.items()
+        }
+    return found
+
+
+def mean_ranks(runs: Sequence[Run]) -> dict[str, float]:
+    """Each contender's mean rank over tables and seeds, the best first; a table counts as much as any other.
+
+    Cells that lack a contender are left out: they would compare different fields.
+    """
+    everyone = {run.contender for run in runs}
+    whole = [found for found in ranks(runs).values() if found.keys() == everyone]
+    means = {contender: mean(cell[contender] for cell in whole) for contender in sorted(everyone)} if whole else {}
+    return dict(sorted(means.items(), key=lambda item: item[1]))
+
+
+def losses(runs: Sequence[Run], contender: str, rivals: Iterable[str]) -> list[Loss]:
+    """Where one of `rivals` was better than `contender`: table, seed, the best rival, and by how much."""
+    by_cell: Mapping[tuple[str, int], dict[str, Run]] = _by_cell(runs)
+    found = []
+    for (table, seed), cell in by_cell.items():
+        if contender not in cell:
+            continue
+        best = min((cell[name] for name in rivals if name in cell), key=_cost, default=None)
+        ours = cell[contender]
+        if best is None or best.score is None or _cost(best) >= _cost(ours):
+            continue
+        percent = None if ours.score is None or not best.score else 100 * abs(ours.score - best.score) / abs(best.score)
+        found.append(Loss(table, seed, contender, ours.score, best.contender, best.score, percent))
+    return found
+
+
+def _by_cell(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, Run]]:
+    cells: dict[tuple[str, int], dict[str, Run]] = {}
+    for run in runs:
+        cells.setdefault((run.table, run.seed), {})[run.contender] = run
+    return cells
+
+
+def _cost(run: Run) -> float:
+    """Lower is better, whatever the metric."""
+    if run.score is None:
+        return float("inf")
+    return -run.score if run.metric == "auc" else run.score

@@ -1,0 +1,141 @@
+"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`)."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from src.modeling.binned_folds import BinnedFolds
+from src.modeling.brake import Brake
+from src.modeling.cpus import available_cpus
+from src.modeling.ensemble_selection import Judge, Selection, select
+from src.modeling.final_model import Ensemble, FinalModel, Member, train_final_model, train_final_models
+from src.modeling.merged_model import merge_models
+from src.modeling.objective import predict_again
+from src.modeling.search_task import SearchTask
+from src.modeling.threads import run_in_threads
+from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What an ensemble is selected from.
+
+    Attributes:
+        trials: the best complete trials, by number.
+        predictions: (n_trials, n_rows) raw scores of the validation rows, all folds one after the other.
+        judge: of these rows.
+    """
+
+    trials: tuple[FrozenTrial, ...]
+    predictions: np.ndarray
+    judge: Judge
+
+
+def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
+    """Trains the final model on all rows of the search.
+
+    Args:
+        task: with the `ensemble_size` that is asked for.
+        study: whose complete trials may become members; pruned ones never do.
+        best: the study's best trial; the first member of an ensemble, or the model itself.
+    """
+    seed, size = task.settings.search.seed, task.settings.ensemble_size
+    if size > 1 and task.user_objective is not None:
+        log.warning("--ensemble-size %d is left out: trials of an objective of your own give no predictions", size)
+    if size == 1 or task.user_objective is not None:
+        return train_final_model(best, task.data, task.rows, seed)
+    candidates = gather_candidates(task, study)
+    numbers = [trial.number for trial in candidates.trials]
+    start = numbers.index(best.number) if best.number in numbers else None  # not where many trials share the best value
+    selection = select(candidates.predictions, candidates.judge, size, start)
+    members = [candidates.trials[row] for row in selection.members]
+    models = train_final_models(members, task.data, task.rows, seed, n_parallel=available_cpus())
+    if len(models) == 1:
+        log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
+        return models[0]
+    return _merge(members, models, selection)
+
+
+def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], selection: Selection) -> FinalModel:
+    texts = [model.booster.model_to_string() for model in models]
+    booster = lgb.Booster(model_str=merge_models(texts, selection.weights))
+    members = tuple(
+        Member(trial.number, weight, float(trial.value or 0), model.rounds, model.hyperparameters)
+        for trial, weight, model in zip(trials, selection.weights, models, strict=True)
+    )
+    first = models[0]
+    ensemble = Ensemble(members, selection.score)
+    return FinalModel(booster, first.levels, booster.num_trees(), first.hyperparameters, ensemble)
+
+
+def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
+    """The best trials and what each predicted for the validation rows; what is nowhere kept is trained again."""
+    trials = _best_trials(study)
+    judge = make_judge(task)
+    folder = predictions_dir(task.settings.search) / study.study_name
+    store = PredictionStore(folder, task.data.config.direction == "maximize")
+    loaded = {trial.number: store.load(trial.number, _value(trial), len(judge.y)) for trial in trials}
+    kept = {number: scores for number, scores in loaded.items() if scores is not None}
+    missing = [trial for trial in trials if trial.number not in kept]
+    if missing:
+        log.warning(
+            "validation predictions of %d of the %d best trials are not kept here: training these again for the choice",
+            len(missing), len(trials),
+        )  # fmt: skip
+        kept |= _train_again(task, missing)
+    return Candidates(tuple(trials), np.stack([kept[trial.number] for trial in trials]), judge)
+
+
+def make_judge(task: SearchTask) -> Judge:
+    """Scores predictions of the task's validation rows, laid out as trials keep them."""
+    y = [task.data.y[fold.valid] for fold in task.rows.folds]
+    ends = list(accumulate(len(of_fold) for of_fold in y))
+    folds = tuple(slice(end - len(of_fold), end) for end, of_fold in zip(ends, y, strict=True))
+    return Judge(task.data.config.metric, np.concatenate(y), folds)
+
+
+def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """At most `MAX_KEPT` complete trials, by number; the search keeps no predictions of more."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    usable = [t for t in complete if math.isfinite(_value(t)) and "best_iteration" in t.user_attrs]
+    sign = -1 if study.direction.name == "MAXIMIZE" else 1
+    best = sorted(usable, key=lambda trial: (sign * _value(trial), trial.number))[:MAX_KEPT]
+    return sorted(best, key=lambda trial: trial.number)
+
+
+def _train_again(task: SearchTask, trials: Sequence[FrozenTrial]) -> dict[int, np.ndarray]:
+    """Raw scores by trial number. Trials of one `max_bin` after the other: the Datasets of all need not fit at once."""
+    found: dict[int, np.ndarray] = {}
+    by_bins = sorted(trials, key=_max_bin)
+    for max_bin, group in groupby(by_bins, key=_max_bin):
+        folds = BinnedFolds(task.data, task.rows.folds)
+        folds.datasets(max_bin)  # here, before threads share them
+        of_bins = list(group)
+        jobs = [_job(folds, trial, task.settings.search.seed) for trial in of_bins]
+        scores = run_in_threads(jobs, available_cpus())
+        found |= {trial.number: each for trial, each in zip(of_bins, scores, strict=True)}
+    return found
+
+
+def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[Brake], np.ndarray]:
+    def job(brake: Brake) -> np.ndarray:
+        return predict_again(folds, trial.params, trial.user_attrs["best_iteration"], seed, brake)
+
+    return job
+
+
+def _max_bin(trial: FrozenTrial) -> int:
+    return int(trial.params["max_bin"])
+
+
+def _value(trial: FrozenTrial) -> float:
+    return math.nan if trial.value is None else trial.value

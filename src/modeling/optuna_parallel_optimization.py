@@ -1,0 +1,218 @@
+"""The same flow with trials in several processes, or one worker of a study that many machines share.
+
+    python -m src.modeling.optuna_parallel_optimization --mode parallel --n-trials 200 --max-workers 4
+    python -m src.modeling.optuna_parallel_optimization --mode distributed --targets net_profit --storage-url …
+
+Several targets are searched at once and share the cores. What is heavy is imported where it is used.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.cli import OneLineParser, add_tuning_options, add_value, chosen_targets, run_command, run_settings
+from src.config import RunSettings
+from src.errors import ConfigError, RunError
+from src.modeling.cpus import available_cpus
+from src.modeling.fork_server import start_fork_server
+from src.modeling.train_with_optuna import checked_tasks, named, read_data, train_targets
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+    from src.modeling.search import OpenStudy
+    from src.modeling.search_task import SearchTask
+
+log = logging.getLogger(__name__)
+
+MODES = ("parallel", "distributed")
+Best = tuple["optuna.Study", dict[str, Any]]
+
+
+class ParallelOptimizer:
+    """Searches in supervised processes, one LightGBM thread each; no final model is trained.
+
+    Args:
+        n_jobs: processes in all; as many as this process has CPUs when None.
+        data: a table, or where it lies; the sample table when None.
+        settings: everything else: split, seed, store, column names. Several targets' studies are named after the
+            study name, if one is given, and the target.
+
+    Raises:
+        ConfigError: fewer than one process.
+    """
+
+    def __init__(
+        self,
+        n_jobs: int | None = None,
+        *,
+        data: "pd.DataFrame | str | Path | None" = None,
+        settings: RunSettings | None = None,
+    ) -> None:
+        if n_jobs is not None and n_jobs < 1:
+            raise ConfigError(f"n_jobs {n_jobs} is too few: use 1 or more, or None for all CPUs")
+        self.n_jobs = n_jobs or available_cpus()
+        self.data = data
+        self.settings = settings or RunSettings()
+
+    def optimize_parallel(
+        self,
+        target: str,
+        n_trials: int = 100,
+        *,
+        objective: Callable[..., float] | None = None,
+        callbacks: Sequence[Callable[..., None]] = (),
+    ) -> Best:
+        """Searches one target.
+
+        Args:
+            target: name of the target column.
+            n_trials: the study's total of finished trials.
+            objective: a function of your own, `(trial, X_train, y_train, X_val, y_val) -> score`.
+            callbacks: Optuna's `(study, trial)` functions, called in the process that ran the trial.
+
+        Returns:
+            The study, and the hyperparameters of its best trial.
+
+        Raises:
+            UserError: the input is wrong.
+            RunError: the store failed, or no trial is complete.
+        """
+        (task,) = self._tasks([target], n_trials)
+        return self._search([replace(task, user_objective=objective, callbacks=tuple(callbacks))], 1)[target]
+
+    def optimize_ensemble_parallel(
+        self, targets: Sequence[str], n_trials_per_target: int = 100, max_workers: int = 3
+    ) -> dict[str, Best]:
+        """Searches several targets, some of them at once.
+
+        Args:
+            targets: their names.
+            n_trials_per_target: each study's total of finished trials.
+            max_workers: targets that are searched at once; they share the `n_jobs` processes.
+
+        Returns:
+            For each target its study and the hyperparameters of the best trial.
+
+        Raises:
+            UserError: the input is wrong.
+            RunError: a target failed; the studies of the others are complete.
+        """
+        if max_workers < 1:
+            raise ConfigError(f"max_workers {max_workers} is too few: use 1 or more targets at once")
+        return self._search(self._tasks(targets, n_trials_per_target), min(max_workers, self.n_jobs))
+
+    def _tasks(self, targets: Sequence[str], n_trials: int) -> "list[SearchTask]":
+        start_fork_server()  # it imports while the table is read
+        from src.data.table import load_dataset
+        from src.modeling.rows import make_rows
+        from src.modeling.search_task import SearchTask
+
+        several = len(targets) > 1
+        frame, source = read_data(self.data, self.settings.data)
+        tasks = []
+        for target in dict.fromkeys(targets):
+            search = replace(self.settings.search, n_trials=n_trials, max_workers=self.n_jobs)
+            settings = named(replace(self.settings, search=search), target, several)
+            data = load_dataset(frame, settings.data.table, target, source)
+            tasks.append(SearchTask(data, make_rows(data, settings.split), settings, shares_outer_run=several))
+        return tasks
+
+    def _search(self, tasks: "Sequence[SearchTask]", at_once: int) -> dict[str, Best]:
+        from src.modeling.parallel_search import search_together
+
+        found: dict[str, Best] = {}
+        failures: list[RunError] = []
+        for first in range(0, len(tasks), at_once):
+            wave = tasks[first : first + at_once]
+            for task, result in zip(wave, search_together(wave, self.n_jobs, _best), strict=True):
+                if isinstance(result, RunError):
+                    failures.append(result)
+                else:
+                    found[task.data.target] = result
+        for failure in failures[:-1]:
+            log.warning("%s", failure)
+        if failures:
+            raise failures[-1]
+        return found
+
+
+def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
+    from src.modeling.search import best_trial
+
+    return opened.study, dict(best_trial(opened.study).params)
+
+
+def join_studies(targets: Sequence[str], settings: RunSettings) -> None:
+    """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
+
+    Without a name it is the target's newest study in the store; the first worker to come makes it.
+
+    Raises:
+        UserError: the input is wrong, or the study was made from other data.
+        RunError: the store failed.
+    """
+    from src.modeling.optuna_utils import OptunaStudyManager
+    from src.modeling.parallel_search import search_study
+    from src.modeling.search import n_finished, open_study, parent_run
+    from src.modeling.store_location import store_lock
+
+    for task in checked_tasks(targets, settings):
+        search = task.settings.search
+        manager = OptunaStudyManager(search.storage_dir, search.storage_url)
+        with store_lock(manager.url, f"join-{task.data.target}"):  # two workers that come at once make one study
+            name = search.study_name or manager.newest_study(task.data.target)
+            task = replace(task, settings=replace(task.settings, search=replace(search, study_name=name)))
+            opened = open_study(task)
+        if n_finished(opened.study) >= search.n_trials:
+            log.warning(
+                "study %s has its %d trials: another --study-name starts a new one", opened.study.study_name,
+                search.n_trials,
+            )  # fmt: skip
+            continue
+        with parent_run(opened):
+            search_study(task, opened)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m src.modeling.optuna_parallel_optimization",
+        description="Tunes with trials in several processes, or joins a shared study and runs trials of it.",
+    )
+    how = parser.add_argument_group("how")
+    add_value(how, "--mode", str, MODES[0], "parallel: the whole flow, in processes; distributed: one worker's trials")
+    add_value(how, "--worker-id", str, None, "names a distributed worker in its log")
+    add_tuning_options(parser, max_workers=None)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = build_parser().parse_args(argv)
+
+    def command() -> int:
+        if args.mode not in MODES:
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {' or '.join(MODES)}")
+        parallel = args.mode == "parallel"
+        if args.max_workers is None:
+            args.max_workers = available_cpus() if parallel else 1
+        settings = run_settings(args)
+        targets = chosen_targets(args.targets, settings.data.table.targets)
+        if parallel:
+            train_targets(targets, settings, in_processes=True)
+        else:
+            log.info("worker %s joins", args.worker_id or "without a name")
+            join_studies(targets, settings)
+        return 0
+
+    return run_command(command, args.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Searches in several processes that share their tables, of one target or of several at once."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from src.errors import DailyProfitError, Interrupted, RunError
+from src.modeling.brake import Brake
+from src.modeling.cpus import available_cpus
+from src.modeling.fork_server import start_fork_server
+from src.modeling.progress import SearchProgress
+from src.modeling.search import (
+    OpenStudy,
+    ends_parent_runs,
+    n_finished,
+    open_study,
+    parent_run,
+    projected,
+    run_search,
+    so_far,
+    stop_on_signals,
+)
+from src.modeling.search_task import SearchTask, run_as_worker, share_task, verbose
+from src.modeling.shared_table import TableSharer
+from src.modeling.study_storage import take_over_dead_trials
+from src.modeling.work_folder import work_folder
+from src.modeling.worker_pool import Search, WorkerPool
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Pairs = Sequence[tuple[SearchTask, OpenStudy]]
+
+
+def search_study(task: SearchTask, opened: OpenStudy) -> None:
+    """Runs one study's trials until it has its total, here or in several processes, as `max_workers` says.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; what is finished is saved.
+        RunError: the search failed.
+    """
+    if task.settings.search.max_workers == 1:
+        run_search(task, opened)
+        return
+    for error in run_searches([(task, opened)], task.settings.search.max_workers).values():
+        raise error
+
+
+def search_together(
+    tasks: Sequence[SearchTask], n_workers: int, conclude: Callable[[SearchTask, OpenStudy], T]
+) -> Iterator[T | RunError]:
+    """Opens all studies, searches them at once, then concludes one after the other.
+
+    Args:
+        tasks: as many as there are workers, at most.
+        n_workers: processes in all.
+        conclude: what is to be done with a study that has been searched, while its parent run is open.
+
+    Yields:
+        For each task what came of it, or why it failed, which leaves the others alone.
+
+    Raises:
+        UserError: a study cannot be opened.
+        Interrupted: Ctrl-C or SIGTERM; what is finished is saved.
+        RunError: no process can be started.
+    """
+    pairs = [(task, open_study(task)) for task in tasks]
+    waiting = [opened for _, opened in pairs]
+    with ends_parent_runs(waiting):
+        failures = run_searches(pairs, n_workers)
+        for task, opened in pairs:
+            waiting.pop(0)
+            try:
+                with parent_run(opened):
+                    if task.data.target in failures:
+                        raise failures[task.data.target]
+                    result = conclude(task, opened)
+            except RunError as error:
+                yield error
+            else:
+                yield result
+
+
+def run_searches(pairs: Pairs, n_workers: int) -> dict[str, DailyProfitError]:
+    """Runs each study's trials until it has its total, all studies at once; one that fails leaves the others alone.
+
+    Args:
+        pairs: tasks and their studies.
+        n_workers: processes in all.
+
+    Returns:
+        What went wrong, by target.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved, the running ones wait again.
+        RunError: no process can be started.
+    """
+    if n_workers > available_cpus():
+        log.warning("--max-workers %d is more than the %d CPUs there are: they take turns", n_workers, available_cpus())
+    brake = Brake()
+    start_fork_server()
+    try:
+        with stop_on_signals(brake), work_folder() as folder:
+            sharer = TableSharer(folder)
+            searches = [_search_of(task, opened, sharer) for task, opened in pairs]
+            return _supervise(pairs, WorkerPool(searches, n_workers, brake, verbose()))
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted(f"stopped: {'; '.join(so_far(task, opened) for task, opened in pairs)}") from None
+    finally:
+        for _, opened in pairs:  # of workers that were killed, by us at a deadline too: their trials wait again
+            take_over_dead_trials(opened.study)
+
+
+def _supervise(pairs: Pairs, pool: WorkerPool) -> dict[str, DailyProfitError]:
+    pool.start()  # first of all: what comes now is imported while the workers are at work
+    with contextlib.ExitStack() as stack:
+        stack.callback(pool.stop)
+        bars = []
+        stack.enter_context(projected([opened for _, opened in pairs]))
+        for position, (task, opened) in enumerate(pairs):
+            total, metric = task.settings.search.n_trials, task.data.config.metric
+            bars.append(stack.enter_context(SearchProgress(opened.study, total, metric, position)))
+        failures = pool.run(partial(_update, bars))
+    for task, opened in pairs:
+        if task.data.target not in failures and n_finished(opened.study) < task.settings.search.n_trials:
+            log.warning("%s", so_far(task, opened))  # the time is up, or a callback stopped the study
+    return failures
+
+
+def _update(bars: Sequence[SearchProgress]) -> None:
+    for bar in bars:
+        bar.update()
+
+
+def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> Search:
+    settings, study = task.settings.search, opened.study
+    missing = max(0, settings.n_trials - n_finished(study))
+    work = partial(run_as_worker, share_task(task, study.study_name, sharer)) if missing else _nothing
+    return Search(
+        name=task.data.target,
+        work=work,
+        timeout=settings.timeout,
+        most=missing,
+        ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
+        blame=lambda pid, reason: _fail(opened, pid, reason),
+    )
+
+
+def _fail(opened: OpenStudy, pid: int, reason: str) -> None:
+    opened.manager.storage.fail_trials_of(opened.study._study_id, pid, reason)
+
+
+def _nothing(brake: Brake) -> None:
+    """The work of a study that has its total."""

@@ -1,0 +1,84 @@
+"""Who stops a bad trial early, by name. Steps are boosting rounds.
+
+- median: the default: worse than the median of the finished trials at the same round (Golovin et al. 2017)
+- asha: successive halving: at 30, 90, 270 and 810 rounds the better third goes on (Li et al. 2020)
+- hyperband: several such ladders at once, some of them patient with slow learners (Li et al. 2018)
+- none: nobody
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.trial import FrozenTrial, TrialState
+
+from src.config import MAX_ROUNDS
+
+N_STARTUP_TRIALS, N_WARMUP_STEPS = 10, 50
+FIRST_RUNG_ROUNDS, REDUCTION = 30, 3
+
+
+class SteadyMedianPruner(MedianPruner):
+    """Optuna's median rule, with the finished trials read once per trial instead of at each report.
+
+    What it decides is what `MedianPruner` decides of the trials that were complete at this trial's first report. In a
+    study of thousands of trials, Optuna's costs as much per report as boosting does.
+    """
+
+    def __init__(self, n_startup_trials: int = N_STARTUP_TRIALS, n_warmup_steps: int = N_WARMUP_STEPS) -> None:
+        super().__init__(n_startup_trials=n_startup_trials, n_warmup_steps=n_warmup_steps)
+        self._of: tuple[str, int] | None = None
+        self._seen: set[int] = set()
+        self._at_step: dict[int, list[float]] = {}
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial is to stop here."""
+        step = trial.last_step
+        if step is None or step < self._n_warmup_steps:
+            return False
+        self._look_at_the_finished(study, trial)
+        others = self._at_step.get(step)
+        if len(self._seen) < max(1, self._n_startup_trials) or not others:
+            return False
+        reported = np.fromiter(trial.intermediate_values.values(), dtype=float)
+        maximize = study.direction.name == "MAXIMIZE"
+        best = np.nanmax(reported) if maximize else np.nanmin(reported)
+        if math.isnan(best):
+            return True
+        median = np.nanmedian(others)
+        return bool(best < median if maximize else best > median)
+
+    def _look_at_the_finished(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        if self._of == (study.study_name, trial.number):
+            return
+        if self._of is not None and self._of[0] != study.study_name:
+            self._seen, self._at_step = set(), {}
+        self._of = (study.study_name, trial.number)
+        for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if other.number not in self._seen:
+                self._seen.add(other.number)
+                for step, value in other.intermediate_values.items():
+                    self._at_step.setdefault(step, []).append(value)
+
+
+def _asha() -> BasePruner:
+    return SuccessiveHalvingPruner(min_resource=FIRST_RUNG_ROUNDS, reduction_factor=REDUCTION)
+
+
+def _hyperband() -> BasePruner:
+    return HyperbandPruner(min_resource=FIRST_RUNG_ROUNDS, max_resource=MAX_ROUNDS, reduction_factor=REDUCTION)
+
+
+MAKERS: Mapping[str, Callable[[], BasePruner]] = {
+    "median": SteadyMedianPruner,
+    "asha": _asha,
+    "hyperband": _hyperband,
+    "none": NopPruner,
+}
+
+
+def make_pruner(name: str) -> BasePruner:
+    """The pruner of this name; the names are those of `src.config.PRUNERS`."""
+    return MAKERS[name]()

@@ -1,0 +1,99 @@
+"""Trees as other machines show them, and this machine itself."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from src.modeling.cpus import available_cpus, available_memory, oom_kills
+
+AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+V2, GIB = "0::/kubepods/pod1/box\n", 2**30
+
+
+@pytest.fixture(autouse=True)
+def _sixteen_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.modeling.cpus._affinity", lambda: 16)
+
+
+def tree(root: Path, cgroup: str, files: dict[str, str]) -> Path:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(cgroup)
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+TOP = "sys/fs/cgroup"
+V1 = "5:memory:/a/b\n4:cpu,cpuacct:/a/b\n0::/\n"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "cpus"),
+    [
+        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "200000 100000\n"}, 2),
+        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "250000 100000\n"}, 3),
+        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "10000 100000\n"}, 1),
+        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "max 100000\n", f"{TOP}/kubepods/cpu.max": "400000 100000\n"}, 4),
+        ("0::/\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
+        ("0::/only/the/host/knows\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
+        (V2, {f"{TOP}/cpu.max": "9900000 100000\n"}, 16),
+        (V1, {f"{TOP}/cpu,cpuacct/a/cpu.cfs_quota_us": "150000", f"{TOP}/cpu,cpuacct/a/cpu.cfs_period_us": "50000"}, 3),
+        (V1, {f"{TOP}/cpu/cpu.cfs_quota_us": "-1", f"{TOP}/cpu/cpu.cfs_period_us": "100000"}, 16),
+        (V1, {f"{TOP}/cpu/a/cpu.cfs_quota_us": "50000", f"{TOP}/cpu/a/cpu.cfs_period_us": "25000"}, 2),
+        ("", {}, 16),
+    ],
+)  # fmt: skip
+def test_cpus_are_those_of_the_tightest_limit(tmp_path: Path, cgroup: str, files: dict[str, str], cpus: int) -> None:
+    assert available_cpus(tree(tmp_path, cgroup, files)) == cpus
+
+
+def test_memory_is_what_the_tightest_limit_leaves(tmp_path: Path) -> None:
+    box = f"{TOP}/kubepods/pod1/box"
+    files = {
+        f"{box}/memory.max": "max\n",
+        f"{box}/memory.current": "1\n",
+        f"{TOP}/kubepods/memory.max": f"{GIB // 8}\n",
+        f"{TOP}/kubepods/memory.current": f"{GIB // 16}\n",
+        f"{TOP}/kubepods/memory.stat": "anon 5\ninactive_file 1000\n",
+    }
+    assert available_memory(tree(tmp_path, V2, files)) == GIB // 16 + 1000
+
+
+def test_memory_of_the_old_cgroups(tmp_path: Path) -> None:
+    files = {
+        f"{TOP}/memory/a/b/memory.limit_in_bytes": "9223372036854771712",
+        f"{TOP}/memory/a/b/memory.usage_in_bytes": "5",
+        f"{TOP}/memory/a/memory.limit_in_bytes": "1000",
+        f"{TOP}/memory/a/memory.usage_in_bytes": "1500",
+        f"{TOP}/memory/a/memory.stat": "inactive_file 1\ntotal_inactive_file 600",
+    }
+    assert available_memory(tree(tmp_path, V1, files)) == 100, "the cache is given back when it is needed"
+
+
+def test_without_a_limit_it_is_the_machines(tmp_path: Path) -> None:
+    found, machine = available_memory(tree(tmp_path, "", {})), psutil.virtual_memory().total
+    assert 0 < found <= machine
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "kills"),
+    [
+        (V2, {f"{TOP}/kubepods/pod1/box/memory.events": "low 0\noom 4\noom_kill 3\n", "proc/vmstat": "oom_kill 9"}, 3),
+        (V1, {f"{TOP}/memory/a/b/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"}, 2),
+        (V2, {"proc/vmstat": "nr_free_pages 1\noom_kill 9\n"}, 9),
+        ("", {}, 0),
+    ],
+)
+def test_kills_for_memory_are_counted(tmp_path: Path, cgroup: str, files: dict[str, str], kills: int) -> None:
+    assert oom_kills(tree(tmp_path, cgroup, files)) == kills
+
+
+def test_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert 1 <= available_cpus() <= AFFINITY
+    assert 0 < available_memory() <= psutil.virtual_memory().total
+    assert oom_kills() >= 0

@@ -1,0 +1,202 @@
+"""From finished trials to one booster: candidates, selection, refits and their mean."""
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
+from src.data.encoding import encode
+from src.data.table import load_dataset
+from src.modeling import ensemble
+from src.modeling.binned_folds import BinnedFolds
+from src.modeling.brake import Brake
+from src.modeling.ensemble import fit_final_model, gather_candidates, make_judge
+from src.modeling.final_model import train_final_model, train_final_models
+from src.modeling.objective import predict_again
+from src.modeling.rows import make_rows
+from src.modeling.search_task import SearchTask, make_task_objective
+from src.modeling.validation_predictions import MAX_KEPT, predictions_dir
+from tests.small_table import small_table
+
+BASE: dict[str, Any] = {
+    "boosting_type": "gbdt", "num_leaves": 12, "learning_rate": 0.15, "feature_fraction": 0.6,
+    "min_child_samples": 10, "lambda_l1": 1e-3, "lambda_l2": 1e-3, "max_depth": 4, "min_gain_to_split": 0.0,
+    "max_bin": 128, "bagging_fraction": 0.6, "bagging_freq": 1,
+}  # fmt: skip
+DART = BASE | {"boosting_type": "dart", "drop_rate": 0.1, "max_drop": 10, "skip_drop": 0.3}
+GOSS = {name: value for name, value in BASE.items() if not name.startswith("bagging")} | {"boosting_type": "goss"}
+DRAWN = [BASE, DART, GOSS, BASE | {"num_leaves": 30, "max_bin": 224}, DART | {"learning_rate": 0.05, "max_depth": 3}]
+SPLITS = {"hold-out": SplitSettings(), "cv": SplitSettings(use_cv=True, n_folds=3, test_fraction=0)}
+
+
+def make_task(folder: Path, target: str = "net_profit", split: str = "hold-out", size: int = 3) -> SearchTask:
+    data = load_dataset(small_table(), TableConfig(), target)
+    search = SearchSettings(storage_dir=folder, seed=3)
+    settings = RunSettings(split=SPLITS[split], search=search, ensemble_size=size)
+    return SearchTask(data, make_rows(data, settings.split), settings)
+
+
+def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(study_name="s", direction=task.data.config.direction, pruner=optuna.pruners.NopPruner())
+    for each in drawn:
+        study.enqueue_trial(each)
+    study.optimize(make_task_objective(task, Brake()), n_trials=len(drawn))
+    return study
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("target", ["net_profit", "num_trades", "is_profitable"])
+def test_what_trials_kept_is_what_training_again_gives(tmp_path: Path, target: str, split: str) -> None:
+    task = make_task(tmp_path, target, split)
+    study = run_trials(task, DRAWN)
+    kept = gather_candidates(task, study)
+    for trial, scores in zip(kept.trials, kept.predictions, strict=True):
+        assert kept.judge.score(scores.astype(np.float64)) == pytest.approx(trial.value, rel=1e-6)
+    assert len(list((tmp_path / "predictions" / "s").iterdir())) == len(DRAWN)
+    shutil.rmtree(tmp_path / "predictions")
+    again = gather_candidates(task, study)
+    assert [trial.number for trial in again.trials] == [trial.number for trial in kept.trials] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(again.predictions, kept.predictions)
+
+
+def test_only_what_is_missing_is_trained_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, DRAWN[:3])
+    (lost,) = predictions_dir(task.settings.search).glob("s/1_*.npy")
+    lost.unlink()
+    trained: list[int] = []
+
+    def watched(folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, *rest: Any) -> np.ndarray:
+        trained.append(rounds)
+        return predict_again(folds, hyperparameters, rounds, *rest)
+
+    monkeypatch.setattr(ensemble, "predict_again", watched)
+    with caplog.at_level(logging.INFO):
+        gather_candidates(task, study)
+    assert trained == [study.trials[1].user_attrs["best_iteration"]]
+    assert "validation predictions of 1 of the 3 best trials are not kept here" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
+def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str) -> None:
+    task = make_task(tmp_path, target, size=4)
+    study = run_trials(task, DRAWN)
+    model = fit_final_model(task, study, study.best_trial)
+    assert model.ensemble is not None, "on this table they help each other"
+    members = model.ensemble.members
+    assert 1 < len(members) <= 4
+    assert members[0].trial == study.best_trial.number
+    assert sum(member.weight for member in members) == pytest.approx(1)
+    alone = [train_final_model(study.trials[member.trial], task.data, task.rows, seed=3) for member in members]
+    x = encode(task.data.features, model.levels)[task.rows.test]
+    raw = [np.asarray(each.booster.predict(x, raw_score=True)) for each in alone]
+    mean = np.average(raw, axis=0, weights=[member.weight for member in members])
+    expected = 1 / (1 + np.exp(-mean)) if target == "is_profitable" else mean
+    np.testing.assert_allclose(model.predict(task.data, task.rows.test), expected, rtol=1e-9)
+    assert [member.best_iteration for member in members] == [each.rounds for each in alone]
+    assert model.booster.num_trees() == sum(each.booster.num_trees() for each in alone)
+    assert (model.rounds, model.hyperparameters) == (model.booster.num_trees(), study.best_params)
+    kept = gather_candidates(task, study)
+    together = np.average(
+        kept.predictions[[member.trial for member in members]], axis=0, weights=[m.weight for m in members]
+    )
+    assert model.ensemble.score == pytest.approx(kept.judge.score(together), rel=1e-6)
+    again = fit_final_model(task, study, study.best_trial)
+    assert again.booster.model_to_string() == model.booster.model_to_string()
+
+
+def test_members_trained_at_once_are_the_same_to_the_bit(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, DRAWN)
+    given = (study.trials, task.data, task.rows, 3)
+    at_once = [model.booster.model_to_string() for model in train_final_models(*given, n_parallel=4)]
+    assert at_once == [model.booster.model_to_string() for model in train_final_models(*given)]
+    alone = [train_final_model(trial, task.data, task.rows, 3) for trial in study.trials]
+    assert at_once == [model.booster.model_to_string() for model in alone]
+
+
+def test_pruned_and_failed_trials_are_no_candidates(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, DRAWN[:2])
+    kept = study.trials[0].user_attrs
+    for state in (TrialState.PRUNED, TrialState.FAIL):
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state, params=BASE, distributions=study.trials[0].distributions, user_attrs=kept
+            )
+        )
+    foreign = optuna.trial.create_trial(value=-1.0, params=BASE, distributions=study.trials[0].distributions)
+    study.add_trial(foreign)
+    assert [trial.number for trial in gather_candidates(task, study).trials] == [0, 1]
+
+
+def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, DRAWN[:1])
+    with caplog.at_level(logging.INFO):
+        model = fit_final_model(task, study, study.best_trial)
+    assert model.ensemble is None
+    assert "no ensemble: on validation no other trial improves on trial 0" in caplog.text
+    alone = train_final_model(study.best_trial, task.data, task.rows, seed=3)
+    assert model.booster.model_to_string() == alone.booster.model_to_string()
+
+
+def test_switched_off_nothing_is_kept_and_nothing_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tmp_path, size=1)
+    study = run_trials(task, DRAWN[:2])
+    assert not (tmp_path / "predictions").exists()
+    monkeypatch.setattr(ensemble, "gather_candidates", None)
+    assert fit_final_model(task, study, study.best_trial).ensemble is None
+
+
+def test_an_objective_of_ones_own_has_no_ensemble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = replace(make_task(tmp_path), user_objective=lambda *_: 0.0)
+    study = run_trials(make_task(tmp_path, size=1), DRAWN[:2])
+    model = fit_final_model(task, study, study.best_trial)
+    assert model.ensemble is None
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage().startswith("--ensemble-size 3 is left out")
+
+
+def test_where_many_trials_share_the_best_value_any_of_them_may_be_first(tmp_path: Path) -> None:
+    """Databases do not say which of equal trials they give as the best."""
+    task = make_task(tmp_path)
+    study = run_trials(task, [BASE])
+    first = study.trials[0]
+    for _ in range(60):
+        study.add_trial(first)
+    assert len(gather_candidates(task, study).trials) == MAX_KEPT
+    model = fit_final_model(task, study, study.trials[60])
+    assert model.ensemble is None
+    assert model.hyperparameters == BASE
+
+
+def test_the_judge_has_the_folds_rows_in_order(tmp_path: Path) -> None:
+    task = make_task(tmp_path, split="cv")
+    judge = make_judge(task)
+    assert len(judge.folds) == 3
+    for fold, of_fold in zip(task.rows.folds, judge.folds, strict=True):
+        np.testing.assert_array_equal(judge.y[of_fold], task.data.y[fold.valid])
+
+
+def test_the_merged_model_explains_itself(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, DRAWN)
+    model = fit_final_model(task, study, study.best_trial)
+    (tmp_path / "model.txt").write_text(model.booster.model_to_string())
+    booster = lgb.Booster(model_file=tmp_path / "model.txt")
+    x = encode(task.data.features, model.levels)[task.rows.test]
+    contributions = np.asarray(booster.predict(x, pred_contrib=True))
+    assert contributions.shape == (len(x), x.shape[1] + 1)
+    np.testing.assert_allclose(contributions.sum(axis=1), model.predict(task.data, task.rows.test), rtol=1e-9)
