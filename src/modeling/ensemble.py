@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from src.modeling.binned_folds import BinnedFolds
+from src.modeling.boosting import LOOK_EVERY_ROUNDS, BestPredictions
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.ensemble_selection import Judge, Selection, select
@@ -128,9 +129,18 @@ def _train_again(task: SearchTask, trials: Sequence[FrozenTrial]) -> dict[int, n
 
 def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[Brake], np.ndarray]:
     def job(brake: Brake) -> np.ndarray:
-        return predict_again(folds, trial.params, trial.user_attrs["best_iteration"], seed, brake)
+        return predict_again(folds, trial.params, _predicted_round(trial), seed, brake)
 
     return job
+
+
+def _predicted_round(trial: FrozenTrial) -> int:
+    """The round whose predictions a trial kept, or would have kept had there been an ensemble."""
+    kept = trial.user_attrs.get("predicted_round")
+    if kept is not None:
+        return int(kept)
+    best: int = trial.user_attrs["best_iteration"]
+    return best if BestPredictions.looks_at(best) else best - best % LOOK_EVERY_ROUNDS
 
 
 def _max_bin(trial: FrozenTrial) -> int:

@@ -49,7 +49,7 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
     def objective(trial: optuna.Trial) -> float:
         hyperparameters = suggest_hyperparameters(trial)
         curve = Curve(maximize=folds.data.config.direction == "maximize")
-        best = None if settings.predictions_dir is None else BestPredictions(len(folds.folds))
+        best = None if settings.predictions_dir is None else BestPredictions(len(folds.folds), curve.maximize)
         try:
             boosters = _make_boosters(folds, hyperparameters, settings.seed)
             boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings), best)
@@ -65,12 +65,12 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
 def predict_again(
     folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, seed: int, brake: Brake
 ) -> np.ndarray:
-    """Trains a trial's boosters once more, as far as its best round.
+    """Trains a trial's boosters once more, as far as the round whose predictions are wanted.
 
     Args:
         folds: those of the search.
         hyperparameters: as drawn by the trial.
-        rounds: the trial's `best_iteration`.
+        rounds: the trial's `predicted_round`.
         seed: the search's.
         brake: looked at after each round.
 
@@ -82,14 +82,13 @@ def predict_again(
         Interrupted: a stop was requested.
     """
     boosters = _make_boosters(folds, hyperparameters, seed)
-    last = BestPredictions(len(boosters))
+    last = BestPredictions(len(boosters), maximize=True)
     for number, booster in enumerate(boosters):
         for _ in range(rounds):
             booster.update()
             brake.check()
         booster.eval_valid(last.feval(number))
-    last.keep()
-    assert last.values is not None
+    last.offer(rounds, 0.0)
     return raw_scores(folds.data.config.task, last.values)
 
 
@@ -138,7 +137,8 @@ def _keep(trial: optuna.Trial, curve: Curve) -> None:
 def _keep_predictions(
     trial: optuna.Trial, curve: Curve, best: BestPredictions, folds: BinnedFolds, settings: ObjectiveSettings
 ) -> None:
-    if best.values is None or settings.predictions_dir is None:
+    if settings.predictions_dir is None:
         return
+    trial.set_user_attr("predicted_round", best.round)
     store = PredictionStore(settings.predictions_dir / trial.study.study_name, curve.maximize)
     store.keep(trial.number, curve.best_value, raw_scores(folds.data.config.task, best.values))

@@ -1,15 +1,19 @@
 """One progress bar per study: trials done, best value so far, pruned and failed counts, time left."""
 
 import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from src.modeling.optuna_utils import FINISHED
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LOOKS = 0.5
+"""Trials of a small table end many times a second; to read a long study costs milliseconds each time."""
 
 
 class _Lines:
@@ -41,12 +45,13 @@ class SearchProgress:
         self.n_trials = n_trials
         self.position = position
         self._bar: tqdm[Any] | None = None
+        self._updated = 0.0
 
     def __enter__(self) -> "SearchProgress":
         terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=self.n_trials,
-            initial=min(self._count()[0], self.n_trials),
+            initial=min(_finished([trial.state for trial in self.study.get_trials(deepcopy=False)]), self.n_trials),
             desc=self.study.study_name,
             unit="trial",
             file=sys.stderr if terminal else _Lines(),
@@ -64,26 +69,27 @@ class SearchProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def update(self) -> None:
-        """Reads the study and redraws the bar."""
-        if self._bar is None:
+    def update(self, now: bool = True) -> None:
+        """Reads the study and redraws the bar; with `now` False only if that was not done a moment ago."""
+        if self._bar is None or (not now and time.monotonic() - self._updated < SECONDS_BETWEEN_LOOKS):
             return
-        done, pruned, failed = self._count()
-        best = self._best()
+        self._updated = time.monotonic()
+        trials = self.study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
+        done, pruned, failed = _finished(states), states.count(TrialState.PRUNED), states.count(TrialState.FAIL)
+        best = self._best(trials)
         shown = {"best " + self.metric: "-" if best is None else f"{best:.5g}", "pruned": pruned}
         if failed:
             shown["failed"] = failed
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(min(done, self.n_trials) - self._bar.n)
 
-    def _count(self) -> tuple[int, int, int]:
-        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
-        done = sum(state in FINISHED for state in states)
-        return done, states.count(TrialState.PRUNED), states.count(TrialState.FAIL)
-
-    def _best(self) -> float | None:
-        complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = [trial.value for trial in complete if trial.value is not None]
+    def _best(self, trials: Sequence[FrozenTrial]) -> float | None:
+        values = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
         if not values:
             return None
         return max(values) if self.study.direction.name == "MAXIMIZE" else min(values)
+
+
+def _finished(states: Sequence[TrialState]) -> int:
+    return sum(state in FINISHED for state in states)

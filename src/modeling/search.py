@@ -107,9 +107,8 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
     study, settings = opened.study, task.settings.search
     brake = Brake(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
     progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
-    context = WorkerContext(
-        opened.manager.storage, settings.n_trials, brake, [*task.callbacks, lambda study, trial: progress.update()]
-    )
+    callbacks = [*task.callbacks, lambda study, trial: progress.update(now=False)]
+    context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
     try:
         with stop_on_signals(brake), projected([opened]), progress:
             run_trials(study, make_task_objective(task, brake), context)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.modeling.boosting import MAX_CURVE_POINTS, BestPredictions, Curve, boost
+from src.modeling.boosting import LOOK_EVERY_ROUNDS, MAX_CURVE_POINTS, BestPredictions, Curve, boost
 
 
 class Scripted:
@@ -82,7 +82,7 @@ def test_the_first_of_equal_scores_is_the_best() -> None:
 
 
 def watch(boosters: list[Any], patience: int = 50) -> BestPredictions:
-    best = BestPredictions(len(boosters))
+    best = BestPredictions(len(boosters), maximize=False)
     boost(boosters, Curve(False), len(boosters[0].scores), patience, lambda *_: False, best)
     return best
 
@@ -90,26 +90,20 @@ def watch(boosters: list[Any], patience: int = 50) -> BestPredictions:
 def test_predictions_of_the_best_round_are_kept_fold_after_fold() -> None:
     first, second = Scripted([5, 4, 3, 4, 5]), Scripted([5, 4, 3, 4, 5])
     second.buffer = np.zeros(3)
-    values = watch([first, second]).values
-    assert values is not None
-    assert values.tolist() == [3, 3, 3, 3, 3]
+    assert watch([first, second]).values.tolist() == [3, 3, 3, 3, 3]
 
 
-def test_rounds_that_can_hardly_be_the_best_are_not_looked_at() -> None:
-    """Past the best round the score creeps away by steps of 0.1: after a gap of 1.5 steps nobody looks any more."""
-    booster = Scripted([10.0 - i for i in range(11)] + [0.0 + 0.1 * i for i in range(1, 31)])
+def test_the_first_rounds_and_then_every_fifth_are_looked_at() -> None:
+    booster = Scripted([100.0 - i for i in range(33)])
     best = watch([booster])
-    assert best.values is not None
-    assert best.values.tolist() == [11, 11]
-    assert set(range(1, 12)) <= set(booster.looks)
-    assert max(booster.looks) < 30
-    assert booster.rounds == 41
+    assert booster.looks == [*range(1, 11), 15, 20, 25, 30]
+    assert best.round == 30
+    assert best.values.tolist() == [30, 30], "those of a round next to the best"
 
 
-def test_a_best_round_that_nobody_looked_at_has_no_predictions() -> None:
-    booster = Scripted([1.0] + [2.0] * 15 + [0.5])
-    assert watch([booster]).values is None
-    assert watch([Scripted([1.0, 2.0])]).values is not None
+def test_of_the_rounds_that_were_looked_at_the_first_best_is_kept() -> None:
+    scores = [5.0, 3.0, 4.0, 3.0] + [9.0] * 10 + [3.0, 1.0]
+    assert watch([Scripted(scores)]).round == 2
 
 
 def test_nobody_looks_when_predictions_are_not_asked_for() -> None:
@@ -133,9 +127,9 @@ def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str,
     train = lgb.Dataset(x[:400], y[:400], params=quiet, free_raw_data=False).construct()
     booster = lgb.Booster(params, train)
     booster.add_valid(lgb.Dataset(x[400:], y[400:], reference=train, params=quiet).construct(), "valid")
-    curve, best = Curve(False), BestPredictions(1)
+    curve, best = Curve(False), BestPredictions(1, maximize=False)
     boost([booster], curve, 60, 60, lambda *_: False, best)
     assert curve.best_round < 60
-    stopped = lgb.train(params, train, curve.best_round)
-    assert best.values is not None
+    assert abs(best.round - curve.best_round) <= LOOK_EVERY_ROUNDS
+    stopped = lgb.train(params, train, best.round)
     np.testing.assert_allclose(best.values, np.asarray(stopped.predict(x[400:])), rtol=1e-12)

@@ -60,7 +60,9 @@ def test_what_trials_kept_is_what_training_again_gives(tmp_path: Path, target: s
     study = run_trials(task, DRAWN)
     kept = gather_candidates(task, study)
     for trial, scores in zip(kept.trials, kept.predictions, strict=True):
-        assert kept.judge.score(scores.astype(np.float64)) == pytest.approx(trial.value, rel=1e-6)
+        reached = kept.judge.score(scores.astype(np.float64))
+        exact = trial.user_attrs["predicted_round"] == trial.user_attrs["best_iteration"]
+        assert reached == pytest.approx(trial.value, rel=1e-6 if exact else 0.03)
     assert len(list((tmp_path / "predictions" / "s").iterdir())) == len(DRAWN)
     shutil.rmtree(tmp_path / "predictions")
     again = gather_candidates(task, study)
