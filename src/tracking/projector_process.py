@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NICENESS = 10
+NICENESS = 15
 SECONDS_TO_LEAVE = 2.0
 SECONDS_BEFORE_MLFLOW = 2.0
 """A search that is over before is not worth MLflow's import in another process."""
