@@ -85,6 +85,7 @@ if __name__ == "__main__":
         supervisor.kill()
         supervisor.wait()
     wait_for(tmp_path / "stopped")
+    assert (tmp_path / "stopped").exists()
 
 
 def test_a_worker_sees_the_folder_and_the_environment_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
