@@ -21,16 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed
 CURVE = {"steps": [1, 2, 3], "values": [0.5, 0.25, 1e-17]}
 
 
-@pytest.fixture
-def manager(tmp_path: Path) -> OptunaStudyManager:
-    return OptunaStudyManager(tmp_path)
-
-
-@pytest.fixture
-def study(manager: OptunaStudyManager) -> optuna.Study:
-    return manager.create_or_load_study("s")
-
-
 def as_another_reads_it(study: optuna.Study, tmp_path: Path) -> list[FrozenTrial]:
     return OptunaStudyManager(tmp_path).load_study(study.study_name).trials
 

@@ -38,16 +38,6 @@ os.kill(os.getpid(), 9)
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> OptunaStudyManager:
-    return OptunaStudyManager(tmp_path)
-
-
-@pytest.fixture
-def study(manager: OptunaStudyManager) -> optuna.Study:
-    return manager.create_or_load_study("s")
-
-
-@pytest.fixture
 def die_in_a_trial(tmp_path: Path, study: optuna.Study) -> Callable[[], None]:
     def die() -> None:
         done = subprocess.run([sys.executable, "-c", DIE_IN_A_TRIAL, str(tmp_path)], cwd=ROOT, check=False)

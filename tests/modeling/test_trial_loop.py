@@ -12,16 +12,6 @@ from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager
 from src.modeling.trial_loop import MAX_FAILURES_IN_A_ROW, WorkerContext, run_trials
 
 
-@pytest.fixture
-def manager(tmp_path: Path) -> OptunaStudyManager:
-    return OptunaStudyManager(tmp_path)
-
-
-@pytest.fixture
-def study(manager: OptunaStudyManager) -> optuna.Study:
-    return manager.create_or_load_study("s")
-
-
 def uniform(trial: optuna.Trial) -> float:
     return trial.suggest_float("x", 0, 1)
 
