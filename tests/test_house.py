@@ -34,8 +34,10 @@ FLOW = """
 
     modeling.preflight modeling.fork_server modeling.worker_process modeling.worker_pool
     modeling.search modeling.parallel_search modeling.final_model modeling.ensemble modeling.outputs
-    modeling.report_numbers modeling.report_words modeling.report_ensemble modeling.report_figures
-    modeling.report_page modeling.report_chapters modeling.optuna_visualization
+
+    reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members reporting.figures
+    reporting.html_page reporting.study_chapters
+    modeling.optuna_visualization
     modeling.summary modeling.finish modeling.train_with_optuna modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote

@@ -52,9 +52,9 @@ class OptunaVisualizer:
             ConfigError: the study has several objectives.
         """
         # Here and not at the top: plotly takes longer to import than `--help` may take to answer.
-        from src.modeling.report_chapters import Material, all_chapters
-        from src.modeling.report_numbers import take_snapshot
-        from src.modeling.report_page import page_html
+        from src.reporting.html_page import page_html
+        from src.reporting.study_chapters import Material, all_chapters
+        from src.reporting.study_numbers import take_snapshot
 
         snapshot = take_snapshot(self.study)
         chapters = all_chapters(Material(self.study, snapshot, self.metadata))

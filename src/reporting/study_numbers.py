@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config import Direction
 from src.errors import ConfigError
+from src.reporting.blocks import Table
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -115,14 +116,6 @@ class Curve:
     number: int
     steps: tuple[float, ...]
     values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Column names and rows of cells; None is an empty cell."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
 
 
 def take_snapshot(study: "Study") -> Snapshot:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from src.modeling.report_numbers import Curve, History, Importances, Slice
-from src.modeling.report_words import Comparison, format_number
+from src.reporting.study_numbers import Curve, History, Importances, Slice
+from src.reporting.words import Comparison, format_number
 
 BLUE, ORANGE, GREY, INK = "#3d85c6", "#d9762b", "#8a9099", "#1c2128"
 CURVE_STYLE = {"pruned": (GREY, 1, 0.5), "median": (ORANGE, 2, 1.0), "best": (BLUE, 3, 1.0)}

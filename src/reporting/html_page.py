@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from src.modeling.report_numbers import Table
-from src.modeling.report_words import Facts, format_number
+from src.reporting.blocks import Table
+from src.reporting.words import Facts, format_number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.modeling.report_numbers import Table
-from src.modeling.report_words import Metadata, format_number, metric_name
+from src.reporting.blocks import Table
+from src.reporting.words import Metadata, format_number, metric_name
 
 SUMMED = "the weighted mean of the raw scores of {n} trials, written as one LightGBM model of {trees} trees"
 CHOSEN = (

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.config import Direction
-from src.modeling import report_words as words
+from src.reporting import words
 
 SCORES = {
     "metric": "mae",

@@ -5,8 +5,8 @@ from typing import Any
 import optuna
 import pytest
 
-from src.modeling import report_ensemble as ensemble
 from src.modeling.optuna_visualization import OptunaVisualizer
+from src.reporting import members as ensemble
 
 METADATA: dict[str, Any] = {
     "target": "net_profit", "metric": "mae", "validation_score_ensemble": 88.0, "validation_score": 90.0,

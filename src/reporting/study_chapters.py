@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src.modeling import report_ensemble as ensemble
-from src.modeling import report_figures as draw
-from src.modeling import report_numbers as numbers
-from src.modeling import report_page as page
-from src.modeling import report_words as words
-from src.modeling.report_page import Chapter
+from src.reporting import figures as draw
+from src.reporting import html_page as page
+from src.reporting import members as ensemble
+from src.reporting import study_numbers as numbers
+from src.reporting import words
+from src.reporting.html_page import Chapter
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.config import Direction
 from src.errors import ConfigError
-from src.modeling import report_numbers as numbers
+from src.reporting import study_numbers as numbers
 
 RANGES: dict[str, BaseDistribution] = {
     "kind": CategoricalDistribution(("gbdt", "dart", None)),
