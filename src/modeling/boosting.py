@@ -99,6 +99,18 @@ class BestPredictions:
         self._best = [now.copy() for now in self._now if now is not None]
 
 
+def is_stuck(booster: lgb.Booster) -> bool:
+    """Trains one more round; whether that spoiled a dart booster, which is of no use then unless it was the first one.
+
+    Where no leaf can be split, LightGBM (4.7) returns from a round of dart before the trees that it dropped are back:
+    they stay in the model with their signs turned, and every prediction is off by twice what they say. It happens most
+    with the absolute error on a target far from zero, when the first tree, which holds the median, is dropped (LightGBM
+    issue 5405). Other boosters are whole after such a round, and a later one may find a split again.
+    """
+    finished = booster.update()
+    return bool(finished) and booster.params.get("boosting_type") == "dart"
+
+
 def boost(
     boosters: Sequence[lgb.Booster],
     curve: Curve,
@@ -123,8 +135,9 @@ def boost(
     fevals = [None if best is None else best.feval(number) for number in range(len(boosters))]
     blind = [None] * len(boosters)
     for round_number in range(1, max_rounds + 1):
-        for booster in boosters:
-            booster.update()
+        stuck = [is_stuck(booster) for booster in boosters]
+        if any(stuck) and curve.values:
+            break  # the rounds before it stand
         looks = best is not None and best.looks_at(round_number)
         watched = zip(boosters, fevals if looks else blind, strict=True)
         scores = [booster.eval_valid(feval)[0][2] for booster, feval in watched]

@@ -11,11 +11,12 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from src.modeling.anchors import Composition, compose, find_anchors, is_anchor
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import LOOK_EVERY_ROUNDS, BestPredictions
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
-from src.modeling.ensemble_selection import Judge, Selection, select
+from src.modeling.ensemble_selection import Judge, select
 from src.modeling.final_model import Ensemble, FinalModel, Member, train_final_model, train_final_models
 from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
@@ -31,14 +32,24 @@ class Candidates:
     """What an ensemble is selected from.
 
     Attributes:
-        trials: the best complete trials, by number.
+        trials: the best complete trials by number, then known configurations that are not among them.
         predictions: (n_trials, n_rows) raw scores of the validation rows, all folds one after the other.
         judge: of these rows.
+        n_best: how many of the trials are the best ones; the others are not selected from.
+        anchors: rows of the known configurations, LightGBM's defaults first.
     """
 
     trials: tuple[FrozenTrial, ...]
     predictions: np.ndarray
     judge: Judge
+    n_best: int
+    anchors: tuple[int, ...]
+
+    def compose(self, size: int, start: int | None) -> Composition:
+        """Selects at most `size` members from the row `start` on; half of them at most are anchors."""
+        anchors = self.anchors[: size // 2]
+        selection = select(self.predictions[: self.n_best], self.judge, size - len(anchors), start)
+        return compose(selection, anchors, self.predictions, self.judge)
 
 
 def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
@@ -56,31 +67,36 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
         return train_final_model(best, task.data, task.rows, seed)
     candidates = gather_candidates(task, study)
     numbers = [trial.number for trial in candidates.trials]
-    start = numbers.index(best.number) if best.number in numbers else None  # not where many trials share the best value
-    selection = select(candidates.predictions, candidates.judge, size, start)
-    members = [candidates.trials[row] for row in selection.members]
+    best_ones = numbers[: candidates.n_best]
+    start = best_ones.index(best.number) if best.number in best_ones else None  # not where many share the best value
+    composition = candidates.compose(size, start)
+    members = [candidates.trials[row] for row in composition.rows]
     models = train_final_models(members, task.data, task.rows, seed, n_parallel=available_cpus())
     if len(models) == 1:
         log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
         return models[0]
-    return _merge(members, models, selection)
+    return _merge(members, models, composition)
 
 
-def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], selection: Selection) -> FinalModel:
+def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composition: Composition) -> FinalModel:
     texts = [model.booster.model_to_string() for model in models]
-    booster = lgb.Booster(model_str=merge_models(texts, selection.weights))
+    booster = lgb.Booster(model_str=merge_models(texts, composition.weights))
     members = tuple(
-        Member(trial.number, weight, float(trial.value or 0), model.rounds, model.hyperparameters)
-        for trial, weight, model in zip(trials, selection.weights, models, strict=True)
+        Member(trial.number, weight, _value(trial), model.rounds, model.hyperparameters, is_anchor(trial.params))
+        for trial, weight, model in zip(trials, composition.weights, models, strict=True)
     )
     first = models[0]
-    ensemble = Ensemble(members, selection.score)
+    ensemble = Ensemble(members, composition.score)
     return FinalModel(booster, first.levels, booster.num_trees(), first.hyperparameters, ensemble)
 
 
 def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
     """The best trials and what each predicted for the validation rows; what is nowhere kept is trained again."""
     trials = _best_trials(study)
+    n_best = len(trials)
+    anchors = find_anchors(study, task.data.config.metric)
+    numbers = {trial.number for trial in trials}
+    trials += [trial for trial in anchors if trial.number not in numbers]
     judge = make_judge(task)
     folder = predictions_dir(task.settings.search) / study.study_name
     store = PredictionStore(folder, task.data.config.direction == "maximize")
@@ -93,7 +109,9 @@ def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
             len(missing), len(trials),
         )  # fmt: skip
         kept |= _train_again(task, missing)
-    return Candidates(tuple(trials), np.stack([kept[trial.number] for trial in trials]), judge)
+    rows = {trial.number: row for row, trial in enumerate(trials)}
+    predictions = np.stack([kept[trial.number] for trial in trials])
+    return Candidates(tuple(trials), predictions, judge, n_best, tuple(rows[trial.number] for trial in anchors))
 
 
 def make_judge(task: SearchTask) -> Judge:

@@ -18,6 +18,7 @@ from src.data.encoding import encode, learn_levels
 from src.data.table import Dataset
 from src.modeling.baselines import best_baseline, judge_baselines, naive_forecasts
 from src.modeling.binned_folds import make_lightgbm_dataset
+from src.modeling.boosting import is_stuck
 from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
 from src.modeling.brake import Brake
 from src.modeling.rows import Rows
@@ -38,6 +39,7 @@ class Member:
         value: its own validation score.
         best_iteration: rounds of its final fit.
         hyperparameters: as drawn by the trial.
+        anchor: whether it is a known configuration, which has its share whatever it scored (see `anchors`).
     """
 
     trial: int
@@ -45,6 +47,7 @@ class Member:
     value: float
     best_iteration: int
     hyperparameters: dict[str, Any]
+    anchor: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,9 @@ def train_final_models(
 def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[Brake], lgb.Booster]:
     def fit(brake: Brake) -> lgb.Booster:
         booster = lgb.Booster(params | {"num_iterations": rounds}, train)
-        for _ in range(rounds):
-            booster.update()
+        for done in range(rounds):
+            if is_stuck(booster) and done:
+                return _fit(params, train, done)(brake)  # the same once more, as far as it was whole
             brake.check()
         return booster
 

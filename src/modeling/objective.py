@@ -14,6 +14,7 @@ import numpy as np
 import optuna
 
 from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, REPORT_EVERY_ROUNDS
+from src.modeling.anchors import is_anchor
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
@@ -141,4 +142,5 @@ def _keep_predictions(
         return
     trial.set_user_attr("predicted_round", best.round)
     store = PredictionStore(settings.predictions_dir / trial.study.study_name, curve.maximize)
-    store.keep(trial.number, curve.best_value, raw_scores(folds.data.config.task, best.values))
+    scores = raw_scores(folds.data.config.task, best.values)
+    store.keep(trial.number, curve.best_value, scores, pinned=is_anchor(trial.params))

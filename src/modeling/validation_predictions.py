@@ -51,15 +51,15 @@ class PredictionStore:
         self.folder = folder
         self.maximize = maximize
 
-    def keep(self, number: int, value: float, scores: np.ndarray) -> None:
-        """Keeps (n_rows,) raw scores of a complete trial, and of all trials the best only.
+    def keep(self, number: int, value: float, scores: np.ndarray, pinned: bool = False) -> None:
+        """Keeps (n_rows,) raw scores of a complete trial, and of all trials the best only, beside those pinned.
 
         Several processes may do so at once: each file is there whole or not at all, and one that two of them remove is
         gone either way. A disk that cannot be written costs the cache, never the trial.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(number, value)
+            path = self._path(number, value, pinned)
             part = path.with_name(f".{number}.{os.getpid()}.part")
             with open(part, "wb") as file:
                 np.save(file, scores.astype(np.float32, copy=False), allow_pickle=False)
@@ -74,8 +74,9 @@ class PredictionStore:
 
     def load(self, number: int, value: float, n_rows: int) -> np.ndarray | None:
         """(n_rows,) raw scores of a trial with this value; None where there is no such file, or not a whole one."""
+        path = self._path(number, value, pinned=True)
         try:
-            with open(self._path(number, value), "rb") as file:
+            with open(path if path.exists() else self._path(number, value), "rb") as file:
                 scores: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
         except FileNotFoundError:
             return None
@@ -85,8 +86,8 @@ class PredictionStore:
         usable = scores.shape == (n_rows,) and scores.dtype == np.float32 and bool(np.isfinite(scores).all())
         return scores if usable else None
 
-    def _path(self, number: int, value: float) -> Path:
-        return self.folder / f"{number}_{float(value)!r}.npy"
+    def _path(self, number: int, value: float, pinned: bool = False) -> Path:
+        return self.folder / f"{number}_{float(value)!r}{'.pinned' if pinned else ''}.npy"
 
     def _ranked(self) -> list[Path]:
         """The files, those of the best trials first; of equal ones the earlier trial first."""

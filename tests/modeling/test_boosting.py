@@ -133,3 +133,41 @@ def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str,
     assert abs(best.round - curve.best_round) <= LOOK_EVERY_ROUNDS
     stopped = lgb.train(params, train, best.round)
     np.testing.assert_allclose(best.values, np.asarray(stopped.predict(x[400:])), rtol=1e-12)
+
+
+def dart_far_from_zero(seed: int, boosting: str = "dart") -> tuple[lgb.Booster, np.ndarray, np.ndarray]:
+    """A booster of the absolute error on a target around 100, its rows and their values; rows after 1,500 are judged.
+
+    Once dart drops the first tree, which holds the median, every residual has the same sign and no leaf can be split.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    y = 100 + 10 * x[:, 0] + rng.normal(size=2000)
+    params = {
+        "objective": "regression_l1", "metric": "l1", "boosting_type": boosting, "drop_rate": 0.1, "learning_rate": 0.2,
+        "seed": seed, "verbosity": -1, "num_threads": 1,
+    }  # fmt: skip
+    train = lgb.Dataset(x[:1500], y[:1500]).construct()
+    booster = lgb.Booster(params, train)
+    booster.add_valid(lgb.Dataset(x[1500:], y[1500:], reference=train).construct(), "valid")
+    return booster, x, y
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_dart_that_lost_its_first_tree_ends_at_the_round_before(seed: int) -> None:
+    booster, x, y = dart_far_from_zero(seed)
+    curve = boost([booster], Curve(False), 100, 100, lambda round_number, score: False)
+    assert 1 < len(curve.values) < 100, "on this table it happens to every seed"
+    again, _, _ = dart_far_from_zero(seed)
+    for value in curve.values:
+        again.update()
+        predicted = np.asarray(again.predict(x[1500:]))
+        assert np.abs(predicted - y[1500:]).mean() == pytest.approx(value), "what was reported is what it predicts"
+    again.update()
+    assert abs(float(np.mean(np.asarray(again.predict(x[1500:])))) - 100) > 50, "mended: is_stuck can go"
+
+
+def test_others_go_on_where_a_round_finds_no_split() -> None:
+    booster, _, _ = dart_far_from_zero(0, "gbdt")
+    booster.reset_parameter({"min_gain_to_split": 1e9})
+    assert len(boost([booster], Curve(False), 5, 5, lambda round_number, score: False).values) == 5

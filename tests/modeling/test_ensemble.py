@@ -16,6 +16,7 @@ from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.encoding import encode
 from src.data.table import load_dataset
 from src.modeling import ensemble
+from src.modeling.anchors import ANCHOR_SHARE, ANCHORS
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.ensemble import fit_final_model, gather_candidates, make_judge
@@ -23,7 +24,7 @@ from src.modeling.final_model import train_final_model, train_final_models
 from src.modeling.objective import predict_again
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask, make_task_objective
-from src.modeling.validation_predictions import MAX_KEPT, predictions_dir
+from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
 from tests.small_table import small_table
 
 BASE: dict[str, Any] = {
@@ -202,3 +203,43 @@ def test_the_merged_model_explains_itself(tmp_path: Path) -> None:
     contributions = np.asarray(booster.predict(x, pred_contrib=True))
     assert contributions.shape == (len(x), x.shape[1] + 1)
     np.testing.assert_allclose(contributions.sum(axis=1), model.predict(task.data, task.rows.test), rtol=1e-9)
+
+
+def test_known_configurations_have_their_share_whatever_they_scored(tmp_path: Path) -> None:
+    task = make_task(tmp_path, size=4)
+    study = run_trials(task, [*DRAWN, *ANCHORS])
+    model = fit_final_model(task, study, study.best_trial)
+    assert model.ensemble is not None
+    members = {member.trial: member for member in model.ensemble.members}
+    assert len(members) <= 4, "anchors count as members"
+    anchored = {number for number, member in members.items() if member.anchor}
+    assert anchored == {5, 6}, "half of the members at most, LightGBM's defaults first"
+    assert sum(members[number].weight for number in anchored) >= ANCHOR_SHARE - 1e-12
+    assert members[study.best_trial.number].weight > 0
+    x = encode(task.data.features, model.levels)[task.rows.test]
+    alone = {number: train_final_model(study.trials[number], task.data, task.rows, seed=3) for number in members}
+    mean = sum(member.weight * np.asarray(alone[n].booster.predict(x)) for n, member in members.items())
+    np.testing.assert_allclose(model.predict(task.data, task.rows.test), mean, rtol=1e-9)
+
+
+def test_predictions_of_known_configurations_are_kept_beside_the_best(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    study = run_trials(task, [ANCHORS[0], BASE])
+    known, other = study.trials
+    folder = predictions_dir(task.settings.search) / "s"
+    store = PredictionStore(folder, maximize=False)
+    scores = store.load(1, float(other.value or 0), len(make_judge(task).y))
+    assert scores is not None
+    for number in range(2, MAX_KEPT + 2):
+        value = float(known.value or 0) - number * 1e-3
+        attrs = other.user_attrs
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=value, params=other.params, distributions=other.distributions, user_attrs=attrs
+            )
+        )
+        store.keep(number, value, scores)
+    assert len(list(folder.iterdir())) == MAX_KEPT + 1, "of the others the best only"
+    kept = gather_candidates(task, study)
+    assert kept.trials[-1].number == 0, "behind those that are selected from"
+    assert (kept.n_best, kept.anchors) == (MAX_KEPT, (MAX_KEPT,))

@@ -169,3 +169,15 @@ def test_a_table_without_dates_or_accounts() -> None:
     found = judge(train_final_model(best(), data, rows, seed=3), data, rows, seed=3)
     assert found["baselines"] == {"base_rate": 0.5}
     assert 0.5 < found["test_interval"][0] < found["test_score"]
+
+
+def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
+    """The absolute error far from zero: in some round the first tree, which holds the median, is dropped."""
+    data = load("net_profit")
+    data = replace(data, y=data.y + 10_000)
+    rows = make_rows(data, SplitSettings())
+    trial = best("dart", best_iteration=200)
+    trial.params["drop_rate"], trial.params["max_drop"], trial.params["skip_drop"] = 0.2, 50, 0.0
+    model = train_final_model(trial, data, rows, seed=3)
+    assert model.rounds < scaled_rounds(200, rows)
+    assert np.abs(model.predict(data, rows.test) - data.y[rows.test]).mean() < 200
