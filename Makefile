@@ -11,19 +11,24 @@ OPTIONS := TARGET N_TRIALS TIMEOUT USE_CV CV N_FOLDS PURGE_DAYS TEST_FRACTION VA
 TARGET := is_profitable
 N_TRIALS := 30
 GIVEN := $(sort TARGET N_TRIALS $(foreach name,$(OPTIONS),$(if $(filter command,$(origin $(name))),$(name))))
+# Those of `make fanout` and its sisters, beside the ones above that a pod can use.
+FANOUT := WORKERS OVERLAY DRY_RUN KUBECTL WAIT_SECONDS
+FANOUT_DOWN := STUDY_NAME OVERLAY KUBECTL ALL VOLUMES
+FANOUT_GIVEN := $(foreach name,$(sort $(FANOUT) $(FANOUT_DOWN)),$(if $(filter command,$(origin $(name))),$(name)))
 PORT := 5000
 export TARGET N_TRIALS PORT
 
 # A mistyped option would be ignored in silence, so that the default is tuned instead.
 space := $(subst ,, )
 TYPED := $(foreach word,$(subst \$(space),_,$(MAKEOVERRIDES)),$(firstword $(subst =, ,$(word))))
-UNKNOWN := $(filter-out $(OPTIONS) ARGS BENCH PORT PYTHON SHELL UPGRADE,$(TYPED))
+FANOUT_TYPED := $(if $(filter fanout%,$(MAKECMDGOALS)),$(FANOUT) $(FANOUT_DOWN))
+UNKNOWN := $(filter-out $(OPTIONS) $(FANOUT_TYPED) ARGS BENCH PORT PYTHON SHELL UPGRADE,$(TYPED))
 ifneq ($(UNKNOWN),)
-$(error $(UNKNOWN) is unknown: use $(OPTIONS), ARGS, BENCH, PORT, PYTHON or UPGRADE)
+$(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BENCH, PORT, PYTHON or UPGRADE)
 endif
 
 # In the order of their length; `quality` takes hours.
-BENCHMARKS := overhead scaling memory growth quality
+BENCHMARKS := report overhead scaling memory distributed growth quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
@@ -51,9 +56,9 @@ DEV := .venv/.stamp-requirements-dev.lock
 # The peers' packages must not decide what the product runs on.
 PEERS := .venv-bench/.stamp-requirements-bench.lock
 
-.PHONY: help setup tune ui test check bench lock clean force
+.PHONY: help setup tune report fanout fanout-status fanout-down ui test check bench lock clean force
 help: ## List the tasks
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo "Options of tune, as in \`make tune TARGET=net_profit N_TRIALS=100\`:" && echo "$(OPTIONS)" | fold -s -w 100 | sed 's/^/  /'
 
 setup: $(RUN) ## Make the environment in .venv (the other tasks do it too)
@@ -71,6 +76,26 @@ tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=
 	[ -n "$$MLFLOW_EXPERIMENT_ID" ] || set -- --experiment-name "$${MLFLOW_EXPERIMENT_NAME:-daily-profit}" "$$@"; \
 	echo "mlflow run . -e tune --env-manager local $$*"; \
 	python -m src.tracking.embedded_store && exec mlflow run . -e tune --env-manager local "$$@"
+
+report: $(RUN) ## Write a study's report, the newest's (STUDY_NAME=..., or ARGS="--ensemble net_profit num_trades")
+	@set -- $(ARGS); for name in $(filter STUDY_NAME STORAGE_URL STORAGE_DIR OUTPUT_DIR VERBOSE,$(GIVEN)); do \
+	    eval "value=\$$$$name"; \
+	    set -- "$$@" "--$$(echo $$name | tr 'A-Z_' 'a-z-')=$$value"; \
+	done; \
+	exec python -m src.modeling.optuna_visualization "$$@"
+
+# Calls the script with the given ones of these names, as words NAME=value.
+fan = set --; for name in $(2); do eval "value=\$$$$name"; set -- "$$@" "$$name=$$value"; done; \
+	exec python -m k8s.fanout $(1) "$$@"
+
+fanout: $(RUN) ## Run a study on Kubernetes (TARGET=net_profit WORKERS=8 N_TRIALS=400 OVERLAY=local, DRY_RUN=1)
+	@$(call fan,up,$(sort $(GIVEN) $(filter $(FANOUT),$(FANOUT_GIVEN))))
+
+fanout-status: $(RUN) ## Show a run, or all that is in the cluster (STUDY_NAME=net_profit_20240101_120000)
+	@$(call fan,status,$(filter STUDY_NAME OVERLAY KUBECTL,$(FANOUT_GIVEN)))
+
+fanout-down: $(RUN) ## Take a run away; its study stays (STUDY_NAME=..., or ALL=1 with the services, VOLUMES=1 too)
+	@$(call fan,down,$(filter $(FANOUT_DOWN),$(FANOUT_GIVEN)))
 
 ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
 	@[ -f mlflow.db ] || { echo "There is no mlflow.db yet: run \`make tune\` first" >&2; exit 2; }

@@ -1,6 +1,6 @@
 """One list of dependencies: `pyproject.toml`. Locks and `conda.yaml` derive from it, and `check` says when they differ.
 
-    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, those of the groups, and conda.yaml
+    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, those of the groups and images, and conda.yaml
     python .ci/deps.py check              exit status 1 and one line per disagreement
 
 The locks are universal: the same pins, with markers, serve every platform and every Python that `requires-python`
@@ -12,7 +12,7 @@ import logging
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ log = logging.getLogger(__name__)
 LOCK = "requirements.lock"
 GROUP_LOCKS = {"dev": "requirements-dev.lock", "bench": "requirements-bench.lock"}
 """Lock of each dependency group of `pyproject.toml`; it holds all of the first lock too."""
+IMAGE_LOCKS = {
+    "image-mlflow": "docker/mlflow.lock",
+    "image-serving": "docker/serving.lock",
+    "image-s3": "docker/s3.lock",
+}
+"""Lock of each group that an image installs alone, in the versions that the tests run on."""
 CONDA = "conda.yaml"
 REMEDY = "run `make lock`"
 
@@ -132,8 +138,22 @@ def find_disagreements(root: Path) -> Iterator[str]:
             for pin in lock
             if pin.text not in held
         )
+    yield from _image_disagreements(root, project)
     if read_text(root / CONDA) != render_conda(root):
         yield f"{CONDA} is not what {LOCK} gives: {REMEDY}"
+
+
+def _image_disagreements(root: Path, project: Mapping[str, Any]) -> Iterator[str]:
+    tested = {(pin.name, pin.version) for pin in read_lock(root / GROUP_LOCKS["dev"])}
+    for group, name in IMAGE_LOCKS.items():
+        lock = read_lock(root / name)
+        yield from _unpinned(name, lock)
+        yield from _unmet(name, lock, project["dependency-groups"][group])
+        yield from (
+            f"{name}: {pin.text!r} is not the version of {GROUP_LOCKS['dev']}, which the tests run on: {REMEDY}"
+            for pin in lock
+            if (pin.name, pin.version) not in tested
+        )
 
 
 def _unpinned(name: str, pins: Sequence[Pin]) -> Iterator[str]:
@@ -158,23 +178,26 @@ def _unmet(name: str, pins: Sequence[Pin], wanted: Sequence[str]) -> Iterator[st
 def write_locks(root: Path, upgrade: bool) -> None:
     """Rewrites the locks and `conda.yaml`; pins that still fit are kept unless `upgrade`.
 
-    The other locks are constrained by the first, so that tests and benchmarks run on the versions that users get. One
-    version per package for every Python (`fewest`) makes a result comparable across machines.
+    The other locks are constrained by the first, so that tests and benchmarks run on the versions that users get, and
+    those of the images by that of the tests. One version per package for every Python (`fewest`) makes a result
+    comparable across machines.
 
     Raises:
         DepsError: uv found no solution; it has said why.
     """
     oldest = read_project(root)["project"]["requires-python"].removeprefix(">=")
-    common = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"]
+    common = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
     common += ["--universal", "--python-version", oldest, "--fork-strategy", "fewest"]
     common += ["--generate-hashes", "--custom-compile-command", "make lock"]
     common += ["--upgrade"] if upgrade else []
-    groups = [["-o", name, "-c", LOCK, "--group", group] for group, name in GROUP_LOCKS.items()]
-    for extra in (["-o", LOCK], *groups):
+    whole, dev = "pyproject.toml", GROUP_LOCKS["dev"]
+    groups = [["-o", name, "-c", LOCK, "--group", group, whole] for group, name in GROUP_LOCKS.items()]
+    images = [["-o", name, "-c", dev, "--group", group] for group, name in IMAGE_LOCKS.items()]
+    for extra in (["-o", LOCK, whole], *groups, *images):
         if subprocess.run([*common, *extra], cwd=root, check=False).returncode:
             raise DepsError(f"uv could not make {extra[1]}: see its message above and change pyproject.toml")
     (root / CONDA).write_text(render_conda(root), encoding="utf-8")
-    log.info("wrote %s and %s", ", ".join([LOCK, *GROUP_LOCKS.values()]), CONDA)
+    log.info("wrote %s and %s", ", ".join([LOCK, *GROUP_LOCKS.values(), *IMAGE_LOCKS.values()]), CONDA)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -96,7 +96,7 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
 def timings(study: "optuna.Study", first: int = 0) -> Result:
     """Begin, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
     from src.modeling.optuna_utils import FINISHED
-    from src.modeling.study_storage import OWNER
+    from src.modeling.trial_owners import OWNER
 
     trials = []
     for trial in study.get_trials(deepcopy=False, states=FINISHED):

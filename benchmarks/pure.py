@@ -116,7 +116,8 @@ class PureLightGBM:
         booster.add_valid(valid, "valid")
         best, best_round = float("inf"), 0
         for number in range(1, MAX_ROUNDS + 1):
-            booster.update()
+            if booster.update() and trial_params["boosting_type"] == "dart" and best_round:
+                return number - 1  # spoiled: LightGBM leaves the dropped trees with their signs turned (issue 5405)
             value = booster.eval_valid()[0][2]
             if best_round == 0 or value < best:
                 best, best_round = value, number

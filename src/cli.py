@@ -21,7 +21,7 @@ from src.config import (
     TableConfig,
     TargetConfig,
 )
-from src.errors import ConfigError, DailyProfitError
+from src.errors import ConfigError, DailyProfitError, Interrupted
 from src.secrets import mask_url, scrub
 from src.suggest import did_you_mean, one_line
 
@@ -46,6 +46,26 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the process with status 2; a URL that landed at the wrong place shows no password."""
         self.exit(2, f"error: {one_line(scrub(message, ''))} (see --help)\n")
+
+
+def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> frozenset[str]:
+    """Which options stand on a command line with a value, whatever it is; an empty one was not given.
+
+    `mlflow run` passes every parameter of an entry point: there a value that is the default was not given either.
+
+    Args:
+        parser: of the command, made for this question; it is no use afterwards.
+        argv: the command line.
+    """
+    args, defaults = vars(parser.parse_args(argv)), {action.dest: action.default for action in parser._actions}
+    defaults["targets"] = ["all"]
+    for action in parser._actions:
+        action.default, action.type = argparse.SUPPRESS, None
+    raw = vars(parser.parse_args(argv))
+    given = {name for name, value in raw.items() if value not in ("", []) and value != [""]}
+    if os.environ.get("MLFLOW_RUN_ID"):
+        given = {name for name in given if args[name] != defaults[name]}
+    return frozenset(given)
 
 
 def add_tuning_options(parser: argparse.ArgumentParser, max_workers: int | None = SearchSettings.max_workers) -> None:
@@ -127,7 +147,7 @@ def data_settings(args: argparse.Namespace) -> DataSettings:
     Raises:
         ConfigError: the `--config` file is wrong, or `mlflow run` has recorded a password.
     """
-    _refuse_recorded_passwords(args)
+    refuse_recorded_passwords(args)
     table = TableConfig()
     if args.config is not None:
         from src.config_file import load_table_config
@@ -136,8 +156,12 @@ def data_settings(args: argparse.Namespace) -> DataSettings:
     return DataSettings(args.data, args.query, table)
 
 
-def _refuse_recorded_passwords(args: argparse.Namespace) -> None:
-    """`mlflow run` prints its parameters and records them for ever before this process starts."""
+def refuse_recorded_passwords(args: argparse.Namespace) -> None:
+    """`mlflow run` prints its parameters and records them for ever before this process starts.
+
+    Raises:
+        ConfigError: one of them holds a password.
+    """
     run_id = os.environ.get("MLFLOW_RUN_ID")
     for option in ("storage_url", "data"):
         value = getattr(args, option, None)  # not every command has both
@@ -164,14 +188,20 @@ def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> l
     return list(dict.fromkeys(words))
 
 
-def run_command(command: Callable[[], int], verbose: bool = False) -> int:
-    """Runs a command and returns its exit status: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted."""
-    set_up_logging(verbose)
+def run_command(command: Callable[[], int], verbose: bool = False, tells: bool = False) -> int:
+    """Runs a command and returns its exit status: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted.
+
+    Args:
+        command: what is run.
+        verbose: all that it does is logged.
+        tells: what it begins and ends is logged, for a process that nobody watches.
+    """
+    set_up_logging(verbose, tells)
     try:
         return command()
     except DailyProfitError as error:
         log.debug("", exc_info=True)
-        print(f"{'' if error.exit_status == INTERRUPTED else 'error: '}{_one_line(error)}", file=sys.stderr)
+        print(f"{'' if isinstance(error, Interrupted) else 'error: '}{_one_line(error)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -186,18 +216,21 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def set_up_logging(verbose: bool) -> None:
-    """Quiet by default: warnings of this project only; with `verbose` all that it does."""
+def set_up_logging(verbose: bool, tells: bool = False) -> None:
+    """Quiet by default: warnings of this project only; with `tells` also its milestones, with `verbose` all."""
     timed = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(format=timed if verbose else "warning: %(message)s", level=logging.WARNING, force=True)
+    form = timed if verbose or tells else "warning: %(message)s"
+    logging.basicConfig(format=form, level=logging.WARNING, force=True)
+    for name in ("src", "__main__"):  # also back again, where one process runs several commands
+        own = logging.DEBUG if verbose else logging.INFO if tells else logging.NOTSET
+        logging.getLogger(name).setLevel(own)
     if verbose:
-        logging.getLogger("src").setLevel(logging.DEBUG)
-        logging.getLogger("__main__").setLevel(logging.DEBUG)
         return
     # What other libraries tell of their own doings is not ours to show; MLflow reads these when it is imported.
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry of a server that is away; we say it once
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for category in (UserWarning, FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category)
 

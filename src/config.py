@@ -18,6 +18,8 @@ Direction = Literal["minimize", "maximize"]
 
 METRICS_OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({"regression": ("mae", "rmse"), "binary": ("auc",)})
 DEFAULT_EXPERIMENT = "daily-profit"
+NET_PROFIT = "net_profit"
+"""The column that says what a row earned; the report translates predictions of any target into it."""
 MAX_ROUNDS = 1000
 """Boosting rounds at most; early stopping ends nearly every trial long before."""
 EARLY_STOPPING_ROUNDS = 50
@@ -122,6 +124,10 @@ class SplitSettings:
 class SearchSettings:
     """How long and where a study is searched.
 
+    Attributes:
+        keep_total: `n_trials` was not asked for: a study that has a total keeps it.
+        wait_for_store: seconds to wait for a database that is not there yet.
+
     Raises:
         ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner.
     """
@@ -135,6 +141,8 @@ class SearchSettings:
     study_name: str | None = None
     storage_url: str | None = field(default=None, repr=False)
     storage_dir: Path = Path("artefacts/optuna_studies")
+    keep_total: bool = False
+    wait_for_store: float = 0.0
 
     def __post_init__(self) -> None:
         if self.n_trials < 1:

@@ -10,7 +10,9 @@ DailyProfitError
     └── TrackingError    MLflow cannot be reached or refuses
 
 A message names the value, says what is wrong with it and what would be right, in one line. `Interrupted` is no
-error: it says that the user (or a SIGTERM) asked to stop, after everything finished was saved.
+error: it says that the user (or a SIGTERM) asked to stop, after everything finished was saved. `Drained` is the same of
+a distributed worker whose machine is taken away: its exit status must not be the one of a worker that is done, nor the
+one of somebody at a keyboard.
 """
 
 
@@ -51,6 +53,17 @@ class TrackingError(RunError):
 
 
 class Interrupted(DailyProfitError):
-    """Ctrl-C or SIGTERM: what was finished is saved, the same command goes on."""
+    """Ctrl-C or SIGTERM: what was finished is saved, the same command goes on.
+
+    Attributes:
+        signal: the number of the signal, where it is known.
+    """
 
     exit_status = 130
+    signal = 0
+
+
+class Drained(Interrupted):
+    """SIGTERM to one of many workers: its trial waits for another one; 128 + 15, as a shell would say it."""
+
+    exit_status = 143

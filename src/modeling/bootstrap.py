@@ -9,7 +9,7 @@ the variance estimate is smallest (Künsch 1989; Hall, Horowitz and Jing 1995).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,14 +123,31 @@ def bootstrap_scores(
         raise ValueError(f"n_resamples {n_resamples} is too few: use 1 or more")
     for prediction in predictions:
         check_rows(y, prediction)
-    unit, n_units = _units(y.size, dates)
+    unit, draws = draw_units(y.size, dates, seed, n_resamples)
     scorer = _auc_scorer(y, predictions, unit) if metric == "auc" else _error_scorer(metric, y, predictions, unit)
+    scores = np.empty((len(predictions), n_resamples))
+    for i, counts in enumerate(draws):
+        scores[:, i] = scorer(counts)
+    return scores
+
+
+def draw_units(n_rows: int, dates: Dates | None, seed: int, n_resamples: int) -> tuple[Counts, Iterator[Counts]]:
+    """The resamples that all scores rest on, for statistics of other kinds.
+
+    Args:
+        n_rows: rows, at least 1.
+        dates: shape (n_rows,), in any order; None, or a single date, makes every row a block of its own.
+        seed: equal seeds give equal resamples.
+        n_resamples: how many.
+
+    Returns:
+        The unit (date, in their order, or row) of each row, shape (n_rows,); and for each resample how often each unit
+        is drawn, shape (n_units,).
+    """
+    unit, n_units = _units(n_rows, dates)
     rng = np.random.default_rng(seed)
     length = max(1, _block_days(dates))
-    scores = np.empty((len(predictions), n_resamples))
-    for i in range(n_resamples):
-        scores[:, i] = scorer(_draw(rng, n_units, length))
-    return scores
+    return unit, (_draw(rng, n_units, length) for _ in range(n_resamples))
 
 
 def _n_dates(dates: Dates | None) -> int:

@@ -13,12 +13,14 @@ class Brake:
     Attributes:
         requested: set by a signal handler; the running trial is given back.
         deadline: `time.monotonic()` after which the running trial ends with the best round so far.
+        signal: the number of the signal that asked, 0 if none did.
         leaving: a callback stopped the study, here or in another worker; the running trial is the last.
     """
 
     requested: bool = False
     deadline: float | None = None
     leaving: bool = False
+    signal: int = 0
 
     def check(self) -> bool:
         """True when the deadline has passed.

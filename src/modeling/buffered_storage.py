@@ -11,6 +11,9 @@ its memory, so it is written
 
 A trial that was taken from this process in the meantime is not written to: `TrialLost` says so.
 
+Each of these may be repeated, because a database that died may have done it and not lived to say so: what was written
+is written once, and what is held here is let go only when the database has it.
+
 It reaches into `optuna.storages._rdb`, which the lock file pins to an exact version.
 """
 
@@ -102,41 +105,50 @@ class BufferedStorage(RDBStorage):
                 self._lost.add(trial_id)
                 raise TrialLost(f"trial {trial.seen.number} was given to another worker")
             self._write(session, trial)
+        trial.params, trial.reports, trial.user_attrs = [], [], {}
 
     def finish_trial(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
         """Writes all that is left of the trial, its values and its last state; False if it runs elsewhere by now."""
         if trial_id in self._lost:
             self._lost.discard(trial_id)
             return False
-        trial = self._open.pop(trial_id)
+        trial, now = self._open[trial_id], datetime.now()
         with _create_scoped_session(self.scoped_session) as session:
-            if not self._still_ours(session, trial_id):
-                return False
-            self._write(session, trial)
-            row = models.TrialModel.find_or_raise_by_id(trial_id, session)
-            for objective, value in enumerate(values or ()):
-                self._set_trial_value_without_commit(session, row, objective, value)
-            now = datetime.now()
-            row.state = state
-            row.datetime_complete = now
-        trial.seen.state, trial.seen.datetime_complete = state, now
+            if self._still_ours(session, trial_id):
+                self._write(session, trial)
+                row = models.TrialModel.find_or_raise_by_id(trial_id, session)
+                for objective, value in enumerate(values or ()):
+                    self._set_trial_value_without_commit(session, row, objective, value)
+                row.state = state
+                row.datetime_complete = now
+                ended: datetime | None = now
+            else:
+                ended = self._ended_here(session, trial_id, state)
+        self.forget_trial(trial_id)
+        if ended is None:
+            return False
+        trial.seen.state, trial.seen.datetime_complete = state, ended
         trial.seen.values = None if values is None else list(values)
         self._ended[trial_id] = trial.seen
         return True
 
+    def _ended_here(self, session: Session, trial_id: int, state: TrialState) -> datetime | None:
+        """When this process ended the trial with this state, if it did and the database's answer was lost."""
+        return None
+
     def _write(self, session: Session, trial: OpenTrial) -> None:
         trial_id = trial.seen._trial_id
+        insert = (sqlite if self.engine.name == "sqlite" else postgresql).insert
         if trial.params:
-            session.execute(sqlalchemy.insert(models.TrialParamModel), trial.params)
+            session.execute(insert(models.TrialParamModel).on_conflict_do_nothing(), trial.params)
         if trial.reports:
-            session.execute(sqlalchemy.insert(models.TrialIntermediateValueModel), trial.reports)
+            session.execute(insert(models.TrialIntermediateValueModel).on_conflict_do_nothing(), trial.reports)
         if trial.user_attrs:
             rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in trial.user_attrs.items()]
-            insert = (sqlite if self.engine.name == "sqlite" else postgresql).insert(models.TrialUserAttributeModel)
+            attributes = insert(models.TrialUserAttributeModel)
             keys = [models.TrialUserAttributeModel.trial_id, models.TrialUserAttributeModel.key]
-            written = {"value_json": insert.excluded.value_json}
-            session.execute(insert.on_conflict_do_update(index_elements=keys, set_=written), rows)
-        trial.params, trial.reports, trial.user_attrs = [], [], {}
+            written = {"value_json": attributes.excluded.value_json}
+            session.execute(attributes.on_conflict_do_update(index_elements=keys, set_=written), rows)
 
     def _set_trial_param(
         self,
@@ -167,8 +179,8 @@ class BufferedStorage(RDBStorage):
         row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
         trial.seen.intermediate_values[step] = intermediate_value
         if not trial.shown:
-            trial.shown = True
             self.flush_trial(trial_id)
+            trial.shown = True
         trial.reports.append(row)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:

@@ -11,9 +11,10 @@ from optuna.trial import FrozenTrial
 from src.data.table import Dataset
 from src.errors import TrackingError
 from src.modeling.final_model import FinalModel, judge, judge_validation
+from src.modeling.final_report import write_final_report
 from src.modeling.optuna_utils import FINISHED
-from src.modeling.optuna_visualization import OptunaVisualizer
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
+from src.modeling.report_writer import HTML_FILE
 from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask
@@ -32,12 +33,17 @@ class Written:
     metadata: dict[str, Any]
     model_path: Path
     metadata_path: Path
-    report_path: Path
     trials_path: Path
+    report_files: tuple[Path, ...]
+
+    @property
+    def report_path(self) -> Path | None:
+        """The report as a page; None where it could not be drawn."""
+        return next((path for path in self.report_files if path.name == HTML_FILE), None)
 
 
 def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> Written:
-    """Judges the final model and writes model, metadata, report and the table of trials.
+    """Judges the final model and writes model, metadata, the table of trials and the report, in this order.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
@@ -45,13 +51,13 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
     output_dir, target = task.settings.output_dir, task.data.target
     model_path = write_model_text(model.booster.model_to_string(), output_dir, target)
     metadata = describe_outcome(task, opened, best, model) | {"model_file": str(model_path)}
+    metadata_path = write_metadata(metadata, output_dir, target)
     report_dir = output_dir / "reports" / opened.study.study_name
     report_dir.mkdir(parents=True, exist_ok=True)
     trials_path = report_dir / "trials.csv"
     opened.study.trials_dataframe().to_csv(trials_path, index=False)
-    report_path = OptunaVisualizer(opened.study, metadata).write_html(report_dir / "report.html")
-    metadata_path = write_metadata(metadata, output_dir, target)
-    return Written(metadata, model_path, metadata_path, report_path, trials_path)
+    report_files = write_final_report(task, opened.study, model, metadata, report_dir)
+    return Written(metadata, model_path, metadata_path, trials_path, tuple(report_files))
 
 
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
@@ -102,12 +108,12 @@ def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Out
         log_final_scores(opened.session, parent, written.metadata)
         data = task.data
         log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
-        files = [("report", written.report_path), ("study", written.trials_path), ("", written.metadata_path)]
-        log_files(opened.session, parent, [*files, ("", written.model_path)])
+        files = [("study", written.trials_path), ("", written.metadata_path), ("", written.model_path)]
+        log_files(opened.session, parent, [*(("report", path) for path in written.report_files), *files])
         version = _register(task, opened, written, parent) if task.settings.register else "not registered"
     except TrackingError as error:
         raise TrackingError(
-            f"{error}; model and report are saved ({written.model_path}, {written.report_path}): "
+            f"{error}; model and report are saved ({written.model_path}, {written.trials_path.parent}): "
             f"the same command with --study-name {opened.study.study_name} registers them later"
         ) from error
     return Outcome(written.metadata, written.report_path, version)

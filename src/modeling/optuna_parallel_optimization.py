@@ -1,25 +1,29 @@
 """The same flow with trials in several processes, or one worker of a study that many machines share.
 
     python -m src.modeling.optuna_parallel_optimization --mode parallel --n-trials 200 --max-workers 4
-    python -m src.modeling.optuna_parallel_optimization --mode distributed --targets net_profit --storage-url …
+    python -m src.modeling.optuna_parallel_optimization --mode create --study-name NAME --targets net_profit …
+    python -m src.modeling.optuna_parallel_optimization --mode distributed --study-name NAME
+    python -m src.modeling.optuna_parallel_optimization --mode wait --study-name NAME
 
 Several targets are searched at once and share the cores. What is heavy is imported where it is used.
 """
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_tuning_options, add_value, chosen_targets, run_command, run_settings
+from src.cli import OneLineParser, add_tuning_options, add_value, run_command
 from src.config import RunSettings
 from src.errors import ConfigError, RunError
+from src.modeling.asked import Asked, ask, settle
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
-from src.modeling.train_with_optuna import checked_tasks, named, read_data, train_targets
+from src.modeling.train_with_optuna import named, read_data, train_targets
 
 if TYPE_CHECKING:
     import optuna
@@ -30,7 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MODES = ("parallel", "distributed")
+MODES = {
+    "parallel": "the whole flow, trials in processes",
+    "distributed": "one worker's trials of a shared study, until it has its total",
+    "create": "make a shared study and run nothing",
+    "wait": "until a study has its total, --timeout seconds at most",
+}
 Best = tuple["optuna.Study", dict[str, Any]]
 
 
@@ -148,37 +157,6 @@ def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
     return opened.study, dict(best_trial(opened.study).params)
 
 
-def join_studies(targets: Sequence[str], settings: RunSettings) -> None:
-    """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
-
-    Without a name it is the target's newest study in the store; the first worker to come makes it.
-
-    Raises:
-        UserError: the input is wrong, or the study was made from other data.
-        RunError: the store failed.
-    """
-    from src.modeling.optuna_utils import OptunaStudyManager
-    from src.modeling.parallel_search import search_study
-    from src.modeling.search import n_finished, open_study, parent_run
-    from src.modeling.store_location import store_lock
-
-    for task in checked_tasks(targets, settings):
-        search = task.settings.search
-        manager = OptunaStudyManager(search.storage_dir, search.storage_url)
-        with store_lock(manager.url, f"join-{task.data.target}"):  # two workers that come at once make one study
-            name = search.study_name or manager.newest_study(task.data.target)
-            task = replace(task, settings=replace(task.settings, search=replace(search, study_name=name)))
-            opened = open_study(task)
-        if n_finished(opened.study) >= search.n_trials:
-            log.warning(
-                "study %s has its %d trials: another --study-name starts a new one", opened.study.study_name,
-                search.n_trials,
-            )  # fmt: skip
-            continue
-        with parent_run(opened):
-            search_study(task, opened)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
@@ -186,32 +164,50 @@ def build_parser() -> argparse.ArgumentParser:
         description="Tunes with trials in several processes, or joins a shared study and runs trials of it.",
     )
     how = parser.add_argument_group("how")
-    add_value(how, "--mode", str, MODES[0], "parallel: the whole flow, in processes; distributed: one worker's trials")
-    add_value(how, "--worker-id", str, None, "names a distributed worker in its log")
+    add_value(how, "--mode", str, next(iter(MODES)), "; ".join(f"{mode}: {what}" for mode, what in MODES.items()))
+    text = "names a distributed worker in its log; else JOB_COMPLETION_INDEX, or host and process"
+    add_value(how, "--worker-id", str, None, text)
     add_tuning_options(parser, max_workers=None)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    args = build_parser().parse_args(argv)
+    asked = ask(build_parser, argv)
+    args = asked.args
 
     def command() -> int:
         if args.mode not in MODES:
-            raise ConfigError(f"--mode {args.mode!r} is unknown: use {' or '.join(MODES)}")
-        parallel = args.mode == "parallel"
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(MODES)}")
         if args.max_workers is None:
-            args.max_workers = available_cpus() if parallel else 1
-        settings = run_settings(args)
-        targets = chosen_targets(args.targets, settings.data.table.targets)
-        if parallel:
+            args.max_workers = available_cpus() if args.mode == "parallel" else 1
+        if args.mode == "parallel":
+            targets, settings = settle(asked)
             train_targets(targets, settings, in_processes=True)
         else:
-            log.info("worker %s joins", args.worker_id or "without a name")
-            join_studies(targets, settings)
+            _on_a_cluster(asked)
         return 0
 
-    return run_command(command, args.verbose)
+    return run_command(command, args.verbose, tells=args.mode in MODES and args.mode != "parallel")
+
+
+def _on_a_cluster(asked: Asked) -> None:
+    from src.modeling.patience import PATIENCE_SECONDS
+    from src.modeling.stopping import drained_on_sigterm
+
+    asked = replace(asked, wait=PATIENCE_SECONDS)
+    with drained_on_sigterm():
+        if asked.args.mode == "wait":
+            from src.modeling.waiting import wait_for_studies
+
+            wait_for_studies(asked)
+            return
+        from src.modeling.distributed import create_studies, join_studies, worker_name
+
+        if asked.args.mode == "create":
+            create_studies(asked)
+        else:
+            join_studies(asked, worker_name(asked.args.worker_id, os.environ))
 
 
 if __name__ == "__main__":

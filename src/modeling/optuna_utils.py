@@ -20,9 +20,10 @@ from sqlalchemy.pool import NullPool
 
 from src.config import Direction, SearchSettings
 from src.errors import ConfigError, StoreError
+from src.modeling.patience import Patience, is_passing
 from src.modeling.pruner import make_pruner
 from src.modeling.sampler import make_sampler
-from src.modeling.store_location import engine_options, store_lock, store_url
+from src.modeling.store_location import CONNECT_ARGS, engine_options, store_lock, store_url
 from src.modeling.study_storage import StudyStorage
 from src.secrets import mask_url, scrub
 
@@ -51,14 +52,29 @@ class OptunaStudyManager:
     Args:
         storage_dir: folder of the embedded store; used when neither `storage_url` nor OPTUNA_POSTGRES_* is given.
         storage_url: a database instead; its password is never shown.
+        wait_seconds: how long to wait for a database that is not there yet; a pod may start before it.
+        quiet: says at DEBUG only that the database is away.
 
     Raises:
         ConfigError: the URL is wrong, the store cannot be reached, or its file is no store.
+        StoreError: the database was waited for in vain.
     """
 
-    def __init__(self, storage_dir: str | Path = SearchSettings.storage_dir, storage_url: str | None = None) -> None:
+    def __init__(
+        self,
+        storage_dir: str | Path = SearchSettings.storage_dir,
+        storage_url: str | None = None,
+        wait_seconds: float = 0.0,
+        quiet: bool = False,
+    ) -> None:
         self.url = store_url(storage_url, Path(storage_dir), os.environ)
-        self.storage = self._open()
+        self._quiet = quiet
+        try:
+            self.storage = Patience(self.url, wait_seconds, quiet).call(self._open)
+        except ConfigError as error:
+            if wait_seconds and is_passing(error):
+                raise StoreError(str(error)) from error
+            raise
 
     def __repr__(self) -> str:
         return f"OptunaStudyManager({self.shown!r})"
@@ -89,7 +105,7 @@ class OptunaStudyManager:
             ConfigError: the name is unusable, or the study exists with the other direction.
         """
         check_study_name(study_name)
-        with store_lock(self.url, "create"):
+        with store_lock(self.url, "create", self.storage.patience):
             known = study_name in self.list_studies()
             study = optuna.create_study(
                 storage=self.storage,
@@ -146,7 +162,9 @@ class OptunaStudyManager:
                 Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
             with store_lock(self.url, "create"):  # two processes that create the tables at once: one would fail
                 self._refuse_database_of_others()
-                return StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
+                storage = StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
+            storage.patience.quiet = self._quiet
+            return storage
         except OSError as error:
             raise ConfigError(
                 f"the store {self.shown} cannot be opened: {error.strerror}; name a folder that can be written"
@@ -157,7 +175,8 @@ class OptunaStudyManager:
 
     def _refuse_database_of_others(self) -> None:
         """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
-        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool)  # without the settings of a store of ours
+        connect_args = {} if self.url.get_backend_name() == "sqlite" else dict(CONNECT_ARGS)
+        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args)
         with engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
         if "alembic_version" in tables and not {"studies", "version_info"} <= tables:

@@ -53,12 +53,12 @@ def write_metadata(metadata: dict[str, Any], output_dir: Path, target: str) -> P
     return path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or, after a kill or on a full disk, what was there before."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """The whole content or, after a kill or on a full disk, what was there before."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)  # mkstemp's files are private, results are not

@@ -20,10 +20,10 @@ from src.modeling.search import (
     projected,
     run_search,
     so_far,
-    stop_on_signals,
 )
 from src.modeling.search_task import SearchTask, run_as_worker, share_task, verbose
 from src.modeling.shared_table import TableSharer
+from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.study_storage import take_over_dead_trials
 from src.modeling.work_folder import work_folder
 from src.modeling.worker_pool import Search, WorkerPool
@@ -66,7 +66,7 @@ def search_together(
         Interrupted: Ctrl-C or SIGTERM; what is finished is saved.
         RunError: no process can be started.
     """
-    pairs = [(task, open_study(task)) for task in tasks]
+    pairs = [(opened.task, opened) for opened in map(open_study, tasks)]
     waiting = [opened for _, opened in pairs]
     with ends_parent_runs(waiting):
         failures = run_searches(pairs, n_workers)
@@ -107,7 +107,7 @@ def run_searches(pairs: Pairs, n_workers: int) -> dict[str, DailyProfitError]:
             searches = [_search_of(task, opened, sharer) for task, opened in pairs]
             return _supervise(pairs, WorkerPool(searches, n_workers, brake, verbose()))
     except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(f"stopped: {'; '.join(so_far(task, opened) for task, opened in pairs)}") from None
+        raise interrupted(brake, "; ".join(so_far(task, opened) for task, opened in pairs)) from None
     finally:
         for _, opened in pairs:  # of workers that were killed, by us at a deadline too: their trials wait again
             take_over_dead_trials(opened.study)

@@ -5,11 +5,8 @@ MLflow is imported when it is first written to: trials begin seconds earlier.
 
 import contextlib
 import logging
-import signal
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,8 +20,10 @@ from src.modeling.brake import Brake
 from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
 from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
+from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
 from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
 from src.modeling.starting_points import SEARCH_UNTIL_ATTR, best_of_earlier_studies, keep_starting_points
+from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.store_location import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
 
@@ -40,11 +39,19 @@ SETTINGS_ATTR = "settings"
 
 @dataclass(frozen=True)
 class OpenStudy:
-    """A study with its store and, when it is first asked for, its projection: MLflow takes seconds to import."""
+    """A study with its store and, when it is first asked for, its projection: MLflow takes seconds to import.
+
+    Attributes:
+        study: Optuna's.
+        manager: of its store.
+        task: what is searched, with the study's own total.
+        shared: other processes, elsewhere too, work on it at the same time.
+    """
 
     study: optuna.Study
     manager: OptunaStudyManager
     task: SearchTask
+    shared: bool = False
 
     @cached_property
     def session(self) -> "TrackingSession":
@@ -58,7 +65,8 @@ class OpenStudy:
         """What writes the study into MLflow."""
         from src.tracking.projection import StudyProjection
 
-        lock = partial(store_lock, self.manager.url, f"projection-{self.study.study_name}")
+        patience = self.manager.storage.patience
+        lock = partial(store_lock, self.manager.url, f"projection-{self.study.study_name}", patience)
         metric = self.task.data.config.metric
         return StudyProjection(self.study, self.session, lock, self.task.shares_outer_run, metric)
 
@@ -68,24 +76,37 @@ def open_study(task: SearchTask) -> OpenStudy:
 
     Raises:
         ConfigError: the store cannot be used, or the study was made from other data, another split or another seed.
+        StoreError: the store was waited for in vain.
     """
     quiet_optuna(verbose())
     settings, data = task.settings.search, task.data
-    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url)
+    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, settings.wait_for_store)
     study = manager.create_or_load_study(
         settings.study_name or new_study_name(data.target),
         data.config.direction,
         sampler=task_sampler(task),
         pruner=make_pruner(settings.pruner),
     )
-    with store_lock(manager.url, "begin"):  # of several processes that come first, one begins it
-        if _note_or_compare(study, settings_record(task)):
+    with store_lock(manager.url, "begin", manager.storage.patience):  # of several that come first, one begins it
+        if _is_new(study, settings_record(task)):
             _begin(study, task)
-    return OpenStudy(study, manager, task)
+            study.set_user_attr(SETTINGS_ATTR, settings_record(task))  # the last: who finds it finds all of it
+    return OpenStudy(study, manager, _with_total(task, study))
+
+
+def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
+    """The task with the study's total where none was asked for; else the study with the task's."""
+    search, recipe = task.settings.search, recipe_of(study)
+    if not search.keep_total or recipe is None:
+        note_total(study, search.n_trials)
+        return task
+    search = replace(search, n_trials=recipe[TOTAL])
+    return replace(task, settings=replace(task.settings, search=search))
 
 
 def _begin(study: optuna.Study, task: SearchTask) -> None:
     """A new study of LightGBM begins with what is known to be good; an objective of the user's own with nothing."""
+    study.set_user_attr(RECIPE_ATTR, make_recipe(task))
     settings, dates = task.settings.search, task.data.dates
     until = "" if dates is None else str(dates[task.rows.search[-1]])
     study.set_user_attr(SEARCH_UNTIL_ATTR, until)
@@ -115,7 +136,7 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
         if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
             log.warning("%s", so_far(task, opened))
     except (Interrupted, KeyboardInterrupt):
-        raise Interrupted(f"stopped: {so_far(task, opened)}") from None
+        raise interrupted(brake, so_far(task, opened)) from None
 
 
 def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
@@ -129,6 +150,7 @@ def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
                 each.study.study_name,
                 each.task.shares_outer_run,
                 each.task.data.config.metric,
+                each.shared,
             )
             for each in studies
         ],
@@ -180,15 +202,14 @@ def settings_record(task: SearchTask) -> dict[str, Any]:
     }
 
 
-def _note_or_compare(study: optuna.Study, settings: dict[str, Any]) -> bool:
-    """Whether the study is new; if not, that it was made with the same settings."""
+def _is_new(study: optuna.Study, settings: dict[str, Any]) -> bool:
+    """Whether nobody has begun the study; if somebody has, it was with the same settings."""
     noted = study.user_attrs.get(SETTINGS_ATTR)
     if noted is None:
         if study.get_trials(deepcopy=False):
             raise ConfigError(
                 f"study {study.study_name!r} has trials of unknown data and split: use another --study-name"
             )
-        study.set_user_attr(SETTINGS_ATTR, settings)
         return True
     for name, before, now in _differences(noted, settings):
         raise ConfigError(
@@ -229,16 +250,19 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
     except StorageInternalError as error:
         raise store_error(error, opened.study.study_name) from error
     finally:
-        _end_parent_run(opened, status)
+        end_parent_run_as(opened, status)
 
 
-def _end_parent_run(opened: OpenStudy, status: str) -> None:
+def end_parent_run_as(opened: OpenStudy, status: str) -> bool:
+    """Writes what MLflow lacks and ends the parent run with this status; False if that is left to a later time."""
     from src.tracking.session import end_parent_run
 
     try:
         end_parent_run(opened.session, opened.projection.project(), status)
-    except (TrackingError, StorageInternalError) as error:
+    except (TrackingError, StorageInternalError, StoreError) as error:
         log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -251,29 +275,3 @@ def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
             with contextlib.suppress(type(error), StoreError), parent_run(each):
                 raise
         raise
-
-
-@contextlib.contextmanager
-def stop_on_signals(brake: Brake) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the search to stop at the next boosting round; a second one stops at once.
-
-    A flag instead of an exception: a KeyboardInterrupt may come in the middle of a transaction.
-    """
-    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: Any) -> None:
-        if brake.requested:
-            raise KeyboardInterrupt
-        brake.requested = True
-        sys.stderr.write("\nstopping: saving what is done (again to stop at once)\n")
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

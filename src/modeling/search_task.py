@@ -16,6 +16,7 @@ from src.config import RunSettings
 from src.data.table import Dataset
 from src.modeling.brake import Brake
 from src.modeling.optuna_utils import Callback, Objective, OptunaStudyManager, quiet_optuna
+from src.modeling.patience import PATIENCE_SECONDS
 from src.modeling.pruner import make_pruner
 from src.modeling.rows import Rows
 from src.modeling.sampler import make_sampler
@@ -75,7 +76,7 @@ def run_as_worker(task: WorkerTask, brake: Brake) -> None:
     """
     quiet_optuna(verbose())
     settings = task.settings.search
-    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url)
+    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, PATIENCE_SECONDS)
     study = manager.load_study(task.study_name, task_sampler(task), make_pruner(settings.pruner))
     context = WorkerContext(manager.storage, settings.n_trials, brake, [give_memory_back, *task.callbacks])
     run_trials(study, _objective_on(_shared_folds(task), task, brake), context)

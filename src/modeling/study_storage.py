@@ -6,29 +6,49 @@
 - Taking over: a trial whose process is dead goes back to WAITING, with its number and parameters, and the next worker
   runs it. So a kill leaves no second trial behind that would be counted or shown twice. A trial that outlives several
   processes is not given out again for ever: after `MAX_ATTEMPTS` it fails.
+- A database that is away for a while: every operation is repeated until it is back (`patience`). One whose answer was
+  lost finds, by the trial's owner and state, that it was done already. Nobody is taken for dead because he was silent
+  while nobody could write.
 
 It reaches into `optuna.storages._rdb`, which the lock file pins to an exact version; `test_study_storage` and the
 integration tests hold what is relied on.
 """
 
+import contextlib
 import json
+import logging
+import threading
 import time
 import warnings
+from datetime import datetime
 from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from src.modeling.buffered_storage import BufferedStorage, TrialLost
+from src.modeling.patience import Patience, is_passing, patiently
+from src.modeling.trial_owners import (
+    ATTEMPTS,
+    OWNER,
+    count_trials,
+    lock_study,
+    newest_run_by,
+    owned_trials,
+    owner_of,
+    seconds_up,
+    when_ended_by,
+)
 from src.modeling.worker_identity import is_known_dead, is_process_here, worker_identity
 
-OWNER = "worker"
-ATTEMPTS = "attempts"
+log = logging.getLogger(__name__)
+
 MAX_ATTEMPTS = 5
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60
@@ -38,18 +58,34 @@ CLAIMED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialStat
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 
+REPEATED = (
+    "create_new_study", "delete_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
+    "get_study_name_from_id", "get_study_directions", "get_study_user_attrs", "get_study_system_attrs",
+    "get_all_studies", "create_new_trial", "_create_new_trial", "set_trial_param", "_set_trial_param",
+    "get_trial_param", "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr",
+    "set_trial_system_attr", "get_trial_id_from_study_id_trial_number", "get_trial_user_attrs",
+    "get_trial_system_attrs", "get_trial", "get_all_trials", "_get_trials", "get_best_trial", "_get_best_trial_id",
+    "_get_stale_trial_ids", "give_back_own", "fail_trials_of", "flush_trial", "finish_trial",
+)  # fmt: skip
+"""Whatever opens a transaction; a heartbeat is no use later than it was due."""
+
+
 class BudgetMet(Exception):
     """The study has as many trials as it was asked for; ends `study.optimize` from inside."""
 
 
+@patiently(*REPEATED)
 class StudyStorage(BufferedStorage):
     """A store of studies; see the module's docstring.
 
     Attributes:
         n_trials: budget of finished trials for the studies that this process runs; None is no limit.
+        patience: with a database that is away.
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        self.patience = Patience(make_url(url))
+        self._creating = threading.local()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are; their use here is tested
             super().__init__(
@@ -78,6 +114,10 @@ class StudyStorage(BufferedStorage):
                 self.flush_trial(trial_id)
         except TrialLost:  # somebody else runs it already
             return False
+        except StorageInternalError as error:  # the disk is full, say: it waits again with what was written before
+            if is_passing(error):
+                raise
+            log.debug("what trial %d had drawn could not be written", self._open[trial_id].seen.number)
         return self._to_waiting(trial_id, worker_identity())
 
     def fail_trials_of(self, study_id: int, pid: int, reason: str) -> int:
@@ -94,15 +134,17 @@ class StudyStorage(BufferedStorage):
         failed = 0
         for trial_id, owner, _ in self._owned(study_id, (TrialState.RUNNING, TrialState.WAITING)):
             if is_process_here(owner, pid):
-                self.set_trial_user_attr(trial_id, "error", reason)
-                failed += super().set_trial_state_values(trial_id, TrialState.FAIL)
+                with contextlib.suppress(UpdateFinishedTrialError):  # it has ended meanwhile
+                    self.set_trial_user_attr(trial_id, "error", reason)
+                    failed += super().set_trial_state_values(trial_id, TrialState.FAIL)
         return failed
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
         """As in Optuna, but a trial that is given back waits again, and none starts beyond the budget."""
         if state == TrialState.FAIL and trial_id in self._giving_back:
+            returned = self._return(trial_id)
             self._giving_back.discard(trial_id)
-            return self._return(trial_id)
+            return returned
         if self.runs_here(trial_id) and state.is_finished():
             return self.finish_trial(trial_id, state, values)
         if state != TrialState.RUNNING:
@@ -115,13 +157,13 @@ class StudyStorage(BufferedStorage):
     def _start_waiting(self, trial_id: int) -> bool:
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
-            _lock_study(session, trial.study_id)
+            lock_study(session, trial.study_id)
             session.refresh(trial)
             present: Any = trial.state
             self.check_trial_is_updatable(trial_id, present)
             if present != TrialState.WAITING:
-                return False
-            if self.n_trials is not None and _count(session, trial.study_id, STARTED) >= self.n_trials:
+                return self.patience.retrying and self._still_ours(session, trial_id)
+            if self.n_trials is not None and count_trials(session, trial.study_id, STARTED) >= self.n_trials:
                 return False
             # With the state, not after it: RUNNING under its dead owner's name the trial would be taken over again.
             self._note_owner(session, trial_id)
@@ -129,6 +171,7 @@ class StudyStorage(BufferedStorage):
             return super().set_trial_state_values(trial_id, TrialState.RUNNING)
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        self._creating.tries = 0
         trial = super()._create_new_trial(study_id, template_trial)
         if template_trial is None:
             trial.system_attrs[OWNER] = worker_identity()
@@ -136,11 +179,10 @@ class StudyStorage(BufferedStorage):
         return trial
 
     def _still_ours(self, session: Session, trial_id: int) -> bool:
-        if not super()._still_ours(session, trial_id):
-            return False
-        attribute = models.TrialSystemAttributeModel
-        noted = sqlalchemy.select(attribute.value_json).where(attribute.trial_id == trial_id, attribute.key == OWNER)
-        return session.execute(noted).scalar() == json.dumps(worker_identity())
+        return super()._still_ours(session, trial_id) and owner_of(session, trial_id) == worker_identity()
+
+    def _ended_here(self, session: Session, trial_id: int, state: TrialState) -> datetime | None:
+        return when_ended_by(session, trial_id, worker_identity(), state) if self.patience.retrying else None
 
     def _note_owner(self, session: Session, trial_id: int) -> None:
         """Writes down that this process runs the trial, and its first beat."""
@@ -156,16 +198,27 @@ class StudyStorage(BufferedStorage):
     def record_heartbeat(self, trial_id: int) -> None:
         """As in Optuna, whose thread beats once more at once: the first beat was written with the state."""
         begun_id, begun = self._begun
-        if trial_id != begun_id or time.monotonic() - begun > HEARTBEAT_SECONDS / 2:
+        if trial_id == begun_id and time.monotonic() - begun <= HEARTBEAT_SECONDS / 2:
+            return
+        try:
             super().record_heartbeat(trial_id)
+        except StorageInternalError as error:
+            if not is_passing(error):
+                raise
+            log.debug("a beat of trial %d could not be written; the next one is due soon", trial_id)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
         if template_trial is not None:  # enqueued or added by hand: recorded whatever the budget
             return super()._get_prepared_new_trial(study_id, template_trial, session)
-        _lock_study(session, study_id)
-        if self.n_trials is not None and _count(session, study_id, CLAIMED) >= self.n_trials:
+        lock_study(session, study_id)
+        self._creating.tries += 1
+        if self.patience.retrying or self._creating.tries > 1:
+            made = newest_run_by(session, study_id, worker_identity(), self._open.keys())
+            if made is not None:  # an earlier try created it, and the answer was lost
+                return made
+        if self.n_trials is not None and count_trials(session, study_id, CLAIMED) >= self.n_trials:
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
         trial_id: Any = trial.trial_id
@@ -178,38 +231,38 @@ class StudyStorage(BufferedStorage):
         if time.monotonic() - self._swept < SECONDS_BETWEEN_SWEEPS:
             return []
         self._swept = time.monotonic()
-        stale = set(super()._get_stale_trial_ids(study_id))
+        stale = set() if self._nobody_could_write() else set(super()._get_stale_trial_ids(study_id))
         exhausted = []
         for trial_id, owner, attempts in self._owned(study_id, (TrialState.RUNNING,)):
             if trial_id not in stale and not is_known_dead(owner):
                 continue
             if attempts >= MAX_ATTEMPTS:
-                self.set_trial_user_attr(trial_id, "error", f"its process died {attempts} times")
-                exhausted.append(trial_id)
+                with contextlib.suppress(UpdateFinishedTrialError):  # another worker has just recorded it
+                    self.set_trial_user_attr(trial_id, "error", f"its process died {attempts} times")
+                    exhausted.append(trial_id)
             else:
                 self._to_waiting(trial_id, owner, attempts + 1)
         return exhausted
 
-    def _owned(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
-        """(trial id, owner, attempts so far) of every trial in one of these states."""
-        trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
-        query = (
-            sqlalchemy.select(trial.trial_id, attribute.key, attribute.value_json)
-            .outerjoin(attribute, (attribute.trial_id == trial.trial_id) & attribute.key.in_((OWNER, ATTEMPTS)))
-            .where(trial.study_id == study_id, trial.state.in_(states))
-        )
-        found: dict[int, dict[str, Any]] = {}
+    def _nobody_could_write(self) -> bool:
+        """Whether silence means nothing: the database was away, as seen from here or as it says itself."""
+        if self.engine.name == "sqlite":
+            return False
+        if self.patience.was_away_within(GRACE_SECONDS):
+            return True
         with _create_scoped_session(self.scoped_session) as session:
-            for trial_id, key, text in session.execute(query):
-                found.setdefault(trial_id, {})[key] = None if text is None else json.loads(text)
-        return [(trial_id, noted.get(OWNER, ""), noted.get(ATTEMPTS, 1)) for trial_id, noted in found.items()]
+            return seconds_up(session) < GRACE_SECONDS
+
+    def _owned(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
+        with _create_scoped_session(self.scoped_session) as session:
+            return owned_trials(session, study_id, states)
 
     def _to_waiting(self, trial_id: int, owner: str, attempts: int | None = None) -> bool:
         """RUNNING → WAITING, unless somebody else has taken the trial over or finished it in the meantime."""
         self.forget_trial(trial_id)
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
-            _lock_study(session, trial.study_id)
+            lock_study(session, trial.study_id)
             session.refresh(trial)
             attributes = session.query(models.TrialSystemAttributeModel)
             noted = attributes.filter_by(trial_id=trial_id, key=OWNER).populate_existing().one_or_none()
@@ -222,20 +275,6 @@ class StudyStorage(BufferedStorage):
             # The next attempt reports the same steps again; Optuna would warn about each.
             session.query(models.TrialIntermediateValueModel).filter_by(trial_id=trial_id).delete()
         return True
-
-
-def _lock_study(session: Session, study_id: Any) -> None:
-    """Write lock until the transaction ends. SELECT … FOR UPDATE is nothing on SQLite; an UPDATE locks everywhere."""
-    study = models.StudyModel
-    session.execute(
-        sqlalchemy.update(study).where(study.study_id == study_id).values(study_name=study.study_name),
-        execution_options={"synchronize_session": False},
-    )
-
-
-def _count(session: Session, study_id: Any, states: tuple[TrialState, ...]) -> int:
-    trial = models.TrialModel
-    return session.query(trial).filter(trial.study_id == study_id, trial.state.in_(states)).count()
 
 
 def take_over_dead_trials(study: optuna.Study) -> None:

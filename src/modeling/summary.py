@@ -12,12 +12,12 @@ class Outcome:
 
     Attributes:
         metadata: as written beside the model.
-        report: the HTML report.
+        report: the HTML report; None where it could not be drawn.
         version: `models:/<name>/<number>` with its alias, or why there is none.
     """
 
     metadata: dict[str, Any]
-    report: Path
+    report: Path | None
     version: str
 
 
@@ -31,7 +31,7 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     ensembles = [f"model    {said}" for outcome in outcomes if (said := _members(outcome))]
-    reports = [f"report   {outcome.report}" for outcome in outcomes]
+    reports = [f"report   {outcome.report}" for outcome in outcomes if outcome.report is not None]
     command = "mlflow ui"
     if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"

@@ -15,9 +15,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_tuning_options, chosen_targets, run_command, run_settings
+from src.cli import OneLineParser, add_tuning_options, run_command
 from src.config import MODEL_CONFIGS, DataSettings, RunSettings, SplitSettings, TargetConfig
 from src.errors import RunError
+from src.modeling.asked import ask, settle
 from src.modeling.fork_server import start_fork_server
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def train_target(task: "SearchTask") -> "Outcome":
 
     opened = open_study(task)
     with parent_run(opened):
-        search_study(task, opened)
-        return _conclude(task, opened)
+        search_study(opened.task, opened)
+        return _conclude(opened.task, opened)
 
 
 def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
@@ -247,15 +248,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    args = build_parser().parse_args(argv)
+    asked = ask(build_parser, argv)
 
     def command() -> int:
-        settings = run_settings(args)
-        targets = chosen_targets(args.targets, settings.data.table.targets)
-        train_targets(targets, settings)
+        train_targets(*settle(asked))
         return 0
 
-    return run_command(command, args.verbose)
+    return run_command(command, asked.args.verbose)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
         StoreError: the store failed; the study can be gone on with.
     """
     context.storage.n_trials = context.n_trials
+    context.storage.patience.stop = lambda: context.brake.requested
     callbacks = [_watch_failures(), _watch_brake(context.brake), *context.callbacks]
     try:
         while not _passed(context.brake) and not context.brake.leaving:
@@ -75,6 +76,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
         failure = _store_failure(error)
         if failure is None:
             raise
+        context.brake.check()  # asked to stop while it waited for the store: that is why it leaves
         raise store_error(failure, study.study_name) from error
     finally:
         _release(study, context.storage)

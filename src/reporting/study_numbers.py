@@ -1,12 +1,11 @@
 """A study's numbers: what the report shows, before anything is drawn.
 
 Every function is pure and takes the snapshot that `take_snapshot` made, so that the chapters of one report agree
-although the study may still run; only Optuna's own importances read the study once more. Trials of every state may
-be inside, and an objective of anybody's making.
+although the study may still run. Trials of every state may be inside, and an objective of anybody's making.
 """
 
 import math
-import warnings
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-MIN_TRIALS_FOR_IMPORTANCES = 10
-MIN_TOP_TRIALS = 5
-"""PED-ANOVA compares the top trials with all; its documentation asks for five top trials at least."""
-MAX_PRUNED_CURVES = 40
+MIN_TRIALS = 10
+"""Fewer trials than these are not compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -80,42 +77,12 @@ class History:
 
 
 @dataclass(frozen=True)
-class Importances:
-    """Shares of the variation that parameters explain, largest first, or the reason why there are none."""
+class Ends:
+    """The first and the last step that a trial reported, and the value at the last."""
 
-    shares: Mapping[str, float]
-    why_not: str = ""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One parameter against the value, over complete trials.
-
-    Attributes:
-        name: the parameter's.
-        xs: its values; text for a category.
-        ys: the trials' values.
-        numbers: the trials' numbers.
-        scale: how the parameter was drawn: `linear`, `log` or `category`.
-        order: a category's choices in their order, otherwise empty.
-    """
-
-    name: str
-    xs: tuple[float | str, ...]
-    ys: tuple[float, ...]
-    numbers: tuple[int, ...]
-    scale: str
-    order: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A trial's validation score by step; `role` is `best`, `median` or `pruned`."""
-
-    role: str
-    number: int
-    steps: tuple[float, ...]
-    values: tuple[float, ...]
+    first: float
+    last: float
+    value: float
 
 
 def take_snapshot(study: "Study") -> Snapshot:
@@ -161,38 +128,9 @@ def history(snapshot: Snapshot) -> History:
     best: list[float] = []
     for value in values:
         best.append(pick(best[-1], value) if best else value)
-    stopped = [(t.number, curve[1][-1]) for t in snapshot.in_state("PRUNED") if (curve := _reported(t))[1]]
+    stopped = [(t.number, ends.value) for t in snapshot.in_state("PRUNED") if (ends := reported_ends(t))]
     pruned = Points(tuple(number for number, _ in stopped), tuple(value for _, value in stopped))
     return History(Points(numbers, values), Points(numbers, tuple(best)), pruned)
-
-
-def importances(study: "Study", snapshot: Snapshot) -> Importances:
-    """How much each parameter matters for reaching the top trials.
-
-    PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), in Optuna's form that knows parameters which only some
-    trials have. It draws nothing at random: equal trials give equal shares.
-    """
-    n_trials = len(snapshot.complete)
-    if n_trials < MIN_TRIALS_FOR_IMPORTANCES:
-        wanted = f"{MIN_TRIALS_FOR_IMPORTANCES} complete trials are needed, there are {n_trials}"
-        return Importances({}, f"Too few trials to say which parameters matter: {wanted}.")
-    names = sorted({name for trial in snapshot.complete for name in trial.params})
-    if not names:
-        return Importances({}, "The trials have no parameters.")
-    if len({trial.value for trial in snapshot.complete}) == 1:
-        return Importances({}, "All trials have the same value: no parameter made a difference.")
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, MIN_TOP_TRIALS / n_trials))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "inaccurate for rare parameters" would reach the terminal of a tune
-            shares = get_param_importances(study, evaluator=evaluator, params=names)
-    except (ValueError, ArithmeticError, RuntimeError) as error:  # boundary: an evaluator over anybody's parameters
-        return Importances({}, f"Optuna could not compute importances: {error}")
-    kept = {name: share for name, share in shares.items() if math.isfinite(share)}
-    why_not = "" if kept else "Optuna could not tell the parameters' importances apart."
-    return Importances(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))), why_not)
 
 
 def best_parameters(snapshot: Snapshot) -> Table:
@@ -214,35 +152,6 @@ def describe_range(distribution: Any) -> str:
     return f"{distribution.low:g} to {distribution.high:g}" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def slices(snapshot: Snapshot) -> list[Slice]:
-    """Each parameter against the value, in the order in which trials first had them."""
-    names = dict.fromkeys(name for trial in snapshot.complete for name in trial.params)
-    return [_slice(name, [t for t in snapshot.complete if name in t.params]) for name in names]
-
-
-def _slice(name: str, trials: Sequence["FrozenTrial"]) -> Slice:
-    distribution = trials[-1].distributions[name]
-    raw = [trial.params[name] for trial in trials]
-    ys, numbers = tuple(value_of(trial) for trial in trials), tuple(trial.number for trial in trials)
-    if hasattr(distribution, "choices") or not all(_is_finite(x) for x in raw):
-        choices = [str(choice) for choice in getattr(distribution, "choices", ())]
-        labels = tuple(str(x) for x in raw)
-        return Slice(name, labels, ys, numbers, "category", tuple(dict.fromkeys([*choices, *labels])))
-    scale = "log" if getattr(distribution, "log", False) else "linear"
-    return Slice(name, tuple(raw), ys, numbers, scale)
-
-
-def curves(snapshot: Snapshot) -> list[Curve]:
-    """Learning curves of the latest pruned trials, of the median trial and, last and so on top, of the best."""
-    stopped = snapshot.in_state("PRUNED")[-MAX_PRUNED_CURVES:]
-    chosen = [("pruned", trial) for trial in stopped]
-    if len(snapshot.ranked) > 2:
-        chosen.append(("median", snapshot.ranked[len(snapshot.ranked) // 2]))
-    chosen += [("best", trial) for trial in snapshot.ranked[:1]]
-    drawn = [Curve(role, trial.number, *_reported(trial)) for role, trial in chosen]
-    return [curve for curve in drawn if curve.steps]
-
-
 def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
     """The best complete trials: number, value, seconds, then every parameter that one of them has."""
     best = snapshot.ranked[:n]
@@ -258,19 +167,32 @@ def _cells(params: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [str(params[name]) if name in params and params[name] is None else params.get(name) for name in names]
 
 
-def _reported(trial: "FrozenTrial") -> tuple[tuple[float, ...], tuple[float, ...]]:
+def reported(trial: "FrozenTrial") -> tuple[tuple[float, ...], tuple[float, ...]]:
     """A trial's steps and values: the curve that our objective leaves on it, else what it reported to the pruner."""
-    kept = trial.user_attrs.get("curve")
-    pairs = sorted(trial.intermediate_values.items())
-    if isinstance(kept, Mapping) and _same_length(kept.get("steps"), kept.get("values")):
-        pairs = list(zip(kept["steps"], kept["values"], strict=True))
-    finite = [(step, value) for step, value in pairs if _is_finite(step) and _is_finite(value)]
+    finite = [(step, value) for step, value in _pairs(trial) if is_finite(step) and is_finite(value)]
     return tuple(step for step, _ in finite), tuple(value for _, value in finite)
+
+
+def reported_ends(trial: "FrozenTrial") -> Ends | None:
+    """The ends of `reported`, without what lies between; None where nothing was reported."""
+    pairs = _pairs(trial)
+    finite = (pair for pair in pairs if is_finite(pair[0]) and is_finite(pair[1]))
+    backwards = (pair for pair in reversed(pairs) if is_finite(pair[0]) and is_finite(pair[1]))
+    first, last = next(finite, None), next(backwards, None)
+    return None if first is None or last is None else Ends(first[0], last[0], last[1])
+
+
+def _pairs(trial: "FrozenTrial") -> list[tuple[float, float]]:
+    kept = trial.user_attrs.get("curve")
+    if isinstance(kept, Mapping) and _same_length(kept.get("steps"), kept.get("values")):
+        return list(zip(kept["steps"], kept["values"], strict=True))
+    return sorted(trial.intermediate_values.items())
 
 
 def _same_length(a: object, b: object) -> bool:
     return isinstance(a, list) and isinstance(b, list) and len(a) == len(b) > 0
 
 
-def _is_finite(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+def is_finite(x: object) -> bool:
+    """Whether it is a number that a float can hold: no truth value, no infinity, no NaN."""
+    return isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= sys.float_info.max

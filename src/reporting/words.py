@@ -166,6 +166,18 @@ def format_number(value: float) -> str:
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def is_number(value: Any) -> bool:
+    """Whether a cell is written as a number, at the right of its column; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def format_cell(value: Any) -> str:
+    """A cell of a table; nothing for None, floats rounded, whole numbers in full."""
+    if value is None:
+        return ""
+    return format_number(value) if isinstance(value, float) else str(value)
+
+
 def format_percent(share: float) -> str:
     """A share in per cent with its sign: `+3.2 %`, with a true minus below zero."""
     return f"{share * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
@@ -195,3 +207,13 @@ def _pair(raw: Any) -> tuple[float, float] | None:
         return None
     low, high = _number(raw[0]), _number(raw[1])
     return None if low is None or high is None else (low, high)
+
+
+def format_share(share: float) -> str:
+    """A part of a whole in per cent, without sign: `42 %`; what is there is never `0 %`."""
+    return f"{share * 100:.0f} %" if share == 0 or share >= 0.005 else "< 1 %"
+
+
+def too_few(purpose: str, needed: int, there: int, kind: str = "complete") -> str:
+    """A view that compares trials says why it is not shown: how many trials there are and how many it needs."""
+    return f"Too few trials to {purpose}: {needed} {kind} trials are needed, there are {there}."

@@ -23,7 +23,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
 from optuna.trial import FrozenTrial, TrialState
 
+from src.errors import StoreError
 from src.modeling.worker_identity import worker_identity
+from src.tracking.parent_run import PARENT_ATTR
 from src.tracking.session import TrackingSession, shown_uri
 from src.tracking.tracking_errors import tracking_errors
 
@@ -36,7 +38,7 @@ STUDY_NAME, STUDY_UID, TRIAL_NUMBER, TRIAL_STATE = (
     "optuna.trial_number",
     "optuna.state",
 )
-PARENT_ATTR, PROJECTOR_ATTR, UID_ATTR = "mlflow_parent", "mlflow_projector", "uid"
+PROJECTOR_ATTR, UID_ATTR = "mlflow_projector", "uid"
 MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
 PAGE = 1000
@@ -80,6 +82,7 @@ class StudyProjection:
 
         Raises:
             TrackingError: MLflow cannot be reached or refuses; what is missing is written by the next pass.
+            StoreError: another process has begun a pass, because the database that kept the lock restarted.
         """
         states = tuple(STATUS_OF_STATE)
         finished = self.study.get_trials(deepcopy=False, states=states)
@@ -94,6 +97,7 @@ class StudyProjection:
                 if self.hurry.is_set():
                     break
                 if trial.number not in self._done:
+                    self._check_lock()
                     self._write_child(trial)
                     self._write_best_so_far(trial, best[trial.number])
                     self._done.add(trial.number)
@@ -157,6 +161,7 @@ class StudyProjection:
         me = worker_identity()
         if self.study.user_attrs.get(PROJECTOR_ATTR) == me and (self._done or self._open):
             return
+        self.study.set_user_attr(PROJECTOR_ATTR, me)  # from here on a pass that lost its lock writes no more
         self._done, self._open = set(), {}
         token = None
         while True:
@@ -172,10 +177,17 @@ class StudyProjection:
             token = page.token
             if not token:
                 break
-        self.study.set_user_attr(PROJECTOR_ATTR, me)
+
+    def _check_lock(self) -> None:
+        """A database that restarts frees the lock of a pass that goes on; another pass may have begun since."""
+        if self.study.user_attrs.get(PROJECTOR_ATTR) != worker_identity():
+            self._done, self._open = set(), {}
+            raise StoreError("another process writes the study into MLflow now: this pass leaves it to that one")
 
     def _note_child(self, number: int, run: Run) -> None:
-        if run.info.status == "RUNNING":  # begun by a pass that did not live to end it
+        if number in self._done or number in self._open:  # two passes met in spite of all: the later one's is too much
+            self.session.client.delete_run(run.info.run_id)
+        elif run.info.status == "RUNNING":  # begun by a pass that did not live to end it
             self._open[number] = run.info.run_id
         else:
             self._done.add(number)

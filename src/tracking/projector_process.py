@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import make_url
 
 from src.cli import set_up_logging
+from src.errors import DailyProfitError
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 NICENESS = 15
 SECONDS_TO_LEAVE = 2.0
+SECONDS_BETWEEN_TURNS = 2.0
 SECONDS_BEFORE_MLFLOW = 2.0
 """A search that is over before is not worth MLflow's import in another process."""
 _START = (
@@ -43,12 +45,22 @@ _START = (
 
 @dataclass(frozen=True)
 class Projected:
-    """A study to project: its store (with its password), its name, and how `StudyProjection` takes it."""
+    """A study to project.
+
+    Attributes:
+        storage_url: its store, with its password.
+        study_name: its name.
+        shares_outer_run: as `StudyProjection` takes it.
+        metric_name: likewise.
+        shared: many machines work on it; one of their projectors is enough, and the others do not even import MLflow
+            until that one is gone.
+    """
 
     storage_url: str = field(repr=False)
     study_name: str
     shares_outer_run: bool
     metric_name: str
+    shared: bool = False
 
 
 class ProjectorProcess:
@@ -100,23 +112,50 @@ def serve(given: dict[str, Any]) -> None:
     set_up_logging(given["verbose"])
     if select.select([sys.stdin], [], [], SECONDS_BEFORE_MLFLOW)[0]:
         return
+    studies = [Projected(**study) for study in given["studies"]]
+    with contextlib.ExitStack() as turns:
+        if all(_is_our_turn(study, turns) for study in studies):
+            _project(studies, given["verbose"])
+
+
+def _project(studies: Sequence[Projected], verbose: bool) -> None:
     # Not before: the settings of logging are read by MLflow when it is imported.
     from src.modeling.optuna_utils import quiet_optuna
     from src.tracking.background import BackgroundProjector
 
-    quiet_optuna(given["verbose"])
+    quiet_optuna(verbose)
     with contextlib.ExitStack() as stack:
-        for study in given["studies"]:
-            stack.enter_context(BackgroundProjector(_projection(Projected(**study))))
+        for study in studies:
+            stack.enter_context(BackgroundProjector(_projection(study)))
         sys.stdin.read()
+
+
+def _is_our_turn(study: Projected, stack: contextlib.ExitStack) -> bool:
+    """Waits until no other process projects a shared study; False when standard input has ended before."""
+    from src.modeling.store_location import try_store_lock
+
+    url = make_url(study.storage_url)
+    while study.shared:
+        try:
+            with contextlib.ExitStack() as attempt:
+                if attempt.enter_context(try_store_lock(url, f"projector-{study.study_name}")):
+                    stack.push(attempt.pop_all())
+                    return True
+        except DailyProfitError as error:  # the store is away; the search says so
+            log.debug("%s", error)
+        if select.select([sys.stdin], [], [], SECONDS_BETWEEN_TURNS)[0]:
+            return False
+    return True
 
 
 def _projection(projected: Projected) -> "StudyProjection":
     from src.modeling.optuna_utils import OptunaStudyManager
+    from src.modeling.patience import PATIENCE_SECONDS
     from src.modeling.store_location import store_lock
     from src.tracking.projection import StudyProjection
     from src.tracking.session import TrackingSession
 
-    study = OptunaStudyManager(storage_url=projected.storage_url).load_study(projected.study_name)
+    manager = OptunaStudyManager(storage_url=projected.storage_url, wait_seconds=PATIENCE_SECONDS, quiet=True)
+    study = manager.load_study(projected.study_name)
     lock = partial(store_lock, make_url(projected.storage_url), f"projection-{study.study_name}")
     return StudyProjection(study, TrackingSession(), lock, projected.shares_outer_run, projected.metric_name)

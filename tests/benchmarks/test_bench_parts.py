@@ -1,4 +1,4 @@
-"""The pure parts of overhead, scaling, memory and growth; what they measure, they show themselves."""
+"""The pure parts of report, overhead, scaling, memory and growth; what they measure, they show themselves."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import growth, memory, overhead, scaling
+from benchmarks import growth, memory, overhead, report, scaling
 from benchmarks.filled_study import finished_trials
 from benchmarks.job import Job, load_job
 from benchmarks.pure import PureLightGBM, load_fold, nearest
@@ -148,7 +148,7 @@ def test_cpu_seconds_leave_the_first_trial_out() -> None:
     assert overhead.cpu_ratio({"cpu_each": [1.1, 1.1]}, {"cpu_each": [9.0, 1.0, 1.0]}) == pytest.approx(1.1)
 
 
-@pytest.mark.parametrize("module", [overhead, scaling, memory, growth])
+@pytest.mark.parametrize("module", [report, overhead, scaling, memory, growth])
 def test_help_and_quick(module: object, capsys: pytest.CaptureFixture[str]) -> None:
     parse = getattr(module, "parse")  # noqa: B009 - modules have no common type
     with pytest.raises(SystemExit) as left:

@@ -345,3 +345,41 @@ def test_leaks_are_found_and_near_copies_are_not(n: int, seed: int) -> None:
     frame["noise"] = generator.normal(size=n)
     warned = load_dataset(frame, BARE, "win").warnings
     assert [warning.split("'")[1] for warning in warned] == ["copy", "level"]
+
+
+def earned(frame: pd.DataFrame, config: TableConfig | None = None, target: str = "is_profitable") -> Any:
+    return load_dataset(frame, config or TableConfig(), target).net_profit
+
+
+def test_what_a_row_earned_follows_it_and_is_no_feature() -> None:
+    shuffled = table(x=np.arange(N)).sample(frac=1, random_state=0)
+    data = load_dataset(shuffled, TableConfig(), "is_profitable")
+    assert data.net_profit is not None
+    in_order = shuffled.sort_values(["date", "account_id"])
+    assert data.net_profit.tolist() == in_order["net_profit"].tolist()
+    assert list(data.features.columns) == ["x", "c"]
+    without = load_dataset(shuffled.drop(columns="net_profit"), TableConfig(), "is_profitable")
+    assert without.net_profit is None
+    assert without.digest == data.digest
+
+
+def test_what_a_row_earned_is_left_out_with_its_target() -> None:
+    y = [None, *(table()["is_profitable"][1:])]
+    assert earned(table(is_profitable=y)).tolist() == table()["net_profit"][1:].tolist()
+
+
+@pytest.mark.parametrize("values", [["rich", "poor"] * 6, [True, False] * 6, [10**400, *range(11)], [1 + 2j] * 12])
+def test_what_is_no_number_is_not_known_to_be_earned(values: list[Any]) -> None:
+    """Another target is asked for, which this column does not stop."""
+    assert earned(table(net_profit=pd.Series(values))) is None
+
+
+def test_holes_and_infinities_are_unknown() -> None:
+    found = earned(table(net_profit=[np.nan, np.inf, *range(10)]))
+    assert np.isnan(found).tolist() == [True, True] + [False] * 10
+
+
+def test_a_profit_that_is_a_feature_is_known_before_the_day() -> None:
+    targets = {"is_profitable": TargetConfig("binary", "auc")}
+    assert earned(table(), TableConfig(use=("net_profit", "x"), targets=targets)) is None
+    assert earned(table(), TableConfig(use=("x",), targets=targets)) is not None

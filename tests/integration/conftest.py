@@ -12,9 +12,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.servers import PostgresServer
 
 _START_SECONDS = 60
 
@@ -68,6 +71,19 @@ def postgres_socket() -> Iterator[str]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_server(monkeypatch: pytest.MonkeyPatch) -> "Iterator[PostgresServer]":
+    """A Postgres server of the test's own, to be killed."""
+    from tests.integration.servers import PostgresServer
+
+    folder = tempfile.mkdtemp(prefix="pg-")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    server = PostgresServer(folder)
+    yield server
+    server.remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -58,6 +58,16 @@ def test_a_draw_is_blocks_of_consecutive_units_as_many_as_there_are(n_units: int
     assert counts.tolist() == [drawn.count(unit) for unit in range(n_units)]
 
 
+@pytest.mark.parametrize("days", [None, 1, 12])
+def test_draws_are_the_resamples_of_the_scores(days: int | None) -> None:
+    y, (prediction, *_), dates = panel(12, 4)
+    given = None if days is None else dates[:1].repeat(y.size) if days == 1 else dates
+    unit, draws = bootstrap.draw_units(y.size, given, seed=7, n_resamples=5)
+    loss = np.abs(prediction - y)
+    expected = [np.average(loss, weights=counts[unit]) for counts in draws]
+    assert bootstrap_scores("mae", y, [prediction], given, seed=7, n_resamples=5)[0] == pytest.approx(expected)
+
+
 def test_block_length_is_the_cube_root_rounded_up_but_never_the_whole() -> None:
     assert [block_length(n) for n in (1, 2, 3, 4, 8, 9, 27, 28, 64, 125, 650, 1000)] == [
         1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 9, 10,

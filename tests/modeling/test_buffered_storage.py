@@ -13,8 +13,9 @@ from src.modeling.buffered_storage import TrialLost
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.sampler import make_sampler
 from src.modeling.search_space import suggest_hyperparameters
-from src.modeling.study_storage import OWNER, StudyStorage
+from src.modeling.study_storage import StudyStorage
 from src.modeling.trial_loop import WorkerContext, run_trials
+from src.modeling.trial_owners import OWNER
 
 # Single trials are asked for, to look at the store between two steps; the product uses study.optimize.
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used:UserWarning")

@@ -11,6 +11,8 @@ from optuna.trial import TrialState
 
 from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError, SearchError
+from src.modeling import train_with_optuna
+from src.modeling.distributed import worker_name
 from src.modeling.optuna_parallel_optimization import ParallelOptimizer, build_parser, main
 from src.modeling.optuna_utils import OptunaStudyManager
 from tests.commands import Finished, run_here
@@ -52,8 +54,6 @@ def test_the_whole_flow_of_several_targets(folder: Path, command: Command) -> No
 def test_a_target_that_fails_is_told_and_the_others_are_done(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.modeling import train_with_optuna
-
     conclude = train_with_optuna._conclude
 
     def fails_once(task: Any, opened: Any) -> Any:
@@ -88,10 +88,32 @@ def test_the_line_of_the_contract_for_a_distributed_worker(folder: Path, command
     assert manager.list_studies() == [name]
 
 
+def test_a_shared_study_is_made_worked_on_waited_for_and_finished_by_its_name(folder: Path, command: Command) -> None:
+    made = command("--mode", "create", "--study-name", "s", "--targets", "net_profit", *QUICK, "--seed", "7")
+    assert (made.status, made.out.splitlines()[0]) == (0, "study s is ready: 0 of 3 trials are finished"), made.err
+    assert made.out.splitlines()[1].endswith("--mode distributed --study-name s")
+    wrong = command("--mode", "distributed", "--study-name", "s", "--seed", "8")
+    assert (wrong.status, "was made with seed 7, now it is 8" in wrong.err.splitlines()[-1]) == (2, True)
+    worked = command("--mode", "distributed", "--study-name", "s", "--worker-id", "4")
+    assert worked.status == 0, worked.err
+    assert "worker 4 leaves study s: it has its 3 trials" in worked.err
+    assert command("--mode", "wait", "--study-name", "s").status == 0
+    finished = run_here(train_with_optuna.main, ["--study-name", "s", "--no-register"], folder)
+    assert finished.status == 0, finished.err
+    assert finished.out.splitlines()[3].startswith("net_profit")
+    assert len(trials(folder, "s")) == 3
+
+
+def test_a_worker_is_called_by_its_id_its_index_or_its_process() -> None:
+    assert worker_name("a", {"JOB_COMPLETION_INDEX": "3"}) == "a"
+    assert worker_name(None, {"JOB_COMPLETION_INDEX": "3"}) == "3"
+    assert worker_name(None, {}).endswith(f":{os.getpid()}")
+
+
 def test_an_unknown_mode_is_one_line(command: Command) -> None:
     run = command("--mode", "cluster")
     assert (run.status, run.out) == (2, "")
-    assert run.err == "error: --mode 'cluster' is unknown: use parallel or distributed\n"
+    assert run.err == "error: --mode 'cluster' is unknown: use parallel, distributed, create, wait\n"
 
 
 def test_workers_are_chosen_unless_they_are_given() -> None:

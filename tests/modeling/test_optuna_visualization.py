@@ -2,7 +2,6 @@
 
 import json
 import os
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from src.modeling.optuna_visualization import OptunaVisualizer
+from tests.report_page import Page
+from tests.reporting.pdf_reader import read_pages
 
 METADATA = {
     "target": "net_profit",
@@ -29,43 +30,6 @@ METADATA = {
     "versions": {"lightgbm": "4.7.0"},
 }
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;%{x}"
-VOID = {"meta", "br", "hr", "img", "input", "link"}
-
-
-class Page(HTMLParser):
-    """A parsed report: its tags must nest, and its texts, anchors and figures are kept."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.scripts: list[str] = []
-        self.figures: list[dict[str, Any]] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
-            if self.tags[-1][1].get("type") == "application/json":
-                self.figures.append(json.loads(data))
-            else:
-                self.scripts.append(data)
-        elif self.open and self.open[-1] != "style":
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
 
 
 def make_study(n: int, name: str = "net_profit_20240101_120000") -> optuna.Study:
@@ -99,10 +63,10 @@ def write(tmp_path: Path, study: optuna.Study, metadata: dict[str, Any] | None =
 @pytest.mark.parametrize("metadata", [None, METADATA])
 def test_every_study_has_every_chapter(tmp_path: Path, n: int, metadata: dict[str, Any] | None) -> None:
     page = write(tmp_path, make_study(n), metadata)
-    sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
     links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
-    assert links == [f"#{name}" for name in sections]
-    assert len(sections) == 8
+    assert links == [f"#{name}" for name in page.sections]
+    assert len(page.sections) == 12
+    assert all(section.title for section in page.sections.values())
     assert ("No trial is complete yet." in page.text) == (n == 0)
     assert ("Too few trials" in page.text) == (n < 40)
 
@@ -110,6 +74,28 @@ def test_every_study_has_every_chapter(tmp_path: Path, n: int, metadata: dict[st
 def test_a_thousand_trials_fit(tmp_path: Path) -> None:
     page = write(tmp_path, make_study(1000), METADATA)
     assert "600 complete, 200 pruned, 199 failed, 1 running" in page.text
+
+
+def test_ten_thousand_trials_fit(tmp_path: Path) -> None:
+    page = write(tmp_path, make_study(10_000), METADATA)
+    assert "6000 complete, 2000 pruned, 1999 failed, 1 running" in page.text
+
+
+def test_the_pdf_has_the_same_chapters(tmp_path: Path) -> None:
+    visualizer = OptunaVisualizer(make_study(12), METADATA)
+    path = visualizer.write_pdf(tmp_path / "new" / "report.pdf")
+    text = " ".join(" ".join(page.text for page in read_pages(path)).split())
+    titles = [chapter.title for chapter in visualizer.document.chapters]
+    assert [title for title in titles if text.count(title) < 2] == [], "each stands in the contents and above its text"
+
+
+def test_page_and_pdf_show_one_moment_of_a_study_that_goes_on() -> None:
+    study = make_study(12)
+    visualizer = OptunaVisualizer(study)
+    before = visualizer.to_html()
+    study.add_trial(create_trial(value=1.0))
+    assert visualizer.to_html() == before
+    assert OptunaVisualizer(study).to_html() != before
 
 
 def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
@@ -127,16 +113,13 @@ def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
 def test_figures_hold_the_studys_numbers(tmp_path: Path) -> None:
     study = make_study(40)
     page = write(tmp_path, study, METADATA)
-    ids = [str(attrs["id"]) for _, attrs in page.tags if str(attrs.get("id")).startswith("figure-")]
-    drawn = dict(zip(ids, page.figures, strict=True))
-    assert len(set(ids)) == len(ids)
-    traces = {trace["name"]: trace for trace in drawn["figure-history"]["data"]}
+    traces = {trace["name"]: trace for trace in page.figures["history"]["data"] if "name" in trace}
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert traces["complete"]["y"] == [t.value for t in complete]
     assert traces["pruned (last reported)"]["y"] == [110.0] * 8
-    bars, interval = drawn["figure-baselines-test"]["data"]
+    bars, interval, _ = page.figures["baselines-test"]["data"]
     assert bars["x"] == [104.0, 100.0, 110.0]
-    assert drawn["figure-baselines-test"]["layout"]["yaxis"]["ticktext"] == ["the model", "account_mean", "median"]
+    assert page.figures["baselines-test"]["layout"]["yaxis"]["ticktext"] == ["the model", "account_mean", "median"]
     assert interval["error_x"]["array"] == [8.0]
     assert interval["error_x"]["arrayminus"] == [9.0]
 
@@ -158,7 +141,7 @@ def test_names_of_users_stay_text(tmp_path: Path) -> None:
     assert not [attrs for _, attrs in page.tags if "onerror" in attrs]
     assert not [script for script in page.scripts if "alert(" in script]
     assert "<script>alert(1)</script>" in page.text
-    for figure in page.figures:  # plotly reads tags in its texts, so that none may reach it
+    for figure in page.figures.values():  # plotly reads tags in its texts, so that none may reach it
         assert "<script" not in json.dumps(figure)
         assert "<img" not in json.dumps(figure)
 

@@ -69,6 +69,11 @@ def test_metadata_holds_only_numbers_that_json_has(tmp_path: Path, value: float)
     assert json.loads((tmp_path / "models" / "lgb_t_optuna_metadata.json").read_text()) == {"n": 1}
 
 
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file.bin", b"\x00\xff\r\n")
+    assert (tmp_path / "file.bin").read_bytes() == b"\x00\xff\r\n"
+
+
 def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     write_atomically(path, "old")

@@ -1,7 +1,6 @@
 import logging
 import os
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from src.config import MODEL_CONFIGS, RunSettings, SearchSettings, SplitSettings
 from src.data.sources import describe_source
 from src.data.table import load_dataset
 from src.errors import ConfigError, Interrupted, SearchError, StoreError
-from src.modeling.brake import Brake
 from src.modeling.rows import make_rows
 from src.modeling.search import (
     SETTINGS_ATTR,
@@ -28,7 +26,6 @@ from src.modeling.search import (
     parent_run,
     run_search,
     settings_record,
-    stop_on_signals,
 )
 from src.modeling.search_task import SearchTask
 from tests.small_table import small_table
@@ -164,30 +161,6 @@ def test_a_stop_says_what_is_saved_and_how_to_go_on(tmp_path: Path, mlflow_store
         f"stopped: 3 of 9 trials are done and saved; the same command with --study-name {NAME} goes on"
     )
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_the_second_insists(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    before, brake = signal.getsignal(number), Brake()
-    with pytest.raises(KeyboardInterrupt), stop_on_signals(brake):
-        os.kill(os.getpid(), number)
-        assert brake.requested
-        assert "saving what is done" in capsys.readouterr().err
-        os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before
-
-
-def test_signals_belong_to_the_main_thread() -> None:
-    entered = []
-
-    def enter() -> None:
-        with stop_on_signals(Brake()):
-            entered.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert entered == [signal.getsignal(signal.SIGINT)], "nothing was changed"
 
 
 def test_a_timeout_ends_the_search_of_a_target(tmp_path: Path, mlflow_store: str) -> None:

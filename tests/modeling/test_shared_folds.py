@@ -70,6 +70,13 @@ def test_scores_are_those_of_datasets_in_memory_to_the_bit(tmp_path: Path, targe
             assert len(set(expected)) > 10, "it has learned something"
 
 
+def test_what_rows_earned_does_not_travel_to_workers(tmp_path: Path) -> None:
+    data = load("num_trades")
+    assert data.net_profit is not None
+    shared = TableSharer(tmp_path).share(data, folds_of(data), with_frame=True)
+    assert (shared.shell.net_profit, shared.data().net_profit) == (None, None)
+
+
 def test_rows_that_are_shuffled_too(tmp_path: Path) -> None:
     frame = table_with_many_kinds().drop(columns=["date", "account_id"])
     data = load_dataset(frame, TableConfig(account=None, date=None), "num_trades")

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -13,14 +13,13 @@ from optuna.trial import TrialState
 
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.study_storage import (
-    ATTEMPTS,
     GRACE_SECONDS,
     MAX_ATTEMPTS,
-    OWNER,
     BudgetMet,
     StudyStorage,
     take_over_dead_trials,
 )
+from src.modeling.trial_owners import ATTEMPTS, OWNER
 from src.modeling.worker_identity import worker_identity
 
 # These tests ask for single trials, to look at the store between two steps; the product uses study.optimize.
@@ -163,6 +162,21 @@ def test_a_silent_owner_on_another_machine_is_given_its_grace(manager: OptunaStu
         connection.execute(
             sqlalchemy.update(models.TrialHeartbeatModel).values(heartbeat=beat - timedelta(seconds=GRACE_SECONDS + 1))
         )
+    take_over_dead_trials(study)
+    assert states(study) == ["WAITING"]
+
+
+def test_silence_while_nobody_could_write_is_no_death(
+    manager: OptunaStudyManager, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = study.ask()
+    pretend_owner(manager, trial, "elsewhere|1|1.0|host")
+    with manager.storage.engine.begin() as connection:
+        connection.execute(sqlalchemy.update(models.TrialHeartbeatModel).values(heartbeat=datetime(2024, 1, 1)))
+    with monkeypatch.context() as patched:
+        patched.setattr(StudyStorage, "_nobody_could_write", lambda self: True)
+        take_over_dead_trials(study)
+        assert states(study) == ["RUNNING"]
     take_over_dead_trials(study)
     assert states(study) == ["WAITING"]
 

@@ -180,6 +180,9 @@ def test_report_trials_metadata_and_model_are_artifacts_of_the_parent(story: Sto
     listed = {item.path for folder in ("", "report", "study") for item in client.list_artifacts(run_id, folder)}
     assert {
         "report/report.html",
+        "report/report.pdf",
+        "report/model_numbers.json",
+        "report/test_predictions.parquet",
         "study/trials.csv",
         "lgb_net_profit_optuna_metadata.json",
         "lgb_net_profit_optuna_v1.txt",

@@ -42,6 +42,18 @@ def test_it_is_said_what_it_is_and_how_far_its_score_flatters() -> None:
     assert "flatters" not in ensemble.explain({"ensemble": METADATA["ensemble"]})
 
 
+def test_known_configurations_are_told_from_what_was_selected() -> None:
+    first, second = METADATA["ensemble"]
+    metadata = METADATA | {"ensemble": [first | {"anchor": False}, second | {"anchor": True}]}
+    table = ensemble.members_table(metadata)
+    assert table.columns[4] == "chosen as"
+    assert [row[4] for row in table.rows] == ["a good trial", "known configuration"]
+    said = ensemble.explain(metadata)
+    assert "25 % of the weight belongs to known configurations that every study starts with (1 of the members)" in said
+    assert "The others were chosen by greedy selection" in said
+    assert "the known configurations apart" in said
+
+
 def test_the_report_has_a_chapter_of_it() -> None:
     text = page(METADATA)
     assert "The ensemble</h2>" in text

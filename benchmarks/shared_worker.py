@@ -1,0 +1,70 @@
+"""One worker of `benchmarks.distributed`: joins the study as the product's workers do, with an objective that sleeps.
+
+    python -m benchmarks.shared_worker job.json
+
+It says `ready` on its standard output and begins when it reads a line.
+"""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.synthetic import TARGET
+
+if TYPE_CHECKING:
+    import optuna
+
+REPORTS = 20
+"""Of each trial; as many as 200 boosting rounds give."""
+
+
+def sleeping(seconds: float) -> Any:
+    """An objective that draws LightGBM's parameters, sleeps so long in all, and reports on the way."""
+    from src.modeling.search_space import suggest_hyperparameters
+
+    def objective(trial: "optuna.Trial", *_: Any) -> float:
+        drawn = suggest_hyperparameters(trial)
+        begun = time.monotonic()
+        for step in range(1, REPORTS + 1):
+            time.sleep(max(0.0, begun + seconds * step / REPORTS - time.monotonic()))
+            trial.report(drawn["learning_rate"] / step, 10 * step)
+        return float(drawn["learning_rate"])
+
+    return objective
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Joins, waits for the word, works; returns the exit status."""
+    import src.modeling.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
+    from src.config import RunSettings, SearchSettings
+    from src.data.table import load_dataset
+    from src.modeling.rows import make_rows
+    from src.modeling.search import open_study, run_search
+    from src.modeling.search_task import SearchTask
+    from src.modeling.train_with_optuna import read_data
+
+    job = json.loads(Path((argv or sys.argv[1:])[0]).read_text(encoding="utf-8"))
+    search = SearchSettings(
+        n_trials=job["trials"],
+        study_name=job["study"],
+        storage_url=job["url"],
+        storage_dir=Path("store"),
+        pruner="none",
+    )
+    settings = RunSettings(search=search)
+    frame, source = read_data(job["data"], settings.data)
+    data = load_dataset(frame, settings.data.table, TARGET, source)
+    task = SearchTask(data, make_rows(data, settings.split), settings, sleeping(job["seconds"]))
+    opened = replace(open_study(task), shared=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    run_search(opened.task, opened)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+# Runs once, when the volume of Postgres is empty: a role and a database for each of the two, closed to the other. Both
+# own a table alembic_version, so they cannot share one. psql takes the passwords from the environment by itself.
+set -eu
+for name in optuna mlflow; do
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+        --set name="$name" --set variable="$(echo "$name" | tr '[:lower:]' '[:upper:]')_POSTGRES_PASSWORD" <<'SQL'
+\getenv password :variable
+CREATE ROLE :"name" LOGIN PASSWORD :'password';
+CREATE DATABASE :"name" OWNER :"name";
+REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+SQL
+done

@@ -1,0 +1,71 @@
+"""The one door to a cluster: the program `kubectl`, whose failures become one line."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from src.errors import ConfigError, RunError
+from src.suggest import one_line
+
+ANSWER_SECONDS = 15
+
+
+class Kubectl:
+    """Calls the program.
+
+    Args:
+        command: the program and its first arguments.
+
+    Raises:
+        ConfigError: there is no such program.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        if not command or shutil.which(command[0]) is None:
+            name = " ".join(command)
+            raise ConfigError(
+                f"KUBECTL={name} is no program here: install it, or name it with KUBECTL=/path/to/kubectl"
+            )
+        self.command = tuple(command)
+
+    def text(self, *args: str, stdin: str | None = None) -> str:
+        """What one call prints.
+
+        Raises:
+            RunError: it failed; the message is the last thing that it said.
+        """
+        run = subprocess.run([*self.command, *args], input=stdin, capture_output=True, text=True, check=False)
+        if run.returncode:
+            said = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
+            raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(said[-1])}")
+        return run.stdout
+
+    def json(self, *args: str) -> Any:
+        """What one call prints with `-o json`, or None if that is nothing.
+
+        Raises:
+            RunError: the call failed.
+        """
+        text = self.text(*args, "-o", "json")
+        return json.loads(text) if text.strip() else None
+
+    def show(self, *args: str) -> None:
+        """Lets a call print to the terminal; one that fails has said why there."""
+        subprocess.run([*self.command, *args], check=False)
+
+    def reach(self, namespace: str) -> None:
+        """Makes sure that a cluster answers.
+
+        Raises:
+            ConfigError: none does.
+        """
+        wait = f"--request-timeout={ANSWER_SECONDS}s"
+        try:
+            self.text("get", "namespace", namespace, "--ignore-not-found", "-o", "name", wait)
+        except RunError as error:
+            raise ConfigError(
+                f"no cluster answers ({one_line(error)}): choose one with `kubectl config use-context`, "
+                f"or see what would be applied with DRY_RUN=1"
+            ) from error

@@ -1,0 +1,161 @@
+"""What is asked for by words such as `WORKERS=8`, checked by the product's own parser before a pod is."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from src.cli import chosen_targets, run_settings
+from src.errors import ConfigError
+from src.modeling.train_with_optuna import build_parser
+from src.secrets import mask_url
+from src.suggest import did_you_mean
+
+K8S = Path(__file__).resolve().parents[1]
+OVERLAYS = K8S / "overlays"
+SETTINGS: Mapping[str, str] = yaml.safe_load((K8S / "base" / "settings.yaml").read_text(encoding="utf-8"))["data"]
+"""Keys of the base's ConfigMap `settings`, with their defaults."""
+NO_OPTIONS = ("TARGET", "WAIT_SECONDS")
+"""Settings that are no option of the same name."""
+LONGEST_NAME = 48
+"""A Job's name and an index must fit into the 63 characters of a host name."""
+POD_SOURCES = ("s3://", "postgresql://", "postgresql+psycopg2://")
+TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command works.
+
+    Attributes:
+        overlay: folder under `overlays`, with `services` and `run` in it.
+        kubectl: the program and its first arguments.
+    """
+
+    overlay: Path
+    kubectl: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fan-out.
+
+    Attributes:
+        study: name of the study.
+        workers: pods that run trials.
+        settings: what differs from the base's settings, by key.
+        table: text of the `--config` file, if one was given.
+    """
+
+    study: str
+    workers: int
+    settings: Mapping[str, str]
+    table: str | None
+
+    @property
+    def name(self) -> str:
+        """What the run's objects are called by."""
+        return run_name(self.study)
+
+
+def given(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """The values of `NAME=value` words.
+
+    Raises:
+        ConfigError: a word is none, or its name means nothing here.
+    """
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            raise ConfigError(f"{name} is unknown here{did_you_mean(name, known)}: use {', '.join(known)}")
+        values[name] = value
+    return values
+
+
+def place_of(values: Mapping[str, str]) -> Place:
+    """Overlay and program.
+
+    Raises:
+        ConfigError: there is no such overlay.
+    """
+    known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
+    overlay = values.get("OVERLAY", "local")
+    if overlay not in known:
+        raise ConfigError(f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}")
+    return Place(OVERLAYS / overlay, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
+
+
+def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:
+    """The run that the values describe.
+
+    Args:
+        values: by name in capitals: WORKERS, and keys of the base's settings.
+        now: gives a run without a STUDY_NAME its name; the present when None.
+
+    Raises:
+        ConfigError: a value is none that the product takes, or means nothing to a pod.
+        SystemExit: a value that the product's parser refuses, with status 2 and one line.
+    """
+    workers = values.get("WORKERS", "4")
+    if not workers.isdecimal() or int(workers) < 1:
+        raise ConfigError(f"WORKERS={workers} is no number of workers: use 1 or more")
+    settings = {name: value for name, value in values.items() if name in SETTINGS}
+    table = _checked(settings)
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
+    target = settings.get("TARGET", SETTINGS["TARGET"])
+    study = settings.get("STUDY_NAME") or f"{'targets' if ',' in target else target}_{stamp}"
+    run_name(study)
+    settings["STUDY_NAME"] = study
+    return Run(study, int(workers), settings, table)
+
+
+def run_name(study: str) -> str:
+    """A study's name as Kubernetes takes names: small letters, digits and hyphens.
+
+    Raises:
+        ConfigError: nothing is left of it, or too much.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", study.lower()).strip("-")
+    if not name or len(name) > LONGEST_NAME:
+        raise ConfigError(f"STUDY_NAME={study} names no run: use letters and digits, {LONGEST_NAME} at most")
+    return name
+
+
+def is_on(name: str, values: Mapping[str, str]) -> bool:
+    """A switch such as DRY_RUN=1.
+
+    Raises:
+        ConfigError: the value is neither yes nor no.
+    """
+    value = values.get(name, "").lower()
+    if value not in TRUE + FALSE:
+        raise ConfigError(f"{name}={value} is neither yes nor no: use 1, or leave it out")
+    return value in TRUE
+
+
+def _checked(settings: dict[str, str]) -> str | None:
+    """Refuses what the product would refuse in every pod; returns the table file's text and names its place there."""
+    table = settings.get("CONFIG")
+    args = build_parser().parse_args(
+        [f"--{name.lower().replace('_', '-')}={value}" for name, value in settings.items() if name not in NO_OPTIONS]
+    )
+    chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
+    seconds = settings.get("WAIT_SECONDS", "1")
+    if not seconds.isdecimal() or int(seconds) < 1:
+        raise ConfigError(f"WAIT_SECONDS={seconds} is no time: use whole seconds above 0")
+    data = settings.get("DATA", "")
+    if mask_url(data) != data:
+        raise ConfigError(
+            f"DATA={mask_url(data)} holds a password: leave it out, and give it to the Secret's DATA_PGPASSWORD"
+        )
+    if data and not data.startswith(POD_SOURCES):
+        raise ConfigError(f"DATA={data} lies on this machine, where no pod can read it: use s3://… or postgresql://…")
+    if not table:
+        return None
+    settings["CONFIG"] = "/config/table.yaml"
+    return Path(table).read_text(encoding="utf-8")

@@ -1,0 +1,151 @@
+"""What is on a study so that its name is enough to join it: the options it was made with, as `--…` would give them.
+
+`settings` on a study says what makes two scores comparable (`search.settings_record`); the recipe is how to get there
+again: where the table lies, what its columns are, split, sampler, pruner, and the study's total. No password is ever in
+it: a URL is kept without, and whoever joins takes his own from PGPASSWORD, `~/.pgpass` or AWS_*.
+"""
+
+import re
+import time
+from argparse import Namespace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from src.config import TableConfig, TargetConfig
+from src.config_file import FileTableConfig
+from src.data.sources import describe_source
+from src.errors import ConfigError
+from src.modeling.search_task import SearchTask
+from src.secrets import MASK, mask_url, scrub
+
+RECIPE_ATTR = "recipe"
+BEGAN_ATTR = "search_began"
+"""Of a study that many machines share: when its first worker came, in seconds since 1970."""
+TOTAL = "n_trials"
+SOON = 0.001
+SAMPLE = describe_source(None, None)
+EVALUATION = {"cv": ("use_cv", "cv"), "use_cv": ("use_cv", "cv")}
+"""Options that say one thing in two ways: who gives one of them has given both."""
+OPTIONS = (
+    "n_trials", "timeout", "sampler", "pruner", "ensemble_size", "seed", "use_cv", "n_folds", "purge_days",
+    "test_fraction", "valid_fraction", "data", "query",
+)  # fmt: skip
+_MASKED_USER = re.compile(rf":{re.escape(MASK)}@")
+_MASKED_PARAMETER = re.compile(rf"(?<=[?&])[^=&]+={re.escape(MASK)}&?")
+
+
+def make_recipe(task: SearchTask) -> dict[str, Any]:
+    """The recipe of a new study, plain enough for JSON."""
+    settings, split = task.settings, task.settings.split
+    data = settings.data
+    return {
+        "target": task.data.target,
+        "described": task.data.source,
+        "data": _location(data.source),
+        "query": None if data.query is None else scrub(data.query, data.source or ""),
+        "table": _plain_table(data.table),
+        "use_cv": split.use_cv,
+        "n_folds": split.n_folds,
+        "purge_days": split.purge_days,
+        "test_fraction": split.test_fraction,
+        "valid_fraction": split.valid_fraction,
+        "seed": settings.search.seed,
+        "sampler": settings.search.sampler,
+        "pruner": settings.search.pruner,
+        "ensemble_size": settings.ensemble_size,
+        "timeout": settings.search.timeout,
+        TOTAL: settings.search.n_trials,
+    }
+
+
+def recipe_of(study: optuna.Study) -> dict[str, Any] | None:
+    """The study's recipe; None for one that was made by something else."""
+    found = study.user_attrs.get(RECIPE_ATTR)
+    return dict(found) if isinstance(found, dict) else None
+
+
+def note_total(study: optuna.Study, n_trials: int) -> None:
+    """Notes another total on the study."""
+    recipe = recipe_of(study)
+    if recipe is not None and recipe[TOTAL] != n_trials:
+        study.set_user_attr(RECIPE_ATTR, recipe | {TOTAL: n_trials})
+
+
+def follow(args: Namespace, given: Collection[str], recipe: Mapping[str, Any], study_name: str) -> Namespace:
+    """Parsed options, with the study's own in place of those that were not given.
+
+    Args:
+        args: of a command that tunes.
+        given: names of the options that the user gave; they win, and what must not differ is told later.
+        recipe: of the study.
+        study_name: named in the error.
+
+    Raises:
+        ConfigError: only the program that made the study knows where its table was.
+    """
+    if "data" not in given and recipe["data"] is None and recipe["described"] != SAMPLE:
+        raise ConfigError(
+            f"study {study_name!r} does not say where its table ({recipe['described']}) lies, "
+            f"because a program handed it over: give --data"
+        )
+    followed = Namespace(**vars(args))
+    for name in OPTIONS:
+        if not set(EVALUATION.get(name, (name,))) & set(given):
+            setattr(followed, name, recipe[name])
+    if not {"use_cv", "cv"} & set(given):
+        followed.cv = "off"
+    if "data" in given and "query" not in given:  # another place, which may be no database
+        followed.query = args.query
+    return followed
+
+
+def seconds_left(attributes: Mapping[str, Any], timeout: float | None, at_least: float | None = SOON) -> float | None:
+    """What is left of a shared study's timeout; all of it where nobody has begun, None without one.
+
+    Args:
+        attributes: the study's user attributes.
+        timeout: seconds for the whole search.
+        at_least: in place of less; None gives the negative number too.
+    """
+    began = attributes.get(BEGAN_ATTR)
+    if timeout is None or began is None:
+        return timeout
+    left = float(timeout + began - time.time())
+    return left if at_least is None else max(at_least, left)
+
+
+def table_config(recipe: Mapping[str, Any]) -> TableConfig:
+    """What the study's `--config` file said when it was made."""
+    table = recipe["table"]
+    return FileTableConfig(
+        account=table["account"],
+        date=table["date"],
+        use=None if table["use"] is None else tuple(table["use"]),
+        drop=tuple(table["drop"]),
+        targets={name: TargetConfig(**each) for name, each in table["targets"].items()},
+        optional=tuple(table["optional"]),
+    )
+
+
+def _plain_table(table: TableConfig) -> dict[str, Any]:
+    return {
+        "account": table.account,
+        "date": table.date,
+        "use": table.use,
+        "drop": table.drop,
+        "targets": {name: asdict(each) for name, each in table.targets.items()},
+        "optional": table.optional if isinstance(table, FileTableConfig) else (),
+    }
+
+
+def _location(source: str | None) -> str | None:
+    """Where the table lies, for somebody elsewhere: a file's whole path, a URL without its password."""
+    if source is None:
+        return None
+    if "://" not in source:
+        return str(Path(source).expanduser().absolute())
+    return _MASKED_PARAMETER.sub("", _MASKED_USER.sub("@", mask_url(source))).rstrip("?&")

@@ -1,0 +1,115 @@
+"""The compose file: hardened containers, an order by health, no usable password, and commands that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.command_lines import commands_in, options_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, Any] = COMPOSE["services"]
+EXAMPLE = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
+TUNING = ("create", "worker", "wait", "finish")
+
+
+def used_variables() -> dict[str, str]:
+    """Each variable with what follows its name: `:?message`, `:-default` or nothing."""
+    return dict(re.findall(r"\$\{(\w+)([^}]*)\}", TEXT))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+class TestService:
+    def test_is_hardened(self, name: str) -> None:
+        service = SERVICES[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "mem_limit" in service
+        assert any(place.startswith("/tmp") for place in service["tmpfs"])
+        assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & service.keys()
+
+    def test_waits_only_for_what_can_tell(self, name: str) -> None:
+        for other, how in SERVICES[name].get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                image = ROOT / "docker" / f"{other}.Dockerfile"
+                assert "healthcheck" in SERVICES[other] or "\nHEALTHCHECK " in image.read_text(encoding="utf-8")
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert other in TUNING, f"{other} never ends"
+
+    def test_image_is_built_here_or_official(self, name: str) -> None:
+        image = SERVICES[name]["image"]
+        if "build" not in SERVICES[name]:
+            assert image == "postgres:15-bookworm"
+            return
+        assert re.fullmatch(r"daily-profit/\w+:local", image)
+        kind = image.removeprefix("daily-profit/").removesuffix(":local")
+        assert SERVICES[name]["build"] == {"context": "..", "dockerfile": f"docker/{kind}.Dockerfile"}
+        assert (ROOT / "docker" / f"{kind}.Dockerfile").is_file()
+
+    def test_is_open_to_this_machine_only(self, name: str) -> None:
+        assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+    def test_is_in_networks_that_are_declared(self, name: str) -> None:
+        assert set(SERVICES[name]["networks"]) <= COMPOSE["networks"].keys()
+
+
+def test_every_option_exists_in_the_command_it_is_given_to() -> None:
+    commands = commands_in(TEXT)
+    assert len(commands) == len(TUNING)
+    for command in commands:
+        assert command.options <= options_of(command.module)
+
+
+def test_modes_are_those_of_the_command() -> None:
+    from src.modeling.optuna_parallel_optimization import MODES
+
+    named = {word.removeprefix("--mode=") for c in commands_in(TEXT) for word in c.words if word.startswith("--mode=")}
+    assert named == {"create", "distributed", "wait"}
+    assert named <= set(MODES)
+
+
+def test_only_mlflow_reaches_the_s3_store_and_has_its_keys() -> None:
+    assert [name for name, service in SERVICES.items() if "objects" in service["networks"]] == ["s3", "mlflow"]
+    keys = [name for name, service in SERVICES.items() if "AWS_SECRET_ACCESS_KEY" in service["environment"]]
+    assert keys == ["s3", "mlflow"]
+
+
+def test_stores_are_cut_off_from_outside() -> None:
+    assert [name for name, network in COMPOSE["networks"].items() if network.get("internal")] == ["database", "objects"]
+    assert (SERVICES["postgres"]["networks"], SERVICES["s3"]["networks"]) == (["database"], ["objects"])
+
+
+def test_a_missing_password_is_told_with_its_remedy() -> None:
+    secrets = {name: rest for name, rest in used_variables().items() if re.search(r"PASSWORD|KEY", name)}
+    assert len(secrets) == 5
+    assert set(secrets.values()) == {":?set it in docker/.env, see docker/.env.example"}
+    others = {name: rest for name, rest in used_variables().items() if name not in secrets}
+    assert all(rest.startswith(":-") for rest in others.values()), "what is no secret has a default"
+
+
+def test_no_password_stands_in_a_url_or_a_command() -> None:
+    assert not re.search(r"://[^/\s@]*:[^/\s@]*@", TEXT)
+    for service in SERVICES.values():
+        assert "PASSWORD" not in " ".join(map(str, service.get("command", [])))
+
+
+def test_example_names_every_variable_and_gives_no_secret() -> None:
+    named = dict(re.findall(r"^(?:# )?(\w+)=(.*)$", EXAMPLE, re.MULTILINE))
+    assert named.keys() == used_variables().keys()
+    assert {value for name, value in named.items() if re.search(r"PASSWORD|KEY", name)} == {""}
+
+
+def test_defaults_are_those_of_the_example() -> None:
+    named = dict(re.findall(r"^(\w+)=(.+)$", EXAMPLE, re.MULTILINE))
+    assert {name: f":-{value}" for name, value in named.items()}.items() <= used_variables().items()
+
+
+def test_volumes_are_declared() -> None:
+    sources = {str(v).split(":")[0] for service in SERVICES.values() for v in service.get("volumes", [])}
+    assert {source for source in sources if source[0] not in "./$"} | {"tables"} == COMPOSE["volumes"].keys()

@@ -1,0 +1,275 @@
+"""`make fanout`: what it renders, what it tells a cluster in which order, and how it tells the outcome."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k8s.fanout import following
+from k8s.fanout.__main__ import main
+from k8s.fanout.rendering import documents
+from tests.k8s.cluster import Call, FakeCluster, job
+from tests.k8s.manifests import ROOT, environment, named, need_kubectl, of_kind, pods
+
+STUDY, RUN = "Net_Profit_7", "net-profit-7"
+WATCHED = f"get jobs -l daily-profit/run={RUN} -o json"
+"""How a run is looked at while it is followed."""
+KEYS = ("OPTUNA_POSTGRES_PASSWORD", "MLFLOW_POSTGRES_PASSWORD", "S3_SECRET")
+QUERY = "select \"a b\", 'c' from t where d = '$(HOME)' and e = \"1\""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(following, "LOST_POLLS", 3)
+    return FakeCluster(tmp_path)
+
+
+def call(cluster: FakeCluster, command: str, *words: str) -> int:
+    return main([command, f"KUBECTL={cluster.program}", *words])
+
+
+def dry(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[Any, ...]:
+    need_kubectl()
+    assert main(["up", "DRY_RUN=1", f"STUDY_NAME={STUDY}", *words]) == 0
+    return tuple(documents(capsys.readouterr().out))
+
+
+def applied(calls: list[Call]) -> list[tuple[Any, ...]]:
+    return [tuple(documents(each.stdin)) for each in calls if each.words[0] == "apply"]
+
+
+def secret(**values: str) -> dict[str, Any]:
+    return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
+
+
+class TestDryRun:
+    def test_a_run_has_its_own_name_and_the_services_keep_theirs(self, capsys: pytest.CaptureFixture[str]) -> None:
+        objects = dry(capsys)
+        mine = {f["kind"]: f["metadata"]["name"] for f in objects if f["metadata"]["labels"].get("daily-profit/run")}
+        assert mine.keys() == {"ServiceAccount", "ConfigMap", "Job"}
+        assert all(name.endswith(f"-{RUN}") for name in mine.values())
+        rest = {found["metadata"]["name"] for found in objects if found["metadata"]["name"].endswith(RUN) is False}
+        assert {"daily-profit", "stores", "postgres", "s3", "mlflow", "credentials"} <= rest
+
+    def test_two_runs_share_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def own(study: str) -> set[tuple[str, str]]:
+            found = dry(capsys, f"STUDY_NAME={study}")
+            run = study.replace("_", "-")
+            return {
+                (f["kind"], f["metadata"]["name"])
+                for f in found
+                if f["metadata"]["labels"].get("daily-profit/run") == run
+            }
+
+        assert own("a_1") and not own("a_1") & own("b_2")
+
+    def test_workers_and_settings_arrive_as_they_were_given(self, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ("WORKERS=9", "N_TRIALS=12", f"QUERY={QUERY}", "DATA=postgresql://u@h/d", "TARGET=num_trades")
+        objects = dry(capsys, *words)
+        spec = named(objects, "Job", f"work-{RUN}")["spec"]
+        assert (spec["parallelism"], spec["completions"], spec["maxFailedIndexes"]) == (9, 9, 4)
+        for each in pods(objects):
+            for holder in each.containers if "Job" in each.owner else []:
+                found = environment(objects, holder)
+                assert (found["N_TRIALS"], found["QUERY"], found["TARGET"]) == ("12", QUERY, "num_trades")
+                assert found["STUDY_NAME"] == STUDY
+                assert found["OPTUNA_POSTGRES_HOST"] == "postgres"
+
+    def test_passwords_are_random_and_shown_to_nobody_else(self, capsys: pytest.CaptureFixture[str]) -> None:
+        first, second = (named(dry(capsys), "Secret", "credentials")["data"] for _ in range(2))
+        values = [base64.b64decode(data[key]).decode() for data in (first, second) for key in KEYS]
+        assert len(set(values)) == 6 and all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values)
+        assert first.keys() == set(KEYS)
+
+    def test_a_config_file_is_mounted(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        text = "account: trader\ntargets: {pnl: {task: regression, metric: mae}}\n"
+        (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
+        objects = dry(capsys, f"CONFIG={tmp_path / 't.yaml'}", "TARGET=pnl")
+        assert named(objects, "ConfigMap", f"table-{RUN}")["data"] == {"table.yaml": text}
+        found = next(each for each in pods(objects) if each.owner == f"Job/work-{RUN}")
+        assert [v["configMap"]["name"] for v in found.spec["volumes"] if "configMap" in v] == [f"table-{RUN}"]
+        assert environment(objects, found.containers[0])["CONFIG"] == "/config/table.yaml"
+
+    def test_production_brings_its_own_images_and_no_secret(self, capsys: pytest.CaptureFixture[str]) -> None:
+        objects = dry(capsys, "OVERLAY=production", "WORKERS=1")
+        assert not of_kind(objects, "Secret")
+        (budget,) = of_kind(objects, "PodDisruptionBudget")
+        assert budget["spec"]["selector"]["matchLabels"]["daily-profit/run"] == RUN
+        assert named(objects, "Job", f"work-{RUN}")["spec"]["maxFailedIndexes"] == 0
+        images = {holder["image"] for each in pods(objects) for holder in each.containers}
+        assert all(image.startswith("registry.example.com/") for image in images)
+
+    def test_by_make(self) -> None:
+        """With the words of the issue, and with options whose values a shell would take apart."""
+        if shutil.which("make") is None:
+            pytest.skip("make is not installed")
+        need_kubectl()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+        words = ["TARGET=net_profit", "WORKERS=8", "N_TRIALS=400", "OVERLAY=local", "DRY_RUN=1"]
+        words += ["DATA=s3://b/k", "QUERY=select \"a\"; echo 'b c'"]
+        old = ["-o", ".venv/.stamp-requirements.lock"]
+        made = subprocess.run(["make", *old, "fanout", *words], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+        objects = tuple(documents(made.stdout))
+        (work,) = [found for found in objects if found["metadata"]["name"].startswith("work-net-profit-")]
+        assert work["spec"]["parallelism"] == 8
+        (settings,) = [found for found in objects if found["metadata"]["name"].startswith("settings-net-profit-")]
+        assert (settings["data"]["N_TRIALS"], settings["data"]["QUERY"]) == ("400", "select \"a\"; echo 'b c'")
+
+
+class TestUp:
+    def test_services_first_then_the_run_to_its_end(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        done = [job(each, RUN, "Complete") for each in ("create", "worker", "finish")]
+        begun = [job("create", RUN, "Complete"), job("worker", RUN, active=3), job("finish", RUN, active=1)]
+        cluster.answers(WATCHED, {"items": begun}, "lost", {"items": done})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}", "WORKERS=3") == 0
+        services, run = applied(cluster.calls)
+        assert not [found for found in services if "daily-profit/run" in found["metadata"]["labels"]]
+        assert {found["metadata"]["labels"]["daily-profit/run"] for found in run} == {RUN}
+        said = [each.text for each in cluster.calls]
+        waited = [text.split()[4] for text in said if "rollout status" in text]
+        assert waited == ["statefulset/postgres", "statefulset/s3", "deployment/mlflow"]
+        first, second = (i for i, each in enumerate(cluster.calls) if each.words[0] == "apply")
+        assert first < said.index(next(t for t in said if "rollout" in t)) < second
+        out = capsys.readouterr().out
+        assert "worker  3 of 3 at work, 0 done" in out and "finish  done" in out
+        assert f"make fanout-down STUDY_NAME={STUDY}" in out and "port-forward service/mlflow 5000:5000" in out
+        assert any(f"job-name=finish-{RUN}" in text for text in said), "the finish's log is shown"
+
+    def test_passwords_of_the_cluster_stay(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+        """Postgres keeps those that its volume was made with; what is new gets a random one."""
+        cluster.answers("get secret credentials", secret(OPTUNA_POSTGRES_PASSWORD="old", MLFLOW_POSTGRES_PASSWORD=""))
+        cluster.answers("-o json", {"items": [job("finish", RUN, "Complete")]})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
+        services, _ = applied(cluster.calls)
+        data = {
+            key: base64.b64decode(v).decode() for key, v in named(services, "Secret", "credentials")["data"].items()
+        }
+        assert (data["OPTUNA_POSTGRES_PASSWORD"], data["MLFLOW_POSTGRES_PASSWORD"]) == ("old", "")
+        assert len(data["S3_SECRET"]) == 48
+        streams = capsys.readouterr()
+        assert data["S3_SECRET"] not in streams.out + streams.err + " ".join(each.text for each in cluster.calls)
+
+    @pytest.mark.parametrize(("reason", "status"), [("PodFailurePolicy", 2), ("MaxFailedIndexesExceeded", 1)])
+    def test_a_failed_job_ends_it(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], reason: str, status: int
+    ) -> None:
+        cluster.answers("-o json", None, {"items": [job("worker", RUN, "Failed", reason), job("finish", RUN)]})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == status
+        err = capsys.readouterr().err
+        assert err == f"error: job worker-{RUN} failed ({reason}): its last lines stand above\n"
+        assert "logs -l batch.kubernetes.io/job-name=worker-" in cluster.calls[-1].text
+
+    def test_workers_that_were_given_up_on_do_not_end_it(self, cluster: FakeCluster) -> None:
+        lost = job("worker", RUN, "Failed", "FailedIndexes", succeeded=2)
+        finish = [{"items": [lost, job("finish", RUN, active=1)]}, {"items": [lost, job("finish", RUN, "Complete")]}]
+        cluster.answers("-o json", None, *finish)
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
+
+    def test_a_run_of_this_name_is_not_overwritten(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        cluster.answers("get jobs", {"items": "job.batch/create-" + RUN})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
+        assert f"STUDY_NAME={STUDY} is a run of this cluster already" in capsys.readouterr().err
+        assert not applied(cluster.calls)
+
+    def test_production_needs_its_secret(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+        cluster.answers("get secret", secret(OPTUNA_POSTGRES_PASSWORD="a", MLFLOW_POSTGRES_PASSWORD=""))
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}", "OVERLAY=production") == 2
+        said = capsys.readouterr().err
+        assert "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: make it" in said
+        assert not applied(cluster.calls)
+
+    def test_no_cluster(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+        cluster.answers("get namespace", "The connection to the server was refused")
+        assert call(cluster, "up") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: no cluster answers") and line.endswith("DRY_RUN=1")
+
+    def test_no_kubectl(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["up", "KUBECTL=no-such-kubectl"]) == 2
+        assert "KUBECTL=no-such-kubectl is no program here: install it" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("to", "says", "said"),
+        [
+            ("rollout", "timed out", "statefulset/postgres did not get ready in 300 seconds"),
+            (
+                f"get jobs -l daily-profit/run={RUN} -o json",
+                "refused",
+                "refused; the run goes on without being watched",
+            ),
+            (WATCHED, {"items": []}, f"run {RUN} is gone"),
+        ],
+    )
+    def test_what_goes_wrong_is_told(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], to: str, says: Any, said: str
+    ) -> None:
+        cluster.answers(to, says)
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+
+    def test_who_stops_looking_is_told_how_to_look_again(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("k8s.fanout.__main__.follow", stopped)
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 130
+        assert capsys.readouterr().err == f"the run goes on: see make fanout-status STUDY_NAME={STUDY}\n"
+
+
+class TestStatusAndDown:
+    def test_status(self, cluster: FakeCluster) -> None:
+        assert call(cluster, "status") == call(cluster, "status", f"STUDY_NAME={STUDY}") == 0
+        shown = [each.text for each in cluster.calls if "get namespace" not in each.text]
+        assert "-l app.kubernetes.io/part-of=daily-profit" in shown[0]
+        assert shown[1] == f"-n daily-profit get jobs,pods -l daily-profit/run={RUN}"
+
+    def test_down_takes_the_only_run(self, cluster: FakeCluster) -> None:
+        cluster.answers("get jobs", {"items": [job("create", RUN), job("finish", RUN)]})
+        assert call(cluster, "down") == call(cluster, "down", f"STUDY_NAME={STUDY}") == 0
+        gone = [each.text for each in cluster.calls if " delete " in each.text]
+        kinds = "jobs,configmaps,serviceaccounts,poddisruptionbudgets"
+        assert gone == [f"-n daily-profit delete {kinds} -l daily-profit/run={RUN}"] * 2
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ([], "it is not clear which run: use STUDY_NAME=a-1 or b-2"),
+            (["STUDY_NAME=c"], "STUDY_NAME=c is no run: use STUDY_NAME=a-1 or b-2"),
+            (["VOLUMES=1"], "say ALL=1 too"),
+            (["ALL=1", "STUDY_NAME=a_1"], "contradict each other"),
+        ],
+    )
+    def test_down_asks_which(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    ) -> None:
+        cluster.answers("get jobs", {"items": [job("create", "b-2"), job("create", "a-1")]})
+        assert call(cluster, "down", *words) == 2
+        assert said in capsys.readouterr().err
+        assert not [each for each in cluster.calls if "delete" in each.text]
+
+    @pytest.mark.parametrize("volumes", [False, True])
+    def test_down_all_keeps_volumes_and_their_passwords_unless_asked(self, cluster: FakeCluster, volumes: bool) -> None:
+        assert call(cluster, "down", "ALL=1", *(["VOLUMES=1"] if volumes else [])) == 0
+        (listed,) = [json.loads(each.stdin)["items"] for each in cluster.calls if each.stdin]
+        kinds = {found["kind"] for found in listed}
+        assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy"} <= kinds
+        assert "Namespace" not in kinds and ("Secret" in kinds) is volumes
+        claims = [each for each in cluster.calls if "delete persistentvolumeclaims" in each.text]
+        assert bool(claims) is volumes

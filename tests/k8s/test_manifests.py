@@ -1,0 +1,211 @@
+"""The rendered manifests: true to Kubernetes' schemas, without a secret, and every name in them means something."""
+
+import base64
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate import utils
+from packaging.version import Version
+
+from k8s.fanout.options import SETTINGS
+from src.secrets import mask_url
+from tests.command_lines import commands_in, mlflow_options_of, options_after, options_of
+from tests.k8s.manifests import (
+    OVERLAYS,
+    ROOT,
+    VARIABLE,
+    command_line,
+    container,
+    environment,
+    named,
+    of_kind,
+    overlay,
+    parser_of,
+    pods,
+    rendered,
+    tuner_containers,
+)
+
+SUPPORTED = [
+    version
+    for version in dict.fromkeys(v.rpartition(".")[0] for v in utils.all_versions())
+    if Version(version) >= Version("1.31")
+]
+"""From the first Kubernetes in which podFailurePolicy is stable up to the newest whose schema there is."""
+DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+OF_THE_MACHINE = {"--worker-id", "--max-workers", "--storage-url", "--storage-dir", "--output-dir", "--no-register"}
+"""Options that a worker takes from its pod: its index, its CPU, the variables of its stores."""
+SAID_OTHERWISE = {"--mode", "--targets", "--use-cv", "--help"}
+"""A setting of another name says it, or the Job itself."""
+
+
+@pytest.fixture(scope="module")
+def _schemas_read_once() -> Iterator[None]:
+    """The library reads a megabyte for each object anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "schema_contents", cache(utils.schema_contents))
+        yield
+
+
+@pytest.mark.usefixtures("_schemas_read_once")
+@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_object_fits_the_schema(name: str, version: str) -> None:
+    objects = overlay(name)
+    for found in objects:
+        assert kubernetes_validate.validate(found, version, strict=True) == version
+    assert len(objects) > 15
+
+
+def test_the_newest_schemas_are_looked_at() -> None:
+    assert SUPPORTED[0] == "1.31" and len(SUPPORTED) >= 7
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+class TestOverlay:
+    def test_names_are_dns_labels_and_stand_once(self, name: str) -> None:
+        names = [(found["kind"], found["metadata"]["name"]) for found in overlay(name)]
+        assert len(set(names)) == len(names)
+        assert not [each for _, each in names if not DNS_LABEL.fullmatch(each)]
+
+    def test_everything_lies_in_one_hardened_namespace(self, name: str) -> None:
+        (space,) = of_kind(overlay(name), "Namespace")
+        assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+        rest = [found for found in overlay(name) if found["kind"] != "Namespace"]
+        assert {found["metadata"]["namespace"] for found in rest} == {space["metadata"]["name"]}
+
+    def test_recommended_labels(self, name: str) -> None:
+        for found in overlay(name):
+            labels = found["metadata"]["labels"]
+            assert labels["app.kubernetes.io/part-of"] == "daily-profit", found["metadata"]["name"]
+            assert labels["app.kubernetes.io/managed-by"] == "kustomize", found["metadata"]["name"]
+        for pod in pods(overlay(name)):
+            assert {"app.kubernetes.io/name", "app.kubernetes.io/component"} <= pod.labels.keys(), pod.owner
+
+    def test_no_secret_value(self, name: str) -> None:
+        """Names of passwords are there, never a password: the overlay local leaves them empty."""
+        values = [value for secret in of_kind(overlay(name), "Secret") for value in secret["data"].values()]
+        assert not [value for value in values if base64.b64decode(value)]
+        for pod in pods(overlay(name)):
+            for holder in pod.containers:
+                for key, value in environment(overlay(name), holder).items():
+                    assert mask_url(value) == value, f"{pod.owner}: {key}"
+                    if re.search("PASSWORD|SECRET", key, re.IGNORECASE):
+                        assert value in (f"<{key}>", "local-<S3_SECRET>"), f"{pod.owner}: {key}"
+
+    def test_every_reference_resolves(self, name: str) -> None:
+        objects = overlay(name)
+        keys = {
+            (f["kind"], f["metadata"]["name"]): set(f.get("data", {})) for f in of_kind(objects, "Secret", "ConfigMap")
+        }
+        accounts = {found["metadata"]["name"] for found in of_kind(objects, "ServiceAccount")}
+        for pod in pods(objects):
+            assert pod.spec.get("serviceAccountName") in accounts | {None}, pod.owner
+            volumes = [v["configMap"] for v in pod.spec["volumes"] if "configMap" in v]
+            assert not [v for v in volumes if not v.get("optional") and ("ConfigMap", v["name"]) not in keys]
+            for holder in pod.containers:
+                for each in holder.get("env", []):
+                    reference = each.get("valueFrom", {}).get("secretKeyRef")
+                    if reference and not reference.get("optional"):
+                        assert reference["name"] == "credentials", pod.owner
+                        assert name == "production" or reference["key"] in keys["Secret", "credentials"], pod.owner
+
+    def test_every_variable_is_known(self, name: str) -> None:
+        for owner, holder in tuner_containers(overlay(name)):
+            asked = {match for word in holder["args"] for match in VARIABLE.findall(word)}
+            assert asked and asked <= environment(overlay(name), holder).keys(), owner
+
+    def test_every_command_line_is_taken(self, name: str) -> None:
+        """By the parser of the command itself, with the values that the settings have."""
+        for owner, holder in tuner_containers(overlay(name)):
+            module, words = command_line(overlay(name), holder)
+            assert parser_of(module).parse_args(words).study_name, owner
+
+    def test_pods_mount_what_they_have(self, name: str) -> None:
+        for pod in pods(overlay(name)):
+            there = {volume["name"] for volume in pod.spec["volumes"]} | pod.claims
+            used = {mount["name"] for holder in pod.containers for mount in holder["volumeMounts"]}
+            assert used == there, pod.owner
+
+    def test_services_find_their_pods_and_ports(self, name: str) -> None:
+        for service in of_kind(overlay(name), "Service"):
+            chosen = [p for p in pods(overlay(name)) if service["spec"]["selector"].items() <= p.labels.items()]
+            (pod,) = chosen
+            ports = {port["name"]: port["containerPort"] for port in pod.containers[0]["ports"]}
+            for port in service["spec"]["ports"]:
+                assert ports[port["targetPort"]] == port["port"]
+
+    def test_probes_ask_named_ports(self, name: str) -> None:
+        for pod in pods(overlay(name)):
+            for holder in pod.containers:
+                probes = [holder.get(f"{kind}Probe") for kind in ("startup", "readiness", "liveness")]
+                assert all(probes) or not any(probes), pod.owner
+                asked = {probe["httpGet"]["port"] for probe in probes if probe and "httpGet" in probe}
+                assert asked <= {port["name"] for port in holder.get("ports", [])}, pod.owner
+
+    def test_all_are_given_every_option(self, name: str) -> None:
+        """So that the study is the same whoever makes it, and none of a run's settings is without effect."""
+        module = "src.modeling.optuna_parallel_optimization"
+        offered = {o for o in parser_of(module)._option_string_actions if o.startswith("--")}
+        words = {owner: command_line(overlay(name), holder)[1] for owner, holder in tuner_containers(overlay(name))}
+        searching = {owner: found for owner, found in words.items() if found[0] != "--mode=wait"}
+        assert len(searching) == (5 if name == "production" else 3)
+        for owner, found in searching.items():
+            passed = {word.partition("=")[0] for word in found}
+            over = {"--timeout"} if owner.endswith("/finish") else set()
+            assert passed | OF_THE_MACHINE | SAID_OTHERWISE | over == offered, owner
+
+
+def test_settings_are_those_that_the_commands_use() -> None:
+    objects = rendered("base")
+    asked = {match for _, c in tuner_containers(objects) for word in c["args"] for match in VARIABLE.findall(word)}
+    assert asked == set(SETTINGS)
+    nightly = named(overlay("production"), "ConfigMap", "nightly")["data"]
+    assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS"}
+
+
+def test_settings_default_to_the_commands_defaults() -> None:
+    _, words = command_line(overlay("local"), container(overlay("local"), "Job/create", "create"))
+    parser = parser_of("src.modeling.optuna_parallel_optimization")
+    said = {"targets": ["is_profitable"], "study_name": "daily_profit", "mode": "create"}
+    plain = vars(parser.parse_args([]))
+    assert vars(parser.parse_args(words)) == plain | said
+
+
+def test_mlflow_and_nothing_else_is_called_beside_the_product() -> None:
+    for name in OVERLAYS:
+        text = yaml.safe_dump_all(overlay(name))
+        options = options_after(text, "mlflow", "server")
+        assert {"--host", "--port", "--serve-artifacts"} <= options <= mlflow_options_of("server")
+        mine = {command_line(overlay(name), holder)[0] for _, holder in tuner_containers(overlay(name))}
+        assert {call.module for call in commands_in(text)} == mine
+        assert all(call.options <= options_of(call.module) for call in commands_in(text))
+
+
+def test_optuna_and_mlflow_have_a_database_each() -> None:
+    for name in OVERLAYS:
+        stores = named(overlay(name), "ConfigMap", "stores")["data"]
+        mlflow = named(overlay(name), "ConfigMap", "mlflow")["data"]["MLFLOW_BACKEND_STORE_URI"]
+        assert mlflow.startswith("postgresql+psycopg2://")
+        assert mlflow.rpartition("/")[2] != stores["OPTUNA_POSTGRES_DB"]
+
+
+def test_base_holds_no_secret() -> None:
+    assert {found["kind"] for found in rendered("base")} == {"ServiceAccount", "ConfigMap", "Job"}
+
+
+def test_production_says_which_keys_its_secret_has() -> None:
+    text = (ROOT / "k8s/overlays/production/services/kustomization.yaml").read_text(encoding="utf-8")
+    told = {word for line in text.splitlines() if line.startswith("#") for word in re.findall(r"[A-Z_]{6,}", line)}
+    used = {
+        each["valueFrom"]["secretKeyRef"]["key"]
+        for pod in pods(overlay("production"))
+        for holder in pod.containers
+        for each in holder.get("env", [])
+        if "secretKeyRef" in each.get("valueFrom", {})
+    }
+    assert used == told

@@ -1,0 +1,169 @@
+"""How the pods are locked down, what they may use, and how Jobs go on after what went wrong."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.k8s.manifests import (
+    OVERLAYS,
+    Pod,
+    container,
+    environment,
+    named,
+    of_kind,
+    overlay,
+    pod,
+    pods,
+)
+
+
+@pytest.fixture(params=OVERLAYS)
+def every_pod(request: pytest.FixtureRequest) -> list[Pod]:
+    return list(pods(overlay(request.param)))
+
+
+class TestHardening:
+    """Pod Security `restricted`, and what goes beyond it."""
+
+    def test_pods(self, every_pod: list[Pod]) -> None:
+        for each in every_pod:
+            context = each.spec["securityContext"]
+            assert context["runAsNonRoot"] is True, each.owner
+            assert context["runAsUser"] > 0 and context["runAsGroup"] > 0 and context["fsGroup"] > 0, each.owner
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}, each.owner
+            assert each.spec["automountServiceAccountToken"] is False, each.owner
+            assert each.spec["enableServiceLinks"] is False, each.owner
+            assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & each.spec.keys(), each.owner
+
+    def test_containers(self, every_pod: list[Pod]) -> None:
+        for each in every_pod:
+            for holder in each.containers:
+                assert holder["securityContext"] == {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                }, f"{each.owner}/{holder['name']}"
+
+    def test_what_can_be_written_has_an_end(self, every_pod: list[Pod]) -> None:
+        for each in every_pod:
+            for volume in each.spec["volumes"]:
+                (kind,) = volume.keys() - {"name"}
+                assert kind in ("emptyDir", "configMap"), each.owner
+                assert kind != "emptyDir" or volume["emptyDir"]["sizeLimit"], each.owner
+            for holder in each.containers:
+                assert "/tmp" in [mount["mountPath"] for mount in holder["volumeMounts"]], each.owner
+
+    def test_images_have_a_fixed_tag(self, every_pod: list[Pod]) -> None:
+        for each in every_pod:
+            for holder in each.containers:
+                assert re.fullmatch(r"[a-z0-9./-]+:[a-z0-9][a-z0-9.-]*", holder["image"]), each.owner
+                assert not holder["image"].endswith(":latest"), each.owner
+
+
+def cpus(text: Any) -> float:
+    return float(text[:-1]) / 1000 if str(text).endswith("m") else float(text)
+
+
+def mebibytes(text: str) -> int:
+    return int(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
+
+
+class TestResources:
+    def test_every_container_asks_and_is_limited(self, every_pod: list[Pod]) -> None:
+        for each in every_pod:
+            for holder in each.containers:
+                asked, most = holder["resources"]["requests"], holder["resources"]["limits"]
+                assert 0 < cpus(asked["cpu"]) <= cpus(most["cpu"]), each.owner
+                assert 0 < mebibytes(asked["memory"]) <= mebibytes(most["memory"]), each.owner
+
+    @pytest.mark.parametrize("owner", ["Job/work", "CronJob/nightly"])
+    def test_a_worker_is_one_cpu(self, owner: str) -> None:
+        resources = container(overlay("production"), owner, "work")["resources"]
+        assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("1", "1")
+
+
+def jobs(name: str) -> list[tuple[str, Any]]:
+    found = [(each["metadata"]["name"], each["spec"]) for each in of_kind(overlay(name), "Job")]
+    crons = of_kind(overlay(name), "CronJob")
+    return found + [(each["metadata"]["name"], each["spec"]["jobTemplate"]["spec"]) for each in crons]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+class TestJobs:
+    def test_they_come_in_the_order_of_the_flow(self, name: str) -> None:
+        assert [each for each, _ in jobs(name)][:3] == ["create", "work", "finish"]
+
+    def test_each_ends_and_is_cleared_away(self, name: str) -> None:
+        for job, spec in jobs(name):
+            assert spec["template"]["spec"]["restartPolicy"] == "Never", job
+            assert spec["activeDeadlineSeconds"] > 0 and spec["ttlSecondsAfterFinished"] > 0, job
+            assert ("backoffLimit" in spec) != ("backoffLimitPerIndex" in spec), job
+            assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= 30, job
+
+    def test_a_mistake_stops_the_job_and_a_lost_node_is_not_counted(self, name: str) -> None:
+        for job, spec in jobs(name):
+            rules = spec["podFailurePolicy"]["rules"]
+            assert rules[0] == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+            codes = {
+                r["onExitCodes"]["containerName"]: r["action"] for r in rules[1:] if r["onExitCodes"]["values"] == [2]
+            }
+            template = spec["template"]["spec"]
+            assert codes == {
+                each["name"]: "FailJob" for each in [*template.get("initContainers", []), *template["containers"]]
+            }, job
+
+    def test_fan_out(self, name: str) -> None:
+        for job, spec in jobs(name):
+            if job not in ("work", "nightly"):
+                assert "completionMode" not in spec
+                continue
+            assert spec["completionMode"] == "Indexed"
+            assert spec["parallelism"] == spec["completions"] > spec["maxFailedIndexes"] >= 0
+            told_to_leave = {"containerName": "work", "operator": "In", "values": [143]}
+            assert {"action": "Ignore", "onExitCodes": told_to_leave} in spec["podFailurePolicy"]["rules"]
+            (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+            labels = spec["template"]["metadata"]["labels"]
+            assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+
+    def test_finish_waits_for_the_study_and_outlives_the_wait(self, name: str) -> None:
+        found = pod(overlay(name), "Job/finish")
+        assert [each["name"] for each in found.containers] == ["wait", "finish"]
+        waits = int(environment(overlay(name), found.containers[0])["WAIT_SECONDS"])
+        assert waits < dict(jobs(name))["finish"]["activeDeadlineSeconds"]
+
+
+class TestNightly:
+    def test_nights_do_not_overlap(self) -> None:
+        spec = named(overlay("production"), "CronJob", "nightly")["spec"]
+        assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
+        assert spec["startingDeadlineSeconds"] > 0
+        assert spec["successfulJobsHistoryLimit"] > 0 and spec["failedJobsHistoryLimit"] > 0
+        assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
+
+    def test_study_is_named_after_the_nights_job(self) -> None:
+        """Which is new every night and the same in all of its pods, also in those that replace lost ones."""
+        for name in ("work", "finish"):
+            holder = container(overlay("production"), "CronJob/nightly", name)
+            (study,) = [each for each in holder["env"] if each["name"] == "STUDY_NAME"]
+            path = "metadata.labels['batch.kubernetes.io/job-name']"
+            assert study["valueFrom"] == {"fieldRef": {"fieldPath": path}}
+            assert "--study-name=$(STUDY_NAME)" in holder["args"]
+
+    def test_one_pod_finishes_and_its_success_is_the_nights(self) -> None:
+        spec = named(overlay("production"), "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]
+        assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+        script = container(overlay("production"), "CronJob/nightly", "finish")["args"][0]
+        assert script.startswith('[ "$JOB_COMPLETION_INDEX" = 0 ] || exit 0;')
+
+
+class TestDisruptionBudget:
+    def test_it_means_the_workers_and_nobody_else(self) -> None:
+        (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
+        wanted = budget["spec"]["selector"]["matchLabels"].items()
+        assert [each.owner for each in pods(overlay("production")) if wanted <= each.labels.items()] == ["Job/work"]
+
+    def test_it_counts_pods(self) -> None:
+        """A Job has no scale, so that Kubernetes takes neither a percentage nor maxUnavailable for its pods."""
+        (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
+        assert type(budget["spec"]["minAvailable"]) is int and "maxUnavailable" not in budget["spec"]

@@ -1,0 +1,101 @@
+"""The files of a finished model's report, and what is left of them when a measurement or a drawing fails."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+import pytest
+
+from src.config import RunSettings
+from src.errors import ConfigError
+from src.modeling.final_model import judge
+from src.modeling.final_report import attempt, write_final_report
+from src.modeling.search_task import SearchTask
+from src.reporting.model_files import read_model_numbers
+from tests.reporting.trained import Trained, trained
+
+FILES = ["report.html", "report.pdf", "model_numbers.json", "test_predictions.parquet"]
+
+
+def metadata_of(one: Trained) -> dict[str, Any]:
+    config = one.data.config
+    scores = judge(one.model, one.data, one.rows, 42)
+    return {"target": one.data.target, "task": config.task, "metric": config.metric, "validation_score": None} | scores
+
+
+def write(one: Trained, folder: Path) -> list[str]:
+    study = optuna.create_study(study_name="s")
+    task = SearchTask(one.data, one.rows, RunSettings())
+    return [path.name for path in write_final_report(task, study, one.model, metadata_of(one), folder)]
+
+
+def test_page_pdf_numbers_and_predictions_lie_in_the_folder(tmp_path: Path) -> None:
+    one, folder = trained("is_profitable"), tmp_path / "reports" / "s"
+    assert write(one, folder) == FILES
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "metadata.json"])
+    assert json.loads((folder / "metadata.json").read_text()) == metadata_of(one)
+    assert "What it means in money" in (folder / "report.html").read_text()
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    numbers = read_model_numbers(folder)
+    assert numbers is not None and numbers.curves is not None
+    assert numbers.curves.roc.area == metadata_of(one)["test_score"]
+
+
+def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """LightGBM itself refuses: the model knows more features than the table has."""
+    one = trained()
+    width = one.data.features.shape[1] + 1
+    table = lgb.Dataset(np.random.default_rng(0).normal(size=(50, width)), np.arange(50.0), params={"verbosity": -1})
+    wider = lgb.train({"verbosity": -1, "num_threads": 1}, table, 2)
+    broken = replace(one, model=replace(one.model, booster=wider))
+    task = SearchTask(one.data, one.rows, RunSettings())
+    with caplog.at_level(logging.WARNING):
+        found = write_final_report(task, optuna.create_study(study_name="s"), broken.model, metadata_of(one), tmp_path)
+    assert [path.name for path in found] == ["report.html", "report.pdf"]
+    assert "What it means in money" not in (tmp_path / "report.html").read_text()
+    (record,) = [record for record in caplog.records if record.name == "src.modeling.final_report"]
+    assert record.message.startswith("the report lacks the model's page, which failed with LightGBMError: ")
+    assert record.message.endswith("the model is saved and goes on to be registered, --verbose shows where it failed")
+    assert "\n" not in record.message
+
+
+def test_a_failure_is_one_line_whatever_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    def work() -> None:
+        raise ValueError("two\n  lines, " + "long " * 200)
+
+    with caplog.at_level(logging.WARNING):
+        assert attempt("report.pdf", work) is None
+    (record,) = caplog.records
+    assert "the report lacks report.pdf, which failed with ValueError: two lines, long long" in record.message
+    assert "\n" not in record.message
+    assert len(record.message) < 500
+    assert record.exc_info is None
+
+
+def test_the_traceback_is_there_for_who_asks(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="src"):
+        attempt("report.pdf", lambda: 1 / 0)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG"]
+    assert caplog.records[1].exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), ConfigError("x: use y"), KeyboardInterrupt()]
+)
+def test_a_full_disk_a_line_of_its_own_and_ctrl_c_go_on(error: BaseException) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        attempt("report.pdf", work)
+
+
+def test_a_folder_that_cannot_be_made_ends_the_command(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(OSError, match="reports"):
+        write(trained(), tmp_path / "reports" / "s")

@@ -1,0 +1,154 @@
+import json
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.cli import OneLineParser, add_tuning_options, run_settings
+from src.config import CV_MODES, PRUNERS, SAMPLERS, RunSettings, TableConfig, TargetConfig
+from src.config_file import FileTableConfig
+from src.data.table import load_dataset
+from src.errors import ConfigError
+from src.modeling.recipe import (
+    BEGAN_ATTR,
+    RECIPE_ATTR,
+    SAMPLE,
+    follow,
+    make_recipe,
+    note_total,
+    recipe_of,
+    seconds_left,
+    table_config,
+)
+from src.modeling.rows import make_rows
+from src.modeling.search_task import SearchTask
+from tests.small_table import small_table
+
+FRAME = small_table(n_days=80)
+
+
+def parsed(*argv: str) -> Namespace:
+    parser = OneLineParser()
+    add_tuning_options(parser)
+    parsed: Namespace = parser.parse_args(argv)
+    return parsed
+
+
+def task_of(settings: RunSettings, described: str = SAMPLE) -> SearchTask:
+    data = load_dataset(FRAME, settings.data.table, "net_profit", described)
+    return SearchTask(data, make_rows(data, settings.split), settings)
+
+
+def noted(task: SearchTask) -> dict[str, Any]:
+    """The recipe as whoever joins reads it."""
+    recipe: dict[str, Any] = json.loads(json.dumps(make_recipe(task)))
+    return recipe
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "--n-trials": st.integers(1, 10**6),
+        "--timeout": st.floats(0.001, 1e6),
+        "--sampler": st.sampled_from(SAMPLERS),
+        "--pruner": st.sampled_from(PRUNERS),
+        "--ensemble-size": st.integers(1, 20),
+        "--seed": st.integers(0, 2**31 - 1),
+        "--cv": st.sampled_from([mode for mode in CV_MODES if mode != "auto"]),
+        "--n-folds": st.integers(2, 4),
+        "--purge-days": st.integers(0, 3),
+        "--test-fraction": st.sampled_from([0, 0.1, 0.3]),
+        "--valid-fraction": st.sampled_from([0.1, 0.3]),
+    },
+)
+
+
+@given(OPTIONS)
+def test_whoever_follows_the_recipe_has_the_settings_of_who_wrote_it(options: dict[str, Any]) -> None:
+    first = run_settings(parsed(*(f"{name}={value}" for name, value in options.items())))
+    second = run_settings(follow(parsed("--study-name", "s"), {"study_name"}, noted(task_of(first)), "s"))
+    assert replace(second, search=replace(second.search, study_name=None)) == first
+
+
+@given(OPTIONS, OPTIONS)
+def test_what_is_given_wins(options: dict[str, Any], given_now: dict[str, Any]) -> None:
+    recipe = noted(task_of(run_settings(parsed(*(f"{name}={value}" for name, value in options.items())))))
+    args = parsed(*(f"{name}={value}" for name, value in given_now.items()))
+    followed = follow(args, {name[2:].replace("-", "_") for name in given_now}, recipe, "s")
+    for name in given_now:
+        option = name[2:].replace("-", "_")
+        assert getattr(followed, option) == getattr(args, option)
+
+
+def test_the_columns_of_a_config_file_are_in_it() -> None:
+    table = FileTableConfig(
+        account=None,
+        drop=("noise",),
+        use=("signal", "style"),
+        targets={"net_profit": TargetConfig("regression", "rmse"), "num_trades": TargetConfig("regression", "mae")},
+        optional=("date",),
+    )
+    settings = RunSettings()
+    settings = replace(settings, data=replace(settings.data, table=table))
+    assert table_config(noted(task_of(settings))) == table
+    plain = table_config(noted(task_of(RunSettings())))
+    assert (plain.targets, plain.account, plain.date) == (TableConfig().targets, "account_id", "date")
+
+
+@pytest.mark.parametrize(
+    ("given_as", "kept"),
+    [
+        ("s3://bucket/t.parquet", "s3://bucket/t.parquet"),
+        ("postgresql://user:s3cret@host:5432/db", "postgresql://user@host:5432/db"),
+        ("postgresql://user:p@ss/w:ord@host/db", "postgresql://user@host/db"),
+        ("postgresql://u@h/db?password=s3cret&sslmode=require", "postgresql://u@h/db?sslmode=require"),
+        ("postgresql://u@h/db?password=s3cret", "postgresql://u@h/db"),
+        ("postgresql://u:s3cret@/db?host=/run/pg&password=s3cret", "postgresql://u@/db?host=/run/pg"),
+    ],
+)
+def test_the_table_s_place_is_kept_without_a_password(given_as: str, kept: str) -> None:
+    settings = run_settings(parsed("--data", given_as, "--query", "SELECT 's3cret' AS x"))
+    recipe = noted(task_of(settings))
+    assert recipe["data"] == kept
+    assert "s3cret" not in json.dumps(recipe) or "s3cret" not in given_as
+
+
+def test_a_file_is_kept_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert noted(task_of(run_settings(parsed("--data", "t.csv"))))["data"] == str(tmp_path / "t.csv")
+
+
+def test_a_table_that_a_program_handed_over_is_asked_for() -> None:
+    recipe = noted(task_of(RunSettings(), "data frame"))
+    with pytest.raises(ConfigError, match=r"study 's' does not say where its table \(data frame\) lies.*give --data"):
+        follow(parsed(), set(), recipe, "s")
+    assert follow(parsed("--data", "t.csv"), {"data"}, recipe, "s").data == "t.csv"
+
+
+def test_another_place_comes_without_the_old_query() -> None:
+    recipe = noted(task_of(run_settings(parsed("--data", "postgresql://u@h/db", "--query", "SELECT 1"))))
+    assert follow(parsed(), set(), recipe, "s").query == "SELECT 1"
+    assert follow(parsed("--data", "t.csv"), {"data"}, recipe, "s").query is None
+
+
+def test_the_total_is_noted_where_there_is_a_recipe() -> None:
+    study = optuna.create_study()
+    note_total(study, 5)
+    assert recipe_of(study) is None
+    study.set_user_attr(RECIPE_ATTR, noted(task_of(RunSettings())))
+    note_total(study, 250)
+    assert (recipe_of(study) or {})["n_trials"] == 250
+
+
+def test_a_timeout_runs_from_the_first_worker_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    assert seconds_left({}, 60) == 60
+    assert seconds_left({BEGAN_ATTR: 980.0}, 60) == 40
+    assert 0 < (seconds_left({BEGAN_ATTR: 100.0}, 60) or 0) < 0.01
+    assert seconds_left({BEGAN_ATTR: 900.0}, 60, at_least=None) == -40
+    assert seconds_left({BEGAN_ATTR: 900.0}, None) is None

@@ -1,0 +1,66 @@
+"""What stands where in a PDF, as PDFium finds it: an eye that knows nothing of how the file was made."""
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import pypdfium2
+
+SLACK = 0.6
+"""Points by which boxes may overlap: italics and accents reach out of their own."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Characters beside each other in one line, and the box around their ink, in points from the lower left corner."""
+
+    text: str
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PageText:
+    """One page."""
+
+    size: tuple[float, float]
+    text: str
+    pieces: list[Piece]
+
+    @property
+    def outside(self) -> list[str]:
+        """Texts that reach over the paper's edge."""
+        width, height = self.size
+        return [p.text for p in self.pieces if p.box[0] < 0 or p.box[1] < 0 or p.box[2] > width or p.box[3] > height]
+
+    @property
+    def overlaps(self) -> list[tuple[str, str]]:
+        """Pairs of texts that stand on each other."""
+        return [(a.text, b.text) for a, b in combinations(self.pieces, 2) if _cross(a.box, b.box)]
+
+
+def _cross(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return wide > SLACK and high > SLACK
+
+
+def _straight(text: pypdfium2.PdfTextPage, box: tuple[float, float, float, float]) -> bool:
+    """Whether letters stand upright or lie on their side: boxes around slanted ones cover each other in any case."""
+    at = text.get_index((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, 5, 5)
+    angle = 0.0 if at is None else math.degrees(pypdfium2.raw.FPDFText_GetCharAngle(text, at))
+    return abs(angle / 90 - round(angle / 90)) < 0.02
+
+
+def read_pages(path: Path) -> list[PageText]:
+    """Every page of a PDF."""
+    document = pypdfium2.PdfDocument(path)
+    pages = []
+    for page in document:
+        text = page.get_textpage()
+        boxes = [text.get_rect(i) for i in range(text.count_rects())]
+        pieces = [Piece(text.get_text_bounded(*box).strip(), box) for box in boxes if _straight(text, box)]
+        pages.append(PageText(page.get_size(), text.get_text_range(), [piece for piece in pieces if piece.text]))
+        text.close()
+        page.close()
+    document.close()
+    return pages
