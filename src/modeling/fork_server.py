@@ -7,10 +7,12 @@ is started first, imports while the table is read, and is asked for each worker.
 
 import logging
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import context, forkserver, get_context
+from multiprocessing import context, current_process, forkserver, get_context, util
 from pathlib import Path
 
 from src.errors import RunError
@@ -37,6 +39,8 @@ SINGLE_THREADED = {
 }
 """Libraries that start threads when they are imported; each worker keeps one CPU busy anyway."""
 ATTEMPTS = 3
+LONGEST_FOLDER, SHORT_FOLDER = 70, "/tmp"
+"""The path of a socket has 107 bytes, of which `multiprocessing` needs 32 for names of its own."""
 
 
 def start_fork_server() -> None:
@@ -48,9 +52,19 @@ def start_fork_server() -> None:
     fork_context().set_forkserver_preload(list(PRELOADED))
     try:
         with _surroundings():
+            _make_room_for_sockets()
             forkserver.ensure_running()
     except OSError as error:
-        raise RunError(f"no process can be started: {error.strerror}; are there too many already?") from error
+        reason = f"{error.strerror or error}; are there too many already, can {tempfile.gettempdir()} be written?"
+        raise RunError(f"no process can be started: {reason}") from error
+
+
+def _make_room_for_sockets() -> None:
+    """Where TMPDIR is too long for a socket's path, sockets get a folder elsewhere, as Python 3.14 has it."""
+    config = current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+        config["tempdir"] = folder = tempfile.mkdtemp(prefix="pymp-", dir=SHORT_FOLDER)
+        util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
 
 
 def fork_context() -> context.ForkServerContext:

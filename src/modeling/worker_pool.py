@@ -152,7 +152,9 @@ class WorkerPool:
                     shown = time.monotonic()
                 if not self._workers():
                     return {each.search.name: each.error for each in self._searches if each.error is not None}
-                wait([worker.sentinel for worker in self._workers() if worker.sentinel is not None], POLL_SECONDS)
+                # Each is asked once: a worker may end between two questions.
+                sentinels = [worker.sentinel for worker in self._workers()]
+                wait([sentinel for sentinel in sentinels if sentinel is not None], POLL_SECONDS)
         finally:
             self.stop()
 

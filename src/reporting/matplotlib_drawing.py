@@ -89,7 +89,8 @@ def _axis(plot: Plot, axes: "Axes", upright: bool) -> None:
     if fixed := ticks(axis, (low, high)):
         _name_ticks([(place(at, axis.scale), printable(label)) for at, label in fixed], axes, upright)
     elif axis.scale == "date":
-        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        # With less than 7 it finds no interval for spans just below three years, and warns.
+        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         side.set_major_locator(locator)
         side.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         side.get_offset_text().set(size=FONT_SIZE - 0.5, color=SOFT)

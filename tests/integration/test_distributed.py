@@ -120,7 +120,7 @@ def test_a_table_in_a_database_is_found_without_the_password_that_is_not_on_the_
 @pytest.mark.timeout(120)
 def test_a_drained_worker_gives_its_trial_back_and_says_so_by_its_status(tmp_path: Path, postgres_url: str) -> None:
     """143 at once, also when SIGTERM comes in the middle of a trial; nothing is lost."""
-    fleet = Fleet(tmp_path, postgres_url, "http://127.0.0.1:9", days=300, accounts=100)
+    fleet = Fleet(tmp_path, postgres_url, "http://127.0.0.1:9", days=300, accounts=800)  # for long trials
     try:
         fleet.done(fleet.create(1))
         worker = fleet.worker(0)

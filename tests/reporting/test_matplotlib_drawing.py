@@ -149,3 +149,14 @@ def test_a_rules_word_stands_on_the_side_with_room() -> None:
         ("left", "left"),
         ("right", "right"),
     ]
+
+
+@pytest.mark.parametrize("days", [1, 2, 10, 40, 89, 93, 200, 700, 900, 1000, 1090, 1200, 3000, 4800, 20_000])
+def test_an_axis_of_dates_finds_its_ticks_for_any_span(days: int) -> None:
+    first = np.datetime64("2000-01-03")
+    dates = [str(first), str(first + np.timedelta64(days, "D"))]
+    figure = Figure()
+    draw(Plot(Axis(scale="date"), Axis(), [Line(dates, [0.0, 1.0])]), figure.add_subplot())
+    figure.draw_without_rendering()
+    ticks = figure.axes[0].get_xticks()
+    assert 2 <= len(ticks) <= 12

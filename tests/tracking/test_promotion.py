@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
-from src.errors import UserError
+from src.errors import TrackingError, UserError
 from src.tracking.promotion import complete_promotion, promote_challenger
 from src.tracking.registry import Comparison
 from tests.contenders import TwoVersions, aliases
@@ -129,7 +129,7 @@ def test_two_at_once_promote_once(two_versions: TwoVersions) -> None:
         start.wait()
         try:
             results.append(promote_challenger("profit", FOUND))
-        except UserError as error:
+        except (UserError, TrackingError) as error:  # MLflow's own tables may refuse the slower one in mid-step
             results.append(str(error))
 
     threads = [threading.Thread(target=promote) for _ in range(2)]
@@ -138,6 +138,7 @@ def test_two_at_once_promote_once(two_versions: TwoVersions) -> None:
     for thread in threads:
         thread.join()
     assert True in results
-    assert all(result is True or "changed since the models were compared" in str(result) for result in results)
+    refusals = ("changed since the models were compared", "UNIQUE constraint failed")
+    assert all(result is True or any(words in str(result) for words in refusals) for result in results)
     assert aliases() == {"champion": 2}
     assert (tags(2)["promoted_over"], tags(1)["replaced_by"]) == ("1", "2")
