@@ -16,6 +16,7 @@ from src.errors import DailyProfitError, Interrupted, RunError, SearchError, Sto
 from src.modeling.brake import Brake
 from src.modeling.train_with_optuna import optimize_hyperparameters
 from src.modeling.worker_pool import DEATHS_IN_A_ROW, Search, WorkerPool
+from src.modeling.worker_process import Errand, Worker
 from tests.small_table import small_table
 
 Work = Callable[[Brake], None]
@@ -263,8 +264,9 @@ def test_a_search_that_is_over_ends_in_its_other_workers_and_in_no_other_search(
     assert (tmp_path / "other-False").exists()
 
 
-def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path) -> None:
-    folder = str(tmp_path)
+def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged by the order in which they are begun: which of three new processes comes first to its work is chance."""
+    folder, begun = str(tmp_path), list[Errand]()
 
     def work_of(name: str, lasts: bool) -> Work:
         def work(brake: Brake) -> None:
@@ -274,12 +276,16 @@ def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path) ->
 
         return work
 
+    def begin(errand: Errand) -> Worker:
+        begun.append(errand)
+        return Worker(errand)
+
+    monkeypatch.setattr("src.modeling.worker_pool.Worker", begin)
     searches = [Search(name, work_of(name, lasts)) for name, lasts in (("a", True), ("b", False), ("c", True))]
     assert WorkerPool(searches, 3, Brake()).run() == {}
-    started = [path.name[0] for path in sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)]
-    assert sorted(started[:3]) == ["a", "b", "c"], "each has one at least"
-    assert started.count("b") == 1, "what is over is not begun again"
-    assert started[3] == "a", "the first of those with as few"
+    order = [begun.index(errand) for errand in begun]  # each search has one errand for all of its workers
+    assert order[:4] == [0, 1, 2, 0], "each has one, then the first of those with as few has another"
+    assert order.count(1) == 1, "what is over is not begun again"
 
 
 def test_no_more_workers_than_there_is_work_for(tmp_path: Path) -> None:
