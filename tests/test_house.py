@@ -20,12 +20,12 @@ FLOW = """
     data.sources data.encoding data.values data.target data.columns data.keys data.table data.splits cli
 
     modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
-    modeling.boosting modeling.binned_folds modeling.brake modeling.threads modeling.validation_predictions
-    modeling.ensemble_selection modeling.merged_model modeling.cpus modeling.shared_table modeling.shared_folds
-    modeling.patience modeling.store_location modeling.worker_identity modeling.work_folder
-    modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler modeling.starting_points
-    modeling.anchors modeling.pruner modeling.optuna_utils modeling.study_index modeling.objective
-    modeling.trial_loop modeling.search_task modeling.progress modeling.recipe modeling.stopping
+    modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
+    modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
+    modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity
+    modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
+    modeling.starting_points modeling.anchors modeling.pruner modeling.optuna_utils modeling.study_index
+    modeling.objective modeling.trial_loop modeling.search_task modeling.progress modeling.recipe modeling.stopping
 
     tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.parent_run
     tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record

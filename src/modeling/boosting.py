@@ -13,6 +13,8 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from src.modeling.dart import is_stuck
+
 MAX_CURVE_POINTS = 100
 FIRST_LOOKS, LOOK_EVERY_ROUNDS = 10, 5
 Feval = Callable[[np.ndarray, lgb.Dataset], list[Any]]
@@ -97,18 +99,6 @@ class BestPredictions:
             return
         self.round, self._value = round_number, value
         self._best = [now.copy() for now in self._now if now is not None]
-
-
-def is_stuck(booster: lgb.Booster) -> bool:
-    """Trains one more round; whether that spoiled a dart booster, which is of no use then unless it was the first one.
-
-    Where no leaf can be split, LightGBM (4.7) returns from a round of dart before the trees that it dropped are back:
-    they stay in the model with their signs turned, and every prediction is off by twice what they say. It happens most
-    with the absolute error on a target far from zero, when the first tree, which holds the median, is dropped (LightGBM
-    issue 5405). Other boosters are whole after such a round, and a later one may find a split again.
-    """
-    finished = booster.update()
-    return bool(finished) and booster.params.get("boosting_type") == "dart"
 
 
 def boost(

@@ -18,9 +18,9 @@ from src.data.encoding import encode, learn_levels
 from src.data.table import Dataset
 from src.modeling.baselines import best_baseline, judge_baselines, naive_forecasts
 from src.modeling.binned_folds import make_lightgbm_dataset
-from src.modeling.boosting import is_stuck
 from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
 from src.modeling.brake import Brake
+from src.modeling.dart import complete, is_stuck, make_booster
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
 from src.modeling.search_space import lightgbm_params
@@ -123,12 +123,12 @@ def train_final_models(
 
 def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[Brake], lgb.Booster]:
     def fit(brake: Brake) -> lgb.Booster:
-        booster = lgb.Booster(params | {"num_iterations": rounds}, train)
+        booster = make_booster(params | {"num_iterations": rounds}, train)
         for done in range(rounds):
             if is_stuck(booster) and done:
                 return _fit(params, train, done)(brake)  # the same once more, as far as it was whole
             brake.check()
-        return booster
+        return complete(booster, train)
 
     return fit
 

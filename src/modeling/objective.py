@@ -18,6 +18,7 @@ from src.modeling.anchors import is_anchor
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
+from src.modeling.dart import make_booster
 from src.modeling.optuna_utils import Objective
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
 from src.modeling.validation_predictions import PredictionStore, raw_scores
@@ -108,12 +109,7 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, brake: Brake) -
 
 def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
     params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads)
-    boosters = []
-    for train, valid in folds.datasets(hyperparameters["max_bin"]):
-        booster = lgb.Booster(params, train)
-        booster.add_valid(valid, "valid")
-        boosters.append(booster)
-    return boosters
+    return [make_booster(params, train, [valid]) for train, valid in folds.datasets(hyperparameters["max_bin"])]
 
 
 def _make_reporter(trial: optuna.Trial, settings: ObjectiveSettings) -> Callable[[int, float], bool]:

@@ -171,13 +171,29 @@ def test_a_table_without_dates_or_accounts() -> None:
     assert 0.5 < found["test_interval"][0] < found["test_score"]
 
 
-def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
-    """The absolute error far from zero: in some round the first tree, which holds the median, is dropped."""
+def far_from_zero() -> tuple[Dataset, FrozenTrial]:
+    """Where LightGBM's own dart of the absolute error ends: the first tree, which holds the median, is dropped."""
     data = load("net_profit")
-    data = replace(data, y=data.y + 10_000)
-    rows = make_rows(data, SplitSettings())
     trial = best("dart", best_iteration=200)
     trial.params["drop_rate"], trial.params["max_drop"], trial.params["skip_drop"] = 0.2, 50, 0.0
+    return replace(data, y=data.y + 10_000), trial
+
+
+def test_a_dart_far_from_zero_is_trained_to_its_end() -> None:
+    data, trial = far_from_zero()
+    rows = make_rows(data, SplitSettings())
     model = train_final_model(trial, data, rows, seed=3)
-    assert model.rounds < scaled_rounds(200, rows)
+    assert model.rounds == scaled_rounds(200, rows)
+    near = replace(data, y=data.y - 10_000)
+    expected = train_final_model(trial, near, rows, seed=3).predict(near, rows.test) + 10_000
+    np.testing.assert_allclose(model.predict(data, rows.test), expected, atol=0.1)
+
+
+def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
+    """Splits have to be worth more and more: in some round no leaf can be split."""
+    data, trial = far_from_zero()
+    trial.params["min_gain_to_split"] = 100.0
+    rows = make_rows(data, SplitSettings())
+    model = train_final_model(trial, data, rows, seed=3)
+    assert 1 < model.rounds < scaled_rounds(200, rows)
     assert np.abs(model.predict(data, rows.test) - data.y[rows.test]).mean() < 200
