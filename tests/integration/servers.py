@@ -90,8 +90,14 @@ class TrackingServer:
             self._command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
+    def keep(self) -> None:
+        """Starts it again if it has ended, as a cluster does: Postgres may die while MLflow makes its tables."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
+
     def wait(self) -> None:
         for _ in range(1200):
+            self.keep()
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return

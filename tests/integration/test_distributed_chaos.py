@@ -68,6 +68,7 @@ def _torment(fleet: Fleet, postgres: PostgresServer, tracking: TrackingServer) -
         if not tracked and done >= N_TRIALS / 3:
             tracking.start()
             tracked = True
+        tracking.keep()
         if not restarted and done >= N_TRIALS / 2:
             postgres.kill()
             time.sleep(2)
