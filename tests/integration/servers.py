@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.error import URLError
 
 import psutil
@@ -25,7 +27,15 @@ class PostgresServer:
     @property
     def url(self) -> str:
         """As a user types it; the password is asked for by no unix socket, but stands in the URL all the same."""
-        return f"postgresql://postgres:{PASSWORD}@/postgres?host={self._socket}"
+        return self._url("postgresql", "postgres")
+
+    def database(self, name: str) -> str:
+        """The URL of a new, empty database, as MLflow takes it."""
+        self.execute(f"CREATE DATABASE {name}")
+        return self._url("postgresql+psycopg2", name)
+
+    def _url(self, driver: str, name: str) -> str:
+        return f"{driver}://postgres:{PASSWORD}@/{name}?host={self._socket}"
 
     def kill(self) -> None:
         postmaster = psutil.Process(self._server.get_postmaster_info().pid)
@@ -55,23 +65,39 @@ class PostgresServer:
 
 
 class TrackingServer:
-    """MLflow's own server over an SQLite file, artifacts through the server."""
+    """MLflow's own server, artifacts through the server.
 
-    def __init__(self, folder: Path, port: str) -> None:
+    Args:
+        folder: has an SQLite file and the artifacts, unless the settings name others.
+        port: of the server.
+        settings: environment variables by which MLflow finds a database and an object store.
+    """
+
+    def __init__(self, folder: Path, port: str, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.uri = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--port", port, "--workers", "1"]
-        self._command += ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
-        self._command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
+        self._command = [sys.executable, "-m", "mlflow", "server", "--port", port]
+        self._command += ["--workers", "1", "--serve-artifacts"]
+        self._settings = {
+            "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'server.db'}",
+            "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        } | dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = os.environ | self._settings
         self._process = subprocess.Popen(
             self._command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
+    def keep(self) -> None:
+        """Starts it again if it has ended, as a cluster does: Postgres may die while MLflow makes its tables."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
+
     def wait(self) -> None:
         for _ in range(1200):
+            self.keep()
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return

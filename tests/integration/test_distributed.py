@@ -120,7 +120,6 @@ def test_a_table_in_a_database_is_found_without_the_password_that_is_not_on_the_
     assert "secret" not in said
 
 
-@pytest.mark.timeout(120)
 def drain(fleet: Fleet) -> str:
     """A worker that gets SIGTERM while it runs a trial; what it said."""
     worker = fleet.worker(0)

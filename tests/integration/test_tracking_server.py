@@ -13,7 +13,8 @@ from tests.integration.tuning_job import Job
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TrackingServer]:
-    server = TrackingServer(tmp_path, *_free_ports(1))
+    (port,) = _free_ports(1)
+    server = TrackingServer(tmp_path, port)
     yield server
     server.kill()
 
