@@ -80,8 +80,9 @@ figcaption { font-size: .85rem; max-width: 46rem; }
   .wide { overflow: visible; background: none !important; }
   td { white-space: normal; }
   td.words { min-width: 0; }
-  .sortable { font-size: 5.5pt; }
-  .sortable th, .sortable td { padding-right: .5em; }
-  .sortable th { white-space: normal; overflow-wrap: anywhere; }
+  /* Only what is wider than the paper is written that small, whether it can be sorted or not. */
+  .many { font-size: 5.5pt; }
+  .many th, .many td { padding-right: .5em; }
+  .many th { white-space: normal; overflow-wrap: anywhere; }
 }
 """
