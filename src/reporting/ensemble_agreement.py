@@ -102,7 +102,9 @@ def money(items: Sequence[EnsembleItem]) -> Money | None:
         rankings[TOGETHER] = sum(rankings.values()) / len(rankings)  # type: ignore[assignment]
     days = rows.index.get_level_values("date")
     profit = rows["y"].to_numpy(float)
-    found = tuple(_earned(label, profit, _in_top(rank), days) for label, rank in rankings.items())
+    # With the seed of the models' own reports, so that the same rows have the same interval there and here.
+    seed = next((s for item in items if isinstance(s := item.metadata.get("seed"), int) and s >= 0), SEED)
+    found = tuple(_earned(label, profit, _in_top(rank), days, seed) for label, rank in rankings.items())
     return Money(len(rows), int(days.nunique()), float(profit.mean()), found)
 
 
@@ -163,7 +165,7 @@ def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
 
 
 def _earned(
-    label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "pd.Index"
+    label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "pd.Index", seed: int
 ) -> tuple[str, float, tuple[float, float] | None]:
     import pandas as pd
 
@@ -171,14 +173,14 @@ def _earned(
     mean = float(by_day["sum"].sum() / by_day["n"].sum())
     if len(by_day) < MIN_DAYS:
         return label, mean, None
-    return label, mean, _interval(by_day)
+    return label, mean, _interval(by_day, seed)
 
 
-def _interval(by_day: "pd.DataFrame") -> tuple[float, float]:
+def _interval(by_day: "pd.DataFrame", seed: int) -> tuple[float, float]:
     """Bounds of a mean over rows whose days are drawn anew, as everywhere in this project."""
     import numpy as np
 
-    _, draws = draw_units(len(by_day), by_day.index.to_numpy(), SEED, BOOTSTRAP_RESAMPLES)
+    _, draws = draw_units(len(by_day), by_day.index.to_numpy(), seed, BOOTSTRAP_RESAMPLES)
     totals = np.array([counts @ by_day.to_numpy() for counts in draws])
     totals[totals[:, 1] == 0] = np.nan  # a resample without a single row of the top tenth has no mean
     found = percentile_interval(totals[:, 0] / totals[:, 1], block_length(len(by_day)))

@@ -20,6 +20,7 @@ from src.reporting.blocks import (
     Tiles,
 )
 from src.reporting.ensemble_numbers import EnsembleItem, NumericSpread
+from src.reporting.members import members
 from src.reporting.study_numbers import count_states
 
 MAX_PARAMETERS = 24
@@ -85,6 +86,8 @@ def _performance(items: Sequence[EnsembleItem]) -> Chapter:
         "Each model by its own metric. Best naive forecast and skill are those of the test rows, or of the validation "
         "rows where there is no test. The search chose by the validation score, which flatters."
     )
+    if any(members(item.metadata) for item in items):
+        said += " A model made of several trials has their score together; its best trial's stands under the searches."
     if unknown := [item.label for item in items if item.judged is None]:
         said += f" No final model is known of {', '.join(unknown)}."
     many = len(items) > MANY_MODELS

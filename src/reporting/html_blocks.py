@@ -12,6 +12,8 @@ from src.reporting.words import format_cell, is_number
 
 ZOOM = "Drag over it to look closer, double-click to go back."
 SORT = "A click on a heading sorts."
+LONG = 32
+"""Letters of a cell that may take several lines."""
 MANY_COLUMNS = 10
 """Wider tables are written smaller."""
 
@@ -25,7 +27,7 @@ def block_html(block: Block) -> str:
     if isinstance(block, Facts):
         return _facts(block.facts)
     if isinstance(block, TableBlock):
-        hint = f'<p class="note">{SORT}</p>' if block.sortable else ""
+        hint = f'<p class="note clicks">{SORT}</p>' if block.sortable else ""
         return _heading(block.title) + hint + _table(block.table, block.sortable)
     if isinstance(block, Grid):
         return f'<div class="grid">{"".join(map(_figure, block.figures))}</div>'
@@ -74,7 +76,9 @@ def _cell(value: Any) -> str:
     if value is None:
         return "<td></td>"
     if not is_number(value):
-        return f"<td>{escape(format_cell(value))}</td>"
+        text = format_cell(value)
+        kind = ' class="words"' if len(text) > LONG else ""
+        return f"<td{kind}>{escape(text)}</td>"
     key = repr(float(value)) if math.isfinite(value) else ""
     return f'<td class="number" data-value="{key}">{escape(format_cell(value))}</td>'
 
@@ -88,8 +92,9 @@ def _figure(figure: Figure) -> str:
     key, height = escape(figure.key), figure.plot.height
     place = f'<div class="plot" id="figure-{key}" style="height: {height}px"></div>'
     numbers = f'<script type="application/json">{_json(plotly_spec(figure.plot))}</script>'
-    caption = f"{figure.caption} {ZOOM}".strip() if figure.plot.zoom else figure.caption
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    hint = f' <span class="mouse">{ZOOM}</span>' if figure.plot.zoom else ""
+    caption = f"{escape(figure.caption)}{hint}".strip()
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f"<figure>{_heading(figure.title)}{place}{numbers}{below}</figure>"
 
 

@@ -40,7 +40,9 @@ def _money(numbers: ModelNumbers) -> Chapter:
         return Chapter("money", "What it means in money", [Paragraph(why, "note")])
     blocks: list[Block] = [Paragraph(say.money_verdict(numbers, money), "verdict")]
     if len(money.bins) > 1:
-        figures = [Figure("money-bins", draw.bins_plot(money.bins, "mean net profit"), say.bins_caption(money))]
+        figures = [
+            Figure("money-bins", draw.bins_plot(money.bins, "mean net profit of a row"), say.bins_caption(money))
+        ]
         if money.choices:
             figures.append(Figure("money-choices", draw.choices_plot(money.choices), say.CHOICES_CAPTION))
         blocks += [Grid(figures), Paragraph(say.MONEY_CAVEAT, "note")]

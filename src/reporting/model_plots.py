@@ -116,8 +116,8 @@ def choices_plot(choices: Sequence[Choice]) -> Plot:
     bounds = _bounds([(choice.low, choice.high) for choice in choices], means)
     roles: list[Role] = ["good" if mean > 0 else "bad" for mean in means]
     bars = Bars(place, means, roles=roles, low=bounds[0], high=bounds[1])
-    share = [f"{sum_of(choices, i):.0%}".replace("%", " %") for i in place]
-    x = Axis("share of rows taken, those of the highest predictions", ticks=list(zip(place, share, strict=True)))
+    share = [f"{sum_of(choices, i) * 100:.0f}" for i in place]
+    x = Axis("% of rows taken, highest predictions first", ticks=list(zip(place, share, strict=True)))
     everything = Rule(choices[-1].per_day, label="all", role="accent")
     return Plot(x, Axis("net profit a day"), [bars, Rule(0), everything], legend=False)
 
@@ -142,8 +142,8 @@ def precision_plot(curve: Curve, base_rate: float) -> Plot:
         Line((0, 1), (base_rate, base_rate), "chance", _DASHED_LEVEL, dashed=True),
         Line(curve.x, curve.y, "model"),
     ]
-    precision = Axis("share of ones among them", limits=ends, percent=True)
-    return Plot(Axis("share of ones found", limits=ends, percent=True), precision, marks)
+    precision = Axis("precision: ones among them", limits=ends, percent=True)
+    return Plot(Axis("recall: share of ones found", limits=ends, percent=True), precision, marks)
 
 
 def calibration_plot(bins: Sequence[Bin]) -> Plot:
@@ -178,7 +178,7 @@ def shift_plot(features: Sequence[Feature]) -> Plot:
     """Population stability index, with the bounds of stable and shifted."""
     values = [each.shift or 0.0 for each in features]
     roles: list[Role] = ["bad" if v > SHIFTED else "accent" if v > STABLE else "main" for v in values]
-    bars = Bars(range(len(values)), values, roles=roles, texts=[format_number(v) for v in values], across=True)
+    bars = Bars(range(len(values)), values, roles=roles, texts=[f"{v:.2f}" for v in values], across=True)
     rules = [Rule(bound, upright=True) for bound in (STABLE, SHIFTED) if bound < max(values)]
     return _listing(Axis("population stability index"), [each.name for each in features], [bars, *rules])
 

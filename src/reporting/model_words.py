@@ -26,7 +26,9 @@ EFFECTS_CAPTION = (
     "Each point is a row: right of zero the feature raised the prediction, left of it lowered it; the deeper the "
     "colour, the higher the feature's value among these rows."
 )
-CHOICES_CAPTION = "Net profit a day if only the rows of the highest predictions are taken. Lines: 95 % intervals."
+CHOICES_CAPTION = (
+    "Net profit a day if only the rows of the highest predictions are taken. Lines: 95 % intervals. Dotted: taking all."
+)
 MONEY_CAVEAT = (
     "Net profit is what the table says each row earned, as it was traded; what is not taken earns nothing. The "
     "predictions are cut into bins over the whole test period, which nobody could do beforehand, and nobody had "
@@ -65,6 +67,12 @@ def money_verdict(numbers: ModelNumbers, money: Money) -> str:
     return said + _choice_sentence(money.choices)
 
 
+def money_in_short(money: Money) -> str:
+    """Whether choosing by prediction would have paid, for a reader in a hurry; empty where it cannot be told."""
+    said = _choice_sentence(money.choices).strip()
+    return f"In money, on the test days: {said[0].lower()}{said[1:]}" if said else ""
+
+
 def _share(each: Bin, money: Money) -> str:
     return f"{each.rows / money.rows:.0%} of rows".replace("%", " %")
 
@@ -82,8 +90,8 @@ def _choice_sentence(choices: Sequence[Choice]) -> str:
     choice, everything = choices[at], choices[-1]
     share = f"{sum_of(choices, at):.0%}".replace("%", " %")
     said = (
-        f" Taking only the highest {share} would have earned {format_number(choice.per_day)} a day in all, "
-        f"taking everything {format_number(everything.per_day)}: a difference of {format_number(choice.gain)}"
+        f" Taking only the highest {share} of predictions would have earned {format_number(choice.per_day)} a day in "
+        f"all, taking everything {format_number(everything.per_day)}: a difference of {format_number(choice.gain)}"
     )
     bounds = _pair(choice.gain_low, choice.gain_high)
     if bounds is None:
@@ -273,7 +281,7 @@ def shift_caption(numbers: ModelNumbers, moved: Sequence[Feature]) -> str:
     shifted = sum((feature.shift or 0.0) > SHIFTED for feature in moved)
     return (
         f"How differently a feature is distributed in test and search rows: below {STABLE} stable, above {SHIFTED} "
-        f"shifted, as {shifted} of {len(moved)} are. About {format_number(chance)} is chance with so many rows."
+        f"shifted, as {shifted} of {len(moved)} are. About {chance:.1g} is chance with so many rows."
     )
 
 

@@ -1,9 +1,11 @@
 """How the page looks: in light and dark, wide and narrow, on screen and on paper."""
 
 STYLE = """
-:root { --ink: #1c2128; --soft: #59626e; --paper: #ffffff; --raised: #f4f6f8; --grid: #dfe3e8; --accent: #2569a8; }
+:root { --ink: #1c2128; --soft: #59626e; --paper: #ffffff; --raised: #f4f6f8; --grid: #dfe3e8; --accent: #2569a8;
+  --shade: #0000002e; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --ink: #e4e8ed; --soft: #9aa4b0; --paper: #14181d; --raised: #1d232a; --grid: #343c46; --accent: #7db4ea; }
+  :root { --ink: #e4e8ed; --soft: #9aa4b0; --paper: #14181d; --raised: #1d232a; --grid: #343c46; --accent: #7db4ea;
+    --shade: #ffffff38; }
 }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
@@ -25,13 +27,23 @@ nav a[aria-current=true] { color: var(--ink); font-weight: 600; }
 .tiles dt { color: var(--soft); font-size: .85rem; }
 .tiles dd { margin: 0; font-size: 1.3rem; font-weight: 600; }
 .wide { overflow-x: auto; }
+/* A shadow at the edge says that a table goes on there; the paper that scrolls with it hides it at the end. */
+.wide:has(thead) { background:
+  linear-gradient(to right, var(--paper) 30%, transparent) left / 3rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 30%, transparent) right / 3rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .9rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 thead th { white-space: nowrap; color: var(--soft); font-weight: 600; }
+/* Dates and intervals on one line each, and rows of one height; only sentences are wrapped. */
+td { white-space: nowrap; }
+td.words { white-space: normal; min-width: 14rem; }
 .many { font-size: .8rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .facts th { font-weight: 400; color: var(--soft); }
-.facts { overflow-wrap: anywhere; }
+.facts th { overflow-wrap: break-word; max-width: 55vw; }
+.facts td { overflow-wrap: anywhere; white-space: normal; }
 th button { all: unset; cursor: pointer; }
 th button:hover, th button:focus-visible { color: var(--accent); text-decoration: underline; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -43,8 +55,9 @@ figcaption { font-size: .85rem; max-width: 46rem; }
 .grid figure { margin: .5rem 0; }
 .grid h3 { font-size: .9rem; }
 /* A finger that scrolls must not zoom the figure below it. */
-@media (pointer: coarse) { .main-svg .draglayer { display: none; } }
+@media (pointer: coarse) { .main-svg .draglayer, .mouse { display: none; } }
 .main-svg text { fill: var(--ink) !important; }
+.main-svg .annotation .bg { fill: var(--paper) !important; fill-opacity: .75 !important; }
 .main-svg .hoverlayer text { fill: #ffffff !important; }
 .main-svg .errorbar path { stroke: var(--ink) !important; }
 .main-svg .gridlayer path { stroke: var(--grid) !important; }
@@ -59,14 +72,17 @@ figcaption { font-size: .85rem; max-width: 46rem; }
 @media print {
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 11pt; }
-  nav { display: none; }
+  nav, .mouse, .clicks { display: none; }
   h2, h3 { break-after: avoid; }
   p:has(+ figure), p:has(+ .grid) { break-after: avoid; }
   .grid { grid-template-columns: repeat(2, 1fr); }
   table { font-size: 8pt; }
-  .wide { overflow: visible; }
-  .sortable { font-size: 5.5pt; }
-  .sortable th, .sortable td { padding-right: .5em; }
-  .sortable th { white-space: normal; overflow-wrap: anywhere; }
+  .wide { overflow: visible; background: none !important; }
+  td { white-space: normal; }
+  td.words { min-width: 0; }
+  /* Only what is wider than the paper is written that small, whether it can be sorted or not. */
+  .many { font-size: 5.5pt; }
+  .many th, .many td { padding-right: .5em; }
+  .many th { white-space: normal; overflow-wrap: anywhere; }
 }
 """

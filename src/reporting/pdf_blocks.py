@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from src.reporting.blocks import Block, Fact, Facts, Figure, Grid, Paragraph, TableBlock, Tiles
 from src.reporting.pdf_flow import ACCENT, BODY, GRID, LEFT, RAISED, SOFT, WIDTH, Box, Drawing, Flow, Font, Word
+from src.reporting.pdf_tables import least_height as least_table_height
 from src.reporting.pdf_tables import write_table
 from src.reporting.pdf_text import text_width, wrapped
 
@@ -32,7 +33,7 @@ def write_block(flow: Flow, block: Block) -> None:
     elif isinstance(block, Facts):
         _facts(flow, block.facts)
     elif isinstance(block, TableBlock):
-        flow.need(60)
+        flow.need(_least_of_table(block))
         if block.title:
             flow.text(block.title, HEADING)
         write_table(flow, block.table)
@@ -54,9 +55,16 @@ def least_height(blocks: Sequence[Block]) -> float:
         elif isinstance(block, Grid) and block.figures:
             count, width, scale = _columns(len(block.figures))
             return height + _least(block.figures[:count], width, scale)
+        elif isinstance(block, TableBlock):
+            return height + _least_of_table(block) + 8
         else:
             return height + 50
     return height
+
+
+def _least_of_table(block: TableBlock) -> float:
+    """A table's heading stays with its first rows."""
+    return min(least_table_height(block.table) + (HEADING.line if block.title else 0.0), BODY / 2)
 
 
 def _least(row: Sequence[Figure], width: float, scale: float) -> float:

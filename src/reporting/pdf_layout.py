@@ -24,6 +24,8 @@ from src.reporting.pdf_text import fitted, wrapped
 TITLE, SUBTITLE, CHAPTER = Font(20, bold=True, leading=1.2), Font(10.5, color=SOFT), Font(14, bold=True)
 ENTRY, EDGE = Font(9.5, leading=1.6), Font(7.5, color=SOFT)
 MAX_TITLE_LINES = 6
+CLOSEST = 1.25
+"""Least distance between two lines of the contents, in their size."""
 
 
 def lay_out(document: Document) -> list[list[Item]]:
@@ -65,14 +67,17 @@ def _make_room(flow: Flow, count: int) -> list[tuple[int, float]]:
     if count < 2:
         return []
     flow.space(18)
-    flow.need(min(CHAPTER.line + 6 + count * ENTRY.line, BODY / 2))
+    # Lines move closer together before the contents leave the title page half empty.
+    room = (flow.room - CHAPTER.line - 6) / count
+    line = min(ENTRY.line, room) if room >= CLOSEST * ENTRY.size else ENTRY.line
+    flow.need(min(CHAPTER.line + 6 + count * line, BODY / 2))
     flow.text("Contents", CHAPTER)
     entries = []
     for _ in range(count):
-        flow.need(ENTRY.line)
+        flow.need(line)
         entries.append((len(flow.pages) - 1, flow.y + ENTRY.size))
-        flow.put(Box(LEFT, flow.y + ENTRY.line - 2, WIDTH, 0.3, GRID))
-        flow.y += ENTRY.line
+        flow.put(Box(LEFT, flow.y + line - 2, WIDTH, 0.3, GRID))
+        flow.y += line
     if len(flow.pages) == 1 and flow.y > TOP + BODY / 2:
         flow.turn()
     return entries

@@ -45,6 +45,16 @@ def write_table(flow: Flow, table: Table) -> None:
         flow.text(f"The first {len(rows)} of {len(table.rows)} rows; the HTML report has all of them.", NOTE)
 
 
+def least_height(table: Table) -> float:
+    """What a table needs on the page that it begins on: its headings and its first rows."""
+    rows = table.rows[:MAX_ROWS]
+    columns = [_column(name, [row[i] for row in rows]) for i, name in enumerate(table.columns)]
+    if not columns:
+        return 0.0
+    size, parts = _fit(columns)
+    return _measure(parts[0], size).least
+
+
 def _column(name: str, values: Sequence[object]) -> Column:
     known = [value for value in values if value is not None]
     numeric = bool(known) and all(map(is_number, known))
@@ -107,18 +117,38 @@ def _parts(columns: Sequence[Column]) -> list[list[Column]]:
 
 def _write_part(flow: Flow, columns: Sequence[Column], size: float) -> None:
     """Rows under their headings, which are repeated on each page."""
-    head, body = Font(size, bold=True, color=SOFT, leading=1.2), Font(size, leading=1.2)
-    heads = [wrapped(column.name, column.width, size, bold=True) for column in columns]
-    head_height = head.line * max(map(len, heads)) + 5
-    rows = [[_cell_lines(column, row, size) for column in columns] for row in range(len(columns[0].cells))]
-    heights = [body.line * max(map(len, cells)) + 3 for cells in rows]
-    flow.need(min(head_height + sum(heights[:3]), BODY))
-    _write_row(flow, columns, heads, head)
-    for cells, height in zip(rows, heights, strict=True):
+    head, body = _fonts(size)
+    found = _measure(columns, size)
+    flow.need(found.least)
+    _write_row(flow, columns, found.heads, head)
+    for cells, height in zip(found.rows, found.heights, strict=True):
         if flow.room < height:
             flow.turn()
-            _write_row(flow, columns, heads, head)
+            _write_row(flow, columns, found.heads, head)
         _write_row(flow, columns, cells, body)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A part's headings and cells in lines, the height of each row, and what its beginning needs on one page."""
+
+    heads: list[list[str]]
+    rows: list[list[list[str]]]
+    heights: list[float]
+    least: float
+
+
+def _fonts(size: float) -> tuple[Font, Font]:
+    """Of headings and of cells."""
+    return Font(size, bold=True, color=SOFT, leading=1.2), Font(size, leading=1.2)
+
+
+def _measure(columns: Sequence[Column], size: float) -> _Measured:
+    head, body = _fonts(size)
+    heads = [wrapped(column.name, column.width, size, bold=True) for column in columns]
+    rows = [[_cell_lines(column, row, size) for column in columns] for row in range(len(columns[0].cells))]
+    heights = [body.line * max(map(len, cells)) + 3 for cells in rows]
+    return _Measured(heads, rows, heights, min(head.line * max(map(len, heads)) + 5 + sum(heights[:3]), BODY))
 
 
 def _cell_lines(column: Column, row: int, size: float) -> list[str]:

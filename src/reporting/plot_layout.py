@@ -14,6 +14,8 @@ from src.reporting.plot import Axis, Band, Bars, Heat, Line, Mark, Number, Plot,
 DAY = 86_400.0
 MARGIN = 0.04
 """Share of an axis that is left empty beyond the outermost marks, so that none is cut in two."""
+PHONE, LETTER, GAP = 235.0, 7.0, 10.0
+"""Pixels between the names of bars and the right edge on a phone, of a letter, and between a bar and its text."""
 MAX_LABEL = 32
 Pair = tuple[float, float]
 
@@ -84,16 +86,24 @@ def _with_margins(spans: Sequence[_Span], upright: bool) -> Pair:
         return low, high
     below = 0.0 if any(span.hard_low and span.low == low for span in spans) else MARGIN
     above = 0.0 if any(span.hard_high and span.high == high for span in spans) else MARGIN
-    below += _text_share(max(span.text_low for span in spans), upright)
-    above += _text_share(max(span.text_high for span in spans), upright)
-    return low - below * width, high + above * width
+    return _with_texts(spans, (low - below * width, high + above * width), upright)
+
+
+def _with_texts(spans: Sequence[_Span], ends: Pair, upright: bool) -> Pair:
+    """Wider ends, so that each text has its room beyond its own bar; room for one takes some from all others."""
+    low, high = ends
+    for _ in range(12):  # the shares of both sides together stay below one, so that this converges
+        width = high - low
+        low = min([ends[0], *(span.low - _text_share(span.text_low, upright) * width for span in spans)])
+        high = max([ends[1], *(span.high + _text_share(span.text_high, upright) * width for span in spans)])
+    return low, high
 
 
 def _text_share(length: int, upright: bool) -> float:
-    """Room for a text beyond a bar, as a share of the bars' length, on a figure as narrow as a phone's."""
+    """Room for a text beyond a bar, as a share of the whole axis, on a figure as narrow as a phone's."""
     if not length:
         return 0.0
-    return 0.1 if upright else min(0.03 + 0.024 * length, 0.5)
+    return 0.09 if upright else min((GAP + LETTER * length) / PHONE, 0.45)
 
 
 def _spans(mark: Mark, axis: Axis, upright: bool) -> Iterator[_Span]:

@@ -85,7 +85,7 @@ def _rule_line(rule: Rule) -> Spec:
 
 def _rule_label(rule: Rule, plot: Plot, x_limits: Pair, row: int) -> Spec:
     """The word beside the line, on the side where there is more room; each next one a line lower."""
-    text = {"text": plain_text(rule.label), "showarrow": False}
+    text = {"text": plain_text(rule.label), "showarrow": False, "bgcolor": "#ffffff"}
     axis = plot.x if rule.upright else plot.y
     at = place(rule.at, axis.scale)
     where = moment(at or 0.0) if axis.scale == "date" else at

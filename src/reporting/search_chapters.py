@@ -18,7 +18,7 @@ from src.reporting.study_slices import slice_plot, slices
 from src.reporting.study_time import durations, durations_plot, states_table
 from src.reporting.study_workers import MAX_ROWS, by_worker, spans, utilisation, workers_plot, workers_table
 from src.reporting.thin import MAX_POINTS, thinning_note
-from src.reporting.words import format_share, too_few
+from src.reporting.words import UNKNOWN_METRIC, format_share, too_few
 
 NOT_YET = "No trial is complete yet."
 MAX_SMALL = 24
@@ -112,7 +112,8 @@ def _together(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> C
         blocks.append(_note(f"No two numeric parameters were drawn together in {MIN_TRIALS} complete trials."))
     else:
         better = "better" if snapshot.direction == "maximize" else "worse"
-        caption = f"Mean {metric} of the trials in each cell: deeper is higher, so {better}. No trial, no colour."
+        caption = f"Mean {metric} of the trials in each cell: the stronger the colour, the higher, so {better}."
+        caption += " No trial, no colour."
         heading = f"{pair.x.name} and {pair.y.name}"
         plot = pair_plot(pair, metric, snapshot.direction == "maximize")
         blocks.append(Figure("pair", plot, caption, heading))
@@ -147,7 +148,10 @@ def _curves(snapshot: Snapshot, metric: str) -> Chapter:
     drawn = curves(snapshot)
     if not drawn:
         return Chapter("curves", "Learning curves", [_note("No trial reported a value on its way.")])
-    caption = f"{metric} on validation rows by step (boosting rounds)."
+    # Somebody else's objective may report anything, and its steps may be epochs.
+    caption = "What the trials reported, by step."
+    if metric != UNKNOWN_METRIC:
+        caption = f"{metric} on validation rows by step (boosting rounds)."
     n_pruned = sum(curve.role == "pruned" for curve in drawn)
     if n_pruned:
         caption += f" The latest {n_pruned} pruned trials in grey."

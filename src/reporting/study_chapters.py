@@ -11,6 +11,7 @@ from src.reporting.baseline_bars import baseline_plot
 from src.reporting.blocks import Block, Chapter, Document, Facts, Figure, Grid, Paragraph, TableBlock, Tiles
 from src.reporting.model_chapters import model_chapters
 from src.reporting.model_numbers import ModelNumbers
+from src.reporting.model_words import money_in_short
 from src.reporting.search_chapters import search_chapters
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ def study_document(material: Material) -> Document:
 def _summary(material: Material) -> Chapter:
     judged = material.compare("test") or material.compare("validation")
     verdict = Paragraph(words.verdict(judged), "verdict")
-    return Chapter("summary", "Summary", [Tiles(_tiles(material, judged)), verdict, Facts(_summary_facts(material))])
+    blocks: list[Block] = [Tiles(_tiles(material, judged)), verdict]
+    if material.model is not None and material.model.money is not None:
+        blocks += [Paragraph(said) for said in [money_in_short(material.model.money)] if said]
+    return Chapter("summary", "Summary", [*blocks, Facts(_summary_facts(material))])
 
 
 def _tiles(material: Material, judged: words.Comparison | None) -> words.Facts:
@@ -159,7 +163,10 @@ def _ensemble(material: Material) -> list[Chapter]:
 
 
 def _reproduction(material: Material) -> Chapter:
-    said = "The same data, split, seed and versions give the same numbers."
+    said = (
+        "The same data, split, seed and versions give the same numbers. Parameters are rounded in this report; "
+        "the model's metadata file has them in full."
+    )
     if not material.metadata:
         said = "Only the name is known: this report was written without a final model's metadata."
     facts = words.reproduction({"study_name": material.snapshot.name, **material.metadata})

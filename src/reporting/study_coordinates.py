@@ -56,5 +56,5 @@ def coordinates_plot(found: Coordinates) -> Plot:
         for number, line in zip(found.numbers[:1], found.shares[:1], strict=True)
     ]
     names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, found.parameters, strict=True)]
-    across = Axis(ticks=[(0, "lowest"), (1, "highest")], limits=(-0.03, 1.03))
+    across = Axis(ticks=[(0, "low"), (1, "high")], limits=(-0.03, 1.03))
     return Plot(across, Axis(ticks=names, reverse=True), marks, height=100 + 30 * len(rows))

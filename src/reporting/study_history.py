@@ -64,7 +64,10 @@ def describe_progress(found: Progress | None, metric: str) -> str:
     if not found.gain:
         return f"{said} The second half of the {finished:,} finished trials left the best {metric} at {now}."
     change = f"from {format_number(found.best_at_half)} to {now}"
-    share = f" ({found.gain / abs(found.best_at_half) * 100:.2g} %)" if found.best_at_half else ""
+    # Towards zero or beyond it a share of what was there says nothing.
+    same_side = found.best_at_half * found.best > 0
+    gained = 100 * found.gain / abs(found.best_at_half) if same_side else 0.0
+    share = f" ({gained:,.0f} %)" if gained >= 100 else f" ({gained:.2g} %)" if same_side else ""
     return f"{said} The second half of the {finished:,} finished trials took the best {metric} {change}{share}."
 
 

@@ -119,7 +119,13 @@ def importances_plot(found: Importances) -> Plot:
     """One bar per parameter with its spread, the most important on top."""
     names, shares = list(found.shares), list(found.shares.values())
     lows, highs = ([found.spread[name][side] for name in names] for side in (0, 1))
-    said = [f"{format_share(s)} ({a * 100:.0f} to {b * 100:.0f})" for s, a, b in zip(shares, lows, highs, strict=True)]
+    said = [
+        f"{format_share(s)} ({a * 100:.0f}\N{EN DASH}{b * 100:.0f})"
+        for s, a, b in zip(shares, lows, highs, strict=True)
+    ]
     bars = Bars(list(range(len(names))), shares, low=lows, high=highs, texts=said, across=True)
     rows = Axis(ticks=list(enumerate(names)), reverse=True)
-    return Plot(Axis("share", percent=True), rows, [bars], height=70 + 30 * len(names), legend=False)
+    # The texts need room beyond the bars, where a share has no meaning and no tick.
+    shown = [(share / 100, f"{share} %") for share in range(0, 101, 50 if max(highs) > 0.5 else 10)]
+    shown = [(at, label) for at, label in shown if at < max(highs) + 0.1]
+    return Plot(Axis("share", percent=True, ticks=shown), rows, [bars], height=70 + 30 * len(names), legend=False)

@@ -149,7 +149,13 @@ def describe_range(distribution: Any) -> str:
     step = distribution.step if distribution.step not in (None, 1) else None
     notes = [f"steps of {step:g}"] if step else []
     notes += ["log"] if distribution.log else []
-    return f"{distribution.low:g} to {distribution.high:g}" + (f" ({', '.join(notes)})" if notes else "")
+    ends = " to ".join(_bound(end) for end in (distribution.low, distribution.high))
+    return ends + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _bound(end: float) -> str:
+    """As it was written by whoever named it: whole numbers in full while that is short."""
+    return f"{end:g}" if abs(end) < 1e6 or abs(end) >= 1e9 or end != int(end) else f"{end:,.0f}"
 
 
 def top_trials(snapshot: Snapshot, n: int = 20) -> Table:

@@ -32,6 +32,7 @@ SHOWN_ELSEWHERE = frozenset({
     "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
 })  # fmt: skip
 MAX_FACT_LENGTH = 300
+UNKNOWN_METRIC = "value"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Comparison:
 
 def metric_name(metadata: Metadata) -> str:
     """The metric as people write it, `value` when it is not known."""
-    return str(metadata["metric"]).upper() if metadata.get("metric") else "value"
+    return str(metadata["metric"]).upper() if metadata.get("metric") else UNKNOWN_METRIC
 
 
 def compare(metadata: Metadata, part: str, direction: Direction) -> Comparison | None:
@@ -128,7 +129,7 @@ def describe_baseline(name: str) -> str:
 def reproduction(metadata: Metadata) -> Facts:
     """All that the metadata says and no other chapter shows, nested keys joined by dots, passwords masked."""
     kept = {key: value for key, value in metadata.items() if key not in SHOWN_ELSEWHERE and value is not None}
-    return [(key, mask_url(_shorten(text))) for key, text in _flatten(kept)]
+    return [(key, mask_url(_shorten(text))) for key, text in _flatten(kept) if text]
 
 
 def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -158,12 +159,22 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def format_number(value: float) -> str:
-    """About four significant digits, as people write them: `1,234.6`, `0.7012`, `1.2e-08`."""
+    """About four significant digits, as people write them: `1,234.6`, `0.7012`, `1.2e-08`, with a true minus.
+
+    What was rounded keeps its last zeros, `190.0` for 190.04: beside 188.5 a mere `190` would look like another kind of
+    number. What is written in full, as `0.5` or `100`, gets none.
+    """
     if not math.isfinite(value) or value == 0:
         return str(value) if value else "0"
-    if abs(value) >= 1e7 or abs(value) < 1e-4:
-        return f"{value:.3g}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+    size = abs(value)
+    if size >= 1e7 or size < 1e-4:
+        said = f"{size:.3g}"
+    elif size >= 1000:
+        said = f"{size:,.1f}"
+    else:
+        short = f"{size:.4g}"
+        said = short if float(short) == size else f"{size:#.4g}".rstrip(".")
+    return said if value > 0 else f"\N{MINUS SIGN}{said}"
 
 
 def is_number(value: Any) -> bool:
@@ -172,10 +183,14 @@ def is_number(value: Any) -> bool:
 
 
 def format_cell(value: Any) -> str:
-    """A cell of a table; nothing for None, floats rounded, whole numbers in full."""
+    """A cell of a table; nothing for None, floats rounded, whole numbers in full and long ones in groups."""
     if value is None:
         return ""
-    return format_number(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return format_number(value)
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}".replace("-", "\N{MINUS SIGN}")
+    return str(value)
 
 
 def format_percent(share: float) -> str:

@@ -125,6 +125,66 @@ def test_the_report_of_a_study_shows_what_study_metadata_and_mlflow_hold(desk: D
     assert [shown(bound) for bound in interval] == [close(low), close(high)]
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_models_scores_stand_beside_every_baseline_of_the_same_rows(desk: Desk, target: str) -> None:
+    desk.report("--study-name", f"s_{target}")
+    page, metadata, metrics = desk.page(f"s_{target}"), desk.metadata(target), desk.run(target).data.metrics
+    summary, together = page.sections["summary"].facts, metadata.get("validation_score_ensemble")
+    for part, prefix in (("test", ""), ("validation", "validation_")):
+        found = dict(metadata[f"{prefix}baselines"])
+        assert found == {name: metrics[f"{prefix}baseline_{name}"] for name in found}
+        figure = page.figures[f"baselines-{part}"]
+        names = figure["layout"]["yaxis"]["ticktext"]
+        bars = dict(zip(names, next(trace for trace in figure["data"] if trace["type"] == "bar")["x"], strict=True))
+        score = metadata[f"{part}_score"]
+        if part == "validation" and together is not None:
+            assert bars.pop("its best trial alone") == pytest.approx(score, rel=1e-4)
+            assert "the ensemble, flattering" in summary["validation score"]
+            score = together
+        assert bars.pop("the model") == pytest.approx(score, rel=1e-4)
+        assert bars == pytest.approx(found, rel=1e-4)
+        assert shown(summary[f"{part} score"]) == close(score)
+        reference = metadata["validation_best_baseline"] if prefix else metadata["best_baseline"]
+        assert summary[f"{part}, best baseline"].startswith(reference)
+        assert shown(summary[f"{part}, skill over it"]) == pytest.approx(1 - score / found[reference], abs=1e-3)
+
+
+def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Desk) -> None:
+    page, study, metadata = desk.page("s_net_profit"), desk.study("net_profit"), desk.metadata("net_profit")
+    (members,) = page.sections["ensemble"].tables
+    for row, member in zip(members, metadata["ensemble"], strict=True):
+        assert (row["trial"].value, row["rounds"].value) == (member["trial"], member["best_iteration"])
+        assert row["weight"].value == member["weight"]
+        trial = study.trials[member["trial"]]
+        assert row["validation MAE"].value == trial.value
+        for name, value in trial.params.items():
+            assert row[name].text == value if isinstance(value, str) else row[name].value == value
+    counts = {name: sum(trial.state.name == name for trial in study.trials) for name in ("COMPLETE", "PRUNED")}
+    assert f"{counts['COMPLETE']} complete" in page.sections["summary"].facts["trials"]
+    states = {row["state"].text: row["trials"].value for row in page.sections["time"].tables[0]}
+    assert states == {name.lower(): n for name, n in counts.items() if n or name == "COMPLETE"}
+    table = pd.read_parquet(desk.folder / "table.parquet")
+    parts = {row["part"].text: row for row in page.sections["data"].tables[0]}
+    assert sum(row["rows"].value or 0 for row in parts.values()) == len(table)
+    assert parts["search"]["rows"].value == metadata["training_samples"]
+    for part, (first, last) in {each: metadata["split"][f"{each}_dates"] for each in ("search", "test")}.items():
+        kept = table[table["date"].between(first, last)]
+        row = parts[part]
+        assert (row["from"].text, row["to"].text) == (first, last)
+        assert row["rows"].value == len(kept) == metadata["split"][f"{part}_rows"]
+        assert (row["days"].value, row["accounts"].value) == (kept["date"].nunique(), kept["account_id"].nunique())
+
+
+def test_both_files_are_artifacts_of_the_run(desk: Desk) -> None:
+    desk.report("--study-name", "s_net_profit")
+    client, run_id = MlflowClient(desk.uri), desk.run("net_profit").info.run_id
+    names = {each.path for each in client.list_artifacts(run_id, "report")}
+    assert {"report/report.html", "report/report.pdf"} <= names
+    for name in ("report.html", "report.pdf"):
+        here = (desk.folder / "artefacts/reports/s_net_profit" / name).read_bytes()
+        assert Path(client.download_artifacts(run_id, f"report/{name}", str(desk.folder))).read_bytes() == here
+
+
 def test_the_trials_of_the_report_are_the_studys(desk: Desk) -> None:
     page, study = desk.page("s_net_profit"), desk.study("net_profit")
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
@@ -167,7 +227,8 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
         metadata, study, metrics = desk.metadata(target), desk.study(target), desk.run(target).data.metrics
         assert row["model"].text == search["model"].text == target
         assert row["test"].value == metadata["test_score"] == metrics["test_score"]
-        assert row["validation"].value == metadata["validation_score"] == metrics["validation_score"]
+        assert metadata["validation_score"] == metrics["validation_score"] == study.best_value
+        assert row["validation"].value == metadata.get("validation_score_ensemble", metadata["validation_score"])
         assert row["its score"].value == metrics[f"baseline_{row['best naive forecast'].text}"]
         assert shown(row["skill"].text) == close(metadata["skill"])
         assert search["best in search"].value == study.best_value == metrics["best_value"]

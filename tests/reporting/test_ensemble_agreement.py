@@ -11,7 +11,9 @@ from scipy.stats import spearmanr
 
 from src.reporting.ensemble_agreement import TOGETHER, _in_top, agreement, money, without_predictions
 from src.reporting.ensemble_numbers import EnsembleItem
+from src.reporting.model_bins import measure_money
 from src.reporting.study_numbers import Snapshot
+from tests.reporting.held_out import held_out
 
 EMPTY = Snapshot("s", "minimize", ())
 
@@ -149,3 +151,18 @@ def test_the_top_tenth_is_a_tenth_whatever_ties(values: Sequence[int]) -> None:
     assert weights.max() <= 1
     order = np.argsort(values)
     assert (np.diff(weights[order]) >= -1e-12).all()
+
+
+def test_the_interval_is_that_of_the_models_own_report() -> None:
+    """The same rows drawn anew with the same seed."""
+    rows = table(1, n_accounts=10)
+    found = money([EnsembleItem("net_profit", EMPTY, {"target": "net_profit", "seed": 7}, rows)])
+    alone = measure_money(
+        held_out(
+            rows["y"].tolist(), rows["prediction"].tolist(), net_profit=rows["y"].tolist(),
+            days=(rows["date"] - rows["date"].min()).dt.days.tolist(), accounts=rows["account"].tolist(),
+        )
+    )  # fmt: skip
+    assert found is not None
+    assert alone is not None
+    assert found.rows[0][2] == pytest.approx((alone.bins[-1].low, alone.bins[-1].high))

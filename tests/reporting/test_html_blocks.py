@@ -64,7 +64,7 @@ def test_a_figure_holds_its_numbers_and_how_to_look_closer() -> None:
     assert held is not None
     assert json.loads(held[1]) == json.loads(json.dumps(plotly_spec(history())))
     assert 'id="figure-history" style="height: 360px"' in html
-    assert f"<figcaption>Caption. {ZOOM}</figcaption>" in html
+    assert f'<figcaption>Caption. <span class="mouse">{ZOOM}</span></figcaption>' in html
     assert ZOOM not in block_html(cut("x", 0))
 
 
@@ -72,3 +72,9 @@ def test_a_grid_holds_all_its_figures() -> None:
     html = block_html(Grid([cut("x", 0), cut("y", 1)]))
     assert html.startswith('<div class="grid">')
     assert html.count('class="plot"') == 2
+
+
+def test_only_sentences_are_wrapped_in_a_table() -> None:
+    html = block_html(TableBlock(Table(("a", "b"), (("2024-01-01", "a reason of many words, as errors have"),))))
+    assert "<td>2024-01-01</td>" in html
+    assert '<td class="words">a reason' in html

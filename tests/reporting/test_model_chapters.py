@@ -119,8 +119,12 @@ def test_a_gain_is_only_as_sure_as_its_interval(low: float | None, high: float |
         for k in range(1, 11)
     )
     found = say.money_verdict(numbers, replace(numbers.money, choices=choices))
-    assert "Taking only the highest 30 %" in found
+    assert "Taking only the highest 30 % of predictions" in found
     assert said in found
+    short = say.money_in_short(replace(numbers.money, choices=choices))
+    assert short.startswith("In money, on the test days: taking only the highest 30 %")
+    assert said in short
+    assert not say.money_in_short(replace(numbers.money, choices=choices[-1:]))
 
 
 def test_a_table_without_net_profit_says_so() -> None:

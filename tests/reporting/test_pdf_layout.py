@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from src.reporting.blocks import Chapter, Document, Figure, Paragraph
+from src.reporting.blocks import Chapter, Document, Facts, Figure, Paragraph, Table, TableBlock
 from src.reporting.pdf_flow import BOTTOM, LEFT, PAGE_HEIGHT, WIDTH, Drawing, Item, Word
 from src.reporting.pdf_layout import lay_out
 from tests.reporting.demo_document import WORDS, history
@@ -83,3 +83,20 @@ def test_a_figure_is_made_lower_rather_than_moved_overleaf() -> None:
     assert [len(found) for found in drawings] == [2, 1]
     heights = [item.height for found in drawings for item in found]
     assert heights[0] > heights[1] >= 0.6 * heights[0]
+
+
+def test_a_heading_stands_with_the_first_rows_of_its_table() -> None:
+    for lines in range(0, 60, 3):
+        before = Chapter("before", "Before", [Paragraph("word")] * lines)
+        after = Chapter(
+            "after", "After", [Paragraph("The best."), TableBlock(Table(("n",), (("first",), ("second",))))]
+        )
+        pages = lay_out(Document("Study", "", [Chapter("start", "Start", []), before, after]))
+        (holds,) = [page for page in pages if "After" in texts(page) and "The best." in texts(page)]
+        assert "first" in texts(holds)
+
+
+def test_the_contents_move_together_before_they_leave_the_title_page() -> None:
+    chapters = [Chapter(f"c{i}", f"Chapter {i}", []) for i in range(18)]
+    start = Chapter("start", "Start", [Facts([(f"fact {i}", "1") for i in range(24)])])
+    assert "Contents" in texts(lay_out(Document("Study", "", [start, *chapters]))[0])

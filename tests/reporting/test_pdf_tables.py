@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from src.reporting.blocks import Table
-from src.reporting.pdf_flow import LEFT, WIDTH, Flow, Item, Word
-from src.reporting.pdf_tables import MAX_ROWS, write_table
+from src.reporting.pdf_flow import LEFT, TOP, WIDTH, Flow, Item, Word
+from src.reporting.pdf_tables import MAX_ROWS, least_height, write_table
 from tests.reporting.demo_document import trial_table
 
 
@@ -75,3 +75,10 @@ def test_numbers_stand_at_the_right_of_their_column() -> None:
 def test_a_table_without_columns_or_rows_is_written() -> None:
     assert not _words(_pages(Table((), ())))
     assert [word.text for word in _words(_pages(Table(("only", "names"), ())))] == ["only", "names"]
+
+
+def test_what_a_table_needs_at_least_are_its_headings_and_three_rows() -> None:
+    flow = Flow()
+    write_table(flow, _table(3, rows=3))
+    assert least_height(_table(3, rows=30)) == pytest.approx(flow.y - TOP - 6, abs=0.1)
+    assert least_height(Table((), ())) == 0.0

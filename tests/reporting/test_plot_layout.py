@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.reporting.plot import Axis, Band, Bars, Heat, Line, Plot, Points, Rule
-from src.reporting.plot_layout import MAX_LABEL, edges, limits, log_label, place, rules_of, shorten, ticks, zero_inside
+from src.reporting.plot_layout import (
+    LETTER,
+    MAX_LABEL,
+    PHONE,
+    edges,
+    limits,
+    log_label,
+    place,
+    rules_of,
+    shorten,
+    ticks,
+    zero_inside,
+)
 
 NUMBERS = st.floats(-1e300, 1e300)
 DAY = 86_400
@@ -113,3 +125,18 @@ def test_zero_is_a_line_only_between_marks() -> None:
     assert zero_inside(Axis(), (-5.0, 5.0))
     assert not zero_inside(Axis(), (-0.04, 1.0))
     assert not zero_inside(Axis(scale="log"), (-5.0, 5.0))
+
+
+def test_every_text_has_room_beyond_its_own_bar_on_a_phone() -> None:
+    """A long text beyond a short bar takes none from the longest bar, and texts to both sides each have theirs."""
+    bars = Bars(
+        (0, 1, 2), (-2.8, 7.2, 0.5), low=(-11.8, 2.4, 0.4), high=(5.4, 11.7, 0.6), texts=("-2.8 %",) * 3, across=True
+    )
+    low, high = limits(Plot(Axis(), Axis(), [bars]))[0]
+    needed = (len("-2.8 %") * LETTER) / PHONE * (high - low)
+    assert high - 11.7 > needed
+    assert -11.8 - low > needed
+    short = limits(Plot(Axis(), Axis(), [Bars((0, 1), (1.0, 10.0), texts=("a" * 14, "1"), across=True)]))[0]
+    assert short[1] == pytest.approx(
+        limits(Plot(Axis(), Axis(), [Bars((0,), (10.0,), texts=("1",), across=True)]))[0][1]
+    )

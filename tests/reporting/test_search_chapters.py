@@ -167,3 +167,10 @@ def test_thousands_of_trials_stay_small_and_keep_the_best() -> None:
     history = next(figure for figure in figures(chapters) if figure.key == "history")
     best = next(mark for mark in history.plot.marks if isinstance(mark, Line))
     assert best.y[-1] == snapshot.ranked[0].value
+
+
+def test_steps_are_boosting_rounds_only_where_that_is_known() -> None:
+    known, unknown = (search_chapters(usual(40), metric)[KEYS.index("curves")] for metric in ("MAE", "value"))
+    (of_model,), (of_anybody,) = ([b for b in each.blocks if isinstance(b, Figure)] for each in (known, unknown))
+    assert "MAE on validation rows by step (boosting rounds)" in of_model.caption
+    assert "boosting" not in of_anybody.caption

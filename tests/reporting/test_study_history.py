@@ -92,3 +92,13 @@ def test_one_hopeless_trial_does_not_flatten_the_others() -> None:
     plot = history_plot(snapshot_of(*(trial(10.0 + i % 5) for i in range(30)), trial(1e9)), "MAE")
     assert plot.y.limits is not None
     assert plot.y.limits[0] < 10.0 < 14.0 < plot.y.limits[1] < 100.0
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(1.0, 0.0, "from 1 to 0."), (1.0, -1.0, "from 1 to \N{MINUS SIGN}1."), (-1.0, -3.5, "\N{MINUS SIGN}3.5 (250 %)."),
+     (2.0, 1.999, "from 2 to 1.999 (0.05 %).")],
+)  # fmt: skip
+def test_a_share_of_the_gain_is_said_where_it_means_something(first: float, last: float, said: str) -> None:
+    found = progress(snapshot_of(*(trial(first) for _ in range(11)), trial(last)))
+    assert said in describe_progress(found, "MAE")

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from src.config import Direction
@@ -102,3 +103,9 @@ def test_the_ends_are_those_of_the_whole_curve(steps: dict[int, float], kept: bo
 )
 def test_a_number_is_what_a_float_can_hold(value: object, finite: bool) -> None:
     assert numbers.is_finite(value) is finite
+
+
+def test_bounds_are_written_in_full_while_that_is_short() -> None:
+    assert numbers.describe_range(IntDistribution(1, 2**20, log=True)) == "1 to 1,048,576 (log)"
+    assert numbers.describe_range(IntDistribution(1, 10**18)) == "1 to 1e+18"
+    assert numbers.describe_range(FloatDistribution(1e-8, 10.0, log=True)) == "1e-08 to 10 (log)"

@@ -112,7 +112,12 @@ def test_the_rest_of_the_metadata_is_listed_once_without_passwords() -> None:
         (0, "0"),
         (0.70123, "0.7012"),
         (99.8123, "99.81"),
-        (-1234.56, "-1,234.6"),
+        (-1234.56, "\N{MINUS SIGN}1,234.6"),
+        (190.0435, "190.0"),
+        (190.0, "190"),
+        (0.83904, "0.8390"),
+        (0.5, "0.5"),
+        (999.97, "1000"),
         (3.3e-8, "3.3e-08"),
         (2.5e9, "2.5e+09"),
     ],
@@ -123,7 +128,15 @@ def test_numbers_as_people_write_them(value: float, text: str) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_shown_number_is_the_number(value: float) -> None:
-    assert float(words.format_number(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
+    plain = words.format_number(value).replace(",", "").replace("\N{MINUS SIGN}", "-")
+    assert float(plain) == pytest.approx(value, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (9999, "9999"), (15478, "15,478"), (-15478, "\N{MINUS SIGN}15,478"), ("a", "a")]
+)
+def test_cells_of_tables(value: Any, text: str) -> None:
+    assert words.format_cell(value) == text
 
 
 @pytest.mark.parametrize(
@@ -132,3 +145,7 @@ def test_a_shown_number_is_the_number(value: float) -> None:
 )
 def test_durations_in_their_two_largest_units(seconds: float, text: str) -> None:
     assert words.format_duration(seconds) == text
+
+
+def test_facts_that_hold_nothing_are_left_out() -> None:
+    assert dict(words.reproduction({"warnings": [], "seed": 0})) == {"seed": "0"}
