@@ -165,7 +165,7 @@ class RunSettings:
     search: SearchSettings = SearchSettings()
     output_dir: Path = Path("artefacts")
     register: bool = True
-    ensemble_size: int = 8
+    ensemble_size: int = 10
     """Different trials, at most, that the final model is made of; 1 is the best trial alone."""
     cv_auto: bool = False
     """Whether there are folds is left to `src.modeling.auto_folds`."""

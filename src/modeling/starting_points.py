@@ -5,7 +5,7 @@ A sampler knows nothing at first and would draw at random; one early draw of dar
 
 1. LightGBM's own defaults, as near as the search space comes to them,
 2. the best of this target's earlier studies in the same store, if they saw no day that this search must not see,
-3. configurations that do well on many tables (small trees, and slower ones with sampling of rows and features),
+3. configurations that do well on many tables: slow ones that sample rows and features, large trees and small ones,
 4. random draws, so that the sampler's first ten trials are spread over the space.
 
 The last two are ordered by what they will cost. The list is kept on the study when it is created, and trial k is its
@@ -41,14 +41,24 @@ LIGHTGBM_DEFAULTS: Params = {
     "min_child_samples": 20, "lambda_l1": 1e-8, "lambda_l2": 1e-8, "min_gain_to_split": 0.0, "max_bin": _USUAL_BINS,
     "bagging_fraction": 1.0, "bagging_freq": 1,
 }  # fmt: skip
-SMALL_TREES = LIGHTGBM_DEFAULTS | {
-    "max_depth": 5, "num_leaves": 16, "feature_fraction": 0.8, "min_child_samples": 50, "lambda_l2": 1.0,
-    "bagging_fraction": 0.8,
-}  # fmt: skip
 SLOW_AND_SAMPLED = LIGHTGBM_DEFAULTS | {
     "max_depth": 8, "num_leaves": 63, "learning_rate": 0.05, "feature_fraction": 0.7, "min_child_samples": 30,
     "lambda_l2": 1.0, "bagging_fraction": 0.8,
 }  # fmt: skip
+LARGE_GRADIENTS: Params = {
+    **{name: value for name, value in LIGHTGBM_DEFAULTS.items() if not name.startswith("bagging")},
+    "boosting_type": "goss", "num_leaves": 63, "learning_rate": 0.05, "feature_fraction": 0.7, "min_child_samples": 30,
+    "lambda_l2": 1.0,
+}  # fmt: skip
+SMALL_AND_REGULAR = LIGHTGBM_DEFAULTS | {
+    "max_depth": 6, "learning_rate": 0.03, "feature_fraction": 0.5, "min_child_samples": 100, "lambda_l2": 10.0,
+    "bagging_fraction": 0.5,
+}  # fmt: skip
+LARGE_TREES = LIGHTGBM_DEFAULTS | {
+    "num_leaves": 127, "learning_rate": 0.03, "feature_fraction": 0.5, "lambda_l2": 5.0, "bagging_fraction": 0.7,
+}  # fmt: skip
+KNOWN = (LIGHTGBM_DEFAULTS, SLOW_AND_SAMPLED, LARGE_GRADIENTS, SMALL_AND_REGULAR, LARGE_TREES)
+"""Configurations that do well on many tables, each in another way; nothing of the table at hand chose them."""
 
 
 class StartingSampler(RemadeSampler):
@@ -103,11 +113,11 @@ def starting_points(seed: int, earlier: Sequence[Params] = ()) -> list[Params]:
         seed: of the random ones.
         earlier: the best parameters of earlier studies.
     """
-    known = [LIGHTGBM_DEFAULTS, *earlier[:N_EARLIER]]
-    n_random = N_STARTING_POINTS - len(known) - 2
-    rest = sorted([SMALL_TREES, SLOW_AND_SAMPLED, *_random_draws(seed, n_random)], key=reckoned_cost)
+    first = [KNOWN[0], *earlier[:N_EARLIER]]
+    n_random = N_STARTING_POINTS - len(first) - len(KNOWN[1:])
+    rest = sorted([*KNOWN[1:], *_random_draws(seed, n_random)], key=reckoned_cost)
     chosen: list[Params] = []
-    for params in [*known, *rest]:
+    for params in [*first, *rest]:
         if params not in chosen:
             chosen.append(params)
     return chosen

@@ -14,11 +14,12 @@ from src.config import MODEL_CONFIGS
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
 from src.modeling.starting_points import (
+    KNOWN,
+    LARGE_TREES,
     LIGHTGBM_DEFAULTS,
     N_STARTING_POINTS,
     SEARCH_UNTIL_ATTR,
     SLOW_AND_SAMPLED,
-    SMALL_TREES,
     best_of_earlier_studies,
     keep_starting_points,
     make_starting_sampler,
@@ -29,7 +30,7 @@ from src.modeling.starting_points import (
 SAME = {"target": "net_profit", "objective": "lightgbm"}
 
 
-@pytest.mark.parametrize("known", [LIGHTGBM_DEFAULTS, SMALL_TREES, SLOW_AND_SAMPLED])
+@pytest.mark.parametrize("known", KNOWN)
 def test_what_is_known_lies_in_the_search_space(known: dict[str, Any]) -> None:
     assert suggest_hyperparameters(FixedTrial(known)) == known
 
@@ -61,6 +62,7 @@ def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
 def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
     points = starting_points(seed)
     assert points[0] == LIGHTGBM_DEFAULTS
+    assert all(known in points for known in KNOWN)
     costs = [reckoned_cost(each) for each in points[1:]]
     assert costs == sorted(costs)
     assert len(points) == N_STARTING_POINTS == len({str(each) for each in points})
@@ -70,12 +72,13 @@ def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
 
 def test_cost_follows_what_a_trial_does() -> None:
     dear = LIGHTGBM_DEFAULTS | {"num_leaves": 200, "learning_rate": 0.01, "max_bin": 512}
-    assert reckoned_cost(SMALL_TREES) < reckoned_cost(LIGHTGBM_DEFAULTS) < reckoned_cost(dear)
+    assert reckoned_cost(LIGHTGBM_DEFAULTS) < reckoned_cost(SLOW_AND_SAMPLED) < reckoned_cost(LARGE_TREES)
+    assert reckoned_cost(LARGE_TREES) < reckoned_cost(dear)
     assert reckoned_cost(dear) < reckoned_cost(dear | {"boosting_type": "dart"})
 
 
 def test_the_best_of_earlier_studies_come_right_after_the_defaults() -> None:
-    earlier = [SMALL_TREES | {"num_leaves": leaves} for leaves in (11, 12, 13)]
+    earlier = [SLOW_AND_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
     points = starting_points(1, earlier)
     assert points[:3] == [LIGHTGBM_DEFAULTS, *earlier[:2]]
     assert len(points) == N_STARTING_POINTS
