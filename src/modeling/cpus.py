@@ -1,4 +1,4 @@
-"""What this process may use: CPUs by affinity and cgroup quota, memory by cgroup limit, and kills for memory.
+"""What this process may use: CPUs by affinity and cgroup quota; and how often the kernel killed for memory.
 
 The host's core count says nothing in a container: a pod with two CPUs on a machine of 64 would start 64 workers. The
 files are those of Linux (cgroups(7), proc(5)); a file that is not there sets no limit. `root` is where they are looked
@@ -10,11 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 ROOT = Path("/")
-UNLIMITED_V1 = 2**60
-"""cgroup v1 writes a number of pages that no machine has for "no limit"."""
 
 
 def available_cpus(root: Path = ROOT) -> int:
@@ -28,19 +24,6 @@ def available_cpus(root: Path = ROOT) -> int:
         if quota > 0 and period > 0:
             cpus.append(quota / period)
     return max(1, math.ceil(min(cpus)))
-
-
-def available_memory(root: Path = ROOT) -> int:
-    """Bytes that this process and its children may still take: the tightest cgroup's rest, or the machine's."""
-    left = [int(psutil.virtual_memory().available)]
-    for folder in _cgroup_folders(root, "memory"):
-        limit = _first_number(folder / "memory.max", folder / "memory.limit_in_bytes")
-        used = _first_number(folder / "memory.current", folder / "memory.usage_in_bytes")
-        if limit is not None and used is not None and limit < UNLIMITED_V1:
-            stat = _counters(folder / "memory.stat")
-            cached = stat.get("total_inactive_file", stat.get("inactive_file", 0))  # given back at once when needed
-            left.append(max(0, limit - used + cached))
-    return min(left)
 
 
 def oom_kills(root: Path = ROOT) -> int:

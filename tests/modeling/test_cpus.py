@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
-from src.modeling.cpus import available_cpus, available_memory, oom_kills
+from src.modeling.cpus import available_cpus, oom_kills
 
 AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-V2, GIB = "0::/kubepods/pod1/box\n", 2**30
+V2 = "0::/kubepods/pod1/box\n"
 
 
 @pytest.fixture(autouse=True)
@@ -51,34 +50,6 @@ def test_cpus_are_those_of_the_tightest_limit(tmp_path: Path, cgroup: str, files
     assert available_cpus(tree(tmp_path, cgroup, files)) == cpus
 
 
-def test_memory_is_what_the_tightest_limit_leaves(tmp_path: Path) -> None:
-    box = f"{TOP}/kubepods/pod1/box"
-    files = {
-        f"{box}/memory.max": "max\n",
-        f"{box}/memory.current": "1\n",
-        f"{TOP}/kubepods/memory.max": f"{GIB // 8}\n",
-        f"{TOP}/kubepods/memory.current": f"{GIB // 16}\n",
-        f"{TOP}/kubepods/memory.stat": "anon 5\ninactive_file 1000\n",
-    }
-    assert available_memory(tree(tmp_path, V2, files)) == GIB // 16 + 1000
-
-
-def test_memory_of_the_old_cgroups(tmp_path: Path) -> None:
-    files = {
-        f"{TOP}/memory/a/b/memory.limit_in_bytes": "9223372036854771712",
-        f"{TOP}/memory/a/b/memory.usage_in_bytes": "5",
-        f"{TOP}/memory/a/memory.limit_in_bytes": "1000",
-        f"{TOP}/memory/a/memory.usage_in_bytes": "1500",
-        f"{TOP}/memory/a/memory.stat": "inactive_file 1\ntotal_inactive_file 600",
-    }
-    assert available_memory(tree(tmp_path, V1, files)) == 100, "the cache is given back when it is needed"
-
-
-def test_without_a_limit_it_is_the_machines(tmp_path: Path) -> None:
-    found, machine = available_memory(tree(tmp_path, "", {})), psutil.virtual_memory().total
-    assert 0 < found <= machine
-
-
 @pytest.mark.parametrize(
     ("cgroup", "files", "kills"),
     [
@@ -95,5 +66,4 @@ def test_kills_for_memory_are_counted(tmp_path: Path, cgroup: str, files: dict[s
 def test_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert 1 <= available_cpus() <= AFFINITY
-    assert 0 < available_memory() <= psutil.virtual_memory().total
     assert oom_kills() >= 0
