@@ -5,7 +5,8 @@ never looks at that tree again; dart drops it like any other. With the absolute 
 the same sign where the target is far from zero: no leaf can be split, and such a round spoils the model for good (issue
 5405 of LightGBM). On the diamonds table five of six random dart trials ended so, after 2 to 5 rounds at 865 to 2,750,
 where gbdt comes to 263. There the constant stays outside the trees while a model is trained, as XGBoost's `base_score`
-does, and comes into the first tree when the training is over; the same trials then reach 269 to 594.
+does, and comes into the first tree when the training is over. The same trials then go on: after 250 rounds three are
+at 269 to 594, and the two with a learning rate of 0.012 at 2,180 and 2,476, still on their way.
 
 The squared error and the log loss can split without the constant: their dart is LightGBM's own, to the bit.
 """
