@@ -24,12 +24,13 @@ FLOW = """
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity
     modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
-    modeling.starting_points modeling.anchors modeling.pruner modeling.optuna_utils modeling.study_index
-    modeling.objective modeling.trial_loop modeling.search_task modeling.progress modeling.recipe modeling.stopping
+    tracking.embedded_store tracking.earlier_models modeling.starting_points modeling.anchors modeling.pruner
+    modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
+    modeling.earlier_searches modeling.progress modeling.recipe modeling.stopping
 
-    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.session tracking.parent_run
+    tracking.tracking_uri tracking.tracking_errors tracking.session tracking.parent_run
     tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record
-    tracking.registry
+    tracking.registry tracking.registered_models
 
     modeling.preflight modeling.asked modeling.fork_server modeling.worker_process modeling.worker_pool
     modeling.search modeling.parallel_search modeling.final_model modeling.ensemble modeling.outputs

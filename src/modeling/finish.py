@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 
 from src.data.table import Dataset
 from src.errors import TrackingError
+from src.modeling.earlier_searches import search_until
 from src.modeling.final_model import FinalModel, judge, judge_validation
 from src.modeling.final_report import write_final_report
 from src.modeling.optuna_utils import FINISHED
@@ -84,6 +85,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
         "seed": seed,
         "split": split_record(data, rows, task.settings.split),
+        "search_until": search_until(task),
         "data": data.source,
         "data_digest": data.digest,
         "warnings": list(data.warnings),

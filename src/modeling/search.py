@@ -17,12 +17,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import ConfigError, Interrupted, SearchError, StoreError, TrackingError
 from src.modeling.brake import Brake
+from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
 from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
 from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
 from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
-from src.modeling.starting_points import SEARCH_UNTIL_ATTR, best_of_earlier_studies, keep_starting_points
+from src.modeling.starting_points import keep_starting_points
 from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.store_location import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
@@ -107,14 +108,11 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
 def _begin(study: optuna.Study, task: SearchTask) -> None:
     """A new study of LightGBM begins with what is known to be good; an objective of the user's own with nothing."""
     study.set_user_attr(RECIPE_ATTR, make_recipe(task))
-    settings, dates = task.settings.search, task.data.dates
-    until = "" if dates is None else str(dates[task.rows.search[-1]])
-    study.set_user_attr(SEARCH_UNTIL_ATTR, until)
+    study.set_user_attr(SEARCH_UNTIL_ATTR, search_until(task))
     if task.user_objective is None:
         record = settings_record(task)
         same = {name: record[name] for name in ("target", "task", "metric", "objective")}
-        earlier = best_of_earlier_studies(study, same, until)
-        keep_starting_points(study, settings.seed, earlier)
+        keep_starting_points(study, task.settings.search.seed, best_of_earlier_searches(task, study, same))
 
 
 def run_search(task: SearchTask, opened: OpenStudy) -> None:

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from src.modeling.binned_folds import BinnedFolds
+    from src.tracking.earlier_models import EarlierModels
 
 UserObjective = Callable[..., float]
 
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any."""
+    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any.
+
+    `earlier` is the registry's answer to what it knows of this target, where it was asked in advance.
+    """
 
     data: Dataset
     rows: Rows
@@ -42,6 +46,7 @@ class SearchTask:
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
+    earlier: "EarlierModels | None" = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ A sampler knows nothing at first and would draw at random; one early draw of dar
 0.01 can eat a minute. The study begins instead with, in this order,
 
 1. LightGBM's own defaults, as near as the search space comes to them,
-2. the best of this target's earlier studies in the same store, if they saw no day that this search must not see,
+2. the best of this target's earlier studies in the same store, and of those behind the registry's models, if they saw
+   no day that this search must not see,
 3. configurations that do well on many tables: slow ones that sample rows and features, large trees and small ones,
 4. random draws, so that the sampler's first ten trials are spread over the space.
 
@@ -12,7 +13,6 @@ The last two are ordered by what they will cost. The list is kept on the study w
 k-th entry: whoever works on the study, and however often it is interrupted, it begins with the same trials.
 """
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,20 +20,16 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from src.modeling.sampler import RemadeSampler, make_sampler
 from src.modeling.search_space import MAX_BIN_STEP, suggest_hyperparameters
-
-log = logging.getLogger(__name__)
 
 Params = dict[str, Any]
 N_STARTING_POINTS = 10
 """As many as the sampler's own random trials would be, and as the median pruner waits for."""
 N_EARLIER = 2
 STARTING_POINTS_ATTR = "starting_points"
-SEARCH_UNTIL_ATTR = "search_until"
-"""Of a study: the last day that its search saw; '' for a table without dates."""
 
 _USUAL_BINS = 32 + 2 * MAX_BIN_STEP
 LIGHTGBM_DEFAULTS: Params = {
@@ -133,33 +129,6 @@ def reckoned_cost(params: Mapping[str, Any]) -> float:
     per_round = math.log2(params["num_leaves"]) + params["num_leaves"] * params["max_bin"] / 5000
     kind = {"gbdt": 1.0, "dart": 2.0, "goss": 0.6}[params["boosting_type"]]
     return float(kind * per_round / params["learning_rate"])
-
-
-def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], until: str) -> list[Params]:
-    """Best parameters of other studies in the store, the newest first.
-
-    Args:
-        study: the new one.
-        same: items that the `settings` of an earlier study must have: target, task, metric, objective.
-        until: the last day that this study's search sees. A study that saw later days has chosen its parameters on
-            days that this one is to be judged on.
-    """
-    storage = study._storage
-    found: list[Params] = []
-    for other in sorted(storage.get_all_studies(), key=lambda each: -each._study_id):
-        settings = other.user_attrs.get("settings", {})
-        seen_until = other.user_attrs.get(SEARCH_UNTIL_ATTR)
-        if other._study_id == study._study_id or seen_until is None or seen_until > until:
-            continue
-        if any(settings.get(name) != value for name, value in same.items()):
-            continue
-        if not storage.get_all_trials(other._study_id, deepcopy=False, states=(TrialState.COMPLETE,)):
-            continue
-        found.append(dict(storage.get_best_trial(other._study_id).params))
-        log.info("the best trial of study %s is tried first", other.study_name)
-        if len(found) == N_EARLIER:
-            break
-    return found
 
 
 def _random_draws(seed: int, n: int) -> list[Params]:

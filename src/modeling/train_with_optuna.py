@@ -145,7 +145,7 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     size = settings.search.max_workers
     if in_processes or size > 1:
         start_fork_server()
-    tasks = checked_tasks(targets, settings)
+    tasks = _begun_to_ask(targets, settings)
     if not in_processes and size == 1:
         return _gather(targets, _train_one_by_one(tasks))
     # Not before: a mistake is then told in a second or two.
@@ -153,6 +153,14 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
 
     waves = [tasks[first : first + size] for first in range(0, len(tasks), size)]
     return _gather(targets, chain.from_iterable(search_together(wave, size, _conclude) for wave in waves))
+
+
+def _begun_to_ask(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
+    """The checked tasks; of new studies the registry is asked what it knows while the table is read."""
+    from src.tracking.earlier_models import EarlierModels
+
+    earlier = None if settings.search.study_name else EarlierModels(targets)
+    return [replace(task, earlier=earlier) for task in checked_tasks(targets, settings)]
 
 
 def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:

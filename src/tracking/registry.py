@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 STUDY_TAG = "study_name"
+STARTING_POINT_TAG = "starting_point"
+"""JSON: the best trial's hyperparameters, and the last day that its search saw; a later study may begin with them."""
 _TAGS = (STUDY_TAG, "validation_score", "test_score", "metric", "skill", "trained_at")
 _WAIT_SECONDS = 300
 
@@ -83,7 +85,7 @@ def register_model(run_id: str, card: ModelCard) -> RegisteredVersion:
         client = MlflowClient()
         digest = hashlib.sha256(card.model_text_path.read_bytes()).hexdigest()
         tags = _version_tags(card.metadata, digest)
-        versions = _versions(client, card.target)
+        versions = versions_of(client, card.target)
         known = [version for version in versions if _is_same(version, tags)]
         version = known[0] if known else _create_version(client, run_id, card, tags)
         newest = max([*versions, version], key=_number)
@@ -95,10 +97,17 @@ def _version_tags(metadata: Mapping[str, Any], digest: str) -> dict[str, str]:
     """What the registry shows beside a version; the metadata inside the model holds everything."""
     given = {key: metadata[key] for key in _TAGS if metadata.get(key) is not None}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
-    return texts | {DIGEST_TAG: digest}
+    return texts | {DIGEST_TAG: digest} | _starting_point(metadata)
 
 
-def _versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+def _starting_point(metadata: Mapping[str, Any]) -> dict[str, str]:
+    if "search_until" not in metadata:
+        return {}
+    made_with = {"params": metadata["hyperparameters"], "search_until": metadata["search_until"]}
+    return {STARTING_POINT_TAG: json.dumps(made_with, sort_keys=True)}
+
+
+def versions_of(client: "MlflowClient", name: str) -> list["ModelVersion"]:
     """All versions of a name, none when there is no such name yet."""
     quote = '"' if "'" in name else "'"
     found: list[ModelVersion] = []
@@ -181,7 +190,7 @@ def is_registered(name: str) -> bool:
     from mlflow import MlflowClient
 
     with tracking_errors(f"look for model {name!r}"):
-        return bool(_versions(MlflowClient(), name))
+        return bool(versions_of(MlflowClient(), name))
 
 
 def office_holders(name: str) -> dict[str, str]:

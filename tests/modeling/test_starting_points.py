@@ -7,8 +7,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.distributions import BaseDistribution
-from optuna.trial import FixedTrial, TrialState
+from optuna.trial import FixedTrial
 
 from src.config import MODEL_CONFIGS
 from src.modeling.optuna_utils import OptunaStudyManager
@@ -18,9 +17,7 @@ from src.modeling.starting_points import (
     LARGE_TREES,
     LIGHTGBM_DEFAULTS,
     N_STARTING_POINTS,
-    SEARCH_UNTIL_ATTR,
     SLOW_AND_SAMPLED,
-    best_of_earlier_studies,
     keep_starting_points,
     make_starting_sampler,
     reckoned_cost,
@@ -105,25 +102,3 @@ def test_a_study_without_them_is_left_to_its_sampler() -> None:
     study = optuna.create_study(sampler=make_starting_sampler("random", 1))
     study.optimize(lambda trial: float(len(suggest_hyperparameters(trial))), n_trials=2)
     assert study.trials[0].params != LIGHTGBM_DEFAULTS
-
-
-def an_earlier_study(folder: Path, name: str, until: str | None, value: float | None, **settings: str) -> None:
-    study = OptunaStudyManager(folder).create_or_load_study(name, user_attrs={"settings": SAME | settings})
-    if until is not None:
-        study.set_user_attr(SEARCH_UNTIL_ATTR, until)
-    if value is not None:
-        distributions: dict[str, BaseDistribution] = {"x": optuna.distributions.FloatDistribution(0, 9)}
-        study.add_trial(optuna.trial.create_trial(params={"x": value}, distributions=distributions, value=value))
-
-
-def test_only_studies_that_saw_no_later_day_are_learned_from(tmp_path: Path) -> None:
-    an_earlier_study(tmp_path, "old", "2020-01-01", 1.0)
-    an_earlier_study(tmp_path, "same_day", "2020-06-30", 2.0)
-    an_earlier_study(tmp_path, "leaks", "2020-07-01", 3.0)
-    an_earlier_study(tmp_path, "unknown", None, 4.0)
-    an_earlier_study(tmp_path, "other_target", "2020-01-01", 5.0, target="gross_profit")
-    an_earlier_study(tmp_path, "nothing_complete", "2020-01-01", None)
-    study = OptunaStudyManager(tmp_path).create_or_load_study("new")
-    assert best_of_earlier_studies(study, SAME, "2020-06-30") == [{"x": 2.0}, {"x": 1.0}]
-    assert best_of_earlier_studies(study, SAME, "2019-12-31") == []
-    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)

@@ -1,0 +1,89 @@
+import json
+import logging
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from src.tracking.earlier_models import EarlierModel, EarlierModels, may_hold_models
+from src.tracking.registered_models import registered
+from src.tracking.registry import register_model
+from tests.tiny_model import tiny_model
+
+PARAMS = {"boosting_type": "goss", "num_leaves": 31, "learning_rate": 0.05}
+
+
+def with_version(name: str, **tags: str) -> None:
+    client = MlflowClient()
+    if not client.search_registered_models(f"name='{name}'"):
+        client.create_registered_model(name)
+    client.create_model_version(name, "s3://bucket/model", tags=tags)
+
+
+def test_what_a_registered_model_was_made_with_is_found_by_a_process_of_its_own(
+    mlflow_store: str, tmp_path: Path
+) -> None:
+    metadata: dict[str, Any] = {"metric": "mae", "hyperparameters": PARAMS, "search_until": "2024-01-31"}
+    run = MlflowClient().create_run("0").info.run_id
+    for rounds, study in ((5, "first"), (6, "second")):
+        register_model(run, tiny_model(tmp_path, rounds=rounds, **metadata | {"study_name": study}).card)
+    with_version("pnl", study_name="made before there was such a tag")
+    earlier = EarlierModels(["pnl", "unknown"], dict(os.environ), seconds=120)
+    assert earlier.of("pnl") == [
+        EarlierModel(f"models:/pnl/{number}", study, "mae", "2024-01-31", PARAMS)
+        for number, study in ((2, "second"), (1, "first"))
+    ]
+    assert earlier.of("unknown") == earlier.of("never asked for") == []
+    assert registered("pnl") == earlier.of("pnl")
+
+
+def test_an_embedded_store_without_a_model_is_not_asked(mlflow_store: str, tmp_path: Path) -> None:
+    assert not may_hold_models({"MLFLOW_TRACKING_URI": mlflow_store})
+    assert not may_hold_models({"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'none.db'}"})
+    (tmp_path / "text.db").write_text("no database " * 100)
+    assert not may_hold_models({"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'text.db'}"})
+    assert may_hold_models({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"})
+    with_version("pnl")
+    assert may_hold_models({"MLFLOW_TRACKING_URI": mlflow_store})
+    assert may_hold_models({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_REGISTRY_URI": mlflow_store})
+
+
+def test_a_silent_registry_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        earlier = EarlierModels(["pnl"], dict(os.environ) | {"MLFLOW_TRACKING_URI": uri}, seconds=0.5)
+        assert earlier.of("pnl") == []
+        assert "the registry's models are not looked at" in caplog.text
+        wait_for_the_asking_to_end()
+
+
+def test_a_registry_that_is_not_there_costs_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
+    earlier = EarlierModels(["pnl"], dict(os.environ) | {"MLFLOW_TRACKING_URI": uri}, seconds=120)
+    assert earlier.of("pnl") == []
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "look for models 'pnl'" in line
+    assert "s3cret" not in line
+
+
+def wait_for_the_asking_to_end() -> None:
+    """The process is killed when its time is up; a test leaves none behind."""
+    for thread in threading.enumerate():
+        if thread.name == "earlier-models":
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def test_the_tag_is_json_that_other_programs_read(mlflow_store: str, tmp_path: Path) -> None:
+    metadata: dict[str, Any] = {"metric": "mae", "hyperparameters": PARAMS, "search_until": ""}
+    register_model(MlflowClient().create_run("0").info.run_id, tiny_model(tmp_path, **metadata).card)
+    tag = mlflow.MlflowClient().get_model_version("pnl", "1").tags["starting_point"]
+    assert json.loads(tag) == {"params": PARAMS, "search_until": ""}
