@@ -42,6 +42,8 @@ PROJECTOR_ATTR, UID_ATTR = "mlflow_projector", "uid"
 MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
 PAGE = 1000
+TRIALS_PER_BATCH = 100
+"""So many points of the parent's curve go in one request; MLflow takes 1,000."""
 
 
 class StudyProjection:
@@ -93,15 +95,33 @@ class StudyProjection:
             self._parent_id = self._find_or_make_parent()
             self._read_children_if_another_wrote()
             best = best_values(finished, self.study.direction.name == "MAXIMIZE")
-            for trial in pending:
-                if self.hurry.is_set():
-                    break
-                if trial.number not in self._done:
-                    self._check_lock()
-                    self._write_child(trial)
-                    self._write_best_so_far(trial, best[trial.number])
-                    self._done.add(trial.number)
+            missing = [trial for trial in pending if trial.number not in self._done]
+            for start in range(0, len(missing), TRIALS_PER_BATCH):
+                self._write(missing[start : start + TRIALS_PER_BATCH], best)
         return self._parent_id
+
+    def _write(self, trials: list[FrozenTrial], best: dict[int, float | None]) -> None:
+        """Trials that MLflow lacks, those of the parent's curve in one request.
+
+        The curve comes before the children: a pass that is killed in between begins with the same trials again, and
+        MLflow keeps a point that comes twice once. The other way round it would lack the points of the last children.
+        """
+        if self.hurry.is_set():
+            return
+        self._check_lock()
+        points = [
+            Metric("best_value", value, _completed_ms(t), t.number)
+            for t in trials
+            if (value := best[t.number]) is not None
+        ]
+        if points:
+            self.session.client.log_batch(str(self._parent_id), metrics=points)
+        for trial in trials:
+            if self.hurry.is_set():
+                return
+            self._check_lock()
+            self._write_child(trial)
+            self._done.add(trial.number)
 
     def _find_or_make_parent(self) -> str:
         if self._parent_id is not None:
@@ -217,11 +237,6 @@ class StudyProjection:
             client.log_batch(run_id, params=params[start : start + MAX_PARAMS_PER_BATCH])
         client.set_terminated(run_id, STATUS_OF_STATE[trial.state], end_time=_completed_ms(trial))
         del self._open[trial.number]
-
-    def _write_best_so_far(self, trial: FrozenTrial, best: float | None) -> None:
-        if best is not None:
-            metric = Metric("best_value", best, _completed_ms(trial), trial.number)
-            self.session.client.log_batch(str(self._parent_id), metrics=[metric])
 
 
 def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:

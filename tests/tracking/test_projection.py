@@ -134,6 +134,31 @@ def test_a_pass_killed_anywhere_is_completed_by_the_next(
     assert len(client.search_runs([experiment])) == 2, "one parent, one child"
 
 
+@pytest.mark.parametrize("calls_before", range(6))
+def test_a_pass_killed_between_leaves_no_point_of_the_best_value_out(
+    study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, calls_before: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    calls = iter(range(calls_before))
+
+    def log_batch_or_die(*args: Any, **kwargs: Any) -> None:
+        if next(calls, None) is None:
+            raise Killed
+        log_batch(*args, **kwargs)
+
+    log_batch = MlflowClient.log_batch
+    for value in (0.5, 0.4, 0.7):
+        add(study, value=value)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", log_batch_or_die)
+        with contextlib.suppress(Killed):
+            project()
+    history = MlflowClient().get_metric_history(project(), "best_value")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.5), (2, 0.7)]
+
+
 def _die_on(key: str, original: Callable[..., None], error: type[BaseException]) -> Callable[..., None]:
     def set_user_attr(self: optuna.Study, name: str, value: Any) -> None:
         if name == key:
