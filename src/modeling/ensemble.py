@@ -1,4 +1,13 @@
-"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`)."""
+"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`).
+
+Where the absolute error is judged, members are trained further than a model that stands alone: what each learns of
+noise is averaged out, so that members that go beyond their own best round make the better mean (Sollich and Krogh
+1996), and the signs that this objective learns from chase no outliers. One and a half times the rounds gained 0.5 % in
+the mean of fifteen real tables, on rows that neither search nor selection saw, from -0.4 % to 1.5 %; on the eight of
+them that had no part in choosing the factor 0.4 %. Squared error and AUC gained nothing (fifteen tables, from -0.7 % to
+0.7 %), nor did the best trial alone. With several folds, which begin with few rows, the ratio of rows alone comes to as
+much.
+"""
 
 import logging
 import math
@@ -17,7 +26,14 @@ from src.modeling.boosting import LOOK_EVERY_ROUNDS, BestPredictions
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.ensemble_selection import Judge, select
-from src.modeling.final_model import Ensemble, FinalModel, Member, train_final_model, train_final_models
+from src.modeling.final_model import (
+    Ensemble,
+    FinalModel,
+    Member,
+    final_rounds,
+    train_final_model,
+    train_final_models,
+)
 from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
@@ -25,6 +41,9 @@ from src.modeling.threads import run_in_threads
 from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
 
 log = logging.getLogger(__name__)
+
+STRETCH = 1.5
+"""Rounds of a member over those that a model that stands alone is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +90,19 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     start = best_ones.index(best.number) if best.number in best_ones else None  # not where many share the best value
     composition = candidates.compose(size, start)
     members = [candidates.trials[row] for row in composition.rows]
-    models = train_final_models(members, task.data, task.rows, seed, n_parallel=available_cpus())
-    if len(models) == 1:
+    if len(members) == 1:
         log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
-        return models[0]
+        return train_final_model(members[0], task.data, task.rows, seed)
+    rounds = [member_rounds(trial, task) for trial in members]
+    models = train_final_models(members, rounds, task.data, task.rows, seed, n_parallel=available_cpus())
     return _merge(members, models, composition)
+
+
+def member_rounds(trial: FrozenTrial, task: SearchTask) -> int:
+    """Rounds of a member's final fit; dart is trained just so far as its own best round says."""
+    further = task.data.config.metric == "mae" and len(task.rows.folds) == 1
+    is_dart = trial.params.get("boosting_type") == "dart"
+    return final_rounds(trial, task.rows, STRETCH if further and not is_dart else 1.0)
 
 
 def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composition: Composition) -> FinalModel:

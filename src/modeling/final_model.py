@@ -1,8 +1,8 @@
 """Best trial → final fit → scores on days that the search never saw.
 
 The final model is trained on training and validation rows together. More rows bear more rounds, so the best round of
-the trial is scaled by the ratio of rows; dart, like the others, is trained just so far. The members of an ensemble are
-each trained so.
+the trial is scaled by the ratio of rows; dart, like the others, is trained just so far. The members of an ensemble may
+be trained further (see `ensemble`).
 """
 
 import logging
@@ -82,7 +82,7 @@ class FinalModel:
         return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=1))
 
 
-def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int, num_threads: int = 1) -> FinalModel:
+def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int) -> FinalModel:
     """Fits the trial's parameters on all rows that the search saw.
 
     Args:
@@ -90,32 +90,32 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int, 
         data: the whole table.
         rows: which rows are which.
         seed: LightGBM's.
-        num_threads: LightGBM's; as in the search, so that the same parameters give the same model.
     """
-    return train_final_models([trial], data, rows, seed, num_threads)[0]
+    return train_final_models([trial], [final_rounds(trial, rows)], data, rows, seed)[0]
 
 
 def train_final_models(
-    trials: Sequence[FrozenTrial], data: Dataset, rows: Rows, seed: int, num_threads: int = 1, n_parallel: int = 1
+    trials: Sequence[FrozenTrial], rounds: Sequence[int], data: Dataset, rows: Rows, seed: int, n_parallel: int = 1
 ) -> list[FinalModel]:
     """As `train_final_model` for several trials, which share what is binned; the models are the same to the bit.
 
+    LightGBM uses one thread for each fit, as in the search, so that the same parameters give the same model.
+
     Args:
-        trials: with `best_iteration` among their user attributes.
+        trials: whose parameters are fitted.
+        rounds: of each fit.
         data: the whole table.
         rows: which rows are which.
         seed: LightGBM's.
-        num_threads: LightGBM's for each fit.
         n_parallel: fits at once.
     """
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)
-    each_params = [lightgbm_params(trial.params, data.config, seed, num_threads) for trial in trials]
+    each_params = [lightgbm_params(trial.params, data.config, seed, num_threads=1) for trial in trials]
     binned = {
-        max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads).construct()
+        max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
         for max_bin in dict.fromkeys(params["max_bin"] for params in each_params)
     }
-    rounds = [scaled_rounds(trial.user_attrs["best_iteration"], rows) for trial in trials]
     fits = [_fit(params, binned[params["max_bin"]], n) for params, n in zip(each_params, rounds, strict=True)]
     boosters = run_in_threads(fits, n_parallel)
     return [FinalModel(b, levels, b.num_trees(), dict(t.params)) for b, t in zip(boosters, trials, strict=True)]
@@ -133,9 +133,10 @@ def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[B
     return fit
 
 
-def scaled_rounds(best_iteration: int, rows: Rows) -> int:
-    """Rounds for the final fit: the best round times final rows over a fold's mean training rows."""
-    return max(1, round(best_iteration * len(rows.search) / rows.mean_train_rows))
+def final_rounds(trial: FrozenTrial, rows: Rows, stretch: float = 1.0) -> int:
+    """Rounds for the final fit: the best round times final rows over a fold's mean training rows, and the stretch."""
+    best_iteration: int = trial.user_attrs["best_iteration"]
+    return max(1, round(best_iteration * stretch * len(rows.search) / rows.mean_train_rows))
 
 
 def judge(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> dict[str, Any]:

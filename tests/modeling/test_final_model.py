@@ -13,7 +13,7 @@ from src.config import SplitSettings, TableConfig
 from src.data.encoding import encode
 from src.data.table import Dataset, load_dataset
 from src.modeling.baselines import judge_baselines
-from src.modeling.final_model import Ensemble, judge, judge_validation, scaled_rounds, train_final_model
+from src.modeling.final_model import Ensemble, final_rounds, judge, judge_validation, train_final_model
 from src.modeling.rows import Rows, make_rows
 from src.modeling.search_space import lightgbm_params
 from tests.small_table import small_table
@@ -56,7 +56,7 @@ def test_the_text_file_predicts_as_the_model(tmp_path: Path, boosting: str) -> N
     again = lgb.Booster(model_file=tmp_path / "model.txt")
     expected = again.predict(encode(data.features, model.levels)[rows.test])
     np.testing.assert_array_equal(model.predict(data, rows.test), expected)
-    assert again.num_trees() == model.rounds == scaled_rounds(20, rows), "dart too is trained just so far"
+    assert again.num_trees() == model.rounds == final_rounds(best(), rows), "dart too is trained just so far"
 
 
 def test_it_is_what_lightgbm_trains_on_these_rows() -> None:
@@ -67,7 +67,7 @@ def test_it_is_what_lightgbm_trains_on_these_rows() -> None:
     names = [f"f{i}" for i in range(matrix.shape[1])]
     binning = {"max_bin": 64, "feature_pre_filter": False, "verbosity": -1}
     train = lgb.Dataset(matrix, data.y[rows.search], feature_name=names, categorical_feature=[2], params=binning)
-    expected = lgb.train(lightgbm_params(best().params, data.config, 3), train, scaled_rounds(20, rows))
+    expected = lgb.train(lightgbm_params(best().params, data.config, 3), train, final_rounds(best(), rows))
     assert model.booster.model_to_string() == expected.model_to_string()
 
 
@@ -93,8 +93,9 @@ def test_more_rows_bear_more_rounds(split: SplitSettings) -> None:
     rows = make_rows(load("net_profit"), split)
     ratio = len(rows.search) / np.mean([len(fold.train) for fold in rows.folds])
     assert ratio > 1
-    assert scaled_rounds(100, rows) == round(100 * ratio)
-    assert scaled_rounds(1, replace(rows, search=rows.search[:1])) == 1, "never none"
+    assert final_rounds(best(best_iteration=100), rows) == round(100 * ratio)
+    assert final_rounds(best(best_iteration=100), rows, stretch=1.5) == round(150 * ratio)
+    assert final_rounds(best(best_iteration=1), replace(rows, search=rows.search[:1])) == 1, "never none"
 
 
 @pytest.mark.parametrize("target", ["net_profit", "num_trades", "is_profitable"])
@@ -183,7 +184,7 @@ def test_a_dart_far_from_zero_is_trained_to_its_end() -> None:
     data, trial = far_from_zero()
     rows = make_rows(data, SplitSettings())
     model = train_final_model(trial, data, rows, seed=3)
-    assert model.rounds == scaled_rounds(200, rows)
+    assert model.rounds == final_rounds(trial, rows)
     near = replace(data, y=data.y - 10_000)
     expected = train_final_model(trial, near, rows, seed=3).predict(near, rows.test) + 10_000
     np.testing.assert_allclose(model.predict(data, rows.test), expected, atol=0.1)
@@ -195,5 +196,5 @@ def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
     trial.params["min_gain_to_split"] = 100.0
     rows = make_rows(data, SplitSettings())
     model = train_final_model(trial, data, rows, seed=3)
-    assert 1 < model.rounds < scaled_rounds(200, rows)
+    assert 1 < model.rounds < final_rounds(trial, rows)
     assert np.abs(model.predict(data, rows.test) - data.y[rows.test]).mean() < 200
