@@ -33,7 +33,8 @@ FLOW = """
     tracking.registry tracking.registered_models
 
     modeling.preflight modeling.asked modeling.fork_server modeling.worker_process modeling.worker_pool
-    modeling.search modeling.parallel_search modeling.final_model modeling.ensemble modeling.outputs
+    modeling.search modeling.parallel_search modeling.final_model modeling.member_rounds modeling.ensemble
+    modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves

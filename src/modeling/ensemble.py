@@ -1,13 +1,4 @@
-"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`).
-
-Where the absolute error is judged, members are trained further than a model that stands alone: what each learns of
-noise is averaged out, so that members that go beyond their own best round make the better mean (Sollich and Krogh
-1996), and the signs that this objective learns from chase no outliers. One and a half times the rounds gained 0.5 % in
-the mean of fifteen real tables, on rows that neither search nor selection saw, from -0.4 % to 1.5 %; on the eight of
-them that had no part in choosing the factor 0.4 %. Squared error and AUC gained nothing (fifteen tables, from -0.7 % to
-0.7 %), nor did the best trial alone. With several folds, which begin with few rows, the ratio of rows alone comes to as
-much.
-"""
+"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`)."""
 
 import logging
 import math
@@ -34,6 +25,7 @@ from src.modeling.final_model import (
     train_final_model,
     train_final_models,
 )
+from src.modeling.member_rounds import measure_stretch
 from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
@@ -41,9 +33,6 @@ from src.modeling.threads import run_in_threads
 from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
 
 log = logging.getLogger(__name__)
-
-STRETCH = 1.5
-"""Rounds of a member over those that a model that stands alone is trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +82,15 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     if len(members) == 1:
         log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
         return train_final_model(members[0], task.data, task.rows, seed)
-    rounds = [member_rounds(trial, task) for trial in members]
+    stretch = measure_stretch(task, members)
+    rounds = [final_rounds(trial, task.rows, stretch) for trial in members]
     models = train_final_models(members, rounds, task.data, task.rows, seed, n_parallel=available_cpus())
-    return _merge(members, models, composition)
+    return _merge(members, models, composition, stretch)
 
 
-def member_rounds(trial: FrozenTrial, task: SearchTask) -> int:
-    """Rounds of a member's final fit; dart is trained just so far as its own best round says."""
-    further = task.data.config.metric == "mae" and len(task.rows.folds) == 1
-    is_dart = trial.params.get("boosting_type") == "dart"
-    return final_rounds(trial, task.rows, STRETCH if further and not is_dart else 1.0)
-
-
-def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composition: Composition) -> FinalModel:
+def _merge(
+    trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composition: Composition, stretch: float
+) -> FinalModel:
     texts = [model.booster.model_to_string() for model in models]
     booster = lgb.Booster(model_str=merge_models(texts, composition.weights))
     members = tuple(
@@ -113,7 +98,7 @@ def _merge(trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composit
         for trial, weight, model in zip(trials, composition.weights, models, strict=True)
     )
     first = models[0]
-    ensemble = Ensemble(members, composition.score)
+    ensemble = Ensemble(members, composition.score, stretch)
     return FinalModel(booster, first.levels, booster.num_trees(), first.hyperparameters, ensemble)
 
 

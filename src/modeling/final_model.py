@@ -1,8 +1,8 @@
 """Best trial → final fit → scores on days that the search never saw.
 
 The final model is trained on training and validation rows together. More rows bear more rounds, so the best round of
-the trial is scaled by the ratio of rows; dart, like the others, is trained just so far. The members of an ensemble may
-be trained further (see `ensemble`).
+the trial is scaled by the growth of the rows; dart, like the others, is trained just so far. How far the members of an
+ensemble are trained is measured (see `member_rounds`).
 """
 
 import logging
@@ -52,10 +52,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What a final model of several trials is made of; `score` is the validation score that it was selected by."""
+    """What a final model of several trials is made of.
+
+    Attributes:
+        members: the best trial first.
+        score: the validation score that it was selected by.
+        stretch: by what the rounds of the members that are not dart were multiplied (see `member_rounds`).
+    """
 
     members: tuple[Member, ...]
     score: float
+    stretch: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,9 +141,13 @@ def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[B
 
 
 def final_rounds(trial: FrozenTrial, rows: Rows, stretch: float = 1.0) -> int:
-    """Rounds for the final fit: the best round times final rows over a fold's mean training rows, and the stretch."""
+    """Rounds for the final fit: the best round times the growth of the rows, and times the stretch.
+
+    dart, whose trees are weighed anew in each round, is trained just so far as its own best round says.
+    """
     best_iteration: int = trial.user_attrs["best_iteration"]
-    return max(1, round(best_iteration * stretch * len(rows.search) / rows.mean_train_rows))
+    factor = 1.0 if trial.params.get("boosting_type") == "dart" else stretch
+    return max(1, round(best_iteration * factor * rows.growth))
 
 
 def judge(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> dict[str, Any]:

@@ -95,8 +95,11 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
 
 def _describe_ensemble(model: FinalModel) -> dict[str, Any]:
-    """The members, the best trial first; nothing for a model of one trial."""
-    return {} if model.ensemble is None else {"ensemble": [asdict(member) for member in model.ensemble.members]}
+    """The members, the best trial first, and how far they were trained; nothing for a model of one trial."""
+    if model.ensemble is None:
+        return {}
+    members = [asdict(member) for member in model.ensemble.members]
+    return {"ensemble": members, "ensemble_rounds_stretch": model.ensemble.stretch}
 
 
 def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Outcome:

@@ -27,9 +27,9 @@ class Rows:
     test: np.ndarray
 
     @property
-    def mean_train_rows(self) -> float:
-        """Mean number of rows that a fold trains on."""
-        return float(np.mean([len(fold.train) for fold in self.folds]))
+    def growth(self) -> float:
+        """Rows of the final model over the mean of those that a fold trains on."""
+        return len(self.search) / float(np.mean([len(fold.train) for fold in self.folds]))
 
 
 def make_rows(data: Dataset, split: SplitSettings) -> Rows:

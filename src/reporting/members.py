@@ -18,6 +18,10 @@ KNOWN = (
     "{share} of the weight belongs to known configurations that every study starts with ({n} of the members), "
     "whatever they scored. "
 )
+STRETCHED = (
+    " Their rounds are {stretch:.2f} times those that the one validation window speaks for, dart's apart: two of them "
+    "were trained on three walk-forward folds too, and this is the middle between what window and folds say."
+)
 PARTLY_FLATTERED = "Trials and members were chosen by this score, the known configurations apart, so it flatters both"
 FLATTERED = "Trials and ensemble were both chosen by this score, so it flatters the ensemble more than the trial"
 
@@ -55,6 +59,9 @@ def explain(metadata: Metadata) -> str:
     if known:
         said += KNOWN.format(n=len(known), share=format_share(sum(member.get("weight", 0.0) for member in known)))
     said += CHOSEN.format(who="The others" if known else "They")
+    stretch = metadata.get("ensemble_rounds_stretch", 1.0)
+    if isinstance(stretch, float) and stretch != 1:
+        said += STRETCHED.format(stretch=stretch)
     score, alone = metadata.get("validation_score_ensemble"), metadata.get("validation_score")
     if isinstance(score, float) and isinstance(alone, float):
         both = f"{format_number(score)} together, {format_number(alone)} for the best trial alone"

@@ -19,8 +19,8 @@ from src.modeling import ensemble
 from src.modeling.anchors import ANCHOR_SHARE, ANCHORS
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
-from src.modeling.ensemble import STRETCH, fit_final_model, gather_candidates, make_judge, member_rounds
-from src.modeling.final_model import FinalModel, final_rounds, train_final_model, train_final_models
+from src.modeling.ensemble import fit_final_model, gather_candidates, make_judge
+from src.modeling.final_model import Ensemble, FinalModel, final_rounds, train_final_model, train_final_models
 from src.modeling.objective import predict_again
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask, make_task_objective
@@ -54,10 +54,11 @@ def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
     return study
 
 
-def train_members(task: SearchTask, study: optuna.Study, numbers: list[int]) -> list[FinalModel]:
+def train_members(task: SearchTask, study: optuna.Study, made: Ensemble) -> list[FinalModel]:
     """Each by itself, with the rounds that a member is given."""
-    trials = [study.trials[number] for number in numbers]
-    return [train_final_models([t], [member_rounds(t, task)], task.data, task.rows, seed=3)[0] for t in trials]
+    trials = [study.trials[member.trial] for member in made.members]
+    rounds = [final_rounds(trial, task.rows, made.stretch) for trial in trials]
+    return [train_final_models([t], [n], task.data, task.rows, 3)[0] for t, n in zip(trials, rounds, strict=True)]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -107,7 +108,7 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     assert 1 < len(members) <= 4
     assert members[0].trial == study.best_trial.number
     assert sum(member.weight for member in members) == pytest.approx(1)
-    alone = train_members(task, study, [member.trial for member in members])
+    alone = train_members(task, study, model.ensemble)
     x = encode(task.data.features, model.levels)[task.rows.test]
     raw = [np.asarray(each.booster.predict(x, raw_score=True)) for each in alone]
     mean = np.average(raw, axis=0, weights=[member.weight for member in members])
@@ -134,19 +135,6 @@ def test_members_trained_at_once_are_the_same_to_the_bit(tmp_path: Path) -> None
     assert at_once == [model.booster.model_to_string() for model in train_final_models(*given)]
     alone = [train_final_model(trial, task.data, task.rows, 3) for trial in study.trials]
     assert at_once == [model.booster.model_to_string() for model in alone]
-
-
-def test_members_of_the_absolute_error_are_trained_further_than_a_model_alone(tmp_path: Path) -> None:
-    def ratio(task: SearchTask, params: dict[str, Any]) -> float:
-        trial = optuna.trial.create_trial(value=1.0, user_attrs={"best_iteration": 200})
-        trial.params = params
-        return member_rounds(trial, task) / final_rounds(trial, task.rows)
-
-    task = make_task(tmp_path)
-    assert ratio(task, BASE) == ratio(task, GOSS) == pytest.approx(STRETCH, rel=0.01)
-    assert ratio(task, DART) == 1, "dart is trained just so far"
-    assert ratio(make_task(tmp_path, split="cv"), BASE) == 1
-    assert ratio(make_task(tmp_path, "is_profitable"), BASE) == 1
 
 
 def test_pruned_and_failed_trials_are_no_candidates(tmp_path: Path) -> None:
@@ -237,7 +225,7 @@ def test_known_configurations_have_their_share_whatever_they_scored(tmp_path: Pa
     assert sum(members[number].weight for number in (5, 6)) >= ANCHOR_SHARE - 1e-12
     assert members[study.best_trial.number].weight > 0
     x = encode(task.data.features, model.levels)[task.rows.test]
-    alone = dict(zip(members, train_members(task, study, list(members)), strict=True))
+    alone = dict(zip(members, train_members(task, study, model.ensemble), strict=True))
     mean = sum(member.weight * np.asarray(alone[n].booster.predict(x)) for n, member in members.items())
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), mean, rtol=1e-9)
 

@@ -38,9 +38,9 @@ def test_every_part_comes_before_what_it_is_judged_on(data: Dataset, split: Spli
         assert len(rows.test) == 0
 
 
-def test_the_mean_number_of_training_rows(data: Dataset) -> None:
+def test_growth_is_of_the_mean_number_of_training_rows(data: Dataset) -> None:
     rows = make_rows(data, CV)
-    assert rows.mean_train_rows == sum(len(fold.train) for fold in rows.folds) / 3
+    assert rows.growth == pytest.approx(3 * len(rows.search) / sum(len(fold.train) for fold in rows.folds))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -54,6 +54,13 @@ def test_known_configurations_are_told_from_what_was_selected() -> None:
     assert "the known configurations apart" in said
 
 
+def test_how_far_members_were_trained_is_said_where_it_differs_from_the_window() -> None:
+    said = ensemble.explain(METADATA | {"ensemble_rounds_stretch": 1.375})
+    assert "Their rounds are 1.38 times those that the one validation window speaks for" in said
+    assert "walk-forward" not in ensemble.explain(METADATA | {"ensemble_rounds_stretch": 1.0})
+    assert "walk-forward" not in ensemble.explain(METADATA)
+
+
 def test_the_report_has_a_chapter_of_it() -> None:
     text = page(METADATA)
     assert "The ensemble</h2>" in text

@@ -1,0 +1,94 @@
+"""How far the members of an ensemble are trained.
+
+The best round on one validation window is a figure with much chance in it; the best round of three walk-forward folds
+that advance together, scaled to the rows like the other, is a second one for the price of a few fits. Two members are
+trained on such folds once more, and the rounds of all are multiplied by the square root of the ratio of both figures
+(in the mean of the two members): the geometric mean of what one window and what three say.
+
+Measured with the mean of the five known configurations on twenty-two real tables, on rows that neither search nor
+selection saw: 0.3 % better in the mean, from -0.1 % to 2.5 %. The folds' figure by itself gained no more and lost up to
+2 %; the same factor everywhere, 1.5 for the absolute error, gained 0.25 % and lost up to 0.4 %. The rule was chosen on
+these tables.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from optuna.trial import FixedTrial, FrozenTrial
+
+from src.errors import DataError
+from src.modeling.anchors import ANCHORS, is_anchor
+from src.modeling.auto_folds import FOLDS, MIN_ROWS
+from src.modeling.binned_folds import BinnedFolds
+from src.modeling.brake import Brake
+from src.modeling.cpus import available_cpus
+from src.modeling.objective import ObjectiveSettings, make_objective
+from src.modeling.rows import Rows, make_rows
+from src.modeling.search_task import SearchTask
+from src.modeling.threads import run_in_threads
+
+log = logging.getLogger(__name__)
+
+N_MEASURED = 2
+"""Known configurations first, LightGBM's defaults before all: they are cheap, and nothing chose them."""
+MAX_STRETCH = 3.0
+"""Of the rounds, and of their inverse: where window and folds disagree by more, one of them is no guide at all."""
+
+
+def measure_stretch(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
+    """By what the rounds of the members are multiplied; 1 where the search has folds already, or no folds can be made.
+
+    Args:
+        task: what was searched.
+        members: complete trials, with `best_iteration` among their user attributes.
+    """
+    folded = _folded_rows(task)
+    measured = _to_be_measured(members)
+    if folded is None or not measured:
+        return 1.0
+    folds = BinnedFolds(task.data, folded.folds)
+    for max_bin in {trial.params["max_bin"] for trial in measured}:
+        folds.datasets(max_bin)  # here, before threads share them
+    jobs = [_job(folds, trial, task.settings.search.seed) for trial in measured]
+    best_rounds = run_in_threads(jobs, available_cpus())
+    ratios = [
+        best * folded.growth / (trial.user_attrs["best_iteration"] * task.rows.growth)
+        for trial, best in zip(measured, best_rounds, strict=True)
+    ]
+    stretch = math.sqrt(math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios)))
+    log.info("members are trained for %.2f times the rounds of the one window, after %d folds", stretch, FOLDS)
+    return min(MAX_STRETCH, max(1 / MAX_STRETCH, stretch))
+
+
+def _folded_rows(task: SearchTask) -> Rows | None:
+    """The same rows in walk-forward folds, by the rule of `--cv auto`, its budget apart."""
+    if len(task.rows.folds) > 1:
+        return None
+    try:
+        rows = make_rows(task.data, replace(task.settings.split, use_cv=True, n_folds=FOLDS))
+    except DataError as error:
+        log.info("members are trained for the rounds of the one window: %s", error)
+        return None
+    return rows if min(len(fold.valid) for fold in rows.folds) >= MIN_ROWS else None
+
+
+def _to_be_measured(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    usable = [trial for trial in members if trial.params.get("boosting_type") != "dart"]
+    return sorted(usable, key=_rank)[:N_MEASURED]
+
+
+def _rank(trial: FrozenTrial) -> tuple[int, int]:
+    known = ANCHORS.index(dict(trial.params)) if is_anchor(trial.params) else len(ANCHORS)
+    return known, trial.number
+
+
+def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[Brake], int]:
+    def job(brake: Brake) -> int:
+        again: Any = FixedTrial(trial.params, trial.number)
+        make_objective(folds, ObjectiveSettings(seed=seed, brake=brake))(again)
+        return int(again.user_attrs["best_iteration"])
+
+    return job
