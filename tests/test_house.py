@@ -26,7 +26,7 @@ FLOW = """
     modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
     tracking.embedded_store tracking.earlier_models modeling.starting_points modeling.anchors modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
-    modeling.earlier_searches modeling.progress modeling.recipe modeling.stopping
+    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.stopping
 
     tracking.tracking_uri tracking.tracking_errors tracking.session tracking.parent_run
     tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record

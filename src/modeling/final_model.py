@@ -21,6 +21,7 @@ from src.modeling.binned_folds import make_lightgbm_dataset
 from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
 from src.modeling.brake import Brake
 from src.modeling.dart import complete, is_stuck, make_booster
+from src.modeling.fit_progress import FitProgress
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
 from src.modeling.search_space import lightgbm_params
@@ -123,18 +124,24 @@ def train_final_models(
         max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
         for max_bin in dict.fromkeys(params["max_bin"] for params in each_params)
     }
-    fits = [_fit(params, binned[params["max_bin"]], n) for params, n in zip(each_params, rounds, strict=True)]
-    boosters = run_in_threads(fits, n_parallel)
+    with FitProgress(f"final fit of {data.target}", sum(rounds)) as progress:
+        fits = [
+            _fit(params, binned[params["max_bin"]], n, progress) for params, n in zip(each_params, rounds, strict=True)
+        ]
+        boosters = run_in_threads(fits, n_parallel)
     return [FinalModel(b, levels, b.num_trees(), dict(t.params)) for b, t in zip(boosters, trials, strict=True)]
 
 
-def _fit(params: dict[str, Any], train: lgb.Dataset, rounds: int) -> Callable[[Brake], lgb.Booster]:
+def _fit(
+    params: dict[str, Any], train: lgb.Dataset, rounds: int, progress: FitProgress
+) -> Callable[[Brake], lgb.Booster]:
     def fit(brake: Brake) -> lgb.Booster:
         booster = make_booster(params | {"num_iterations": rounds}, train)
         for done in range(rounds):
             if is_stuck(booster) and done:
-                return _fit(params, train, done)(brake)  # the same once more, as far as it was whole
+                return _fit(params, train, done, progress)(brake)  # the same once more, as far as it was whole
             brake.check()
+            progress.advance()
         return complete(booster, train)
 
     return fit

@@ -25,6 +25,7 @@ from src.modeling.auto_folds import FOLDS, MIN_ROWS
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
+from src.modeling.fit_progress import FitProgress
 from src.modeling.objective import ObjectiveSettings, make_objective
 from src.modeling.rows import Rows, make_rows
 from src.modeling.search_task import SearchTask
@@ -52,8 +53,9 @@ def measure_stretch(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
     folds = BinnedFolds(task.data, folded.folds)
     for max_bin in {trial.params["max_bin"] for trial in measured}:
         folds.datasets(max_bin)  # here, before threads share them
-    jobs = [_job(folds, trial, task.settings.search.seed) for trial in measured]
-    best_rounds = run_in_threads(jobs, available_cpus())
+    with FitProgress(f"{FOLDS} folds of {task.data.target}") as progress:
+        jobs = [_job(folds, trial, task.settings.search.seed, progress) for trial in measured]
+        best_rounds = run_in_threads(jobs, available_cpus())
     ratios = [
         best * folded.growth / (trial.user_attrs["best_iteration"] * task.rows.growth)
         for trial, best in zip(measured, best_rounds, strict=True)
@@ -85,9 +87,21 @@ def _rank(trial: FrozenTrial) -> tuple[int, int]:
     return known, trial.number
 
 
-def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[Brake], int]:
+class _Watched(FixedTrial):
+    """A trial of given parameters that shows how far it is."""
+
+    progress: FitProgress
+    seen = 0
+
+    def report(self, value: float, step: int) -> None:
+        self.progress.advance(step - self.seen)
+        self.seen = step
+
+
+def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int, progress: FitProgress) -> Callable[[Brake], int]:
     def job(brake: Brake) -> int:
-        again: Any = FixedTrial(trial.params, trial.number)
+        again: Any = _Watched(trial.params, trial.number)
+        again.progress = progress
         make_objective(folds, ObjectiveSettings(seed=seed, brake=brake))(again)
         return int(again.user_attrs["best_iteration"])
 

@@ -16,14 +16,16 @@ SECONDS_BETWEEN_LOOKS = 0.5
 """Trials of a small table end many times a second; to read a long study costs milliseconds each time."""
 
 
-class _Lines:
+class LogLines:
     """Where tqdm would draw over its last bar, a file or a pod's log gets another line."""
 
     def write(self, text: str) -> None:
+        """A line of its own, unless it is blank."""
         if text.strip():
             sys.stderr.write(text.strip() + "\n")
 
     def flush(self) -> None:
+        """As standard error's."""
         sys.stderr.flush()
 
 
@@ -54,7 +56,7 @@ class SearchProgress:
             initial=min(_finished([trial.state for trial in self.study.get_trials(deepcopy=False)]), self.n_trials),
             desc=self.study.study_name,
             unit="trial",
-            file=sys.stderr if terminal else _Lines(),
+            file=sys.stderr if terminal else LogLines(),
             mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
             dynamic_ncols=terminal,
             position=self.position if terminal else 0,
