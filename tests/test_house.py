@@ -28,7 +28,7 @@ FLOW = """
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.stopping
 
-    tracking.tracking_uri tracking.tracking_errors tracking.session tracking.parent_run
+    tracking.tracking_uri tracking.tracking_database tracking.tracking_errors tracking.session tracking.parent_run
     tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record
     tracking.registry tracking.registered_models
 

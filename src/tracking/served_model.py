@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.errors import DataError, UserError
+from src.tracking.tracking_database import reach_database
 from src.tracking.tracking_errors import one_line, tracking_errors
 
 if TYPE_CHECKING:
@@ -164,13 +165,15 @@ def pinned_uri(uri: str) -> str:
         UserError: there is no such name or alias.
         TrackingError: MLflow cannot be reached.
     """
-    from mlflow import MlflowClient
+    import mlflow
 
     if not uri.startswith("models:/") or "@" not in uri:
         return uri
     name, _, alias = uri.removeprefix("models:/").lstrip("/").rpartition("@")
     with _looking_for(uri):
-        return f"models:/{name}/{MlflowClient().get_model_version_by_alias(name, alias).version}"
+        reach_database(mlflow.get_registry_uri())
+        number = mlflow.MlflowClient().get_model_version_by_alias(name, alias).version
+        return f"models:/{name}/{number}"
 
 
 def served_metadata(model: "PyFuncModel") -> dict[str, Any]:

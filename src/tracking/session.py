@@ -18,6 +18,7 @@ from src.config import DEFAULT_EXPERIMENT
 from src.errors import TrackingError
 from src.secrets import mask_url
 from src.tracking.embedded_store import prepare_embedded_store
+from src.tracking.tracking_database import reach_database
 from src.tracking.tracking_errors import tracking_errors
 
 # MLflow's own defaults retry a dead server for minutes; what is not written now is written by a later pass.
@@ -45,6 +46,7 @@ class TrackingSession:
         """Made on first use: with the embedded store that is when its schema is created."""
         with tracking_errors("open the tracking store"):
             prepare_embedded_store(mlflow.get_tracking_uri())
+            reach_database(mlflow.get_tracking_uri())
             return MlflowClient()
 
     @cached_property
