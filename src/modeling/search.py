@@ -95,6 +95,21 @@ def open_study(task: SearchTask) -> OpenStudy:
     return OpenStudy(study, manager, _with_total(task, study))
 
 
+def refuse_other_studies(tasks: Sequence[SearchTask]) -> None:
+    """Asks of several targets before the first is searched what each study is asked again when it is opened.
+
+    Raises:
+        ConfigError: a study that exists was made from other data, another split or another seed.
+        StoreError: the store was waited for in vain.
+    """
+    quiet_optuna(verbose())
+    for task in tasks:
+        search = task.settings.search
+        manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
+        if search.study_name in manager.list_studies():
+            _is_new(manager.load_study(search.study_name), settings_record(task))
+
+
 def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     """The task with the study's total where none was asked for; else the study with the task's."""
     search, recipe = task.settings.search, recipe_of(study)

@@ -146,6 +146,10 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     if in_processes or size > 1:
         start_fork_server()
     tasks = _begun_to_ask(targets, settings)
+    if settings.search.study_name and len(tasks) > 1:
+        from src.modeling.search import refuse_other_studies
+
+        refuse_other_studies(tasks)
     if not in_processes and size == 1:
         return _gather(targets, _train_one_by_one(tasks))
     # Not before: a mistake is then told in a second or two.

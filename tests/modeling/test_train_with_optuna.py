@@ -263,6 +263,23 @@ def test_several_targets_inside_mlflow_run_stand_below_its_run(new_desk: Callabl
     assert desk.metadata("is_profitable")["direction"] == "maximize"
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_does_not_fit_the_last_target_is_told_before_the_first_is_trained(
+    new_desk: Callable[[], Desk], workers: str
+) -> None:
+    desk = new_desk()
+    manager = OptunaStudyManager(desk.folder / "artefacts/optuna_studies")
+    other = manager.create_or_load_study("tonight_num_trades", "minimize")
+    made_with = {"target": "num_trades", "task": "regression", "metric": "rmse", "objective": "lightgbm", "seed": 7}
+    other.set_user_attr("settings", made_with)
+    targets = ("--targets", "net_profit,gross_profit,num_trades", "--study-name", "tonight")
+    done = desk.run(*targets, "--n-trials", "1", "--max-workers", workers)
+    assert done.status == 2
+    assert "study 'tonight_num_trades' was made with seed 7, now it is 42" in done.err
+    assert manager.list_studies() == ["tonight_num_trades"], "none was begun"
+    assert desk.models() == []
+
+
 def test_one_target_inside_mlflow_run_is_its_run(new_desk: Callable[[], Desk]) -> None:
     desk = new_desk()
     outer = desk.client.create_run("0", run_name="tune").info.run_id
