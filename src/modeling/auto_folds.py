@@ -36,20 +36,35 @@ def choose_folds(data: Dataset, settings: RunSettings) -> SplitSettings:
     split = settings.split
     if not settings.cv_auto:
         return split
-    folded = replace(split, use_cv=True, n_folds=FOLDS)
+    folded = in_folds(split)
     reason = _why_not(data, folded, settings)
     log.info("--cv auto: %s", reason or f"{FOLDS} folds")
     return split if reason else folded
 
 
-def _why_not(data: Dataset, folded: SplitSettings, settings: RunSettings) -> str | None:
-    try:
-        rows = make_rows(data, folded)
-    except DataError as error:
-        return f"one window, because {error}"
+def in_folds(split: SplitSettings) -> SplitSettings:
+    """The same split with three walk-forward folds."""
+    return replace(split, use_cv=True, n_folds=FOLDS)
+
+
+def make_folded_rows(data: Dataset, folded: SplitSettings) -> Rows:
+    """Divides a table into folds that say something.
+
+    Raises:
+        DataError: the dates do not make the folds, or one would be judged on fewer than `MIN_ROWS` rows.
+    """
+    rows = make_rows(data, folded)
     smallest = min(len(fold.valid) for fold in rows.folds)
     if smallest < MIN_ROWS:
-        return f"one window, because a fold would be judged on {smallest} rows"
+        raise DataError(f"a fold would be judged on {smallest} rows")
+    return rows
+
+
+def _why_not(data: Dataset, folded: SplitSettings, settings: RunSettings) -> str | None:
+    try:
+        rows = make_folded_rows(data, folded)
+    except DataError as error:
+        return f"one window, because {error}"
     timeout = settings.search.timeout
     if timeout is None:
         return None

@@ -67,15 +67,16 @@ def is_stuck(booster: lgb.Booster) -> bool:
     5405). Other boosters are whole after such a round, and a later one may find a split again.
     """
     finished = booster.update()
-    return bool(finished) and _is_dart(booster.params)
+    return bool(finished) and is_dart(booster.params)
 
 
-def _is_dart(params: Mapping[str, Any]) -> bool:
+def is_dart(params: Mapping[str, Any]) -> bool:
+    """Whether parameters, of a trial or of LightGBM, are those of dart."""
     return params.get("boosting_type") == "dart"
 
 
 def _starts_outside(params: Mapping[str, Any]) -> bool:
-    return _is_dart(params) and params["objective"] == "regression_l1"
+    return is_dart(params) and params["objective"] == "regression_l1"
 
 
 def _median(train: lgb.Dataset) -> float:

@@ -20,7 +20,7 @@ from src.modeling.baselines import best_baseline, judge_baselines, naive_forecas
 from src.modeling.binned_folds import make_lightgbm_dataset
 from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
 from src.modeling.brake import Brake
-from src.modeling.dart import complete, is_stuck, make_booster
+from src.modeling.dart import complete, is_dart, is_stuck, make_booster
 from src.modeling.fit_progress import FitProgress
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
@@ -153,7 +153,7 @@ def final_rounds(trial: FrozenTrial, rows: Rows, stretch: float = 1.0) -> int:
     dart, whose trees are weighed anew in each round, is trained just so far as its own best round says.
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
-    factor = 1.0 if trial.params.get("boosting_type") == "dart" else stretch
+    factor = 1.0 if is_dart(trial.params) else stretch
     return max(1, round(best_iteration * factor * rows.growth))
 
 

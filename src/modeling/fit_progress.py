@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from src.modeling.progress import SECONDS_BETWEEN_LINES, LogLines
+from src.modeling.progress import make_bar
 
 SECONDS_BEFORE_FIRST = 5.0
 """A fit that is over before shows nothing."""
@@ -15,8 +15,7 @@ SECONDS_BEFORE_FIRST = 5.0
 class FitProgress:
     """Counts the rounds of one or more fits; use as a context manager.
 
-    In a terminal the bar is redrawn in place and gone at the end; in a file or a pod's log it is a line every ten
-    seconds.
+    The bar is `make_bar`'s; in a terminal it is gone at the end.
 
     Args:
         what: is being done, in a few words.
@@ -30,17 +29,8 @@ class FitProgress:
         self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> "FitProgress":
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=self.rounds,
-            desc=self.what,
-            unit="round",
-            file=sys.stderr if terminal else LogLines(),
-            mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
-            dynamic_ncols=terminal,
-            leave=not terminal,
-            delay=SECONDS_BEFORE_FIRST,
-        )
+        leave = not sys.stderr.isatty()
+        self._bar = make_bar(self.what, "round", self.rounds, leave=leave, delay=SECONDS_BEFORE_FIRST)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,20 +14,21 @@ these tables.
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from statistics import geometric_mean
 from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial
 
 from src.errors import DataError
 from src.modeling.anchors import ANCHORS, is_anchor
-from src.modeling.auto_folds import FOLDS, MIN_ROWS
+from src.modeling.auto_folds import FOLDS, in_folds, make_folded_rows
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
+from src.modeling.dart import is_dart
 from src.modeling.fit_progress import FitProgress
 from src.modeling.objective import ObjectiveSettings, make_objective
-from src.modeling.rows import Rows, make_rows
+from src.modeling.rows import Rows
 from src.modeling.search_task import SearchTask
 from src.modeling.threads import run_in_threads
 
@@ -60,7 +61,7 @@ def measure_stretch(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
         best * folded.growth / (trial.user_attrs["best_iteration"] * task.rows.growth)
         for trial, best in zip(measured, best_rounds, strict=True)
     ]
-    stretch = math.sqrt(math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios)))
+    stretch = math.sqrt(geometric_mean(ratios))
     log.info("members are trained for %.2f times the rounds of the one window, after %d folds", stretch, FOLDS)
     return min(MAX_STRETCH, max(1 / MAX_STRETCH, stretch))
 
@@ -70,15 +71,14 @@ def _folded_rows(task: SearchTask) -> Rows | None:
     if len(task.rows.folds) > 1:
         return None
     try:
-        rows = make_rows(task.data, replace(task.settings.split, use_cv=True, n_folds=FOLDS))
+        return make_folded_rows(task.data, in_folds(task.settings.split))
     except DataError as error:
         log.info("members are trained for the rounds of the one window: %s", error)
         return None
-    return rows if min(len(fold.valid) for fold in rows.folds) >= MIN_ROWS else None
 
 
 def _to_be_measured(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    usable = [trial for trial in members if trial.params.get("boosting_type") != "dart"]
+    usable = [trial for trial in members if not is_dart(trial.params)]
     return sorted(usable, key=_rank)[:N_MEASURED]
 
 

@@ -16,23 +16,40 @@ SECONDS_BETWEEN_LOOKS = 0.5
 """Trials of a small table end many times a second; to read a long study costs milliseconds each time."""
 
 
-class LogLines:
+class _Lines:
     """Where tqdm would draw over its last bar, a file or a pod's log gets another line."""
 
     def write(self, text: str) -> None:
-        """A line of its own, unless it is blank."""
         if text.strip():
             sys.stderr.write(text.strip() + "\n")
 
     def flush(self) -> None:
-        """As standard error's."""
         sys.stderr.flush()
 
 
-class SearchProgress:
-    """Shows a study's state; use as a context manager and call `update` after each trial.
+def make_bar(what: str, unit: str, total: int | None, **options: Any) -> "tqdm[Any]":
+    """A bar that is redrawn in place in a terminal, and a line every ten seconds in a file or a pod's log.
 
-    In a terminal the bar is redrawn in place; in a file or a pod's log it is a line every ten seconds.
+    Args:
+        what: is being done, in a few words.
+        unit: of what is counted.
+        total: of it; None where nobody knows.
+        **options: tqdm's others.
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        file=sys.stderr if terminal else _Lines(),
+        mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
+        dynamic_ncols=terminal,
+        **options,
+    )
+
+
+class SearchProgress:
+    """Shows a study's state by `make_bar`; use as a context manager and call `update` after each trial.
 
     Args:
         study: what is shown.
@@ -50,17 +67,13 @@ class SearchProgress:
         self._updated = 0.0
 
     def __enter__(self) -> "SearchProgress":
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=self.n_trials,
-            initial=min(_finished([trial.state for trial in self.study.get_trials(deepcopy=False)]), self.n_trials),
-            desc=self.study.study_name,
-            unit="trial",
-            file=sys.stderr if terminal else LogLines(),
-            mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
-            dynamic_ncols=terminal,
-            position=self.position if terminal else 0,
-            leave=True,
+        done = _finished([trial.state for trial in self.study.get_trials(deepcopy=False)])
+        self._bar = make_bar(
+            self.study.study_name,
+            "trial",
+            self.n_trials,
+            initial=min(done, self.n_trials),
+            position=self.position if sys.stderr.isatty() else 0,
         )
         self.update()
         return self

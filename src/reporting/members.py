@@ -19,8 +19,8 @@ KNOWN = (
     "whatever they scored. "
 )
 STRETCHED = (
-    " Their rounds are {stretch:.2f} times those that the one validation window speaks for, dart's apart: two of them "
-    "were trained on three walk-forward folds too, and this is the middle between what window and folds say."
+    " Their rounds are {stretch:.2f} times those that the one validation window speaks for, dart's apart: one or two "
+    "of them were trained on three walk-forward folds too, and this is the middle between what window and folds say."
 )
 PARTLY_FLATTERED = "Trials and members were chosen by this score, the known configurations apart, so it flatters both"
 FLATTERED = "Trials and ensemble were both chosen by this score, so it flatters the ensemble more than the trial"

@@ -165,15 +165,13 @@ def pinned_uri(uri: str) -> str:
         UserError: there is no such name or alias.
         TrackingError: MLflow cannot be reached.
     """
-    import mlflow
+    from mlflow import MlflowClient
 
     if not uri.startswith("models:/") or "@" not in uri:
         return uri
     name, _, alias = uri.removeprefix("models:/").lstrip("/").rpartition("@")
     with _looking_for(uri):
-        reach_database(mlflow.get_registry_uri())
-        number = mlflow.MlflowClient().get_model_version_by_alias(name, alias).version
-        return f"models:/{name}/{number}"
+        return f"models:/{name}/{MlflowClient().get_model_version_by_alias(name, alias).version}"
 
 
 def served_metadata(model: "PyFuncModel") -> dict[str, Any]:
@@ -190,9 +188,12 @@ def served_metadata(model: "PyFuncModel") -> dict[str, Any]:
 
 @contextmanager
 def _looking_for(uri: str) -> Iterator[None]:
+    import mlflow
     from mlflow.exceptions import MlflowException
 
     with tracking_errors(f"load model {uri!r}"):
+        if uri.startswith("models:/"):
+            reach_database(mlflow.get_registry_uri())
         try:
             yield
         except MlflowException as error:  # the boundary to the registry; an unknown alias is an "invalid value" there

@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-SERVERS = ("postgresql", "mysql", "mssql")
+from src.tracking.tracking_uri import DATABASE_SERVERS
+
 ATTEMPTS, SECONDS_BETWEEN = 3, 2.0
 CONNECT_SECONDS = {"psycopg2": 10}
 """By driver: how long a host that swallows every packet is waited for; other drivers keep their own time."""
@@ -24,7 +25,7 @@ def reach_database(uri: str) -> None:
     Raises:
         SQLAlchemyError: it is away, or does not let us in.
     """
-    if uri.partition(":")[0].partition("+")[0] not in SERVERS:
+    if uri.partition(":")[0].partition("+")[0] not in DATABASE_SERVERS:
         return
     url = make_url(uri)
     seconds = CONNECT_SECONDS.get(url.get_driver_name())

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from src.errors import ConfigError
 from src.secrets import mask_url
 
-_DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
+DATABASE_SERVERS = ("postgresql", "mysql", "mssql")
 _OTHERS = ("http", "https", "databricks", "uc", "databricks-uc")
 _SCHEME = re.compile(r"(?P<backend>[a-z][a-z0-9-]*)(\+\w+)?:", re.IGNORECASE)
 _REMEDY = "use sqlite:///mlflow.db, postgresql+psycopg2://user@host/database or http://host:port"
@@ -32,7 +32,7 @@ def check_tracking_uri(environ: Mapping[str, str]) -> None:
     if backend == "file":
         if not environ.get("MLFLOW_ALLOW_FILE_STORE"):
             raise ConfigError(f"{shown} is a folder, in which MLflow keeps no runs any more: {_REMEDY}")
-    elif backend in _DATABASES:
+    elif backend in (*DATABASE_SERVERS, "sqlite"):
         _check_driver(uri, shown)
     elif backend not in _OTHERS and backend not in entry_points(group="mlflow.tracking_store").names:
         raise ConfigError(f"{shown} is of an unknown kind, {backend!r}: {_REMEDY}")

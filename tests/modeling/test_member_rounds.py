@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.encoding import encode, learn_levels
 from src.data.table import load_dataset
-from src.modeling import member_rounds
+from src.modeling import auto_folds
 from src.modeling.anchors import ANCHORS
 from src.modeling.final_model import final_rounds
 from src.modeling.member_rounds import MAX_STRETCH, measure_stretch
@@ -29,7 +29,7 @@ DART = dict(ANCHORS[1]) | {"boosting_type": "dart", "drop_rate": 0.1, "max_drop"
 
 @pytest.fixture(autouse=True)
 def small_folds_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_rounds, "MIN_ROWS", 20)
+    monkeypatch.setattr(auto_folds, "MIN_ROWS", 20)
 
 
 def make_task(folder: Path, target: str = "net_profit", split: SplitSettings | None = None) -> SearchTask:
@@ -107,7 +107,7 @@ def test_without_folds_the_window_stands(
     with caplog.at_level(logging.INFO):
         assert measure_stretch(short, members) == 1
     assert "members are trained for the rounds of the one window" in caplog.text
-    monkeypatch.setattr(member_rounds, "MIN_ROWS", 10**6)
+    monkeypatch.setattr(auto_folds, "MIN_ROWS", 10**6)
     assert measure_stretch(task, members) == 1
 
 

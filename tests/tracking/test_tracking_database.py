@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from src.errors import TrackingError
 from src.tracking import tracking_database
+from src.tracking.served_model import load_served, pinned_uri
 from src.tracking.session import TrackingSession
 from src.tracking.tracking_database import ATTEMPTS, SECONDS_BETWEEN, reach_database
 
@@ -32,6 +33,14 @@ def test_a_session_tells_it_in_one_line_without_the_password(pauses: list[float]
         _ = TrackingSession({}).client
     assert "geheim" not in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ["models:/net_profit/3", "models:/net_profit@champion"])
+def test_a_registered_model_is_not_waited_for_either(uri: str, pauses: list[float]) -> None:
+    mlflow.set_tracking_uri(AWAY)
+    with pytest.raises(TrackingError, match=r"cannot load model .*refused"):
+        load_served(pinned_uri(uri))
+    assert pauses == [SECONDS_BETWEEN] * (ATTEMPTS - 1), "by us; MLflow was not asked"
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///nowhere/mlflow.db", "http://127.0.0.1:9", "databricks", "./mlruns", ""])
