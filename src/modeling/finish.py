@@ -75,6 +75,8 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "test_samples": len(rows.test),
         "feature_names": list(data.features.columns),
         "categorical_levels": model.levels,
+        "boolean_features": list(data.booleans),
+        "decimal_marks": dict(data.decimal_marks),
         "hyperparameters": model.hyperparameters,
         "best_trial": best.number,
         "best_iteration": model.rounds,

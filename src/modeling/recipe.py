@@ -126,6 +126,8 @@ def table_config(recipe: Mapping[str, Any]) -> TableConfig:
         date=table["date"],
         use=None if table["use"] is None else tuple(table["use"]),
         drop=tuple(table["drop"]),
+        categories=tuple(table.get("categories", ())),
+        numbers=dict(table.get("numbers", {})),
         targets={name: TargetConfig(**each) for name, each in table["targets"].items()},
         optional=tuple(table["optional"]),
     )
@@ -137,6 +139,8 @@ def _plain_table(table: TableConfig) -> dict[str, Any]:
         "date": table.date,
         "use": table.use,
         "drop": table.drop,
+        "categories": table.categories,
+        "numbers": dict(table.numbers),
         "targets": {name: asdict(each) for name, each in table.targets.items()},
         "optional": table.optional if isinstance(table, FileTableConfig) else (),
     }

@@ -1,6 +1,7 @@
 import datetime as dt
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,9 @@ def test_names_need_not_be_text() -> None:
         ([Decimal("1.5"), None] * 6, "float64", [1.5, np.nan] * 6),
         ([Decimal("1.5"), 2.5] * 6, "float64", [1.5, 2.5] * 6),
         (["1.5", " 2 ", ""] * 4, "float64", [1.5, 2, np.nan] * 4),
+        (["1"] * 11 + ["n/a"], "float64", [1] * 11 + [np.nan]),
+        (["true", "FALSE"] * 6, "bool", [True, False] * 6),
+        (["True", "", "False", "NA"] * 3, "float64", [1, np.nan, 0, np.nan] * 3),
     ],
 )
 def test_numbers(values: Any, dtype: str, expected: list[float]) -> None:
@@ -167,7 +171,9 @@ def test_numbers(values: Any, dtype: str, expected: list[float]) -> None:
         ([1, "two"] * 6, ["1", "two"] * 6),
         (pd.Categorical([1, 2] * 6), ["1", "2"] * 6),
         (pd.Categorical(["1", None] * 6), ["1", None] * 6),
-        (["a", ""] * 6, ["a", ""] * 6),
+        (["a", ""] * 6, ["a", None] * 6),
+        (["EU", "NA"] * 6, ["EU", "NA"] * 6),
+        ([UUID(int=1), UUID(int=2)] * 6, [str(UUID(int=1)), str(UUID(int=2))] * 6),
     ],
 )
 def test_categories(values: Any, expected: list[str | None]) -> None:
@@ -178,10 +184,11 @@ def test_categories(values: Any, expected: list[str | None]) -> None:
 
 def test_suspicious_texts_are_warned_of() -> None:
     data = load_dataset(one_column(["1.5", "2"] * 6), TableConfig(), "net_profit")
-    assert data.warnings == ("feature 'x' holds numbers as text: they are read as numbers",)
+    assert len(data.warnings) == 1
+    assert "feature 'x' holds numbers as text: they are read as numbers" in data.warnings[0]
     n = 3000
     many = pd.DataFrame({"pnl": np.arange(n) % 7, "id": [f"key-{row}" for row in range(n)]})
-    assert "3000 different texts: likely an identifier" in load_dataset(many, BARE, "pnl").warnings[0]
+    assert "3000 different texts in 3000 rows ('key-0'" in load_dataset(many, BARE, "pnl").warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +196,9 @@ def test_suspicious_texts_are_warned_of() -> None:
     [
         ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
         (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
-        (["1"] * 11 + ["n/a"], "numeric but for 1 values, the first 'n/a' in row 12"),
+        (["1"] * 11 + ["oops"], "91.7 % of them look like numbers ('1'), the first that does not is 'oops' in row 12"),
+        (["1,234.50", "12%"] * 6, "100 % of them look like numbers ('1,234.50', '12%'): name the column under numbers:"),
+        (["2024-01-31 09:30", "31.12.2024"] * 6, "100 % of them look like dates ('2024-01-31 09:30', '31.12.2024')"),
         ([None] * 12, "features without a single value: 'x'"),
         (pd.date_range("2024-01-01", periods=12), "feature 'x' holds values of type datetime64"),
         (pd.to_timedelta(range(12), unit="D"), "feature 'x' holds values of type timedelta64"),
@@ -312,6 +321,93 @@ def test_accounts_are_text(raw: list[Any]) -> None:
     data = load_dataset(table(account_id=raw), TableConfig(), "net_profit")
     assert data.accounts is not None
     assert list(data.accounts) == ["12", "7"] * 6
+
+
+@pytest.mark.parametrize("raw", [["00001", "1"] * 6, ["NA", "NB"] * 6, [UUID(int=1), UUID(int=2)] * 6])
+def test_account_names_stay_as_they_are(raw: list[Any]) -> None:
+    data = load_dataset(table(account_id=raw), TableConfig(), "net_profit")
+    assert data.accounts is not None
+    assert list(data.accounts) == [str(each) for each in raw]
+
+
+def test_days_that_no_market_saw_are_warned_of() -> None:
+    assert load_dataset(table(), TableConfig(), "net_profit").warnings == ()
+    future = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
+    days = np.repeat([dt.date(1969, 12, 31), *DAYS[:4], future], 2)
+    warnings = load_dataset(table(date=days), TableConfig(), "net_profit").warnings
+    assert [warning.partition(": check")[0] for warning in warnings] == [
+        "column 'date' (the date) has 2 rows before 1970, the first is 1969-12-31 in row 1",
+        f"column 'date' (the date) has 2 rows after tomorrow, the first is {future} in row 11",
+    ]
+
+
+def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
+    counted = table()
+    counted.insert(0, "Unnamed: 0", np.random.default_rng(1).permutation(N) + 3)
+    data = load_dataset(counted, TableConfig(), "net_profit")
+    assert data.warnings == ("column 'Unnamed: 0' has no name and only counts rows: it is left out",)
+    assert list(data.features) == ["x", "c"]
+    assert data.digest == load_dataset(table(), TableConfig(), "net_profit").digest
+    as_text = counted.assign(**{"Unnamed: 0": counted["Unnamed: 0"].astype("str"), "Unnamed: 9": None})
+    assert list(load_dataset(as_text, TableConfig(), "net_profit").features) == ["x", "c"]
+    nameless = table().assign(**{"Unnamed: 7": [1.5, 2] * 6})
+    assert list(load_dataset(nameless, TableConfig(), "net_profit").features) == ["x", "c", "Unnamed: 7"]
+    used = load_dataset(counted, TableConfig(use=("Unnamed: 0",)), "net_profit")
+    assert list(used.features) == ["Unnamed: 0"]
+
+
+def test_declared_columns_are_what_they_are_declared_to_be() -> None:
+    frame = table(
+        code=[12, 15] * 6, when=pd.date_range("2024-01-01", periods=N), balance=["1,234.50", "(12)", "3.2%"] * 4
+    )
+    config = TableConfig(categories=("code", "when"), numbers={"balance": None})
+    data = load_dataset(frame, config, "net_profit")
+    assert data.categorical == ("c", "code", "when")
+    assert data.features["code"].tolist() == ["12", "15"] * 6
+    assert data.features["when"].tolist()[:2] == ["2024-01-01", "2024-01-02"]
+    assert data.features["balance"].tolist()[:3] == [1234.5, -12, 0.032]
+    assert data.decimal_marks == {"balance": "."}
+    assert data.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("balance", "mark", "said"),
+    [
+        (["1,234", "56"] * 6, None, "'1,234' may have a decimal mark or a thousands separator"),
+        (["1,5", "2.5"] * 6, None, "'2.5' has a decimal point, '1,5' a decimal comma"),
+        (["1,5", "oops"] * 6, None, "numeric but for 6 values, the first 'oops' in row 2, with ',' as the decimal mark"),
+        (["1,5", "inf"] * 6, ",", "feature 'balance' holds 6 infinite values, the first in row 2"),
+        ([dt.date(2024, 1, 1)] * 12, None, "numeric but for 12 values, the first '2024-01-01' in row 1"),
+    ],
+)
+def test_declared_numbers_that_cannot_be_read(balance: list[Any], mark: str | None, said: str) -> None:
+    assert said in refused(table(balance=balance), TableConfig(numbers={"balance": mark}))
+
+
+def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:
+    for mark, expected in ((",", [1.234, 56]), (".", [1234, 56])):
+        data = load_dataset(table(balance=["1,234", "56"] * 6), TableConfig(numbers={"balance": mark}), "net_profit")
+        assert data.features["balance"].tolist()[:2] == expected
+
+
+def test_a_target_may_be_written_as_people_do() -> None:
+    frame = table(net_profit=["1,234.50", "(12.00)", ""] * 4)
+    assert "name it under numbers: in --config" in refused(frame)
+    data = load_dataset(frame, TableConfig(numbers={"net_profit": None}), "net_profit")
+    assert data.y.tolist() == [1234.5, -12] * 4
+    flags = load_dataset(table(is_profitable=["True", "false"] * 6), TableConfig(), "is_profitable")
+    assert flags.y.tolist() == [1, 0] * 6
+    won = load_dataset(table(net_profit=["1.5", "-2"] * 6), TableConfig(), "is_profitable").net_profit
+    assert won is not None
+    assert won.tolist() == [1.5, -2] * 6
+
+
+def test_rows_are_found_again_in_the_frame_that_was_given() -> None:
+    frame = table().sample(frac=1, random_state=2)
+    frame.iloc[3, frame.columns.get_loc("net_profit")] = np.nan
+    data = load_dataset(frame, TableConfig(), "net_profit")
+    assert data.positions is not None
+    assert frame["net_profit"].iloc[data.positions].tolist() == data.y.tolist()
 
 
 @pytest.mark.parametrize(
