@@ -13,7 +13,6 @@ from src.data.encoding import NotANumber, to_numbers
 from src.errors import DataError
 from src.suggest import did_you_mean, listing
 
-
 _NAMELESS = re.compile(r"Unnamed: \d+|__index_level_\d+__|")
 """What pandas calls a column without a name: one of a CSV, and an index that was written with the table."""
 

@@ -9,8 +9,8 @@ imports the standard library, numpy and pandas only. Nothing about a row is gues
   `MISSING_TEXTS` are missing too; in a category they are text like any other. The code of a missing value is NaN.
 - The levels of a category are texts, sorted by code points. The code of a value is the position of its level. A text
   belongs to the level of exactly the same text. A number belongs to the level of its own text (`text_of`: whole
-  numbers have no `.0`), else to the one level of equal number: 7 to `7`, or to `007` if no other level equals 7. The text
-  `12.0`, which programs write for a 12 in a column with a blank, belongs to `12` where there is no level `12.0`.
+  numbers have no `.0`), else to the one level of equal number: 7 to `7`, or to `007` if no other level equals 7. The
+  text `12.0`, which programs write for a 12 in a column with a blank, belongs to `12` where there is no level `12.0`.
 - What belongs to no level has the code NaN, as if it were missing.
 """
 
@@ -27,10 +27,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-MISSING_TEXTS = frozenset(
-    ["#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL"]
-    + ["NaN", "None", "n/a", "nan", "null", r"\N"]
-)
+MISSING_TEXTS = frozenset((
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null", r"\N",
+))  # fmt: skip
 """Missing in a column of numbers or booleans: pandas' own marks, and the one of database dumps."""
 BOOLEAN_TEXTS: Mapping[str, float] = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 
@@ -43,12 +43,12 @@ _NOT_PLAIN = re.compile(r"_|[^\x00-\x7f]|^\s*(?:[+-]?0[0-9]+\s*)?$", re.MULTILIN
 """What Python takes for a number and this product does not: `1_000`, digits of other scripts, codes such as `007`."""
 _CURRENCY = "[$€£¥₹]|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|SEK|SGD|TRY|USD|ZAR"
 _WRITTEN = re.compile(
-    rf"(?P<first>[+-]?)\s*(?:{_CURRENCY})?\s*(?P<second>[+-]?)(?P<digits>[0-9.,'’\s]*[0-9])\s*(?:{_CURRENCY})?\s*"
-    r"(?P<percent>%?)(?P<last>-?)"
+    rf"(?P<first>[+-]?)\s*(?:{_CURRENCY})?\s*(?P<second>[+-]?)(?P<digits>[0-9.,'\u2019\s]*[0-9])\s*(?:{_CURRENCY})?"
+    r"\s*(?P<percent>%?)(?P<last>-?)"
 )
 # Groups of thousands, by decimal mark; those before the last have two digits in India.
 _GROUPED = {
-    mark: re.compile(rf"[0-9]{{1,3}}(?P<mark>[{other}'’\s])(?:[0-9]{{2,3}}(?P=mark))*[0-9]{{3}}")
+    mark: re.compile(rf"[0-9]{{1,3}}(?P<mark>[{other}'\u2019\s])(?:[0-9]{{2,3}}(?P=mark))*[0-9]{{3}}")
     for mark, other in ((".", ","), (",", "."))
 }
 
@@ -62,11 +62,11 @@ class NotANumber(ValueError):
         shown: the first, in at most 60 characters.
     """
 
-    def __init__(self, name: str, column: pd.Series, bad: NDArray[np.bool_], wanted: str) -> None:
+    def __init__(self, column: pd.Series, name: str, bad: NDArray[np.bool_], wanted: str) -> None:
         self.count, self.row = int(np.count_nonzero(bad)), int(np.argmax(bad))
         self.shown = " ".join(str(column.iloc[self.row]).split())[:60]
-        first = f"the first {self.shown!r} in row {self.row + 1}"
-        super().__init__(f"column {name!r} holds {self.count} values that are not {wanted}, {first}: correct or empty them")
+        text = f"column {name!r} holds {self.count} values that are not {wanted}, the first {self.shown!r} in row "
+        super().__init__(f"{text}{self.row + 1}: correct or empty them")
 
 
 def learn_levels(features: pd.DataFrame, categorical: Sequence[str], rows: NDArray[np.int64]) -> dict[str, list[str]]:
@@ -98,8 +98,7 @@ def encode(
         (n_rows, n_features), C-contiguous, columns in the order of `features`.
 
     Raises:
-        NotANumber: a value is no number where there has to be one.
-        ValueError: a category holds lists, bytes or the like.
+        ValueError: a value is no number where there has to be one, or a category holds lists, bytes or the like.
     """
     matrix = np.empty(features.shape, dtype=np.float64)
     for position, name in enumerate(features.columns):
@@ -151,13 +150,13 @@ def texts_of(column: pd.Series) -> pd.Series:
 def distinct(column: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
     """Each row's position among the distinct values, -1 where it is missing; and these values, each with its type."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy(dtype=np.int64), list(column.cat.categories)
+        return np.asarray(column.cat.codes, dtype=np.int64), list(column.cat.categories)
     if column.dtype != object:
         # An index of pandas would give a float32 out as a longer float.
         codes, uniques = pd.factorize(column.to_numpy() if column.dtype.kind == "f" else column)
         return np.asarray(codes, dtype=np.int64), list(uniques)
     # factorize takes 1, 1.0 and True for one value; their texts differ.
-    values, found = column.to_numpy(), []
+    values, found = column.to_numpy(), list[Any]()
     place: dict[tuple[type, Any], int] = {}
     codes = np.full(len(values), -1, dtype=np.int64)
     for row in np.flatnonzero(~column.isna().to_numpy()).tolist():
@@ -203,7 +202,7 @@ def to_numbers(
     Raises:
         NotANumber: a value is none of these.
     """
-    if _is_numeric(column.dtype):
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
         numbers = np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
         bad = ~np.isin(numbers, (0, 1)) & ~np.isnan(numbers) if boolean else np.zeros(len(numbers), dtype=bool)
     else:
@@ -216,7 +215,7 @@ def to_numbers(
         numbers = np.array([*(math.nan if number is None else number for number in read), np.nan])[positions]
         bad = np.array([*(number is None for number in read), False])[positions]
     if bad.any():
-        raise NotANumber(name, column, bad, "true, false, 1 or 0" if boolean else "numbers")
+        raise NotANumber(column, name, bad, "true, false, 1 or 0" if boolean else "numbers")
     return numbers
 
 
@@ -244,11 +243,12 @@ def read_number(text: str, decimal_mark: str | None = None) -> float | None:
 def _written_number(text: str, mark: str) -> float | None:
     in_parentheses = text.startswith("(") and text.endswith(")")
     match = _WRITTEN.fullmatch(text[1:-1].strip() if in_parentheses else text)
-    whole, found, fraction = (match["digits"] if match else "").partition(mark)
-    if match is None or (found and not fraction.isdecimal()) or not (not whole or whole.isdecimal() or _GROUPED[mark].fullmatch(whole)):
+    if match is None or _CODE.fullmatch(match["digits"]):
         return None
+    whole, found, fraction = match["digits"].partition(mark)
+    is_whole = not whole or whole.isdecimal() or _GROUPED[mark].fullmatch(whole)
     signs = [match["first"], match["second"], match["last"], "-" if in_parentheses else ""]
-    if sum(map(bool, signs)) > 1 or _CODE.fullmatch(match["digits"]):
+    if not is_whole or (found and not fraction.isdecimal()) or sum(map(bool, signs)) > 1:
         return None
     number = float(re.sub("[^0-9]", "", whole) + "." + (fraction or "0"))
     return (-1 if "-" in signs else 1) * (number / 100 if match["percent"] else number)
@@ -281,10 +281,6 @@ def plain_numbers(column: pd.Series) -> NDArray[np.float64] | None:
     except ValueError:  # some text is no number, or marks a missing one
         return None
     return None if np.isnan(numbers[~missing]).any() else numbers
-
-
-def _is_numeric(dtype: Any) -> bool:
-    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
 
 
 def without_zero(text: str) -> str:

@@ -150,8 +150,8 @@ def _unlikely_days(days: NDArray[Any], name: str, rows: Rows) -> tuple[str, ...]
         if odd.any():
             first = int(np.argmax(odd))
             warnings.append(
-                f"column {name!r} (the date) has {np.count_nonzero(odd)} rows {when}, the first is {days[first]} in row "
-                f"{rows[first] + 1}: check the years"
+                f"column {name!r} (the date) has {np.count_nonzero(odd)} rows {when}, the first is {days[first]} in "
+                f"row {rows[first] + 1}: check the years"
             )
     return tuple(warnings)
 

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -167,6 +167,7 @@ def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
         return "error"
 
     names = [str(number) for number in range(n_columns)]
+    types = dict.fromkeys(names, pa.string())
     try:
         with _open(path) as file:
             table = arrow_csv.read_csv(
@@ -174,20 +175,23 @@ def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
                 # With threads the number of a bad row would be unknown.
                 arrow_csv.ReadOptions(column_names=names, use_threads=False),
                 arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
-                arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
-                ),
+                arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
             )
     except pa.ArrowInvalid as error:
-        if bad:
-            counts = f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}"
-            line = _line_of(path, bad[0].text)
-            raise DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas") from error
-        if line := _first_foreign_line(path):
-            raise DataError(f"--data {shown} line {line} is not UTF-8: save it as UTF-8") from error
-        raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
+        raise _csv_error(path, shown, bad, error) from error
     # The first row is the header.
-    return table.slice(1).to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
+    frame: pd.DataFrame = table.slice(1).to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
+    return frame
+
+
+def _csv_error(path: Path, shown: str, bad: Sequence[Any], error: Exception) -> DataError:
+    if bad:
+        counts = f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}"
+        line = _line_of(path, bad[0].text)
+        return DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas")
+    if line := _first_foreign_line(path):
+        return DataError(f"--data {shown} line {line} is not UTF-8: save it as UTF-8")
+    return DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again")
 
 
 def _check_quotes(path: Path, shown: str) -> None:

@@ -50,11 +50,16 @@ def check_texts(name: str, texts: pd.Series, rows: NDArray[np.int64]) -> list[st
         share = float(values[looks].sum() / max(1, values.sum()))
         if share <= MOST or (is_code and what == "numbers"):
             continue
-        text = f"feature {name!r} holds texts, {100 * share:.3g} % of them look like {what} ({examples(values.index[looks])})"
+        shown = examples(values.index[looks])
+        text = f"feature {name!r} holds texts, {100 * share:.3g} % of them look like {what} ({shown})"
         if share < NEARLY_ALL:
             return [*warnings, f"{text}: they are read as a category; name the column under {keys} to keep it"]
         odd = values.index[~looks]
-        besides = f", the first that does not is {examples(odd[:1])} in row {_first_row(texts, odd, rows)}" if len(odd) else ""
+        besides = (
+            f", the first that does not is {examples(odd[:1])} in row {_first_row(texts, odd, rows)}"
+            if len(odd)
+            else ""
+        )
         mend = "correct or empty these, or " if len(odd) else ""
         raise DataError(f"{text}{besides}: {mend}name the column under {keys} to keep them as texts")
     return [*warnings, *_identifiers(name, values)]
@@ -69,8 +74,8 @@ def _identifiers(name: str, values: pd.Series) -> list[str]:
     if not nearly_distinct and len(values) <= max(MANY_LEVELS, values.sum() // 2):
         return []
     return [
-        f"feature {name!r} has {len(values)} different texts in {values.sum()} rows ({examples(values.index)}): likely an "
-        "identifier, name it under drop: in --config, or under categories: to keep it"
+        f"feature {name!r} has {len(values)} different texts in {values.sum()} rows ({examples(values.index)}): likely "
+        "an identifier, name it under drop: in --config, or under categories: to keep it"
     ]
 
 
@@ -80,6 +85,6 @@ def _missing_marks(name: str, counts: pd.Series) -> list[str]:
     if not marks:
         return []
     return [
-        f"feature {name!r} has the text {marks[0]!r} in {counts[marks].sum()} rows, which is a level like any other in a "
-        "category: leave the field empty where the value is missing"
+        f"feature {name!r} has the text {marks[0]!r} in {counts[marks].sum()} rows, which is a level like any other in "
+        "a category: leave the field empty where the value is missing"
     ]

@@ -75,29 +75,26 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
     frame, warnings = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
-    y = read_target(frame[target], target, table)
-    rows = np.flatnonzero(~np.isnan(y))
-    check_target(y[rows], target, table.targets[target])
     warnings += columns.warnings
+    y, rows = _read_target(frame, target, table)
     if len(rows) < len(frame):
         warnings.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
-        frame, y = frame.iloc[rows], y[rows]
+        frame = frame.iloc[rows]
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     y = y[keys.order]
     read = _read_features(frame, columns.features, rows, table)
-    features = _in_order(read, keys.order)
-    categorical = _of_kind(read, "category")
-    leaks = likely_leaks(features, categorical, y)
     warnings += [*keys.warnings, *_feature_warnings(read, frame, table)]
+    features = _in_order(read, keys.order)
+    leaks = likely_leaks(features, _of_kind(read, "category"), y)
     warnings += [f"feature {name!r} is the target {target!r} in other words: likely a leak" for name in leaks]
     return Dataset(
-        target=target,
-        config=table.targets[target],
-        features=features,
-        y=y,
-        dates=keys.dates,
-        accounts=keys.accounts,
-        categorical=categorical,
+        target,
+        table.targets[target],
+        features,
+        y,
+        keys.dates,
+        keys.accounts,
+        categorical=_of_kind(read, "category"),
         source=mask_url(source),
         digest=_digest(features, y, keys, target),
         warnings=tuple(warnings),
@@ -108,6 +105,14 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     )
 
 
+def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], Rows]:
+    """The target of the rows that have one, and where these rows stand."""
+    y = read_target(frame[target], target, table)
+    rows = np.flatnonzero(~np.isnan(y))
+    check_target(y[rows], target, table.targets[target])
+    return y[rows], rows
+
+
 def _net_profit(
     frame: pd.DataFrame, features: tuple[str, ...], order: Rows, table: TableConfig
 ) -> NDArray[np.float64] | None:
@@ -115,7 +120,11 @@ def _net_profit(
 
     None without such a column of numbers, and where it is used as a feature: it is then known before the day.
     """
-    if NET_PROFIT not in frame.columns or NET_PROFIT in features or kind_of(frame[NET_PROFIT]) not in ("number", "text"):
+    if (
+        NET_PROFIT not in frame.columns
+        or NET_PROFIT in features
+        or kind_of(frame[NET_PROFIT]) not in ("number", "text")
+    ):
         return None
     try:
         earned = to_numbers(frame[NET_PROFIT], NET_PROFIT, table.numbers.get(NET_PROFIT))[order]
@@ -130,8 +139,8 @@ def _feature_warnings(read: Mapping[str, FeatureColumn], frame: pd.DataFrame, ta
         return warnings
     numbers = [name for name, feature in read.items() if feature.kind == "number" and name not in table.numbers]
     return warnings + [
-        f"feature {name!r} holds numbers as text: they are read as numbers; name it under categories: in --config if they "
-        "are names"
+        f"feature {name!r} holds numbers as text: they are read as numbers; name it under categories: in --config if "
+        "they are names"
         for name in numbers
         if kind_of(frame[name]) == "text"
     ]

@@ -39,8 +39,8 @@ def read_target(column: pd.Series, name: str, table: TableConfig) -> NDArray[np.
             y = to_numbers(column, name, mark, boolean=is_boolean_text(column.dropna().unique()))
         except NotANumber as error:
             raise DataError(
-                f"target {name!r} is not numeric: {error.shown!r} in row {error.row + 1}: give numbers, or name it under "
-                "numbers: in --config if they are written like 12,345.67 or 3.2%"
+                f"target {name!r} is not numeric: {error.shown!r} in row {error.row + 1}: give numbers, or name it "
+                "under numbers: in --config if they are written like 12,345.67 or 3.2%"
             ) from error
     else:
         y = to_floats(column, f"target {name!r}")

@@ -28,7 +28,6 @@ from src.data.encoding import (
 from src.data.suspicious_texts import check_texts
 from src.data.written_numbers import decide_decimal_mark
 from src.errors import DataError
-from src.suggest import one_line
 
 Kind = Literal["number", "boolean", "text", "category", "other"]
 
@@ -170,7 +169,7 @@ def decimal_mark_of(column: pd.Series, name: str, table: TableConfig) -> str | N
         return table.numbers[name] or decide_decimal_mark(texts)
     except ValueError as error:
         raise DataError(
-            f"column {name!r} has no clear decimal mark: {error}: write `numbers: {{{name}: \".\"}}` in --config, or \",\""
+            f'column {name!r} has no clear decimal mark: {error}: write `numbers: {{{name}: "."}}` in --config, or ","'
         ) from error
 
 

@@ -8,11 +8,11 @@ from src.data.encoding import read_number
 DECIMAL_MARKS = (".", ",")
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE = re.compile(
-    rf"(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|\d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}|\d{{1,2}}\.\d{{1,2}}\.\d{{4}}|\d{{1,2}}[- ]{_MONTH}[- ,]+\d{{2,4}}"
-    rf"|{_MONTH} \d{{1,2}},? \d{{4}})(?:[T ]+\d{{1,2}}:\d{{2}}.*)?",
+    r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/]\d{1,2}[-/]\d{2,4}|\d{1,2}\.\d{1,2}\.\d{4}"
+    rf"|\d{{1,2}}[- ]{_MONTH}[- ,]+\d{{2,4}}|{_MONTH} \d{{1,2}},? \d{{4}})(?:[T ]+\d{{1,2}}:\d{{2}}.*)?",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"[0-9.,'’\s]*[0-9]")
+_DIGITS = re.compile(r"[0-9.,'\u2019\s]*[0-9]")
 
 
 def looks_like_number(text: str) -> bool:
@@ -28,8 +28,8 @@ def looks_like_date(text: str) -> bool:
 def decide_decimal_mark(texts: Iterable[str]) -> str | None:
     """The decimal mark that the numbers of a column were written with.
 
-    `1,234.5` and `3.25` have a point, `1.234,5` and `3,25` a comma; `1,234` alone may be either. One clear text decides for
-    the column.
+    `1,234.5` and `3.25` have a point, `1.234,5` and `3,25` a comma; `1,234` alone may be either. One clear text decides
+    for the column.
 
     Returns:
         `.` or `,`; None where no text has any mark at all.

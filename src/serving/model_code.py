@@ -28,8 +28,8 @@ class DailyProfitModel(PythonModel):
 
     Attributes:
         booster: the raw LightGBM model; its own feature names are positions (`f0`...), not column names.
-        metadata: the training's record; `feature_names`, `categorical_levels`, `boolean_features` and `decimal_marks` say
-            how rows are read.
+        metadata: the training's record; `feature_names`, `categorical_levels`, `boolean_features` and `decimal_marks`
+            say how rows are read.
         encoding: the code that reads them, as it was in training.
     """
 
@@ -97,9 +97,10 @@ class DailyProfitModel(PythonModel):
         infinite = np.isinf(matrix)
         if infinite.any():
             row, column = np.argwhere(infinite)[0]
+            count = np.count_nonzero(infinite[:, column])
             raise MlflowException.invalid_parameter_value(
-                f"column {needed[column]!r} holds {np.count_nonzero(infinite[:, column])} infinite values, the first in row "
-                f"{row + 1}: replace them, by missing ones if they are unknown"
+                f"column {needed[column]!r} holds {count} infinite values, the first in row {row + 1}: replace them, "
+                "by missing ones if they are unknown"
             )
         return matrix
 

@@ -1,8 +1,8 @@
 """The folder that MLflow keeps for a model: what goes into it, and how it comes back.
 
-The folder holds LightGBM's own text, the metadata and copies of `src/serving/model_code.py` and `src/data/encoding.py`, so
-it serves where nothing of this repository is. It carries two flavors: `python_function` takes a table as people have it, `lightgbm`
-gives the raw booster.
+The folder holds LightGBM's own text, the metadata and copies of `src/serving/model_code.py` and `src/data/encoding.py`,
+so it serves where nothing of this repository is. It carries two flavors: `python_function` takes a table as people have
+it, `lightgbm` gives the raw booster.
 """
 
 import json
@@ -255,8 +255,8 @@ def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[st
         if share > UNSEEN_SHARE:
             warnings.append(
                 f"column {name!r}: {100 * share:.3g} % of its values were never seen in training "
-                f"({examples(given[strange].unique())}; known are {examples(levels)}): they are predicted as missing; check how "
-                "they are written"
+                f"({examples(given[strange].unique())}; known are {examples(levels)}): they are predicted as missing; "
+                "check how they are written"
             )
     return warnings
 
@@ -281,10 +281,9 @@ def _as_older_models_read(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> p
             codes = np.nan_to_num(encoding.level_codes(column, levels), nan=-1).astype(np.int64)
             columns[str(name)] = np.array([*levels, None], dtype=object)[codes]
         else:
-            flags = encoding.BOOLEAN_TEXTS
-            plain = column.map(lambda value: flags.get(value, value) if isinstance(value, str) else value)
+            plain = [encoding.BOOLEAN_TEXTS.get(value, value) if isinstance(value, str) else value for value in column]
             try:
-                columns[str(name)] = encoding.to_numbers(plain, str(name))
+                columns[str(name)] = encoding.to_numbers(pd.Series(plain), str(name))
             except encoding.NotANumber as error:
                 raise DataError(f"the table cannot be predicted: {error}") from error
     return pd.DataFrame(columns, index=frame.index)

@@ -12,42 +12,7 @@ from hypothesis import strategies as st
 from src.config import TableConfig, TargetConfig
 from src.config_file import FileTableConfig
 from src.data.table import load_dataset
-from src.errors import DataError
-
-N = 12
-PNL = {"pnl": TargetConfig("regression", "mae"), "win": TargetConfig("binary", "auc")}
-BARE = TableConfig(account=None, date=None, targets=PNL)
-
-
-def table(**columns: Any) -> pd.DataFrame:
-    """Two accounts, six days, a noisy target; the columns given replace or add to it, None takes one away."""
-    noise = np.random.default_rng(0).normal(size=N)
-    base: dict[str, Any] = {
-        "account_id": ["a", "b"] * 6,
-        "date": np.repeat(pd.date_range("2024-01-01", periods=6), 2),
-        "x": np.arange(N) % 5 + 0.5,
-        "c": pd.Series(["u", "v", None] * 4, dtype="str"),
-        "net_profit": noise,
-        "is_profitable": (noise > 0).astype(int),
-    }
-    return pd.DataFrame({name: values for name, values in (base | columns).items() if values is not None})
-
-
-def one_column(values: Any, **columns: Any) -> pd.DataFrame:
-    """A table whose only feature is `x`."""
-    return table(x=values, c=None, **columns)
-
-
-def feature(values: Any) -> pd.Series:
-    return load_dataset(one_column(values), TableConfig(), "net_profit").features["x"]
-
-
-def refused(frame: pd.DataFrame, config: TableConfig | None = None, target: str = "net_profit") -> str:
-    with pytest.raises(DataError) as caught:
-        load_dataset(frame, config or TableConfig(), target)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
+from tests.data.account_days import BARE, PNL, N, refused, table
 
 
 def test_a_plain_table() -> None:
@@ -135,83 +100,6 @@ def test_a_default_name_may_be_absent_only_when_a_config_file_is_given() -> None
 def test_names_need_not_be_text() -> None:
     frame = pd.DataFrame({1: np.arange(N) % 5, "[]{},:": [1.5, 2] * 6, "pnl": np.arange(N) ** 2 % 7})
     assert list(load_dataset(frame, BARE, "pnl").features.columns) == ["1", "[]{},:"]
-
-
-@pytest.mark.parametrize(
-    ("values", "dtype", "expected"),
-    [
-        ([1, 2] * 6, "int64", [1, 2] * 6),
-        (pd.array([1, 2] * 6, dtype="Int64"), "int64", [1, 2] * 6),
-        (pd.array([1, None] * 6, dtype="Int64"), "float64", [1, np.nan] * 6),
-        (np.array([1, 2] * 6, dtype="float32"), "float32", [1, 2] * 6),
-        ([True, False] * 6, "bool", [True, False] * 6),
-        (pd.array([True, False] * 6, dtype="boolean"), "bool", [True, False] * 6),
-        ([True, None] * 6, "float64", [1, np.nan] * 6),
-        ([Decimal("1.5"), None] * 6, "float64", [1.5, np.nan] * 6),
-        ([Decimal("1.5"), 2.5] * 6, "float64", [1.5, 2.5] * 6),
-        (["1.5", " 2 ", ""] * 4, "float64", [1.5, 2, np.nan] * 4),
-        (["1"] * 11 + ["n/a"], "float64", [1] * 11 + [np.nan]),
-        (["true", "FALSE"] * 6, "bool", [True, False] * 6),
-        (["True", "", "False", "NA"] * 3, "float64", [1, np.nan, 0, np.nan] * 3),
-    ],
-)
-def test_numbers(values: Any, dtype: str, expected: list[float]) -> None:
-    column = feature(values)
-    assert str(column.dtype) == dtype
-    np.testing.assert_array_equal(column.to_numpy(dtype=float), np.array(expected, dtype=float))
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["a", "b"] * 6, ["a", "b"] * 6),
-        (pd.array(["a", None] * 6, dtype="string"), ["a", None] * 6),
-        (["007", "010"] * 6, ["007", "010"] * 6),
-        (["1", "two"] * 6, ["1", "two"] * 6),
-        ([1, "two"] * 6, ["1", "two"] * 6),
-        (pd.Categorical([1, 2] * 6), ["1", "2"] * 6),
-        (pd.Categorical(["1", None] * 6), ["1", None] * 6),
-        (["a", ""] * 6, ["a", None] * 6),
-        (["EU", "NA"] * 6, ["EU", "NA"] * 6),
-        ([UUID(int=1), UUID(int=2)] * 6, [str(UUID(int=1)), str(UUID(int=2))] * 6),
-    ],
-)
-def test_categories(values: Any, expected: list[str | None]) -> None:
-    column = feature(values)
-    assert isinstance(column.dtype, pd.StringDtype)
-    assert [None if pd.isna(value) else value for value in column] == expected
-
-
-def test_suspicious_texts_are_warned_of() -> None:
-    data = load_dataset(one_column(["1.5", "2"] * 6), TableConfig(), "net_profit")
-    assert len(data.warnings) == 1
-    assert "feature 'x' holds numbers as text: they are read as numbers" in data.warnings[0]
-    n = 3000
-    many = pd.DataFrame({"pnl": np.arange(n) % 7, "id": [f"key-{row}" for row in range(n)]})
-    assert "3000 different texts in 3000 rows ('key-0'" in load_dataset(many, BARE, "pnl").warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
-        (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
-        (["1"] * 11 + ["oops"], "91.7 % of them look like numbers ('1'), the first that does not is 'oops' in row 12"),
-        (["1,234.50", "12%"] * 6, "100 % of them look like numbers ('1,234.50', '12%'): name the column under numbers:"),
-        (["2024-01-31 09:30", "31.12.2024"] * 6, "100 % of them look like dates ('2024-01-31 09:30', '31.12.2024')"),
-        ([None] * 12, "features without a single value: 'x'"),
-        (pd.date_range("2024-01-01", periods=12), "feature 'x' holds values of type datetime64"),
-        (pd.to_timedelta(range(12), unit="D"), "feature 'x' holds values of type timedelta64"),
-        ([dt.date(2024, 1, 1)] * 12, "feature 'x' holds values of type date"),
-        ([[1, 2]] * 12, "feature 'x' holds values of type list"),
-        ([{"a": 1}] * 12, "feature 'x' holds values of type dict"),
-        ([b"abc"] * 12, "feature 'x' holds values of type bytes"),
-        ([1 + 2j] * 12, "feature 'x' holds values of type complex128"),
-        ([10**400] * 12, "feature 'x' holds a number too large"),
-    ],
-)
-def test_features_that_no_model_can_take(values: Any, said: str) -> None:
-    assert said in refused(one_column(values))
 
 
 @pytest.mark.parametrize(
@@ -356,40 +244,6 @@ def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
     assert list(used.features) == ["Unnamed: 0"]
 
 
-def test_declared_columns_are_what_they_are_declared_to_be() -> None:
-    frame = table(
-        code=[12, 15] * 6, when=pd.date_range("2024-01-01", periods=N), balance=["1,234.50", "(12)", "3.2%"] * 4
-    )
-    config = TableConfig(categories=("code", "when"), numbers={"balance": None})
-    data = load_dataset(frame, config, "net_profit")
-    assert data.categorical == ("c", "code", "when")
-    assert data.features["code"].tolist() == ["12", "15"] * 6
-    assert data.features["when"].tolist()[:2] == ["2024-01-01", "2024-01-02"]
-    assert data.features["balance"].tolist()[:3] == [1234.5, -12, 0.032]
-    assert data.decimal_marks == {"balance": "."}
-    assert data.warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("balance", "mark", "said"),
-    [
-        (["1,234", "56"] * 6, None, "'1,234' may have a decimal mark or a thousands separator"),
-        (["1,5", "2.5"] * 6, None, "'2.5' has a decimal point, '1,5' a decimal comma"),
-        (["1,5", "oops"] * 6, None, "numeric but for 6 values, the first 'oops' in row 2, with ',' as the decimal mark"),
-        (["1,5", "inf"] * 6, ",", "feature 'balance' holds 6 infinite values, the first in row 2"),
-        ([dt.date(2024, 1, 1)] * 12, None, "numeric but for 12 values, the first '2024-01-01' in row 1"),
-    ],
-)
-def test_declared_numbers_that_cannot_be_read(balance: list[Any], mark: str | None, said: str) -> None:
-    assert said in refused(table(balance=balance), TableConfig(numbers={"balance": mark}))
-
-
-def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:
-    for mark, expected in ((",", [1.234, 56]), (".", [1234, 56])):
-        data = load_dataset(table(balance=["1,234", "56"] * 6), TableConfig(numbers={"balance": mark}), "net_profit")
-        assert data.features["balance"].tolist()[:2] == expected
-
-
 def test_a_target_may_be_written_as_people_do() -> None:
     frame = table(net_profit=["1,234.50", "(12.00)", ""] * 4)
     assert "name it under numbers: in --config" in refused(frame)
@@ -404,7 +258,7 @@ def test_a_target_may_be_written_as_people_do() -> None:
 
 def test_rows_are_found_again_in_the_frame_that_was_given() -> None:
     frame = table().sample(frac=1, random_state=2)
-    frame.iloc[3, frame.columns.get_loc("net_profit")] = np.nan
+    frame.loc[3, "net_profit"] = np.nan
     data = load_dataset(frame, TableConfig(), "net_profit")
     assert data.positions is not None
     assert frame["net_profit"].iloc[data.positions].tolist() == data.y.tolist()

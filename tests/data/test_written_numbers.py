@@ -37,7 +37,15 @@ def test_contradictions_are_quoted() -> None:
 
 
 def test_what_looks_like_a_date_and_what_like_a_number() -> None:
-    dates = ["2024-01-31", "2024-01-31T09:30:00+02:00", "31.12.2024", "1/2/24", "31 Jan 2024", "Jan 5, 2024", "2024/1/5"]
+    dates = [
+        "2024-01-31",
+        "2024-01-31T09:30:00+02:00",
+        "31.12.2024",
+        "1/2/24",
+        "31 Jan 2024",
+        "Jan 5, 2024",
+        "2024/1/5",
+    ]
     assert all(looks_like_date(text) for text in dates)
     assert not any(looks_like_number(text) for text in dates)
     others = ["09:30", "1.2.34", "Q1-2024", "momentum", "ESZ24", "3M", "A-1"]
