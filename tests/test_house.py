@@ -19,7 +19,7 @@ FLOW = """
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.values data.target data.columns data.keys data.table data.splits cli
 
-    modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
+    modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines
     modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus

@@ -117,6 +117,17 @@ def test_the_test_score_stands_beside_baselines_of_the_same_rows(target: str) ->
     assert found["skill"] > 0.05, "there is something to find in this table"
     assert found["skill_interval"][0] < found["skill"] < found["skill_interval"][1]
     assert judge(model, data, rows) == found
+    assert found["test_interval_note"] == found["skill_interval_note"]
+    assert found["test_interval_note"].startswith("only 12 dates: where good and bad times last for weeks, the")
+
+
+def test_too_few_dates_have_no_interval_and_say_so() -> None:
+    data = load("net_profit")
+    rows = make_rows(data, SplitSettings(test_fraction=0.1))
+    found = judge(train_final_model(best(), data, rows, seed=3), data, rows)
+    assert (found["test_interval"], found["skill_interval"]) == (None, None)
+    assert found["test_interval_note"] == found["skill_interval_note"] == "only 6 dates: an interval needs 12"
+    assert found["test_score"] > 0
 
 
 def test_without_a_hold_out_nothing_is_claimed() -> None:
