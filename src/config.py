@@ -25,7 +25,6 @@ MAX_ROUNDS = 1000
 EARLY_STOPPING_ROUNDS = 50
 REPORT_EVERY_ROUNDS = 10
 """A report costs a transaction; LightGBM's own time for ten rounds is many times that."""
-BOOTSTRAP_RESAMPLES = 1000
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")

@@ -64,7 +64,7 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
     """The metadata of contract section 8 and what else is needed to believe the model and to train it again."""
     data, rows, seed = task.data, task.rows, task.settings.search.seed
-    found = judge_validation(best, data, rows, model.ensemble) | judge(model, data, rows, seed)
+    found = judge_validation(best, data, rows, model.ensemble) | judge(model, data, rows)
     found |= _describe_ensemble(model)
     return found | {
         "target": data.target,
