@@ -27,7 +27,7 @@ BASELINE_WORDS = {
     "mean_20_days": "the mean of the last 20 days",
 }
 SHOWN_ELSEWHERE = frozenset({
-    "hyperparameters", "feature_names", "categorical_levels", "direction", "ensemble", "validation_score_ensemble",
+    "hyperparameters", "feature_names", "categorical_levels", "direction", "members", "best_trial", "fits",
     "test_score", "test_interval", "baselines", "best_baseline", "skill", "skill_interval",
     "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
 })  # fmt: skip
