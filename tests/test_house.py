@@ -26,7 +26,7 @@ FLOW = """
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity
     modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
-    tracking.embedded_store tracking.earlier_models modeling.starting_points modeling.anchors modeling.pruner
+    tracking.embedded_store tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.stopping
 
@@ -35,8 +35,8 @@ FLOW = """
     tracking.registry tracking.registered_models
 
     modeling.preflight modeling.asked modeling.fork_server modeling.worker_process modeling.worker_pool
-    modeling.search modeling.parallel_search modeling.final_model modeling.member_rounds modeling.ensemble
-    modeling.outputs
+    modeling.search modeling.parallel_search modeling.final_model modeling.retrain modeling.member_rounds
+    modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves

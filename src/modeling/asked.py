@@ -45,7 +45,7 @@ class Asked:
 
         settings = run_settings(follow(self.args, self.given, recipe, study_name or self.args.study_name))
         if "config" not in self.given:
-            settings = replace(settings, data=replace(settings.data, table=table_config(recipe)))
+            settings = replace(settings, data=replace(settings.data, table=table_config(recipe["table"])))
         keep = "n_trials" not in self.given
         return replace(settings, search=replace(settings.search, keep_total=keep, wait_for_store=self.wait))
 

@@ -1,12 +1,13 @@
 """What earlier searches of a target found, for a new one to begin with: in the same store, behind registered models.
 
-A search that saw a day which the new one is to be judged on has chosen its parameters on that day too. It is left out,
-and so is the office of a registered model: who is champion was decided on such days.
+A search that saw a row which the new one is to be judged on has chosen its parameters on that row too, so it is left
+out (see `SeenRows`). Which registered model is champion plays no part: that was decided on such rows.
 """
 
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -20,13 +21,49 @@ from src.tracking.earlier_models import EarlierModel, EarlierModels
 log = logging.getLogger(__name__)
 
 SEARCH_UNTIL_ATTR = "search_until"
-"""Of a study: the last day that its search saw; '' for a table without dates."""
+"""Of a study: the last day that its search saw; None for a table without dates, which was '' in earlier versions."""
 
 
-def search_until(task: SearchTask) -> str:
-    """The last day that the search sees; '' for a table without dates."""
+@dataclass(frozen=True)
+class SeenRows:
+    """Which rows a search has seen, as far as a later search has to know.
+
+    Attributes:
+        until: its last day, as YYYY-MM-DD; None or '' for a table without dates.
+        data_digest: of its table.
+        test_fraction, split_seed: with the table, they decide which rows of one without dates are held out.
+    """
+
+    until: str | None
+    data_digest: str | None
+    test_fraction: float | None
+    split_seed: int | None
+
+    def contain_none_that_judges(self, new: "SeenRows") -> bool:
+        """Whether a search that saw these rows cannot have seen one that the new search's model is judged on.
+
+        With dates, it saw no later day than the new search sees. Without dates, it held out the same rows of the same
+        table. Between a table with dates and one without, nothing is known.
+        """
+        if new.until and self.until:
+            return self.until <= new.until
+        return not new.until and not self.until and self._hold_out == new._hold_out
+
+    @property
+    def _hold_out(self) -> tuple[str | None, float | None, int | None]:
+        return self.data_digest, self.test_fraction, self.split_seed
+
+
+def search_until(task: SearchTask) -> str | None:
+    """The last day that the search sees; None for a table without dates."""
     dates = task.data.dates
-    return "" if dates is None else str(dates[task.rows.search[-1]])
+    return None if dates is None else str(dates[task.rows.search[-1]])
+
+
+def rows_seen_by(task: SearchTask) -> SeenRows:
+    """Which rows a new search sees."""
+    split = task.settings.split
+    return SeenRows(search_until(task), task.data.digest, split.test_fraction, split.seed)
 
 
 def best_of_earlier_searches(task: SearchTask, study: optuna.Study, same: Mapping[str, Any]) -> list[Params]:
@@ -37,10 +74,10 @@ def best_of_earlier_searches(task: SearchTask, study: optuna.Study, same: Mappin
         study: its study.
         same: as `best_of_earlier_studies` takes it.
     """
-    until = search_until(task)
-    found = best_of_earlier_studies(study, same, until)
+    new = rows_seen_by(task)
+    found = best_of_earlier_studies(study, same, new)
     if len(found) < N_EARLIER:
-        found += best_of_earlier_models(_registered_elsewhere(task, study), until)
+        found += best_of_earlier_models(_registered_elsewhere(task, study), new)
     return found[:N_EARLIER]
 
 
@@ -52,45 +89,52 @@ def _registered_elsewhere(task: SearchTask, study: optuna.Study) -> list[Earlier
     return [each for each in models if each.metric == metric and each.study_name not in known]
 
 
-def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], until: str) -> list[Params]:
+def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: SeenRows) -> list[Params]:
     """Best parameters of other studies in the store, the newest first.
 
     Args:
         study: the new one.
         same: items that the `settings` of an earlier study must have: target, task, metric, objective.
-        until: the last day that this study's search sees. A study that saw later days has chosen its parameters on
-            days that this one is to be judged on.
+        new: which rows the new study's search sees.
     """
     storage = study._storage
     found: list[Params] = []
     for other in sorted(storage.get_all_studies(), key=lambda each: -each._study_id):
+        if len(found) == N_EARLIER:
+            break
         settings = other.user_attrs.get("settings", {})
-        seen_until = other.user_attrs.get(SEARCH_UNTIL_ATTR)
-        if other._study_id == study._study_id or seen_until is None or seen_until > until:
+        if other._study_id == study._study_id or any(settings.get(name) != value for name, value in same.items()):
             continue
-        if any(settings.get(name) != value for name, value in same.items()):
+        if not _rows_seen(other.user_attrs).contain_none_that_judges(new):
             continue
         if not storage.get_all_trials(other._study_id, deepcopy=False, states=(TrialState.COMPLETE,)):
             continue
         found.append(dict(storage.get_best_trial(other._study_id).params))
         log.info("the best trial of study %s is tried first", other.study_name)
-        if len(found) == N_EARLIER:
-            break
     return found
 
 
-def best_of_earlier_models(models: Sequence[EarlierModel], until: str) -> list[Params]:
+def _rows_seen(attributes: Mapping[str, Any]) -> SeenRows:
+    """Which rows a study's search has seen, from its user attributes."""
+    settings = attributes.get("settings", {})
+    split = settings.get("split", {})
+    until = attributes.get(SEARCH_UNTIL_ATTR)
+    return SeenRows(until, settings.get("data_digest"), split.get("test_fraction"), split.get("seed"))
+
+
+def best_of_earlier_models(models: Sequence[EarlierModel], new: SeenRows) -> list[Params]:
     """Parameters of registered models, in their order.
 
     Args:
         models: of this target and metric, the newest first.
-        until: as `best_of_earlier_studies` takes it.
+        new: which rows the new study's search sees.
     """
     found: list[Params] = []
     for model in models:
         if len(found) == N_EARLIER:
             break
-        if model.search_until > until:
+        seen = SeenRows(model.search_until, model.data_digest, model.test_fraction, model.split_seed)
+        if not seen.contain_none_that_judges(new):
             continue
         if not is_in_space(model.params):
             log.info("%s was made with parameters outside the search space: it is not tried first", model.uri)

@@ -6,27 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
-import lightgbm as lgb
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from src.modeling.anchors import Composition, compose, find_anchors, is_anchor
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import LOOK_EVERY_ROUNDS, BestPredictions
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.ensemble_selection import Judge, select
-from src.modeling.final_model import (
-    Ensemble,
-    FinalModel,
-    Member,
-    final_rounds,
-    train_final_model,
-    train_final_models,
-)
-from src.modeling.member_rounds import measure_stretch
-from src.modeling.merged_model import merge_models
+from src.modeling.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
+from src.modeling.fixed_configs import Composition, compose, find_fixed_configs, is_fixed_config
+from src.modeling.member_rounds import measure_rounds_factor
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
 from src.modeling.threads import run_in_threads
@@ -40,24 +31,24 @@ class Candidates:
     """What an ensemble is selected from.
 
     Attributes:
-        trials: the best complete trials by number, then known configurations that are not among them.
+        trials: the best complete trials by number, then fixed configurations that are not among them.
         predictions: (n_trials, n_rows) raw scores of the validation rows, all folds one after the other.
         judge: of these rows.
         n_best: how many of the trials are the best ones; the others are not selected from.
-        anchors: rows of the known configurations, LightGBM's defaults first.
+        fixed: rows of the fixed configurations, LightGBM's defaults first.
     """
 
     trials: tuple[FrozenTrial, ...]
     predictions: np.ndarray
     judge: Judge
     n_best: int
-    anchors: tuple[int, ...]
+    fixed: tuple[int, ...]
 
     def compose(self, size: int, start: int | None) -> Composition:
-        """Selects at most `size` members from the row `start` on; half of them at most are anchors."""
-        anchors = self.anchors[: size // 2]
-        selection = select(self.predictions[: self.n_best], self.judge, size - len(anchors), start)
-        return compose(selection, anchors, self.predictions, self.judge)
+        """Selects at most `size` members from the row `start` on; half of them at most are fixed configurations."""
+        fixed = self.fixed[: size // 2]
+        selection = select(self.predictions[: self.n_best], self.judge, size - len(fixed), start)
+        return compose(selection, fixed, self.predictions, self.judge)
 
 
 def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
@@ -81,34 +72,30 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     members = [candidates.trials[row] for row in composition.rows]
     if len(members) == 1:
         log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
-        return train_final_model(members[0], task.data, task.rows, seed)
-    stretch = measure_stretch(task, members)
-    rounds = [final_rounds(trial, task.rows, stretch) for trial in members]
-    models = train_final_models(members, rounds, task.data, task.rows, seed, n_parallel=available_cpus())
-    return _merge(members, models, composition, stretch)
+        return train_final_model(best, task.data, task.rows, seed)
+    rounds_factor = measure_rounds_factor(task, members)
+    return _train_mean(task, members, composition, rounds_factor)
 
 
-def _merge(
-    trials: Sequence[FrozenTrial], models: Sequence[FinalModel], composition: Composition, stretch: float
+def _train_mean(
+    task: SearchTask, trials: Sequence[FrozenTrial], composition: Composition, rounds_factor: float
 ) -> FinalModel:
-    texts = [model.booster.model_to_string() for model in models]
-    booster = lgb.Booster(model_str=merge_models(texts, composition.weights))
-    members = tuple(
-        Member(trial.number, weight, _value(trial), model.rounds, model.hyperparameters, is_anchor(trial.params))
-        for trial, weight, model in zip(trials, composition.weights, models, strict=True)
-    )
-    first = models[0]
-    ensemble = Ensemble(members, composition.score, stretch)
-    return FinalModel(booster, first.levels, booster.num_trees(), first.hyperparameters, ensemble)
+    """Trains the weighted mean of several trials."""
+    config, seed = task.data.config, task.settings.search.seed
+    members = []
+    for trial, weight in zip(trials, composition.weights, strict=True):
+        rounds = final_rounds(trial, task.rows, rounds_factor)
+        members.append(make_member(trial, config, seed, rounds, weight, is_fixed_config(trial.params)))
+    return train_members(members, task.data, task.rows, composition.score, rounds_factor, available_cpus())
 
 
 def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
     """The best trials and what each predicted for the validation rows; what is nowhere kept is trained again."""
     trials = _best_trials(study)
     n_best = len(trials)
-    anchors = find_anchors(study, task.data.config.metric)
+    fixed = find_fixed_configs(study, task.data.config.metric)
     numbers = {trial.number for trial in trials}
-    trials += [trial for trial in anchors if trial.number not in numbers]
+    trials += [trial for trial in fixed if trial.number not in numbers]
     judge = make_judge(task)
     folder = predictions_dir(task.settings.search) / study.study_name
     store = PredictionStore(folder, task.data.config.direction == "maximize")
@@ -123,7 +110,7 @@ def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
         kept |= _train_again(task, missing)
     rows = {trial.number: row for row, trial in enumerate(trials)}
     predictions = np.stack([kept[trial.number] for trial in trials])
-    return Candidates(tuple(trials), predictions, judge, n_best, tuple(rows[trial.number] for trial in anchors))
+    return Candidates(tuple(trials), predictions, judge, n_best, tuple(rows[trial.number] for trial in fixed))
 
 
 def make_judge(task: SearchTask) -> Judge:

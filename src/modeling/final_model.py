@@ -1,8 +1,11 @@
-"""Best trial → final fit → scores on days that the search never saw.
+"""From trials to the registered model: fits on all rows of the search, their weighted mean, its scores.
 
 The final model is trained on training and validation rows together. More rows bear more rounds, so the best round of
-the trial is scaled by the growth of the rows; dart, like the others, is trained just so far. How far the members of an
-ensemble are trained is measured (see `member_rounds`).
+a trial is multiplied by the growth of the rows; dart, like the others, is trained just so far. How far the members of
+an ensemble are trained is measured (see `member_rounds`).
+
+`train_fits` takes nothing but LightGBM's parameters and weights. The metadata keeps them, so the same function trains
+a registered model again (see `retrain`).
 """
 
 import logging
@@ -14,6 +17,7 @@ import lightgbm as lgb
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from src.config import TargetConfig
 from src.data.encoding import encode, learn_levels
 from src.data.table import Dataset
 from src.modeling.baselines import best_baseline, judge_baselines, naive_forecasts
@@ -22,6 +26,7 @@ from src.modeling.brake import Brake
 from src.modeling.dart import complete, is_dart, is_stuck, make_booster
 from src.modeling.fit_progress import FitProgress
 from src.modeling.intervals import score_estimate, skill_estimate
+from src.modeling.merged_model import merge_models
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
 from src.modeling.search_space import lightgbm_params
@@ -31,58 +36,50 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Fit:
+    """One training by LightGBM that a model is made of.
+
+    Attributes:
+        params: LightGBM's parameters in full, `num_iterations` among them.
+        weight: of its raw scores in the model; the weights of a model add up to 1.
+    """
+
+    params: dict[str, Any]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Member:
-    """A trial in an ensemble.
+    """A trial that the final model is made of.
 
     Attributes:
         trial: its number.
-        weight: its share of the mean raw score.
-        value: its own validation score.
-        best_iteration: rounds of its final fit.
+        value: its own validation score; None where the trial has none.
         hyperparameters: as drawn by the trial.
-        anchor: whether it is a known configuration, which has its share whatever it scored (see `anchors`).
+        fit: how it is trained for the final model.
+        is_fixed_config: whether it is one of the fixed configurations (see `fixed_configs`).
     """
 
     trial: int
-    weight: float
-    value: float
-    best_iteration: int
+    value: float | None
     hyperparameters: dict[str, Any]
-    anchor: bool = False
+    fit: Fit
+    is_fixed_config: bool = False
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """What a final model of several trials is made of.
+class TrainedModel:
+    """A booster and how rows are encoded for it.
 
     Attributes:
-        members: the best trial first.
-        score: the validation score that it was selected by.
-        stretch: by what the rounds of the members that are not dart were multiplied (see `member_rounds`).
-    """
-
-    members: tuple[Member, ...]
-    score: float
-    stretch: float = 1.0
-
-
-@dataclass(frozen=True)
-class FinalModel:
-    """A trained model and what it was trained with.
-
-    Attributes:
-        booster: features by position, as `encode` lays them out; an ensemble is one booster too.
-        levels: category levels learned on the final training rows.
-        rounds: trees of the model; LightGBM may stop before it has trained as many rounds as it was asked for.
-        hyperparameters: as drawn by the (best) trial.
-        ensemble: None when the model is one trial's.
+        booster: features by position, as `encode` lays them out; the mean of several fits is one booster too.
+        levels: category levels learned on the training rows.
+        rounds: trees of each fit; LightGBM may end before `num_iterations`, where no leaf can be split.
     """
 
     booster: lgb.Booster
     levels: dict[str, list[str]]
-    rounds: int
-    hyperparameters: dict[str, Any]
-    ensemble: Ensemble | None = None
+    rounds: tuple[int, ...] = ()
 
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
         """Predictions for some rows: (len(rows),), a probability for a binary target."""
@@ -90,8 +87,47 @@ class FinalModel:
         return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=1))
 
 
+@dataclass(frozen=True)
+class FinalModel(TrainedModel):
+    """The model that is registered, and what it was made of.
+
+    Attributes:
+        members: the trials, the best one first; one for a model of one trial.
+        validation_score: of the members' weighted mean, each trained without the validation rows.
+        rounds_factor: by which the rounds of the members that are not dart were multiplied (see `member_rounds`).
+    """
+
+    members: tuple[Member, ...] = ()
+    validation_score: float | None = None
+    rounds_factor: float = 1.0
+
+    @property
+    def heaviest(self) -> Member:
+        """The member with the largest weight; of equal ones the first."""
+        return max(self.members, key=lambda member: member.fit.weight)
+
+
+def make_member(
+    trial: FrozenTrial, config: TargetConfig, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
+) -> Member:
+    """Takes a trial as a member.
+
+    LightGBM uses one thread for each fit, as in the search, so that the same parameters give the same model.
+
+    Args:
+        trial: a complete one.
+        config: of the target.
+        seed: LightGBM's.
+        rounds: of its fit.
+        weight: its share of the mean raw score.
+        is_fixed_config: see `Member`.
+    """
+    params = lightgbm_params(trial.params, config, seed, num_threads=1) | {"num_iterations": rounds}
+    return Member(trial.number, trial.value, dict(trial.params), Fit(params, weight), is_fixed_config=is_fixed_config)
+
+
 def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int) -> FinalModel:
-    """Fits the trial's parameters on all rows that the search saw.
+    """Fits one trial's parameters on all rows that the search saw.
 
     Args:
         trial: with `best_iteration` among its user attributes.
@@ -99,47 +135,67 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: Rows, seed: int) 
         rows: which rows are which.
         seed: LightGBM's.
     """
-    return train_final_models([trial], [final_rounds(trial, rows)], data, rows, seed)[0]
+    member = make_member(trial, data.config, seed, final_rounds(trial, rows))
+    return train_members([member], data, rows, trial.value)
 
 
-def train_final_models(
-    trials: Sequence[FrozenTrial], rounds: Sequence[int], data: Dataset, rows: Rows, seed: int, n_parallel: int = 1
-) -> list[FinalModel]:
-    """As `train_final_model` for several trials, which share what is binned; the models are the same to the bit.
-
-    LightGBM uses one thread for each fit, as in the search, so that the same parameters give the same model.
+def train_members(
+    members: Sequence[Member],
+    data: Dataset,
+    rows: Rows,
+    validation_score: float | None,
+    rounds_factor: float = 1.0,
+    n_parallel: int = 1,
+) -> FinalModel:
+    """Trains the final model.
 
     Args:
-        trials: whose parameters are fitted.
-        rounds: of each fit.
+        members: what it is made of, the best trial first.
         data: the whole table.
         rows: which rows are which.
-        seed: LightGBM's.
+        validation_score: see `FinalModel`.
+        rounds_factor: see `FinalModel`; the members' `num_iterations` contain it already.
+        n_parallel: fits at once.
+    """
+    trained = train_fits([member.fit for member in members], data, rows, n_parallel)
+    return FinalModel(trained.booster, trained.levels, trained.rounds, tuple(members), validation_score, rounds_factor)
+
+
+def train_fits(fits: Sequence[Fit], data: Dataset, rows: Rows, n_parallel: int = 1) -> TrainedModel:
+    """Trains a model from LightGBM's parameters and weights alone; the same input gives the same model to the bit.
+
+    Args:
+        fits: at least one; those of one `max_bin` share what is binned.
+        data: the whole table.
+        rows: which rows are which; `rows.search` are learned from.
         n_parallel: fits at once.
     """
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)
-    each_params = [lightgbm_params(trial.params, data.config, seed, num_threads=1) for trial in trials]
     binned = {
         max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
-        for max_bin in dict.fromkeys(params["max_bin"] for params in each_params)
+        for max_bin in dict.fromkeys(fit.params["max_bin"] for fit in fits)
     }
-    with FitProgress(f"final fit of {data.target}", sum(rounds)) as progress:
-        fits = [
-            _fit(params, binned[params["max_bin"]], n, progress) for params, n in zip(each_params, rounds, strict=True)
-        ]
-        boosters = run_in_threads(fits, n_parallel)
-    return [FinalModel(b, levels, b.num_trees(), dict(t.params)) for b, t in zip(boosters, trials, strict=True)]
+    total = sum(fit.params["num_iterations"] for fit in fits)
+    with FitProgress(f"final fit of {data.target}", total) as progress:
+        jobs = [_job(fit.params, binned[fit.params["max_bin"]], progress) for fit in fits]
+        boosters = run_in_threads(jobs, n_parallel)
+    merged = _weighted_mean(boosters, [fit.weight for fit in fits])
+    return TrainedModel(merged, levels, tuple(booster.num_trees() for booster in boosters))
 
 
-def _fit(
-    params: dict[str, Any], train: lgb.Dataset, rounds: int, progress: FitProgress
-) -> Callable[[Brake], lgb.Booster]:
+def _weighted_mean(boosters: Sequence[lgb.Booster], weights: Sequence[float]) -> lgb.Booster:
+    if len(boosters) == 1:
+        return boosters[0]
+    return lgb.Booster(model_str=merge_models([booster.model_to_string() for booster in boosters], weights))
+
+
+def _job(params: dict[str, Any], train: lgb.Dataset, progress: FitProgress) -> Callable[[Brake], lgb.Booster]:
     def fit(brake: Brake) -> lgb.Booster:
-        booster = make_booster(params | {"num_iterations": rounds}, train)
-        for done in range(rounds):
-            if is_stuck(booster) and done:
-                return _fit(params, train, done, progress)(brake)  # the same once more, as far as it was whole
+        booster = make_booster(params, train)
+        for done in range(params["num_iterations"]):
+            if is_stuck(booster) and done:  # the same once more, without the round that spoiled it
+                return _job(params | {"num_iterations": done}, train, progress)(brake)
             brake.check()
             progress.advance()
         return complete(booster, train)
@@ -147,13 +203,13 @@ def _fit(
     return fit
 
 
-def final_rounds(trial: FrozenTrial, rows: Rows, stretch: float = 1.0) -> int:
-    """Rounds for the final fit: the best round times the growth of the rows, and times the stretch.
+def final_rounds(trial: FrozenTrial, rows: Rows, rounds_factor: float = 1.0) -> int:
+    """Rounds for the final fit: the best round times the growth of the rows, and times the factor.
 
     dart, whose trees are weighed anew in each round, is trained just so far as its own best round says.
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
-    factor = 1.0 if is_dart(trial.params) else stretch
+    factor = 1.0 if is_dart(trial.params) else rounds_factor
     return max(1, round(best_iteration * factor * rows.growth))
 
 
@@ -189,20 +245,23 @@ def judge(model: FinalModel, data: Dataset, rows: Rows) -> dict[str, Any]:
     }
 
 
-def judge_validation(trial: FrozenTrial, data: Dataset, rows: Rows, ensemble: Ensemble | None = None) -> dict[str, Any]:
-    """The best trial's validation score beside the baselines on the same rows, averaged over folds as the score is.
+def judge_validation(value: float | None, data: Dataset, rows: Rows) -> dict[str, Any]:
+    """The model's validation score beside the baselines on the same rows, averaged over folds as the score is.
 
-    An ensemble's stands beside it: its members were selected on these very rows, so it flatters more than the trial's,
-    which was the best of many on them.
+    Trials and members were chosen on these very rows, so the score flatters the model.
+
+    Args:
+        value: the registered model's validation score; None where there is none.
+        data: the whole table.
+        rows: which rows are which.
     """
-    metric, value = data.config.metric, trial.value
+    metric = data.config.metric
     per_fold = [judge_baselines(data, fold.train, fold.valid) for fold in rows.folds]
     baselines = {name: float(np.mean([scores[name] for scores in per_fold])) for name in per_fold[0]}
     best_name, best_score = best_baseline(metric, baselines)
-    found = {
+    return {
         "validation_score": value,
         "validation_baselines": baselines,
         "validation_best_baseline": best_name,
         "validation_skill": None if value is None else skill(metric, value, best_score),
     }
-    return found if ensemble is None else found | {"validation_score_ensemble": ensemble.score}

@@ -15,6 +15,7 @@ from src.modeling.final_model import FinalModel, judge, judge_validation
 from src.modeling.final_report import write_final_report
 from src.modeling.optuna_utils import FINISHED
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
+from src.modeling.recipe import plain_table
 from src.modeling.report_writer import HTML_FILE
 from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
@@ -62,14 +63,15 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
 
 
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
-    """The metadata of contract section 8 and what else is needed to believe the model and to train it again."""
+    """The metadata of contract section 8, and what `retrain` needs to train the same model again.
+
+    Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
+    """
     data, rows, seed = task.data, task.rows, task.settings.search.seed
-    found = judge_validation(best, data, rows, model.ensemble) | judge(model, data, rows)
-    found |= _describe_ensemble(model)
-    return found | {
+    scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
+    return scores | {
         "target": data.target,
-        "task": data.config.task,
-        "metric": data.config.metric,
+        **asdict(data.config),
         "direction": data.config.direction,
         "training_samples": len(rows.search),
         "test_samples": len(rows.test),
@@ -77,11 +79,10 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "categorical_levels": model.levels,
         "boolean_features": list(data.booleans),
         "decimal_marks": dict(data.decimal_marks),
-        "hyperparameters": model.hyperparameters,
-        "best_trial": best.number,
-        "best_iteration": model.rounds,
-        "best_iteration_in_search": best.user_attrs["best_iteration"],
-        "n_trees": model.booster.num_trees(),
+        "hyperparameters": model.heaviest.hyperparameters,
+        "best_iteration": sum(model.rounds),
+        **_describe_members(model),
+        "best_trial": _describe_best_trial(best),
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
@@ -90,18 +91,40 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "search_until": search_until(task),
         "data": data.source,
         "data_digest": data.digest,
+        "table": plain_table(task.settings.data.table),
+        "fits": [asdict(member.fit) for member in model.members],
         "warnings": list(data.warnings),
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
     }
 
 
-def _describe_ensemble(model: FinalModel) -> dict[str, Any]:
-    """The members, the best trial first, and how far they were trained; nothing for a model of one trial."""
-    if model.ensemble is None:
+def _describe_members(model: FinalModel) -> dict[str, Any]:
+    """The trials that the model is made of, the best one first; nothing for a model of one trial."""
+    if len(model.members) == 1:
         return {}
-    members = [asdict(member) for member in model.ensemble.members]
-    return {"ensemble": members, "ensemble_rounds_stretch": model.ensemble.stretch}
+    members = [
+        {
+            "trial": member.trial,
+            "weight": member.fit.weight,
+            "value": member.value,
+            "rounds": rounds,
+            "is_fixed_config": member.is_fixed_config,
+            "hyperparameters": member.hyperparameters,
+        }
+        for member, rounds in zip(model.members, model.rounds, strict=True)
+    ]
+    return {"members": members, "rounds_factor": model.rounds_factor}
+
+
+def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
+    """The study's best trial by itself, as the search left it."""
+    return {
+        "number": best.number,
+        "value": best.value,
+        "hyperparameters": dict(best.params),
+        "best_iteration": best.user_attrs.get("best_iteration"),
+    }
 
 
 def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Outcome:

@@ -5,7 +5,7 @@ that advance together, scaled to the rows like the other, is a second one for th
 trained on such folds once more, and the rounds of all are multiplied by the square root of the ratio of both figures
 (in the mean of the two members): the geometric mean of what one window and what three say.
 
-Measured with the mean of the five known configurations on twenty-two real tables, on rows that neither search nor
+Measured with the mean of the five fixed configurations on twenty-two real tables, on rows that neither search nor
 selection saw: 0.3 % better in the mean, from -0.1 % to 2.5 %. The folds' figure by itself gained no more and lost up to
 2 %; the same factor everywhere, 1.5 for the absolute error, gained 0.25 % and lost up to 0.4 %. The rule was chosen on
 these tables.
@@ -20,27 +20,28 @@ from typing import Any
 from optuna.trial import FixedTrial, FrozenTrial
 
 from src.errors import DataError
-from src.modeling.anchors import ANCHORS, is_anchor
 from src.modeling.auto_folds import FOLDS, in_folds, make_folded_rows
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.dart import is_dart
 from src.modeling.fit_progress import FitProgress
+from src.modeling.fixed_configs import is_fixed_config
 from src.modeling.objective import ObjectiveSettings, make_objective
 from src.modeling.rows import Rows
 from src.modeling.search_task import SearchTask
+from src.modeling.starting_points import FIXED_CONFIGS
 from src.modeling.threads import run_in_threads
 
 log = logging.getLogger(__name__)
 
 N_MEASURED = 2
-"""Known configurations first, LightGBM's defaults before all: they are cheap, and nothing chose them."""
-MAX_STRETCH = 3.0
+"""Fixed configurations first, and LightGBM's defaults before the others: they are cheap, and no score chose them."""
+MAX_ROUNDS_FACTOR = 3.0
 """Of the rounds, and of their inverse: where window and folds disagree by more, one of them is no guide at all."""
 
 
-def measure_stretch(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
+def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
     """By what the rounds of the members are multiplied; 1 where the search has folds already, or no folds can be made.
 
     Args:
@@ -61,9 +62,9 @@ def measure_stretch(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
         best * folded.growth / (trial.user_attrs["best_iteration"] * task.rows.growth)
         for trial, best in zip(measured, best_rounds, strict=True)
     ]
-    stretch = math.sqrt(geometric_mean(ratios))
-    log.info("members are trained for %.2f times the rounds of the one window, after %d folds", stretch, FOLDS)
-    return min(MAX_STRETCH, max(1 / MAX_STRETCH, stretch))
+    rounds_factor = math.sqrt(geometric_mean(ratios))
+    log.info("members are trained for %.2f times the rounds of the one window, after %d folds", rounds_factor, FOLDS)
+    return min(MAX_ROUNDS_FACTOR, max(1 / MAX_ROUNDS_FACTOR, rounds_factor))
 
 
 def _folded_rows(task: SearchTask) -> Rows | None:
@@ -83,8 +84,8 @@ def _to_be_measured(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[int, int]:
-    known = ANCHORS.index(dict(trial.params)) if is_anchor(trial.params) else len(ANCHORS)
-    return known, trial.number
+    place = FIXED_CONFIGS.index(dict(trial.params)) if is_fixed_config(trial.params) else len(FIXED_CONFIGS)
+    return place, trial.number
 
 
 class _Watched(FixedTrial):

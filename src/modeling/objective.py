@@ -14,11 +14,11 @@ import numpy as np
 import optuna
 
 from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, REPORT_EVERY_ROUNDS
-from src.modeling.anchors import is_anchor
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
 from src.modeling.dart import make_booster
+from src.modeling.fixed_configs import is_fixed_config
 from src.modeling.optuna_utils import Objective
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
 from src.modeling.validation_predictions import PredictionStore, raw_scores
@@ -139,4 +139,4 @@ def _keep_predictions(
     trial.set_user_attr("predicted_round", best.round)
     store = PredictionStore(settings.predictions_dir / trial.study.study_name, curve.maximize)
     scores = raw_scores(folds.data.config.task, best.values)
-    store.keep(trial.number, curve.best_value, scores, pinned=is_anchor(trial.params))
+    store.keep(trial.number, curve.best_value, scores, pinned=is_fixed_config(trial.params))

@@ -9,7 +9,7 @@ import re
 import time
 from argparse import Namespace
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def make_recipe(task: SearchTask) -> dict[str, Any]:
         "described": task.data.source,
         "data": _location(data.source),
         "query": None if data.query is None else scrub(data.query, data.source or ""),
-        "table": _plain_table(data.table),
+        "table": plain_table(data.table),
         "use_cv": split.use_cv,
         "n_folds": split.n_folds,
         "purge_days": split.purge_days,
@@ -118,29 +118,21 @@ def seconds_left(attributes: Mapping[str, Any], timeout: float | None, at_least:
     return left if at_least is None else max(at_least, left)
 
 
-def table_config(recipe: Mapping[str, Any]) -> TableConfig:
-    """What the study's `--config` file said when it was made."""
-    table = recipe["table"]
-    return FileTableConfig(
-        account=table["account"],
-        date=table["date"],
-        use=None if table["use"] is None else tuple(table["use"]),
-        drop=tuple(table["drop"]),
-        categories=tuple(table.get("categories", ())),
-        numbers=dict(table.get("numbers", {})),
-        targets={name: TargetConfig(**each) for name, each in table["targets"].items()},
-        optional=tuple(table["optional"]),
-    )
+def table_config(kept: Mapping[str, Any]) -> TableConfig:
+    """The names in a table, as `plain_table` wrote them.
+
+    Args:
+        kept: on a study under `table`, or in a model's metadata.
+    """
+    lists_as_tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    targets = {name: TargetConfig(**each) for name, each in kept["targets"].items()}
+    return FileTableConfig(**lists_as_tuples | {"targets": targets})
 
 
-def _plain_table(table: TableConfig) -> dict[str, Any]:
-    return {
-        "account": table.account,
-        "date": table.date,
-        "use": table.use,
-        "drop": table.drop,
-        "categories": table.categories,
-        "numbers": dict(table.numbers),
+def plain_table(table: TableConfig) -> dict[str, Any]:
+    """The names in a table, what a `--config` file said or the defaults, plain enough for JSON."""
+    plain = {each.name: getattr(table, each.name) for each in fields(table)}
+    return plain | {
         "targets": {name: asdict(each) for name, each in table.targets.items()},
         "optional": table.optional if isinstance(table, FileTableConfig) else (),
     }

@@ -28,6 +28,14 @@ METADATA_FILE = "metadata.json"
 """Beside the report: the study's own, which stays when another study of the target is finished later."""
 METADATA_FILES = "lgb_*_optuna_metadata.json"
 COLUMNS = ["account", "date", "y", "prediction"]
+_EARLIER_KEYS = (
+    "ensemble",
+    "ensemble_rounds_stretch",
+    "validation_score_ensemble",
+    "n_trees",
+    "best_iteration_in_search",
+)
+_EARLIER_MEMBER_KEYS = {"best_iteration": "rounds", "anchor": "is_fixed_config"}
 FindRun = Callable[[], ParentRun | None]
 
 
@@ -116,4 +124,36 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
     except ValueError as error:  # cut short by a power cut, edited by hand; JSON's and Unicode's errors are such
         log.warning("%s cannot be used: %s; the report does without it", path, error)
         return {}
-    return found if isinstance(found, dict) else {}
+    return current_form(found) if isinstance(found, dict) else {}
+
+
+def current_form(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Metadata as this version writes it.
+
+    Earlier versions had the best trial's values at the top and the registered model's beside them, under names of
+    their own; what they wrote is put where it belongs now. A `validation_skill` is left out: the report computes it.
+    """
+    best = metadata.get("best_trial")
+    if not isinstance(best, int):
+        return metadata
+    current = {name: value for name, value in metadata.items() if name not in _EARLIER_KEYS} | {
+        "best_trial": {
+            "number": best,
+            "value": metadata.get("validation_score"),
+            "hyperparameters": metadata.get("hyperparameters", {}),
+            "best_iteration": metadata.get("best_iteration_in_search"),
+        }
+    }
+    if not metadata.get("ensemble"):
+        return current
+    members = [
+        {_EARLIER_MEMBER_KEYS.get(name, name): value for name, value in member.items()}
+        for member in metadata["ensemble"]
+    ]
+    del current["validation_skill"]
+    return current | {
+        "members": members,
+        "rounds_factor": metadata.get("ensemble_rounds_stretch", 1.0),
+        "hyperparameters": max(members, key=lambda member: member["weight"])["hyperparameters"],
+        "validation_score": metadata["validation_score_ensemble"],
+    }

@@ -53,8 +53,8 @@ SMALL_AND_REGULAR = LIGHTGBM_DEFAULTS | {
 LARGE_TREES = LIGHTGBM_DEFAULTS | {
     "num_leaves": 127, "learning_rate": 0.03, "feature_fraction": 0.5, "lambda_l2": 5.0, "bagging_fraction": 0.7,
 }  # fmt: skip
-KNOWN = (LIGHTGBM_DEFAULTS, SLOW_AND_SAMPLED, LARGE_GRADIENTS, SMALL_AND_REGULAR, LARGE_TREES)
-"""Configurations that do well on many tables, each in another way; nothing of the table at hand chose them."""
+FIXED_CONFIGS = (LIGHTGBM_DEFAULTS, SLOW_AND_SAMPLED, LARGE_GRADIENTS, SMALL_AND_REGULAR, LARGE_TREES)
+"""Configurations that do well on many tables, each in another way; no score on the table at hand chose them."""
 
 
 class StartingSampler(RemadeSampler):
@@ -109,9 +109,9 @@ def starting_points(seed: int, earlier: Sequence[Params] = ()) -> list[Params]:
         seed: of the random ones.
         earlier: the best parameters of earlier studies.
     """
-    first = [KNOWN[0], *earlier[:N_EARLIER]]
-    n_random = N_STARTING_POINTS - len(first) - len(KNOWN[1:])
-    rest = sorted([*KNOWN[1:], *_random_draws(seed, n_random)], key=reckoned_cost)
+    first = [FIXED_CONFIGS[0], *earlier[:N_EARLIER]]
+    n_random = N_STARTING_POINTS - len(first) - len(FIXED_CONFIGS[1:])
+    rest = sorted([*FIXED_CONFIGS[1:], *_random_draws(seed, n_random)], key=reckoned_cost)
     chosen: list[Params] = []
     for params in [*first, *rest]:
         if params not in chosen:

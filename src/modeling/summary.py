@@ -1,6 +1,6 @@
 """What the user reads at the end: one row per target, and what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ class Outcome:
     """One target's result.
 
     Attributes:
-        metadata: as written beside the model.
+        metadata: as written beside the model; its scores are the registered model's.
         report: the HTML report; None where it could not be drawn.
         version: `models:/<name>/<number>` with its alias, or why there is none.
     """
@@ -27,12 +27,12 @@ HEADER = ("target", "metric", "validation", "test", "95 % interval", "best basel
 
 
 def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
-    """The table, the reports and the command that opens MLflow's UI."""
+    """The table, which trials each model is made of, the reports and the command that opens MLflow's UI."""
     rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    ensembles = [f"model    {said}" for outcome in outcomes if (said := _members(outcome))]
+    models = [f"model    {made_of(outcome.metadata)}" for outcome in outcomes]
     notes = [
         f"interval {outcome.metadata['target']}, {name}: {note}"
         for outcome in outcomes
@@ -44,7 +44,7 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif tracking_uri.startswith("http"):
         command = f"open {tracking_uri}"
-    return "\n".join(["", *lines, "", *notes, *ensembles, *reports, f"MLflow   {command}"])
+    return "\n".join(["", *lines, "", *notes, *models, *reports, f"MLflow   {command}"])
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -65,11 +65,13 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def _members(outcome: Outcome) -> str:
-    """`net_profit is an ensemble of 2 trials: 7 (60 %), 2 (40 %)`; empty for a model of one trial."""
-    members = outcome.metadata.get("ensemble", ())
+def made_of(found: Mapping[str, Any]) -> str:
+    """`net_profit is the weighted mean of 2 trials: 7 (60 %), 2 (40 %)`, or `net_profit is trial 7`."""
+    members = found.get("members")
+    if not members:
+        return f"{found['target']} is trial {found['best_trial']['number']}"
     said = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
-    return f"{outcome.metadata['target']} is an ensemble of {len(members)} trials: {said}" if members else ""
+    return f"{found['target']} is the weighted mean of {len(members)} trials: {said}"
 
 
 def number(value: float | None) -> str:

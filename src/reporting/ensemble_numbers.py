@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from src.reporting import words
 from src.reporting.blocks import Table
-from src.reporting.members import judge_together
 from src.reporting.study_numbers import Snapshot, count_states, history, search_seconds, value_of
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ class EnsembleItem:
 
     def compare(self, part: str) -> words.Comparison | None:
         """The final model beside the baselines on `validation` or `test` rows."""
-        judged = words.compare(self.metadata, part, self.snapshot.direction)
-        return judge_together(judged, self.metadata) if judged and part == "validation" else judged
+        return words.compare(self.metadata, part, self.snapshot.direction)
 
 
 @dataclass(frozen=True)

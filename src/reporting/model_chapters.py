@@ -28,7 +28,7 @@ def model_chapters(numbers: ModelNumbers, metadata: Metadata) -> list[Chapter]:
         _money(numbers),
         _fit(numbers),
         _stability(numbers, metric_name({"metric": numbers.metric} | dict(metadata))),
-        _features(numbers, bool(metadata.get("ensemble"))),
+        _features(numbers, bool(metadata.get("members"))),
         _data(numbers),
     ]
 

@@ -17,7 +17,7 @@ from src.reporting.search_chapters import search_chapters
 if TYPE_CHECKING:
     from optuna import Study
 
-FLATTERS = "The model's score is the ensemble's, and flatters: members were selected on these very rows."
+FLATTERS = "The model is the mean of several trials, and its score flatters: members were selected on these very rows."
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,12 @@ class Material:
         return words.metric_name(self.metadata)
 
     def compare(self, part: str) -> words.Comparison | None:
-        """The final model, an ensemble with its own score, beside the baselines on `validation` or `test` rows."""
-        judged = words.compare(self.metadata, part, self.snapshot.direction)
-        return ensemble.judge_together(judged, self.metadata) if judged and part == "validation" else judged
+        """The registered model beside the baselines on `validation` or `test` rows."""
+        return words.compare(self.metadata, part, self.snapshot.direction)
 
     def best_trial_alone(self, judged: words.Comparison) -> float | None:
-        """The best trial's validation score where the model is an ensemble with a score of its own."""
-        if judged.part != "validation":
-            return None
-        alone = words.compare(self.metadata, "validation", self.snapshot.direction)
-        return alone.model if alone and alone != ensemble.judge_together(alone, self.metadata) else None
+        """The best trial's validation score where the model is made of several trials."""
+        return ensemble.best_trial_alone(self.metadata) if judged.part == "validation" else None
 
 
 def study_document(material: Material) -> Document:
@@ -104,7 +100,7 @@ def _summary_facts(material: Material) -> words.Facts:
         best = snapshot.ranked[0]
         facts.append(("best value", f"{words.format_number(numbers.value_of(best))} (trial {best.number})"))
     if members := ensemble.members(metadata):
-        facts.append(("final model", f"ensemble of {len(members)} trials"))
+        facts.append(("final model", f"weighted mean of {len(members)} trials"))
     if seconds := numbers.search_seconds(snapshot):
         whole, summed = (words.format_duration(s) for s in seconds)
         facts.append(("duration", f"{whole} from first start to last end, {summed} of trials added up"))
@@ -119,7 +115,7 @@ def _score_facts(material: Material, judged: words.Comparison | None) -> words.F
     score = words.with_interval(judged.model, judged.interval)
     alone = material.best_trial_alone(judged)
     if alone is not None:
-        score += f" (the ensemble, flattering; its best trial alone has {words.format_number(alone)})"
+        score += f" (of several trials together, flattering; the best one alone has {words.format_number(alone)})"
     facts = [(f"{judged.part} score", score)]
     if judged.baselines:
         name, reference = next(iter(judged.baselines.items()))

@@ -1,7 +1,10 @@
 """What the parent run shows of the final model: parameters, scores, the data set, the files.
 
-Everything here may be written again by a resumed command. MLflow never lets a param change, so the best
-hyperparameters are params the first time, and the tag `best_params` and the run's description always say the present.
+Scores, `best_iteration` and the description are the registered model's. The params `best_trial_*` and the tags
+`best_trial` and `best_trial_params` are the best trial's, which may be one of several that the model is made of.
+
+Everything here may be written again by a resumed command. MLflow never lets a param change: the params are written the
+first time, the tags and the run's description always say the present.
 """
 
 import json
@@ -24,21 +27,23 @@ log = logging.getLogger(__name__)
 
 NOTE_TAG = "mlflow.note.content"
 SCHEMA_ROWS = 1000
+BEST_PARAM_PREFIX = "best_trial_"
 
 
 def log_final_scores(session: TrackingSession, parent_id: str, metadata: Mapping[str, Any]) -> None:
-    """Writes best parameters, test and validation score, baselines and skill to the parent run.
+    """Writes the best trial's parameters and the registered model's scores, baselines and skill to the parent run.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
     with tracking_errors("write the final scores"):
-        _log_best_params(session.client, parent_id, metadata["hyperparameters"])
+        best = metadata["best_trial"]
+        _log_best_params(session.client, parent_id, best["hyperparameters"])
         time = now_ms()
         metrics = [Metric(name, value, time, 0) for name, value in final_metrics(metadata).items()]
         tags = [
-            RunTag("best_params", json.dumps(metadata["hyperparameters"], sort_keys=True)),
-            RunTag("best_trial", str(metadata["best_trial"])),
+            RunTag("best_trial", str(best["number"])),
+            RunTag("best_trial_params", json.dumps(best["hyperparameters"], sort_keys=True)),
             RunTag("target", str(metadata["target"])),
             RunTag(NOTE_TAG, describe(metadata)),
         ]
@@ -47,18 +52,19 @@ def log_final_scores(session: TrackingSession, parent_id: str, metadata: Mapping
 
 def _log_best_params(client: MlflowClient, parent_id: str, hyperparameters: Mapping[str, Any]) -> None:
     present = client.get_run(parent_id).data.params
-    new = {f"best_{name}": str(value) for name, value in hyperparameters.items()}
-    before = {name: value for name, value in present.items() if name in new or name.startswith("best_")}
+    new = {f"{BEST_PARAM_PREFIX}{name}": str(value) for name, value in hyperparameters.items()}
+    before = {name: value for name, value in present.items() if name.startswith(BEST_PARAM_PREFIX)}
     if before and before != new:
         log.warning(
-            "the study has a new best trial; the run's best_* params keep the old one, tag best_params has the new"
-        )
+            "the study has a new best trial: MLflow lets no param change, so the run's %s* params stay those of the "
+            "former one, and the tag best_trial_params has the new ones", BEST_PARAM_PREFIX,
+        )  # fmt: skip
         return
     client.log_batch(parent_id, params=[Param(name, value) for name, value in new.items() if name not in present])
 
 
 def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """Metric names and values of the parent run; what is undefined (no hold-out, say) is left out."""
+    """The registered model's metrics on the parent run; what is undefined (no hold-out, say) is left out."""
     values: dict[str, Any] = {
         "test_score": metadata["test_score"],
         "validation_score": metadata["validation_score"],
@@ -78,17 +84,21 @@ def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
 
 
 def describe(metadata: Mapping[str, Any]) -> str:
-    """The run's description in the MLflow UI, Markdown."""
+    """The run's description in the MLflow UI, Markdown: the registered model's scores, the best trial's parameters."""
+    best, members = metadata["best_trial"], metadata.get("members", [])
+    made_of = f"the weighted mean of {len(members)} trials" if members else f"trial {best['number']}"
     lines = [
         f"**{metadata['target']}** ({metadata['task']}, {metadata['metric']}), study `{metadata['study_name']}`, "
-        f"{metadata['n_trials']} trials, best trial {metadata['best_trial']}.",
-        "",
-        "| score | value |",
-        "|---|---|",
+        f"{metadata['n_trials']} trials. The registered model is {made_of}.",
     ]
+    if members:
+        lines += ["", "| member: trial | weight | validation score | rounds |", "|---|---|---|---|"]
+        lines += [f"| {m['trial']} | {m['weight']:.3g} | {m['value']:.6g} | {m['rounds']} |" for m in members]
+    lines += ["", "| the registered model | value |", "|---|---|"]
     lines += [f"| {name} | {value:.6g} |" for name, value in final_metrics(metadata).items()]
-    lines += ["", "| parameter | best |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in metadata["hyperparameters"].items()]
+    lines += ["", f"| the best trial alone, {best['number']} | value |", "|---|---|"]
+    alone = {"validation_score": best["value"], "best_iteration": best["best_iteration"], **best["hyperparameters"]}
+    lines += [f"| {name} | {value} |" for name, value in alone.items()]
     return "\n".join(lines)
 
 

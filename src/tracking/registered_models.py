@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mlflow import MlflowClient
@@ -33,7 +33,19 @@ def registered(target: str) -> list[EarlierModel]:
     found = []
     for version in sorted(versions, key=lambda each: -int(each.version)):
         if STARTING_POINT_TAG in version.tags:
-            made_with = json.loads(version.tags[STARTING_POINT_TAG])
-            uri, study = f"models:/{target}/{version.version}", version.tags.get(STUDY_TAG, "")
-            found.append(EarlierModel(uri, study, version.tags.get("metric", ""), **made_with))
+            found.append(_model(f"models:/{target}/{version.version}", version.tags))
     return found
+
+
+def _model(uri: str, tags: Mapping[str, str]) -> EarlierModel:
+    point = json.loads(tags[STARTING_POINT_TAG])
+    return EarlierModel(
+        uri,
+        tags.get(STUDY_TAG, ""),
+        tags.get("metric", ""),
+        point["params"],
+        point["search_until"],
+        point.get("data_digest"),
+        point.get("test_fraction"),
+        point.get("split_seed"),
+    )

@@ -28,7 +28,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 STUDY_TAG = "study_name"
 STARTING_POINT_TAG = "starting_point"
-"""JSON: the best trial's hyperparameters, and the last day that its search saw; a later study may begin with them."""
+"""JSON: the best trial's hyperparameters, and what its search saw; a later study may begin with them."""
 _TAGS = (STUDY_TAG, "validation_score", "test_score", "metric", "skill", "trained_at")
 _WAIT_SECONDS = 300
 
@@ -94,7 +94,7 @@ def register_model(run_id: str, card: ModelCard) -> RegisteredVersion:
 
 
 def _version_tags(metadata: Mapping[str, Any], digest: str) -> dict[str, str]:
-    """What the registry shows beside a version; the metadata inside the model holds everything."""
+    """What the registry shows beside a version, all of it the version's own but the starting point."""
     given = {key: metadata[key] for key in _TAGS if metadata.get(key) is not None}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
     return texts | {DIGEST_TAG: digest} | _starting_point(metadata)
@@ -103,8 +103,14 @@ def _version_tags(metadata: Mapping[str, Any], digest: str) -> dict[str, str]:
 def _starting_point(metadata: Mapping[str, Any]) -> dict[str, str]:
     if "search_until" not in metadata:
         return {}
-    made_with = {"params": metadata["hyperparameters"], "search_until": metadata["search_until"]}
-    return {STARTING_POINT_TAG: json.dumps(made_with, sort_keys=True)}
+    point = {
+        "params": metadata["best_trial"]["hyperparameters"],
+        "search_until": metadata["search_until"],
+        "data_digest": metadata["data_digest"],
+        "test_fraction": metadata["split"]["test_fraction"],
+        "split_seed": metadata["split"]["seed"],
+    }
+    return {STARTING_POINT_TAG: json.dumps(point, sort_keys=True)}
 
 
 def versions_of(client: "MlflowClient", name: str) -> list["ModelVersion"]:

@@ -86,6 +86,6 @@ class Fleet:
         assert sorted((run.info.run_name, run.info.status) for run in children) == sorted(expected.items())
         metadata = json.loads((self.folder / "artefacts/models/lgb_num_trades_optuna_metadata.json").read_text())
         assert (metadata["study_name"], metadata["n_trials"]) == (NAME, n_trials)
-        assert metadata["validation_score"] == self.study().best_value
+        assert metadata["best_trial"]["value"] == self.study().best_value
         client = MlflowClient(self.uri)
         assert str(client.get_model_version_by_alias("num_trades", "champion").version) == "1"

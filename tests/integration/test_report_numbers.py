@@ -129,7 +129,7 @@ def test_the_report_of_a_study_shows_what_study_metadata_and_mlflow_hold(desk: D
 def test_the_models_scores_stand_beside_every_baseline_of_the_same_rows(desk: Desk, target: str) -> None:
     desk.report("--study-name", f"s_{target}")
     page, metadata, metrics = desk.page(f"s_{target}"), desk.metadata(target), desk.run(target).data.metrics
-    summary, together = page.sections["summary"].facts, metadata.get("validation_score_ensemble")
+    summary = page.sections["summary"].facts
     for part, prefix in (("test", ""), ("validation", "validation_")):
         found = dict(metadata[f"{prefix}baselines"])
         assert found == {name: metrics[f"{prefix}baseline_{name}"] for name in found}
@@ -137,10 +137,9 @@ def test_the_models_scores_stand_beside_every_baseline_of_the_same_rows(desk: De
         names = figure["layout"]["yaxis"]["ticktext"]
         bars = dict(zip(names, next(trace for trace in figure["data"] if trace["type"] == "bar")["x"], strict=True))
         score = metadata[f"{part}_score"]
-        if part == "validation" and together is not None:
-            assert bars.pop("its best trial alone") == pytest.approx(score, rel=1e-4)
-            assert "the ensemble, flattering" in summary["validation score"]
-            score = together
+        if part == "validation" and "members" in metadata:
+            assert bars.pop("its best trial alone") == pytest.approx(metadata["best_trial"]["value"], rel=1e-4)
+            assert "of several trials together, flattering" in summary["validation score"]
         assert bars.pop("the model") == pytest.approx(score, rel=1e-4)
         assert bars == pytest.approx(found, rel=1e-4)
         assert shown(summary[f"{part} score"]) == close(score)
@@ -152,8 +151,8 @@ def test_the_models_scores_stand_beside_every_baseline_of_the_same_rows(desk: De
 def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Desk) -> None:
     page, study, metadata = desk.page("s_net_profit"), desk.study("net_profit"), desk.metadata("net_profit")
     (members,) = page.sections["ensemble"].tables
-    for row, member in zip(members, metadata["ensemble"], strict=True):
-        assert (row["trial"].value, row["rounds"].value) == (member["trial"], member["best_iteration"])
+    for row, member in zip(members, metadata["members"], strict=True):
+        assert (row["trial"].value, row["rounds"].value) == (member["trial"], member["rounds"])
         assert row["weight"].value == member["weight"]
         trial = study.trials[member["trial"]]
         assert row["validation MAE"].value == trial.value
@@ -227,8 +226,8 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
         metadata, study, metrics = desk.metadata(target), desk.study(target), desk.run(target).data.metrics
         assert row["model"].text == search["model"].text == target
         assert row["test"].value == metadata["test_score"] == metrics["test_score"]
-        assert metadata["validation_score"] == metrics["validation_score"] == study.best_value
-        assert row["validation"].value == metadata.get("validation_score_ensemble", metadata["validation_score"])
+        assert metadata["best_trial"]["value"] == study.best_value
+        assert row["validation"].value == metadata["validation_score"] == metrics["validation_score"]
         assert row["its score"].value == metrics[f"baseline_{row['best naive forecast'].text}"]
         assert shown(row["skill"].text) == close(metadata["skill"])
         assert search["best in search"].value == study.best_value == metrics["best_value"]

@@ -77,9 +77,10 @@ class Job:
         assert sorted((run.info.run_name, run.info.status) for run in children) == sorted(expected.items())
         best = self.study().best_trial
         metadata = json.loads((self.folder / "artefacts/models/lgb_num_trades_optuna_metadata.json").read_text())
-        assert metadata["best_trial"] == best.number == int(parent.data.tags["best_trial"])
-        assert metadata["validation_score"] == best.value == parent.data.metrics["best_value"]
-        assert metadata["hyperparameters"] == best.params
+        found = metadata["best_trial"]
+        assert found["number"] == best.number == int(parent.data.tags["best_trial"])
+        assert found["value"] == best.value == parent.data.metrics["best_value"]
+        assert found["hyperparameters"] == best.params
         assert metadata["n_trials"] == n_trials
         client = MlflowClient(self.uri)
         assert [str(version.version) for version in client.search_model_versions("name = 'num_trades'")] == ["1"]

@@ -16,14 +16,16 @@ from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.encoding import encode
 from src.data.table import load_dataset
 from src.modeling import ensemble
-from src.modeling.anchors import ANCHOR_SHARE, ANCHORS
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
 from src.modeling.ensemble import fit_final_model, gather_candidates, make_judge
-from src.modeling.final_model import Ensemble, FinalModel, final_rounds, train_final_model, train_final_models
+from src.modeling.final_model import FinalModel, TrainedModel, final_rounds, make_member, train_final_model, train_fits
+from src.modeling.fixed_configs import FIXED_SHARE
+from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask, make_task_objective
+from src.modeling.starting_points import FIXED_CONFIGS
 from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
 from tests.small_table import small_table
 
@@ -54,11 +56,12 @@ def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
     return study
 
 
-def train_members(task: SearchTask, study: optuna.Study, made: Ensemble) -> list[FinalModel]:
-    """Each by itself, with the rounds that a member is given."""
+def train_alone(task: SearchTask, study: optuna.Study, made: FinalModel) -> list[TrainedModel]:
+    """Each member by itself, with the rounds that a member is given."""
     trials = [study.trials[member.trial] for member in made.members]
-    rounds = [final_rounds(trial, task.rows, made.stretch) for trial in trials]
-    return [train_final_models([t], [n], task.data, task.rows, 3)[0] for t, n in zip(trials, rounds, strict=True)]
+    rounds = [final_rounds(trial, task.rows, made.rounds_factor) for trial in trials]
+    members = [make_member(trial, task.data.config, 3, n) for trial, n in zip(trials, rounds, strict=True)]
+    return [train_fits([member.fit], task.data, task.rows) for member in members]
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -103,25 +106,23 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     task = make_task(tmp_path, target, size=4)
     study = run_trials(task, DRAWN)
     model = fit_final_model(task, study, study.best_trial)
-    assert model.ensemble is not None, "on this table they help each other"
-    members = model.ensemble.members
-    assert 1 < len(members) <= 4
+    members, weights = model.members, [member.fit.weight for member in model.members]
+    assert 1 < len(members) <= 4, "on this table they help each other"
     assert members[0].trial == study.best_trial.number
-    assert sum(member.weight for member in members) == pytest.approx(1)
-    alone = train_members(task, study, model.ensemble)
+    assert sum(weights) == pytest.approx(1)
+    alone = train_alone(task, study, model)
     x = encode(task.data.features, model.levels)[task.rows.test]
     raw = [np.asarray(each.booster.predict(x, raw_score=True)) for each in alone]
-    mean = np.average(raw, axis=0, weights=[member.weight for member in members])
+    mean = np.average(raw, axis=0, weights=weights)
     expected = 1 / (1 + np.exp(-mean)) if target == "is_profitable" else mean
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), expected, rtol=1e-9)
-    assert [member.best_iteration for member in members] == [each.rounds for each in alone]
-    assert model.booster.num_trees() == sum(each.booster.num_trees() for each in alone)
-    assert (model.rounds, model.hyperparameters) == (model.booster.num_trees(), study.best_params)
+    assert model.rounds == tuple(each.booster.num_trees() for each in alone)
+    assert model.booster.num_trees() == sum(model.rounds)
+    assert model.heaviest.fit.weight == max(weights)
+    assert model.heaviest.hyperparameters == study.trials[model.heaviest.trial].params
     kept = gather_candidates(task, study)
-    together = np.average(
-        kept.predictions[[member.trial for member in members]], axis=0, weights=[m.weight for m in members]
-    )
-    assert model.ensemble.score == pytest.approx(kept.judge.score(together), rel=1e-6)
+    together = np.average(kept.predictions[[member.trial for member in members]], axis=0, weights=weights)
+    assert model.validation_score == pytest.approx(kept.judge.score(together), rel=1e-6)
     again = fit_final_model(task, study, study.best_trial)
     assert again.booster.model_to_string() == model.booster.model_to_string()
 
@@ -129,12 +130,12 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
 def test_members_trained_at_once_are_the_same_to_the_bit(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN)
-    rounds = [final_rounds(trial, task.rows) for trial in study.trials]
-    given = (study.trials, rounds, task.data, task.rows, 3)
-    at_once = [model.booster.model_to_string() for model in train_final_models(*given, n_parallel=4)]
-    assert at_once == [model.booster.model_to_string() for model in train_final_models(*given)]
-    alone = [train_final_model(trial, task.data, task.rows, 3) for trial in study.trials]
-    assert at_once == [model.booster.model_to_string() for model in alone]
+    weight = 1 / len(DRAWN)
+    fits = [make_member(t, task.data.config, 3, final_rounds(t, task.rows), weight).fit for t in study.trials]
+    at_once = train_fits(fits, task.data, task.rows, n_parallel=4).booster.model_to_string()
+    assert at_once == train_fits(fits, task.data, task.rows).booster.model_to_string()
+    alone = [train_final_model(trial, task.data, task.rows, 3).booster.model_to_string() for trial in study.trials]
+    assert at_once == lgb.Booster(model_str=merge_models(alone, [weight] * len(DRAWN))).model_to_string()
 
 
 def test_pruned_and_failed_trials_are_no_candidates(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: p
     study = run_trials(task, DRAWN[:1])
     with caplog.at_level(logging.INFO):
         model = fit_final_model(task, study, study.best_trial)
-    assert model.ensemble is None
+    assert len(model.members) == 1
     assert "no ensemble: on validation no other trial improves on trial 0" in caplog.text
     alone = train_final_model(study.best_trial, task.data, task.rows, seed=3)
     assert model.booster.model_to_string() == alone.booster.model_to_string()
@@ -168,14 +169,14 @@ def test_switched_off_nothing_is_kept_and_nothing_gathered(tmp_path: Path, monke
     study = run_trials(task, DRAWN[:2])
     assert not (tmp_path / "predictions").exists()
     monkeypatch.setattr(ensemble, "gather_candidates", None)
-    assert fit_final_model(task, study, study.best_trial).ensemble is None
+    assert len(fit_final_model(task, study, study.best_trial).members) == 1
 
 
 def test_an_objective_of_ones_own_has_no_ensemble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = replace(make_task(tmp_path), user_objective=lambda *_: 0.0)
     study = run_trials(make_task(tmp_path, size=1), DRAWN[:2])
     model = fit_final_model(task, study, study.best_trial)
-    assert model.ensemble is None
+    assert len(model.members) == 1
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.getMessage().startswith("--ensemble-size 3 is left out")
 
@@ -189,8 +190,7 @@ def test_where_many_trials_share_the_best_value_any_of_them_may_be_first(tmp_pat
         study.add_trial(first)
     assert len(gather_candidates(task, study).trials) == MAX_KEPT
     model = fit_final_model(task, study, study.trials[60])
-    assert model.ensemble is None
-    assert model.hyperparameters == BASE
+    assert [member.hyperparameters for member in model.members] == [BASE]
 
 
 def test_the_judge_has_the_folds_rows_in_order(tmp_path: Path) -> None:
@@ -213,26 +213,25 @@ def test_the_merged_model_explains_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(contributions.sum(axis=1), model.predict(task.data, task.rows.test), rtol=1e-9)
 
 
-def test_known_configurations_have_their_share_whatever_they_scored(tmp_path: Path) -> None:
+def test_fixed_configurations_have_their_share_whatever_they_scored(tmp_path: Path) -> None:
     task = make_task(tmp_path, size=4)
-    study = run_trials(task, [*DRAWN, *ANCHORS])
+    study = run_trials(task, [*DRAWN, *FIXED_CONFIGS])
     model = fit_final_model(task, study, study.best_trial)
-    assert model.ensemble is not None
-    members = {member.trial: member for member in model.ensemble.members}
-    assert len(members) <= 4, "anchors count as members"
-    anchored = {number for number, member in members.items() if member.anchor}
-    assert anchored >= {5, 6}, "half of the members at most, LightGBM's defaults first; others may have been selected"
-    assert sum(members[number].weight for number in (5, 6)) >= ANCHOR_SHARE - 1e-12
-    assert members[study.best_trial.number].weight > 0
+    members = {member.trial: member for member in model.members}
+    assert len(members) <= 4, "fixed configurations count as members"
+    fixed = {number for number, member in members.items() if member.is_fixed_config}
+    assert fixed >= {5, 6}, "half of the members at most, LightGBM's defaults first; others may have been selected"
+    assert sum(members[number].fit.weight for number in (5, 6)) >= FIXED_SHARE - 1e-12
+    assert members[study.best_trial.number].fit.weight > 0
     x = encode(task.data.features, model.levels)[task.rows.test]
-    alone = dict(zip(members, train_members(task, study, model.ensemble), strict=True))
-    mean = sum(member.weight * np.asarray(alone[n].booster.predict(x)) for n, member in members.items())
+    alone = dict(zip(members, train_alone(task, study, model), strict=True))
+    mean = sum(member.fit.weight * np.asarray(alone[n].booster.predict(x)) for n, member in members.items())
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), mean, rtol=1e-9)
 
 
-def test_predictions_of_known_configurations_are_kept_beside_the_best(tmp_path: Path) -> None:
+def test_predictions_of_fixed_configurations_are_kept_beside_the_best(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    study = run_trials(task, [ANCHORS[0], BASE])
+    study = run_trials(task, [FIXED_CONFIGS[0], BASE])
     known, other = study.trials
     folder = predictions_dir(task.settings.search) / "s"
     store = PredictionStore(folder, maximize=False)
@@ -250,4 +249,4 @@ def test_predictions_of_known_configurations_are_kept_beside_the_best(tmp_path: 
     assert len(list(folder.iterdir())) == MAX_KEPT + 1, "of the others the best only"
     kept = gather_candidates(task, study)
     assert kept.trials[-1].number == 0, "behind those that are selected from"
-    assert (kept.n_best, kept.anchors) == (MAX_KEPT, (MAX_KEPT,))
+    assert (kept.n_best, kept.fixed) == (MAX_KEPT, (MAX_KEPT,))

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 
 from src.data.encoding import encode
+from src.modeling.retrain import retrain
 from src.modeling.train_with_optuna import main
 from tests.commands import Finished, run_here
 from tests.small_table import small_table
@@ -40,26 +41,30 @@ def test_an_ensemble_is_trained_judged_reported_and_registered(tmp_path: Path, t
     run = tune("--n-trials", "8", "--pruner", "none", "--ensemble-size", "3")
     assert run.status == 0, run.err
     found, table = metadata(tmp_path), small_table()
-    members = found["ensemble"]
+    members, best = found["members"], found["best_trial"]
     assert 1 < len(members) <= 3
-    assert members[0]["trial"] == found["best_trial"]
-    assert members[0]["hyperparameters"] == found["hyperparameters"]
-    assert found["validation_score"] == members[0]["value"]
-    assert [member["anchor"] for member in members].count(True) == 1, "LightGBM's defaults, whatever they scored"
-    assert found["validation_score_ensemble"] < max(member["value"] for member in members)
-    assert f"model    net_profit is an ensemble of {len(members)} trials: " in run.out
+    first = members[0]
+    assert [best[name] for name in ("number", "value", "hyperparameters")] == [
+        first[name] for name in ("trial", "value", "hyperparameters")
+    ]
+    assert found["hyperparameters"] == max(members, key=lambda member: member["weight"])["hyperparameters"]
+    assert [member["is_fixed_config"] for member in members].count(True) == 1, "LightGBM's defaults"
+    assert found["validation_score"] < max(member["value"] for member in members)
+    reference = found["validation_baselines"][found["validation_best_baseline"]]
+    assert found["validation_skill"] == pytest.approx(1 - found["validation_score"] / reference)
+    assert f"model    net_profit is the weighted mean of {len(members)} trials: " in run.out
     assert "The ensemble</h2>" in (tmp_path / f"artefacts/reports/{NAME}/report.html").read_text()
     booster = lgb.Booster(model_file=tmp_path / found["model_file"])
-    assert (
-        booster.num_trees()
-        == found["n_trees"]
-        == found["best_iteration"]
-        == sum(member["best_iteration"] for member in members)
-    )
+    assert booster.num_trees() == found["best_iteration"] == sum(member["rounds"] for member in members)
     expected = np.asarray(booster.predict(encode(table[found["feature_names"]], found["categorical_levels"])))
     first, last = found["split"]["test_dates"]
     test = table["date"].between(first, last).to_numpy()
     assert mean_absolute_error(table["net_profit"][test], expected[test]) == pytest.approx(found["test_score"])
+    again = retrain(found, table).booster.model_to_string()
+    assert again.encode() == (tmp_path / found["model_file"]).read_bytes(), "trained again from the metadata alone"
+    tags = mlflow.MlflowClient().get_model_version_by_alias("net_profit", "champion").tags
+    assert float(tags["validation_score"]) == found["validation_score"]
+    assert json.loads(tags["starting_point"])["params"] == best["hyperparameters"], "later searches begin with these"
     served = mlflow.pyfunc.load_model("models:/net_profit@champion").predict(table)
     np.testing.assert_array_equal(np.asarray(served), expected)
 
@@ -69,13 +74,14 @@ def test_a_study_is_gone_on_with_as_an_ensemble_and_back(tmp_path: Path, tune: T
     options = ("--n-trials", "4", "--pruner", "none", "--test-fraction", "0", "--use-cv", "--n-folds", "2")
     assert tune(*options, "--ensemble-size", "1").status == 0
     alone = metadata(tmp_path)
-    assert "ensemble" not in alone
+    assert "members" not in alone
+    assert alone["validation_score"] == alone["best_trial"]["value"]
     assert not (tmp_path / "artefacts/optuna_studies/predictions").exists()
     run = tune(*options, "--ensemble-size", "3")
     assert run.status == 0, run.err
     assert "predictions of 4 of the 4 best trials are not kept here" in run.err
     together = metadata(tmp_path)
-    assert together["validation_score"] == alone["validation_score"]
+    assert together["best_trial"] == alone["best_trial"]
     assert together["test_score"] is None
     assert together["model_file"].endswith("_v2.txt")
     assert "net_profit v2 @challenger" in run.out

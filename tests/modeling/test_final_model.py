@@ -13,7 +13,7 @@ from src.config import SplitSettings, TableConfig
 from src.data.encoding import encode
 from src.data.table import Dataset, load_dataset
 from src.modeling.baselines import judge_baselines
-from src.modeling.final_model import Ensemble, final_rounds, judge, judge_validation, train_final_model
+from src.modeling.final_model import final_rounds, judge, judge_validation, train_final_model
 from src.modeling.rows import Rows, make_rows
 from src.modeling.search_space import lightgbm_params
 from tests.small_table import small_table
@@ -56,7 +56,7 @@ def test_the_text_file_predicts_as_the_model(tmp_path: Path, boosting: str) -> N
     again = lgb.Booster(model_file=tmp_path / "model.txt")
     expected = again.predict(encode(data.features, model.levels)[rows.test])
     np.testing.assert_array_equal(model.predict(data, rows.test), expected)
-    assert again.num_trees() == model.rounds == final_rounds(best(), rows), "dart too is trained just so far"
+    assert (again.num_trees(),) == model.rounds == (final_rounds(best(), rows),), "dart too is trained just so far"
 
 
 def test_it_is_what_lightgbm_trains_on_these_rows() -> None:
@@ -94,7 +94,7 @@ def test_more_rows_bear_more_rounds(split: SplitSettings) -> None:
     ratio = len(rows.search) / np.mean([len(fold.train) for fold in rows.folds])
     assert ratio > 1
     assert final_rounds(best(best_iteration=100), rows) == round(100 * ratio)
-    assert final_rounds(best(best_iteration=100), rows, stretch=1.5) == round(150 * ratio)
+    assert final_rounds(best(best_iteration=100), rows, rounds_factor=1.5) == round(150 * ratio)
     assert final_rounds(best(best_iteration=1), replace(rows, search=rows.search[:1])) == 1, "never none"
 
 
@@ -156,7 +156,7 @@ def test_a_baseline_without_error_leaves_no_skill() -> None:
 def test_validation_baselines_are_averaged_as_the_score_is(split: SplitSettings) -> None:
     data = load("net_profit")
     rows = make_rows(data, split)
-    found = judge_validation(best(value=61.0), data, rows)
+    found = judge_validation(61.0, data, rows)
     constant = [
         mean_absolute_error(data.y[f.valid], np.full(len(f.valid), np.median(data.y[f.train]))) for f in rows.folds
     ]
@@ -165,14 +165,6 @@ def test_validation_baselines_are_averaged_as_the_score_is(split: SplitSettings)
     reference = min(found["validation_baselines"].values())
     assert found["validation_baselines"][found["validation_best_baseline"]] == reference
     assert found["validation_skill"] == pytest.approx(1 - 61.0 / reference)
-
-
-def test_an_ensembles_validation_score_stands_beside_the_best_trials() -> None:
-    data = load("net_profit")
-    rows = make_rows(data, SplitSettings())
-    alone = judge_validation(best(value=61.0), data, rows)
-    found = judge_validation(best(value=61.0), data, rows, Ensemble((), 58.0))
-    assert found == alone | {"validation_score_ensemble": 58.0}, "what study and MLflow call the best stays the best"
 
 
 def test_a_table_without_dates_or_accounts() -> None:
@@ -195,7 +187,7 @@ def test_a_dart_far_from_zero_is_trained_to_its_end() -> None:
     data, trial = far_from_zero()
     rows = make_rows(data, SplitSettings())
     model = train_final_model(trial, data, rows, seed=3)
-    assert model.rounds == final_rounds(trial, rows)
+    assert model.rounds == (final_rounds(trial, rows),)
     near = replace(data, y=data.y - 10_000)
     expected = train_final_model(trial, near, rows, seed=3).predict(near, rows.test) + 10_000
     np.testing.assert_allclose(model.predict(data, rows.test), expected, atol=0.1)
@@ -207,5 +199,5 @@ def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
     trial.params["min_gain_to_split"] = 100.0
     rows = make_rows(data, SplitSettings())
     model = train_final_model(trial, data, rows, seed=3)
-    assert 1 < model.rounds < final_rounds(trial, rows)
+    assert 1 < model.rounds[0] < final_rounds(trial, rows)
     assert np.abs(model.predict(data, rows.test) - data.y[rows.test]).mean() < 200

@@ -16,15 +16,15 @@ from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, RunSettings, SearchSet
 from src.data.encoding import encode, learn_levels
 from src.data.table import load_dataset
 from src.modeling import auto_folds
-from src.modeling.anchors import ANCHORS
 from src.modeling.final_model import final_rounds
-from src.modeling.member_rounds import MAX_STRETCH, measure_stretch
+from src.modeling.member_rounds import MAX_ROUNDS_FACTOR, measure_rounds_factor
 from src.modeling.rows import make_rows
 from src.modeling.search_space import lightgbm_params
 from src.modeling.search_task import SearchTask
+from src.modeling.starting_points import FIXED_CONFIGS
 from tests.small_table import small_table
 
-DART = dict(ANCHORS[1]) | {"boosting_type": "dart", "drop_rate": 0.1, "max_drop": 10, "skip_drop": 0.3}
+DART = dict(FIXED_CONFIGS[1]) | {"boosting_type": "dart", "drop_rate": 0.1, "max_drop": 10, "skip_drop": 0.3}
 
 
 @pytest.fixture(autouse=True)
@@ -67,37 +67,38 @@ def best_round_of_folds(task: SearchTask, params: dict[str, Any]) -> tuple[int, 
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
 def test_it_is_the_middle_between_what_window_and_folds_say(tmp_path: Path, target: str) -> None:
     task = make_task(tmp_path, target)
-    members = [finished(ANCHORS[3], 77, 5), finished(ANCHORS[1], 30, 2), finished(ANCHORS[0], 20, 9)]
-    first, growth = best_round_of_folds(task, dict(ANCHORS[0]))
-    second, _ = best_round_of_folds(task, dict(ANCHORS[1]))
+    members = [finished(FIXED_CONFIGS[3], 77, 5), finished(FIXED_CONFIGS[1], 30, 2), finished(FIXED_CONFIGS[0], 20, 9)]
+    first, growth = best_round_of_folds(task, dict(FIXED_CONFIGS[0]))
+    second, _ = best_round_of_folds(task, dict(FIXED_CONFIGS[1]))
     window = len(task.rows.search) / len(task.rows.folds[0].train)
     ratios = [first * growth / (20 * window), second * growth / (30 * window)]
     expected = math.sqrt(math.sqrt(ratios[0] * ratios[1]))
-    assert 1 / MAX_STRETCH < expected < MAX_STRETCH
-    assert measure_stretch(task, members) == pytest.approx(expected)
+    assert 1 / MAX_ROUNDS_FACTOR < expected < MAX_ROUNDS_FACTOR
+    assert measure_rounds_factor(task, members) == pytest.approx(expected)
 
 
 def test_it_does_not_go_to_extremes(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    assert measure_stretch(task, [finished(ANCHORS[0], 1000)]) == pytest.approx(1 / MAX_STRETCH)
-    assert measure_stretch(task, [finished(ANCHORS[0], 1)]) == pytest.approx(MAX_STRETCH)
+    assert measure_rounds_factor(task, [finished(FIXED_CONFIGS[0], 1000)]) == pytest.approx(1 / MAX_ROUNDS_FACTOR)
+    assert measure_rounds_factor(task, [finished(FIXED_CONFIGS[0], 1)]) == pytest.approx(MAX_ROUNDS_FACTOR)
 
 
-def test_known_configurations_are_asked_first_and_dart_never(tmp_path: Path) -> None:
+def test_fixed_configurations_are_measured_first_and_dart_never(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    other = dict(ANCHORS[0]) | {"num_leaves": 15}
-    alone = measure_stretch(task, [finished(ANCHORS[0], 20), finished(ANCHORS[1], 30)])
-    assert measure_stretch(task, [finished(other, 1), finished(ANCHORS[1], 30), finished(ANCHORS[0], 20)]) == alone
-    assert measure_stretch(task, [finished(DART, 400), finished(ANCHORS[1], 30), finished(ANCHORS[0], 20)]) == alone
-    assert measure_stretch(task, [finished(DART, 400)]) == 1
+    other = dict(FIXED_CONFIGS[0]) | {"num_leaves": 15}
+    second, first = finished(FIXED_CONFIGS[1], 30), finished(FIXED_CONFIGS[0], 20)
+    alone = measure_rounds_factor(task, [first, second])
+    assert measure_rounds_factor(task, [finished(other, 1), second, first]) == alone
+    assert measure_rounds_factor(task, [finished(DART, 400), second, first]) == alone
+    assert measure_rounds_factor(task, [finished(DART, 400)]) == 1
 
 
 def test_without_folds_the_window_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    members = [finished(ANCHORS[0], 20)]
+    members = [finished(FIXED_CONFIGS[0], 20)]
     folded = make_task(tmp_path, split=SplitSettings(use_cv=True, n_folds=4))
-    assert measure_stretch(folded, members) == 1, "three windows would say less than the four that there are"
+    assert measure_rounds_factor(folded, members) == 1, "three windows would say less than the four that there are"
     task = make_task(tmp_path)
     dates = task.data.dates
     assert dates is not None
@@ -105,13 +106,13 @@ def test_without_folds_the_window_stands(
     short = replace(task, data=replace(task.data, dates=np.where(dates < few[0], few[0], dates)))
     short = replace(short, rows=make_rows(short.data, SplitSettings()))
     with caplog.at_level(logging.INFO):
-        assert measure_stretch(short, members) == 1
+        assert measure_rounds_factor(short, members) == 1
     assert "members are trained for the rounds of the one window" in caplog.text
     monkeypatch.setattr(auto_folds, "MIN_ROWS", 10**6)
-    assert measure_stretch(task, members) == 1
+    assert measure_rounds_factor(task, members) == 1
 
 
 def test_dart_is_trained_just_so_far(tmp_path: Path) -> None:
     rows = make_task(tmp_path).rows
     assert final_rounds(finished(DART, 200), rows, 1.5) == final_rounds(finished(DART, 200), rows)
-    assert final_rounds(finished(ANCHORS[0], 200), rows, 1.5) == round(300 * rows.growth)
+    assert final_rounds(finished(FIXED_CONFIGS[0], 200), rows, 1.5) == round(300 * rows.growth)

@@ -95,8 +95,8 @@ def test_the_columns_of_a_config_file_are_in_it() -> None:
     )
     settings = RunSettings()
     settings = replace(settings, data=replace(settings.data, table=table))
-    assert table_config(noted(task_of(settings))) == table
-    plain = table_config(noted(task_of(RunSettings())))
+    assert table_config(noted(task_of(settings))["table"]) == table
+    plain = table_config(noted(task_of(RunSettings()))["table"])
     assert (plain.targets, plain.account, plain.date) == (TableConfig().targets, "account_id", "date")
 
 

@@ -109,3 +109,53 @@ def test_every_study_has_a_folder_of_its_own_below_reports(tmp_path: Path) -> No
     for folder in folders:
         assert folder.parent == tmp_path / "reports"
         folder.mkdir(parents=True)
+
+
+def member(trial: int, weight: float, num_leaves: int) -> dict[str, Any]:
+    """As earlier versions wrote it."""
+    known = {
+        "trial": trial,
+        "weight": weight,
+        "value": 90.0 + trial,
+        "best_iteration": 10 * trial,
+        "anchor": trial == 7,
+    }
+    return known | {"hyperparameters": {"num_leaves": num_leaves}}
+
+
+EARLIER: dict[str, Any] = {
+    "study_name": NAME, "metric": "mae", "hyperparameters": {"num_leaves": 31}, "validation_score": 90.0,
+    "validation_skill": 0.1, "best_trial": 2, "best_iteration": 90, "best_iteration_in_search": 15, "n_trees": 90,
+    "test_score": 95.0,
+}  # fmt: skip
+
+
+def test_metadata_of_an_earlier_version_is_read_as_that_of_this_one(tmp_path: Path) -> None:
+    ensemble = [member(2, 0.25, 31), member(7, 0.75, 63)]
+    together = EARLIER | {"ensemble": ensemble, "ensemble_rounds_stretch": 1.5, "validation_score_ensemble": 88.0}
+    write_metadata(tmp_path / "reports" / NAME / "metadata.json", **together)
+    assert find_model_files(NAME, tmp_path, nowhere).metadata == {
+        "study_name": NAME, "metric": "mae", "hyperparameters": {"num_leaves": 63}, "validation_score": 88.0,
+        "best_trial": {"number": 2, "value": 90.0, "hyperparameters": {"num_leaves": 31}, "best_iteration": 15},
+        "best_iteration": 90, "test_score": 95.0, "rounds_factor": 1.5,
+        "members": [
+            {
+                "trial": 2, "weight": 0.25, "value": 92.0, "rounds": 20, "is_fixed_config": False,
+                "hyperparameters": {"num_leaves": 31},
+            },
+            {
+                "trial": 7, "weight": 0.75, "value": 97.0, "rounds": 70, "is_fixed_config": True,
+                "hyperparameters": {"num_leaves": 63},
+            },
+        ],
+    }  # fmt: skip
+
+
+def test_metadata_of_an_earlier_versions_single_trial(tmp_path: Path) -> None:
+    write_metadata(tmp_path / "models/lgb_net_profit_optuna_metadata.json", **EARLIER)
+    best = {"number": 2, "value": 90.0, "hyperparameters": {"num_leaves": 31}, "best_iteration": 15}
+    found = find_model_files(NAME, tmp_path, nowhere).metadata
+    assert found["best_trial"] == best
+    assert (found["validation_score"], found["validation_skill"], found["best_iteration"]) == (90.0, 0.1, 90)
+    assert "members" not in found
+    assert "n_trees" not in found

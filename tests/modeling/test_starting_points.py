@@ -13,7 +13,7 @@ from src.config import MODEL_CONFIGS
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
 from src.modeling.starting_points import (
-    KNOWN,
+    FIXED_CONFIGS,
     LARGE_TREES,
     LIGHTGBM_DEFAULTS,
     N_STARTING_POINTS,
@@ -27,7 +27,7 @@ from src.modeling.starting_points import (
 SAME = {"target": "net_profit", "objective": "lightgbm"}
 
 
-@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("known", FIXED_CONFIGS)
 def test_what_is_known_lies_in_the_search_space(known: dict[str, Any]) -> None:
     assert suggest_hyperparameters(FixedTrial(known)) == known
 
@@ -59,7 +59,7 @@ def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
 def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
     points = starting_points(seed)
     assert points[0] == LIGHTGBM_DEFAULTS
-    assert all(known in points for known in KNOWN)
+    assert all(known in points for known in FIXED_CONFIGS)
     costs = [reckoned_cost(each) for each in points[1:]]
     assert costs == sorted(costs)
     assert len(points) == N_STARTING_POINTS == len({str(each) for each in points})

@@ -9,7 +9,7 @@ FOUND: dict[str, Any] = {
     "target": "net_profit", "metric": "mae", "validation_score": 61.23456, "test_score": 60.5,
     "test_interval": [58.0, 63.123456], "baselines": {"median": 90.0, "previous_day": 88.0},
     "best_baseline": "previous_day", "skill": 0.3125, "validation_baselines": {"median": 91.0},
-    "validation_best_baseline": "median", "validation_skill": -0.054,
+    "validation_best_baseline": "median", "validation_skill": -0.054, "best_trial": {"number": 4},
 }  # fmt: skip
 NO_TEST: dict[str, Any] = {
     "test_score": None,
@@ -63,11 +63,13 @@ def test_what_is_to_be_said_of_an_interval_stands_below_the_table() -> None:
     ]  # fmt: skip
 
 
-def test_an_ensemble_is_named_with_its_members() -> None:
+def test_it_says_which_trials_each_model_is_made_of() -> None:
     members = [{"trial": 12, "weight": 0.625}, {"trial": 7, "weight": 0.375}]
-    lines = summary_text([outcome(ensemble=members), outcome(target="other")], "sqlite:///mlflow.db").splitlines()
-    assert "model    net_profit is an ensemble of 2 trials: 12 (62 %), 7 (38 %)" in lines
-    assert len([line for line in lines if line.startswith("model    ")]) == 1
+    lines = summary_text([outcome(members=members), outcome(target="other")], "sqlite:///mlflow.db").splitlines()
+    assert [line for line in lines if line.startswith("model    ")] == [
+        "model    net_profit is the weighted mean of 2 trials: 12 (62 %), 7 (38 %)",
+        "model    other is trial 4",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -163,13 +163,14 @@ def test_mlflow_shows_the_study(story: Story) -> None:
         assert shown.params == {name: str(value) for name, value in trial.params.items()}
         assert shown.metrics["value"] == trial.value
         assert shown.metrics["best_iteration"] == trial.user_attrs["best_iteration"]
-    assert parent.data.metrics["best_value"] == study.best_value == found["validation_score"]
+    assert parent.data.metrics["best_value"] == study.best_value == found["best_trial"]["value"]
+    assert parent.data.metrics["validation_score"] == found["validation_score"]
     assert parent.data.metrics["test_score"] == found["test_score"]
     assert parent.data.metrics["skill"] == found["skill"]
     assert {name for name in parent.data.metrics if name.startswith("baseline_")} == {
         f"baseline_{name}" for name in found["baselines"]
     }
-    assert json.loads(parent.data.tags["best_params"]) == study.best_params
+    assert json.loads(parent.data.tags["best_trial_params"]) == study.best_params
     assert parent.inputs is not None
     (data,) = parent.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest) == ("table.parquet", found["data_digest"])

@@ -187,8 +187,8 @@ def test_other_data_and_another_test_period_are_told() -> None:
     assert found == ("test period", [("a", "2024-01-01 to 2024-03-01"), ("b", "2024-01-01 to 2024-04-01")])
 
 
-def test_a_model_of_several_trials_has_their_validation_score_together() -> None:
-    together = MAE | {"ensemble": [{"trial": 0, "weight": 1.0}], "validation_score_ensemble": 83.5}
+def test_the_validation_score_is_the_registered_models_not_the_best_trials() -> None:
+    together = MAE | {"members": [{"trial": 0, "weight": 1.0}], "validation_score": 83.5, "best_trial": {"value": 84.0}}
     (found,) = as_dicts(numbers.performance([item("net_profit", trial(84.0), **together)]))
     (search,) = as_dicts(numbers.searches([item("net_profit", trial(84.0), **together)]))
     assert (found["validation"], search["best in search"]) == (83.5, 84.0)

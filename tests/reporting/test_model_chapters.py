@@ -165,7 +165,7 @@ def test_half_of_the_gain_is_counted() -> None:
 
 def test_an_ensembles_gain_is_told_apart() -> None:
     numbers = numbers_of(trained())
-    captions = [next(figures(model_chapters(numbers, each)[3])).caption for each in ({}, {"ensemble": [{"trial": 1}]})]
+    captions = [next(figures(model_chapters(numbers, each)[3])).caption for each in ({}, {"members": [{"trial": 1}]})]
     assert "whatever their weight" not in captions[0]
     assert "whatever their weight" in captions[1]
 

@@ -92,7 +92,7 @@ def test_large_models_are_explained_on_fewer_rows() -> None:
     merged = lgb.Booster(model_str=merge_models([text] * times, [1 / times] * times))
     assert explainable_rows(merged) == max(MIN_EXPLAINED, min(MAX_EXPLAINED, LEAF_VISITS // (times * leaves)))
     assert explainable_rows(merged) < MAX_EXPLAINED
-    ensemble = FinalModel(merged, one.model.levels, 1, {})
+    ensemble = FinalModel(merged, one.model.levels)
     several = measure_features(ensemble, one.data, one.rows, 7)[0]
     alone = measure_features(one.model, one.data, one.rows, 7)[0]
     assert {f.name: f.contribution for f in several} == pytest.approx({f.name: f.contribution for f in alone})

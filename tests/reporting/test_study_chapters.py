@@ -17,7 +17,9 @@ METADATA: dict[str, Any] = {
     "validation_baselines": {"median": 100.0, "account_mean": 99.0}, "validation_skill": 1 - 90 / 99,
 }  # fmt: skip
 MEMBERS = [{"trial": 1, "weight": 0.6}, {"trial": 0, "weight": 0.4}]
-TOGETHER = METADATA | {"ensemble": MEMBERS, "validation_score_ensemble": 88.0}
+TOGETHER = METADATA | {
+    "members": MEMBERS, "validation_score": 88.0, "validation_skill": 1 - 88 / 99, "best_trial": {"value": 90.0}
+}  # fmt: skip
 
 
 def material(metadata: dict[str, Any], direction: Direction = "minimize") -> Material:
@@ -66,13 +68,13 @@ def test_an_ensemble_is_shown_with_its_own_validation_score_and_called_flattered
     names, bars, caption = bars_of(chapters, "validation")
     assert names == ["the model", "its best trial alone", "account_mean", "median"]
     assert list(bars.end) == [88.0, 90.0, 99.0, 100.0]
-    assert "The model's score is the ensemble's, and flatters" in caption
+    assert "The model is the mean of several trials, and its score flatters" in caption
     names, bars, caption = bars_of(chapters, "test")
     assert names == ["the model", "account_mean", "median"]
     assert "flatters" not in caption
     (facts,) = [block for block in chapters["summary"].blocks if isinstance(block, Facts)]
     shown = dict(facts.facts)
-    assert shown["validation score"] == "88 (the ensemble, flattering; its best trial alone has 90)"
+    assert shown["validation score"] == "88 (of several trials together, flattering; the best one alone has 90)"
     assert shown["validation, skill over it"] == "+11.1 %"
     assert shown["test score"] == "104 (95 % interval 95 to 112)"
 

@@ -42,7 +42,7 @@ def train(
     parameters |= {} if rounds else {"min_gain_to_split": 1e15}
     part = lgb.Dataset(matrix, data.y[rows.search], params={"verbosity": -1})
     booster = lgb.train(parameters, part, max(1, rounds))
-    return Trained(FinalModel(booster, levels, rounds, {}), data, rows)
+    return Trained(FinalModel(booster, levels), data, rows)
 
 
 @cache

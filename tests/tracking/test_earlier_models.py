@@ -16,6 +16,11 @@ from src.tracking.registry import register_model
 from tests.tiny_model import tiny_model
 
 PARAMS = {"boosting_type": "goss", "num_leaves": 31, "learning_rate": 0.05}
+RECORD: dict[str, Any] = {
+    "metric": "mae", "hyperparameters": {"boosting_type": "the heaviest member's"}, "search_until": None,
+    "best_trial": {"number": 3, "hyperparameters": PARAMS}, "data_digest": "0123",
+    "split": {"test_fraction": 0.2, "seed": 42, "purge_days": 1},
+}  # fmt: skip
 
 
 def with_version(name: str, **tags: str) -> None:
@@ -28,14 +33,14 @@ def with_version(name: str, **tags: str) -> None:
 def test_what_a_registered_model_was_made_with_is_found_by_a_process_of_its_own(
     mlflow_store: str, tmp_path: Path
 ) -> None:
-    metadata: dict[str, Any] = {"metric": "mae", "hyperparameters": PARAMS, "search_until": "2024-01-31"}
+    metadata = RECORD | {"search_until": "2024-01-31"}
     run = MlflowClient().create_run("0").info.run_id
     for rounds, study in ((5, "first"), (6, "second")):
         register_model(run, tiny_model(tmp_path, rounds=rounds, **metadata | {"study_name": study}).card)
     with_version("pnl", study_name="made before there was such a tag")
     earlier = EarlierModels(["pnl", "unknown"], dict(os.environ), seconds=120)
     assert earlier.of("pnl") == [
-        EarlierModel(f"models:/pnl/{number}", study, "mae", "2024-01-31", PARAMS)
+        EarlierModel(f"models:/pnl/{number}", study, "mae", PARAMS, "2024-01-31", "0123", 0.2, 42)
         for number, study in ((2, "second"), (1, "first"))
     ]
     assert earlier.of("unknown") == earlier.of("never asked for") == []
@@ -83,7 +88,15 @@ def wait_for_the_asking_to_end() -> None:
 
 
 def test_the_tag_is_json_that_other_programs_read(mlflow_store: str, tmp_path: Path) -> None:
-    metadata: dict[str, Any] = {"metric": "mae", "hyperparameters": PARAMS, "search_until": ""}
-    register_model(MlflowClient().create_run("0").info.run_id, tiny_model(tmp_path, **metadata).card)
+    register_model(MlflowClient().create_run("0").info.run_id, tiny_model(tmp_path, **RECORD).card)
     tag = mlflow.MlflowClient().get_model_version("pnl", "1").tags["starting_point"]
-    assert json.loads(tag) == {"params": PARAMS, "search_until": ""}
+    point = {"params": PARAMS, "search_until": None, "data_digest": "0123", "test_fraction": 0.2, "split_seed": 42}
+    assert json.loads(tag) == point
+
+
+def test_tags_of_earlier_versions_and_of_later_ones_are_read(mlflow_store: str) -> None:
+    with_version("pnl", starting_point=json.dumps({"params": PARAMS, "search_until": ""}))
+    with_version("pnl", starting_point=json.dumps({"params": PARAMS, "search_until": "2024-01-31", "new": 1}))
+    assert registered("pnl") == [
+        EarlierModel("models:/pnl/2", "", "", PARAMS, "2024-01-31"), EarlierModel("models:/pnl/1", "", "", PARAMS, "")
+    ]  # fmt: skip

@@ -15,12 +15,21 @@ from src.tracking.session import TrackingSession
 from tests.small_table import small_table
 
 METADATA: dict[str, Any] = {
-    "target": "net_profit", "task": "regression", "metric": "mae", "study_name": "s", "n_trials": 9, "best_trial": 4,
+    "target": "net_profit", "task": "regression", "metric": "mae", "study_name": "s", "n_trials": 9,
     "test_score": 61.5, "test_interval": [58.0, 64.0], "validation_score": 60.0, "skill": 0.25,
     "skill_interval": [0.2, 0.3], "validation_skill": 0.3, "best_iteration": 120, "training_samples": 376,
     "test_samples": 96, "baselines": {"median": 82.0, "previous_day": 99.0}, "validation_baselines": {"median": 86.0},
-    "hyperparameters": {"boosting_type": "gbdt", "num_leaves": 31, "learning_rate": 0.1},
+    "hyperparameters": {"boosting_type": "goss", "num_leaves": 63, "learning_rate": 0.05},
+    "best_trial": {
+        "number": 4, "value": 60.25, "best_iteration": 70,
+        "hyperparameters": {"boosting_type": "gbdt", "num_leaves": 31, "learning_rate": 0.1},
+    },
+    "members": [
+        {"trial": 4, "weight": 0.375, "value": 60.25, "rounds": 40},
+        {"trial": 2, "weight": 0.625, "value": 61, "rounds": 80},
+    ],
 }  # fmt: skip
+BEST: dict[str, Any] = METADATA["best_trial"]
 NO_TEST: dict[str, Any] = {
     "test_score": None,
     "test_interval": None,
@@ -44,14 +53,16 @@ def parent(session: TrackingSession) -> str:
 def test_the_parent_shows_scores_baselines_skill_and_best_parameters(session: TrackingSession, parent: str) -> None:
     log_final_scores(session, parent, METADATA)
     data = session.client.get_run(parent).data
-    assert data.params == {"best_boosting_type": "gbdt", "best_num_leaves": "31", "best_learning_rate": "0.1"}
+    assert data.params == {
+        "best_trial_boosting_type": "gbdt", "best_trial_num_leaves": "31", "best_trial_learning_rate": "0.1",
+    }  # fmt: skip
     expected = {
         "test_score": 61.5, "test_score_low": 58, "test_score_high": 64, "validation_score": 60, "skill": 0.25,
         "skill_low": 0.2, "skill_high": 0.3, "validation_skill": 0.3, "best_iteration": 120, "training_samples": 376,
         "test_samples": 96, "baseline_median": 82, "baseline_previous_day": 99, "validation_baseline_median": 86,
     }  # fmt: skip
     assert data.metrics == expected == final_metrics(METADATA)
-    assert json.loads(data.tags["best_params"]) == METADATA["hyperparameters"]
+    assert json.loads(data.tags["best_trial_params"]) == BEST["hyperparameters"]
     assert (data.tags["best_trial"], data.tags["target"]) == ("4", "net_profit")
 
 
@@ -71,9 +82,24 @@ def test_the_description_is_readable_markdown(session: TrackingSession, parent: 
     log_final_scores(session, parent, METADATA)
     note = session.client.get_run(parent).data.tags["mlflow.note.content"]
     assert note == describe(METADATA)
-    assert note.startswith("**net_profit** (regression, mae), study `s`, 9 trials, best trial 4.\n")
-    assert "| test_score | 61.5 |" in note
-    assert "| num_leaves | 31 |" in note
+    assert note.startswith(
+        "**net_profit** (regression, mae), study `s`, 9 trials. "
+        "The registered model is the weighted mean of 2 trials.\n"
+    )
+    assert "| 2 | 0.625 | 61 | 80 |" in note
+    model, best_trial = note.split("| the registered model | value |")[1].split("| the best trial alone, 4 | value |")
+    assert "| test_score | 61.5 |" in model
+    assert "| validation_score | 60 |" in model
+    assert "| best_iteration | 120 |" in model
+    assert "| validation_score | 60.25 |" in best_trial
+    assert "| best_iteration | 70 |" in best_trial
+    assert "| num_leaves | 31 |" in best_trial
+    assert "63" not in note
+
+
+def test_the_description_of_a_single_trial_says_which_one() -> None:
+    alone = {name: value for name, value in METADATA.items() if name != "members"}
+    assert "The registered model is trial 4.\n\n| the registered model | value |" in describe(alone)
 
 
 def test_written_twice_it_is_the_same(session: TrackingSession, parent: str) -> None:
@@ -89,12 +115,13 @@ def test_a_new_best_trial_changes_tags_and_scores_not_params(
 ) -> None:
     log_final_scores(session, parent, METADATA)
     better = {"boosting_type": "dart", "num_leaves": 50, "drop_rate": 0.1}
-    log_final_scores(session, parent, METADATA | {"hyperparameters": better, "best_trial": 7, "test_score": 59.0})
+    best = BEST | {"number": 7, "hyperparameters": better}
+    log_final_scores(session, parent, METADATA | {"best_trial": best, "test_score": 59.0})
     data = session.client.get_run(parent).data
-    assert data.params["best_num_leaves"] == "31", "MLflow lets no param change"
-    assert "best_drop_rate" not in data.params, "old and new are never mixed"
+    assert data.params["best_trial_num_leaves"] == "31", "MLflow lets no param change"
+    assert "best_trial_drop_rate" not in data.params, "old and new are never mixed"
     assert "the study has a new best trial" in caplog.text
-    assert json.loads(data.tags["best_params"]) == better
+    assert json.loads(data.tags["best_trial_params"]) == better
     assert (data.tags["best_trial"], data.metrics["test_score"]) == ("7", 59.0)
 
 
@@ -102,7 +129,7 @@ def test_a_users_own_param_does_not_hinder(session: TrackingSession, parent: str
     """`mlflow run` notes its parameters on the same run."""
     session.client.log_param(parent, "n_trials", "9")
     log_final_scores(session, parent, METADATA)
-    assert session.client.get_run(parent).data.params["best_num_leaves"] == "31"
+    assert session.client.get_run(parent).data.params["best_trial_num_leaves"] == "31"
 
 
 def inputs_of(session: TrackingSession, run_id: str) -> list[Any]:

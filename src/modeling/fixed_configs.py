@@ -18,10 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.config import Metric
 from src.modeling.ensemble_selection import Judge, Selection
-from src.modeling.starting_points import KNOWN
+from src.modeling.starting_points import FIXED_CONFIGS
 
-ANCHORS = KNOWN
-ANCHOR_SHARE = 0.6
+FIXED_SHARE = 0.6
 """Of the ensemble's weight. On the benchmark's tables anything from a half to three quarters did as well."""
 MAX_LOSS_RATIO = 1.5
 """An anchor whose error is larger by this factor than the best trial's does not suit the table at all: a default that
@@ -43,19 +42,19 @@ class Composition:
     score: float
 
 
-def is_anchor(params: Mapping[str, Any]) -> bool:
+def is_fixed_config(params: Mapping[str, Any]) -> bool:
     """Whether a trial's parameters are one of the known configurations."""
-    return dict(params) in ANCHORS
+    return dict(params) in FIXED_CONFIGS
 
 
-def find_anchors(study: optuna.Study, metric: Metric) -> list[FrozenTrial]:
+def find_fixed_configs(study: optuna.Study, metric: Metric) -> list[FrozenTrial]:
     """The study's complete trials of known configurations, in their order, one of each; hopeless ones are left out."""
     complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.value is not None]
     usable = [trial for trial in complete if "best_iteration" in trial.user_attrs]
     if not usable:
         return []
     limit = MAX_LOSS_RATIO * min(_loss(metric, trial) for trial in usable)
-    first = [next((trial for trial in usable if trial.params == params), None) for params in ANCHORS]
+    first = [next((trial for trial in usable if trial.params == params), None) for params in FIXED_CONFIGS]
     return [trial for trial in first if trial is not None and _loss(metric, trial) <= limit]
 
 
@@ -68,7 +67,7 @@ def compose(selection: Selection, anchors: Sequence[int], predictions: np.ndarra
         predictions: (n_candidates, n_rows) raw scores.
         judge: of those rows.
     """
-    share = ANCHOR_SHARE if anchors else 0.0
+    share = FIXED_SHARE if anchors else 0.0
     weights = {row: weight * (1 - share) for row, weight in zip(selection.members, selection.weights, strict=True)}
     for row in anchors:
         weights[row] = weights.get(row, 0.0) + share / len(anchors)
