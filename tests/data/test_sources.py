@@ -81,9 +81,9 @@ def test_a_lone_quote_within_a_field_is_a_sign_like_any_other(tmp_path: Path) ->
 def test_whole_numbers_beside_missing_ones_stay_whole(tmp_path: Path, database: str) -> None:
     big = 2**53 + 1
     pq.write_table(pa.table({"n": pa.array([big, None], pa.int64())}), tmp_path / "t.parquet")
-    assert read_table(str(tmp_path / "t.parquet"), None)["n"].tolist() == [big, None]
+    assert read_table(str(tmp_path / "t.parquet"), None)["n"].tolist() == [big, pd.NA]
     query = f"SELECT {big} AS n UNION ALL SELECT NULL ORDER BY n DESC"
-    assert read_table(database, query)["n"].tolist() == [big, None]
+    assert read_table(database, query)["n"].tolist() == [big, pd.NA]
 
 
 def test_a_named_index_is_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
