@@ -275,7 +275,7 @@ def plain_numbers(column: pd.Series) -> NDArray[np.float64] | None:
     if not is_arrow or column.str.fullmatch(_CODE.pattern).any():
         return None
     try:
-        numbers = np.asarray(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan))
+        numbers = np.asarray(column.astype("Float64").to_numpy(na_value=np.nan), dtype=np.float64)
     except ValueError:  # some text is no number
         return None
     return None if np.isnan(numbers[column.notna()]).any() else numbers
