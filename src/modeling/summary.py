@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.errors import RunError
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -14,11 +16,13 @@ class Outcome:
         metadata: as written beside the model.
         report: the HTML report; None where it could not be drawn.
         version: `models:/<name>/<number>` with its alias, or why there is none.
+        failure: why a part of the report could not be written; the command ends with it.
     """
 
     metadata: dict[str, Any]
     report: Path | None
     version: str
+    failure: RunError | None = None
 
 
 HEADER = ("target", "metric", "validation", "test", "95 % interval", "best baseline", "skill", "model")
