@@ -25,7 +25,6 @@ MAX_ROUNDS = 1000
 EARLY_STOPPING_ROUNDS = 50
 REPORT_EVERY_ROUNDS = 10
 """A report costs a transaction; LightGBM's own time for ten rounds is many times that."""
-BOOTSTRAP_RESAMPLES = 1000
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
@@ -75,6 +74,9 @@ class TableConfig:
         date: column of the trading day; None shuffles the rows with the seed instead of splitting by date.
         use: the only columns that are features; None means all that are left.
         drop: columns that are never features.
+        categories: columns whose values are names, codes that look like numbers included.
+        numbers: columns whose values are numbers, also as people write them (`12,345.67`, `3.2%`), with the decimal
+            mark of each; None decides it by the values.
         targets: what can be predicted, by column name. None of them is ever a feature.
     """
 
@@ -82,6 +84,8 @@ class TableConfig:
     date: str | None = "date"
     use: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    numbers: Mapping[str, str | None] = field(default_factory=dict)
     targets: Mapping[str, TargetConfig] = field(default_factory=lambda: MODEL_CONFIGS)
 
 

@@ -4,6 +4,8 @@
     date: day                   # or null: rows are shuffled instead of split by date
     use: [alpha, beta]          # the only features; without it, all columns that are left
     drop: [comment]             # never features
+    categories: [desk]          # names, also where they look like numbers
+    numbers: [balance]          # numbers, also written as 12,345.67 or 3.2%; {balance: ","} says which decimal mark
     targets:
       pnl: {task: regression, metric: mae}
       win: {task: binary}       # the metric may be left out
@@ -22,7 +24,7 @@ from src.config import METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
 from src.suggest import did_you_mean, listing, one_line
 
-_KEYS = ("account", "date", "use", "drop", "targets")
+_KEYS = ("account", "date", "use", "drop", "categories", "numbers", "targets")
 _TARGET_KEYS = ("task", "metric")
 _REFUSED_IN_TARGETS = '/\\:?"'
 """Each has a meaning in a file name, in the name of a registered model, or in `models:/<target>@champion`."""
@@ -61,6 +63,8 @@ def load_table_config(path: Path) -> FileTableConfig:
         date=_column(content, "date", defaults.date, path),
         use=_columns(content["use"], "use", path) if "use" in content else None,
         drop=_columns(content["drop"], "drop", path) if "drop" in content else (),
+        categories=_columns(content["categories"], "categories", path) if "categories" in content else (),
+        numbers=_numbers(content["numbers"], path) if "numbers" in content else {},
         targets=_targets(content["targets"], path) if "targets" in content else MODEL_CONFIGS,
         optional=tuple(name for key in ("account", "date") if key not in content and (name := getattr(defaults, key))),
     )
@@ -131,6 +135,19 @@ def _columns(value: Any, key: str, path: Path) -> tuple[str, ...]:
     return names
 
 
+def _numbers(value: Any, path: Path) -> dict[str, str | None]:
+    """Columns, in a list or with the decimal mark of each."""
+    if not isinstance(value, dict):
+        return dict.fromkeys(_columns(value, "numbers", path))
+    for name, mark in value.items():
+        if mark not in (None, ".", ","):
+            raise ConfigError(
+                f"--config {path}: `numbers` gives {one_line(name)!r} the decimal mark {one_line(mark)!r}: write "
+                '`"."` or `","`'
+            )
+    return {_name(name, "numbers", path): mark for name, mark in value.items()}
+
+
 def _name(value: Any, key: str, path: Path) -> str:
     """A column's name; a number is one, but what YAML takes for true, null or a date was meant otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -194,6 +211,15 @@ def _check_contradictions(table: FileTableConfig, path: Path) -> None:
     targets = [name for name in table.use or () if name in table.targets]
     if targets:
         raise ConfigError(f"--config {path}: target {listing(targets)} stands in `use`: a target is never a feature")
+    kinds = {"categories": table.categories, "numbers": tuple(table.numbers)}
+    for key, names in kinds.items():
+        for other, others in (("numbers", kinds["numbers"]), ("drop", table.drop)):
+            if key != other and (twice := [name for name in names if name in others]):
+                raise ConfigError(
+                    f"--config {path}: {listing(twice)} stands in `{key}` and in `{other}`: leave it in one of them"
+                )
+    if targets := [name for name in table.categories if name in table.targets]:
+        raise ConfigError(f"--config {path}: target {listing(targets)} stands in `categories`: a target is a number")
     for role, column in (("account", table.account), ("date", table.date)):
         if column in table.targets:
             raise ConfigError(f"--config {path}: {column!r} is both a target and the `{role}` column: name another one")

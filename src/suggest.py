@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 _SHOWN = 20
 
@@ -11,6 +12,11 @@ def listing(names: Iterable[object]) -> str:
     words = [one_line(name) for name in names]
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return ", ".join(words[:_SHOWN]) + more
+
+
+def examples(values: Iterable[object]) -> str:
+    """Up to three values in quotes, comma-separated."""
+    return ", ".join(repr(one_line(value, 40)) for value in islice(values, 3))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -17,10 +17,11 @@ FLOW = """
     errors secrets suggest config config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
-    data.sources data.encoding data.values data.target data.columns data.keys data.table data.splits cli
+    data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys
+    data.table data.splits cli
 
-    modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines modeling.bootstrap
-    modeling.intervals
+    modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines
+    modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity

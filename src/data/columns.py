@@ -1,12 +1,20 @@
 """Which column of a table is what: the target, the account, the date, the features."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+
 from src.config import MODEL_CONFIGS, TableConfig
 from src.config_file import FileTableConfig
+from src.data.encoding import NotANumber, to_numbers
 from src.errors import DataError
 from src.suggest import did_you_mean, listing
+
+_NAMELESS = re.compile(r"Unnamed: \d+|__index_level_\d+__|")
+"""What pandas calls a column without a name: one of a CSV, and an index that was written with the table."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,9 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
     warnings: list[str] = []
     account = _key("account", table.account, names, table, warnings)
     date = _key("date", table.date, names, table, warnings)
-    for name in table.drop:
-        _require(name, "drop:", names, "correct the name in --config")
+    for key, named in (("drop", table.drop), ("categories", table.categories), ("numbers", table.numbers)):
+        for name in named:
+            _require(name, f"{key}:", names, "correct the name in --config")
     if table.use is not None:
         features = _used(table.use, table, names)
     else:
@@ -58,6 +67,30 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
             f"no feature is left of the columns {listing(names)}: add columns, or shorten drop: in --config"
         )
     return Columns(target, account, date, features, tuple(warnings))
+
+
+def drop_nameless_counters(frame: pd.DataFrame, table: TableConfig) -> tuple[pd.DataFrame, list[str]]:
+    """Leaves out columns without a name that only count rows, such as the index that `to_csv()` writes; and empty ones.
+
+    Returns:
+        The frame without them, and a warning for each that counts.
+    """
+    named = {*(table.use or ()), *table.drop, *table.categories, *table.numbers}
+    once = frame.columns[~frame.columns.duplicated(keep=False)]
+    nameless = [name for name in once if _NAMELESS.fullmatch(name) and name not in named]
+    counters = [name for name in nameless if _counts_rows(frame[name])]
+    empty = [name for name in nameless if frame[name].isna().all()]
+    warnings = [f"column {name!r} has no name and only counts rows: it is left out" for name in counters]
+    return frame.drop(columns=[*counters, *empty]), warnings
+
+
+def _counts_rows(column: pd.Series) -> bool:
+    """Whole numbers, each once: counted from 0 or 1, or what is left of that after rows were sorted or taken away."""
+    try:
+        numbers = to_numbers(column, str(column.name))
+    except NotANumber:
+        return False
+    return bool(len(numbers) and np.all(numbers == np.floor(numbers)) and len(np.unique(numbers)) == len(numbers))
 
 
 def _check_unique(names: Sequence[str]) -> None:

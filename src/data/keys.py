@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -45,16 +46,24 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: Rows
     Raises:
         DataError: a value is missing or no date, or an account has two rows of one day.
     """
-    days = None if dates is None else _parse(dates, "date", _day, rows).astype("datetime64[D]")
+    days = None if dates is None else parse_days(dates, rows)
     labels = None if accounts is None else _parse(accounts, "account", _label, rows)
     if days is None:
         return Keys(np.arange(len(rows)), None, labels, ())
+    assert dates is not None
+    warnings = _unlikely_days(days, str(dates.name), rows)
     # Ranks, because objects cannot be sorted together with dates.
     ranks = np.zeros(len(rows), dtype=np.int64) if labels is None else _ranks(labels)
     order = np.lexsort((ranks, days))
     if labels is not None:
         _check_duplicates(days, labels, order, rows)
-    return Keys(order, days[order], None if labels is None else labels[order], _order_warnings(days, ranks))
+    warnings += _order_warnings(days, ranks)
+    return Keys(order, days[order], None if labels is None else labels[order], warnings)
+
+
+def parse_days(dates: pd.Series, rows: Rows) -> NDArray[np.datetime64]:
+    """The day of each row, (n_rows,) datetime64[D]; arguments and errors as those of `sort_by_keys`."""
+    return _parse(dates, "date", _day, rows).astype("datetime64[D]")
 
 
 def _ranks(labels: NDArray[np.object_]) -> Rows:
@@ -64,17 +73,18 @@ def _ranks(labels: NDArray[np.object_]) -> Rows:
 
 def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: Rows) -> NDArray[Any]:
     """Converts each different value once: a table has far fewer days and accounts than rows."""
-    missing = column.isna().to_numpy()
+    if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_localize(None)
+    codes, uniques = pd.factorize(column)
+    blank = [isinstance(value, str) and not value.strip() for value in uniques]
+    missing = np.array([*blank, True])[codes]
     if missing.any():
         raise DataError(
             f"column {column.name!r} (the {role}) is missing in {np.count_nonzero(missing)} rows, the first is row "
             f"{rows[np.argmax(missing)] + 1}: fill it in, or remove these rows"
         )
-    if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
-        column = column.dt.tz_localize(None)
     if role == "date" and isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
         return column.to_numpy().astype("datetime64[D]")
-    codes, uniques = pd.factorize(column)
     converted = np.empty(len(uniques), dtype=object)
     for position, value in enumerate(uniques):
         try:
@@ -102,8 +112,8 @@ def _day(value: Any) -> dt.date:
 
 
 def _label(value: Any) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | UUID):
+        return str(value)
     if isinstance(value, bool | np.bool_):
         return str(value)
     number = _integer(value)
@@ -130,6 +140,20 @@ def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: Rows, row
         f"{one_line(labels[first], 60)!r} on {days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
         "keep one row per account and day"
     )
+
+
+def _unlikely_days(days: NDArray[Any], name: str, rows: Rows) -> tuple[str, ...]:
+    """A wrong unit or a mistyped year puts a day where no trading day is."""
+    tomorrow = np.datetime64(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1), "D")
+    warnings = []
+    for odd, when in ((days < np.datetime64("1970-01-01"), "before 1970"), (days > tomorrow, "after tomorrow")):
+        if odd.any():
+            first = int(np.argmax(odd))
+            warnings.append(
+                f"column {name!r} (the date) has {np.count_nonzero(odd)} rows {when}, the first is {days[first]} in "
+                f"row {rows[first] + 1}: check the years"
+            )
+    return tuple(warnings)
 
 
 def _order_warnings(days: NDArray[Any], ranks: Rows) -> tuple[str, ...]:

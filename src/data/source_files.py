@@ -4,17 +4,20 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from src.errors import DataError
 from src.suggest import did_you_mean, listing, one_line
 
 ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
+UNTYPED = "untyped"
+"""Of a frame's `attrs`: its source has texts only, so that a number in it says nothing of what was meant."""
 _PARQUET = (".parquet", ".pq")
 
 
@@ -79,7 +82,8 @@ def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
         # Arrow takes the first file's columns for all; a column that came later would vanish without a word.
         schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
         table = dataset(pa.unify_schemas(schemas, promote_options="permissive")).to_table()
-        frame = table.to_pandas(date_as_object=False)
+        # Whole numbers beside missing ones stay whole: as floats, long account numbers would lose digits.
+        frame = table.to_pandas(date_as_object=False, integer_object_nulls=True)
     # A damaged page is an OSError, types that clash an ArrowException, dates out of range a ValueError.
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = one_line(error).replace(f"{base}/", "")
@@ -94,15 +98,17 @@ def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, shown: str) -> pd.DataFrame:
-    """Reads a CSV in two passes: pandas fills short lines up with missing values, so Arrow counts the fields first."""
+    """Reads every field as text, an empty one as missing: what a column is, is not guessed from one file."""
     with _csv_errors(path, shown):
         header = _header(path)
         _check_header(header, shown)
-        _check_field_counts(path, len(header), shown)
-        with _open(path) as file:
-            frame = pd.read_csv(file, encoding="utf-8-sig", low_memory=False, index_col=False)
-    # pandas renames a repeated column to `x.1`, which would hide it; a column without a name does need one.
-    return frame.set_axis([name or str(given) for name, given in zip(header, frame.columns, strict=True)], axis=1)
+        frame = _read_fields(path, len(header), shown)
+        _check_quotes(path, shown)
+    # As pandas does; a repeated name is kept, so that it is seen and refused.
+    names = [name or f"Unnamed: {position}" for position, name in enumerate(header)]
+    frame = frame.set_axis(names, axis=1)
+    frame.attrs[UNTYPED] = True
+    return frame
 
 
 @contextmanager
@@ -113,7 +119,7 @@ def _csv_errors(path: Path, shown: str) -> Iterator[None]:
         raise DataError(f"--data {shown} line {_first_foreign_line(path)} is not UTF-8: save it as UTF-8") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # not gzip at all, cut off, or damaged
         raise DataError(f"--data {shown} is no whole gzip file: {one_line(error)}: compress it again") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
+    except csv.Error as error:
         raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
     except OSError as error:  # no permission, a disk error
         raise DataError(f"--data {shown} cannot be read: {one_line(error.strerror)}: check the file") from error
@@ -129,8 +135,9 @@ def _header(path: Path) -> list[str]:
 
 
 def _first_foreign_line(path: Path) -> int:
+    """The number of the first line that is not UTF-8; 0 where all are."""
     with _open(path) as file:
-        return next(number for number, line in enumerate(file, 1) if not _is_utf8(line))
+        return next((number for number, line in enumerate(file, 1) if not _is_utf8(line)), 0)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -149,7 +156,7 @@ def _check_header(header: list[str], shown: str) -> None:
             raise DataError(f"--data {shown} is separated by {word}: write it with commas")
 
 
-def _check_field_counts(path: Path, n_columns: int, shown: str) -> None:
+def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -160,22 +167,50 @@ def _check_field_counts(path: Path, n_columns: int, shown: str) -> None:
         return "error"
 
     names = [str(number) for number in range(n_columns)]
+    types = dict.fromkeys(names, pa.string())
     try:
         with _open(path) as file:
-            arrow_csv.read_csv(
+            table = arrow_csv.read_csv(
                 file,
+                # With threads the number of a bad row would be unknown.
                 arrow_csv.ReadOptions(column_names=names, use_threads=False),
                 arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
-                arrow_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
+                arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
             )
     except pa.ArrowInvalid as error:
-        if not bad:
-            raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
-        line, counts = (
-            _line_of(path, bad[0].text),
-            f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}",
-        )
-        raise DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas") from error
+        raise _csv_error(path, shown, bad, error) from error
+    # The first row is the header.
+    frame: pd.DataFrame = table.slice(1).to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
+    return frame
+
+
+def _csv_error(path: Path, shown: str, bad: Sequence[Any], error: Exception) -> DataError:
+    if bad:
+        counts = f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}"
+        line = _line_of(path, bad[0].text)
+        return DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas")
+    if line := _first_foreign_line(path):
+        return DataError(f"--data {shown} line {line} is not UTF-8: save it as UTF-8")
+    return DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again")
+
+
+def _check_quotes(path: Path, shown: str) -> None:
+    """An open quote takes all the rest of the file for one field, and Arrow does not mind."""
+    with _open(path) as file:
+        n_quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
+    if n_quotes % 2 == 0:
+        return
+    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        try:
+            while next(reader, None) is not None:
+                pass
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                raise DataError(
+                    f"--data {shown} ends within a quoted field: close its quote (the last row begins before line "
+                    f"{reader.line_num})"
+                ) from error
 
 
 def _line_of(path: Path, row: str) -> int:

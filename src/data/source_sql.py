@@ -108,10 +108,15 @@ def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
 
     def chunks() -> Iterator[pd.DataFrame]:
         while rows := result.fetchmany(_CHUNK):
-            yield pd.DataFrame.from_records([tuple(row) for row in rows], columns=columns, coerce_float=True)
+            yield pd.DataFrame([tuple(row) for row in rows], columns=columns, dtype=object)
 
     frames = list(chunks())
     if not frames:
         return pd.DataFrame(columns=columns)
-    # A column without a value in one of the chunks is of objects there, and so in the whole.
-    return pd.concat(frames, ignore_index=True).infer_objects()
+    return pd.concat(frames, ignore_index=True).apply(_typed)
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """Python objects as pandas' types; whole numbers beside missing ones stay as they are, 12 would become 12.0."""
+    is_whole = column.isna().any() and pd.api.types.infer_dtype(column, skipna=True) == "integer"
+    return column if is_whole else column.infer_objects()

@@ -1,17 +1,20 @@
 """A table, checked and ready to learn from."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from src.config import NET_PROFIT, TableConfig, TargetConfig
-from src.data.columns import choose_columns
+from src.data.columns import choose_columns, drop_nameless_counters
+from src.data.encoding import NotANumber, to_numbers, without_zero
 from src.data.keys import Keys, Rows, sort_by_keys
+from src.data.source_files import UNTYPED
 from src.data.target import check_target, likely_leaks, read_target
-from src.data.values import kind_of, to_feature, to_floats
+from src.data.values import FeatureColumn, kind_of, to_feature
 from src.errors import DataError
 from src.secrets import mask_url
 from src.suggest import listing
@@ -30,11 +33,14 @@ class Dataset:
         dates: (n_rows,) datetime64[D], non-decreasing; None for a table without dates.
         accounts: (n_rows,) text, as objects; None when rows belong to no account.
         categorical: the names of the category columns.
+        booleans: the names of the columns that hold booleans, also where some are missing.
+        decimal_marks: of the columns whose texts are numbers as people write them.
         source: where the table comes from, without a password.
         digest: 16 hexadecimal digits of all the content; the same for the same rows in another order or file format.
         warnings: what the user may not have meant, a line each.
         net_profit: (n_rows,) what each row earned that day, NaN where it is unknown; None where the table does not say.
             The report alone reads it, after the model is trained; it is never a feature, and no part of the digest.
+        positions: (n_rows,) where each row stands in the frame that was given.
     """
 
     target: str
@@ -48,6 +54,9 @@ class Dataset:
     digest: str
     warnings: tuple[str, ...]
     net_profit: NDArray[np.float64] | None = None
+    positions: Rows | None = None
+    booleans: tuple[str, ...] = ()
+    decimal_marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:
@@ -64,74 +73,102 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     """
     if frame.shape[1] == 0 or len(frame) == 0:
         raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame, warnings = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
-    y = read_target(frame[target], target)
-    rows = np.flatnonzero(~np.isnan(y))
-    check_target(y[rows], target, table.targets[target])
-    warnings = list(columns.warnings)
+    warnings += columns.warnings
+    y, rows = _read_target(frame, target, table)
     if len(rows) < len(frame):
         warnings.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
-        frame, y = frame.iloc[rows], y[rows]
+        frame = frame.iloc[rows]
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     y = y[keys.order]
-    features, categorical, notes = _features(frame, columns.features, keys.order, rows)
-    leaks = likely_leaks(features, categorical, y)
-    warnings += [*keys.warnings, *notes]
+    read = _read_features(frame, columns.features, rows, table)
+    warnings += [*keys.warnings, *_feature_warnings(read, frame, table)]
+    features = _in_order(read, keys.order)
+    leaks = likely_leaks(features, _of_kind(read, "category"), y)
     warnings += [f"feature {name!r} is the target {target!r} in other words: likely a leak" for name in leaks]
     return Dataset(
-        target=target,
-        config=table.targets[target],
-        features=features,
-        y=y,
-        dates=keys.dates,
-        accounts=keys.accounts,
-        categorical=categorical,
+        target,
+        table.targets[target],
+        features,
+        y,
+        keys.dates,
+        keys.accounts,
+        categorical=_of_kind(read, "category"),
         source=mask_url(source),
         digest=_digest(features, y, keys, target),
         warnings=tuple(warnings),
-        net_profit=_net_profit(frame, columns.features, keys.order),
+        net_profit=_net_profit(frame, columns.features, keys.order, table),
+        positions=rows[keys.order],
+        booleans=_of_kind(read, "boolean"),
+        decimal_marks={name: feature.decimal_mark for name, feature in read.items() if feature.decimal_mark},
     )
 
 
-def _net_profit(frame: pd.DataFrame, features: tuple[str, ...], order: Rows) -> NDArray[np.float64] | None:
+def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], Rows]:
+    """The target of the rows that have one, and where these rows stand."""
+    y = read_target(frame[target], target, table)
+    rows = np.flatnonzero(~np.isnan(y))
+    check_target(y[rows], target, table.targets[target])
+    return y[rows], rows
+
+
+def _net_profit(
+    frame: pd.DataFrame, features: tuple[str, ...], order: Rows, table: TableConfig
+) -> NDArray[np.float64] | None:
     """What each row earned, in the final order.
 
     None without such a column of numbers, and where it is used as a feature: it is then known before the day.
     """
-    if NET_PROFIT not in frame.columns or NET_PROFIT in features or kind_of(frame[NET_PROFIT]) != "number":
+    if (
+        NET_PROFIT not in frame.columns
+        or NET_PROFIT in features
+        or kind_of(frame[NET_PROFIT]) not in ("number", "text")
+    ):
         return None
     try:
-        earned = to_floats(frame[NET_PROFIT], NET_PROFIT)[order]
-    except DataError:  # another target is asked for, which a number too large for a float does not concern
+        earned = to_numbers(frame[NET_PROFIT], NET_PROFIT, table.numbers.get(NET_PROFIT))[order]
+    except NotANumber:  # another target is asked for, which this column does not concern
         return None
     return np.where(np.isfinite(earned), earned, np.nan)
+
+
+def _feature_warnings(read: Mapping[str, FeatureColumn], frame: pd.DataFrame, table: TableConfig) -> list[str]:
+    warnings = [warning for feature in read.values() for warning in feature.warnings]
+    if frame.attrs.get(UNTYPED):
+        return warnings
+    numbers = [name for name, feature in read.items() if feature.kind == "number" and name not in table.numbers]
+    return warnings + [
+        f"feature {name!r} holds numbers as text: they are read as numbers; name it under categories: in --config if "
+        "they are names"
+        for name in numbers
+        if kind_of(frame[name]) == "text"
+    ]
 
 
 def _column(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
     return None if name is None else frame[name]
 
 
-def _features(
-    frame: pd.DataFrame, names: tuple[str, ...], order: Rows, rows: Rows
-) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
-    """The features in the final order, the names of the categories among them, and warnings."""
+def _read_features(
+    frame: pd.DataFrame, names: tuple[str, ...], rows: Rows, table: TableConfig
+) -> dict[str, FeatureColumn]:
     empty = [name for name in names if frame[name].isna().all()]
     if empty:
         raise DataError(
             f"features without a single value: {listing(map(repr, empty))}: name them under drop: in --config"
         )
+    return {name: to_feature(frame[name], name, rows, table) for name in names}
+
+
+def _in_order(read: Mapping[str, FeatureColumn], order: Rows) -> pd.DataFrame:
     is_sorted = bool(np.all(order == np.arange(len(order))))
-    ready, categorical, warnings = {}, [], []
-    for name in names:
-        feature = to_feature(frame[name], name, rows)
-        values = feature.values if is_sorted else feature.values.iloc[order]
-        ready[name] = values.reset_index(drop=True)
-        if feature.is_category:
-            categorical.append(name)
-        if feature.warning:
-            warnings.append(feature.warning)
-    return pd.DataFrame(ready), tuple(categorical), warnings
+    columns = {name: feature.values if is_sorted else feature.values.iloc[order] for name, feature in read.items()}
+    return pd.DataFrame({name: column.reset_index(drop=True) for name, column in columns.items()})
+
+
+def _of_kind(read: Mapping[str, FeatureColumn], kind: str) -> tuple[str, ...]:
+    return tuple(name for name, feature in read.items() if feature.kind == kind)
 
 
 def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: str) -> str:
@@ -148,4 +185,8 @@ def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: 
 
 
 def _hashable(column: pd.Series) -> pd.Series:
-    return column if isinstance(column.dtype, pd.StringDtype) else column.astype(np.float64)
+    """A number may be of another type in another file, and a whole number in a category may have got a `.0` there."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.astype(np.float64)
+    codes, texts = pd.factorize(column)
+    return pd.Series(np.array([*map(without_zero, texts), None], dtype=object)[codes], dtype="str")

@@ -6,18 +6,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.config import TargetConfig
-from src.data.values import check_finite, kind_of, texts_to_floats, to_floats, type_of_first
+from src.config import TableConfig, TargetConfig
+from src.data.encoding import NotANumber, to_numbers
+from src.data.values import check_finite, decimal_mark_of, is_boolean_text, kind_of, to_floats, type_of_first
 from src.errors import DataError
-from src.suggest import listing, one_line
+from src.suggest import listing
 
 _SAMPLE = 1000
 _TOLERANCE = 1e-6
 """Of the target's range: what a copy in 32-bit floats is off by, and more."""
 
 
-def read_target(column: pd.Series, name: str) -> NDArray[np.float64]:
+def read_target(column: pd.Series, name: str, table: TableConfig) -> NDArray[np.float64]:
     """The target as (n_rows,) floats, NaN where it is missing.
+
+    Args:
+        column: (n_rows,) raw values: numbers, booleans, or texts of them.
+        name: what messages call it.
+        table: says whether its texts are numbers as people write them.
 
     Raises:
         DataError: a value is no number, or infinite.
@@ -28,12 +34,14 @@ def read_target(column: pd.Series, name: str) -> NDArray[np.float64]:
             f"target {name!r} is not numeric: it holds values of type {type_of_first(column)}: give numbers"
         )
     if kind in ("text", "category"):
-        y = texts_to_floats(column)
-        bad = np.isnan(y) & column.notna().to_numpy(dtype=bool)
-        if bad.any():
-            first = int(np.argmax(bad))
-            shown = one_line(column.iloc[first], 60)
-            raise DataError(f"target {name!r} is not numeric: {shown!r} in row {first + 1}: give numbers")
+        mark = decimal_mark_of(column, name, table) if name in table.numbers else None
+        try:
+            y = to_numbers(column, name, mark, boolean=is_boolean_text(column.dropna().unique()))
+        except NotANumber as error:
+            raise DataError(
+                f"target {name!r} is not numeric: {error.shown!r} in row {error.row + 1}: give numbers, or name it "
+                "under numbers: in --config if they are written like 12,345.67 or 3.2%"
+            ) from error
     else:
         y = to_floats(column, f"target {name!r}")
     check_finite(y, f"target {name!r}", np.arange(len(y)))

@@ -3,23 +3,33 @@
 A message names a row by its place in the table as it was read, counted from 1.
 """
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Number
 from typing import Any, Literal
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.config import TableConfig
+from src.data.encoding import (
+    BOOLEAN_TEXTS,
+    MISSING_TEXTS,
+    NotANumber,
+    distinct,
+    plain_numbers,
+    read_number,
+    texts_of,
+    to_numbers,
+)
+from src.data.suspicious_texts import check_texts
+from src.data.written_numbers import decide_decimal_mark
 from src.errors import DataError
-from src.suggest import one_line
 
 Kind = Literal["number", "boolean", "text", "category", "other"]
-MOSTLY_NUMBERS = 0.9
-"""From this share of numbers on, a text column is a numeric one with bad rows, not a category."""
-MANY_LEVELS = 1000
 
 _KIND_OF_OBJECTS: dict[str, Kind] = {
     "string": "text",
@@ -30,7 +40,6 @@ _KIND_OF_OBJECTS: dict[str, Kind] = {
     "decimal": "number",
     "empty": "number",
 }
-_CODE = re.compile(r"0\d+")
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,15 @@ class FeatureColumn:
 
     Attributes:
         values: (n_rows,) int, float (missing is NaN), bool without missing values, or `str` for a category.
-        is_category: whether its values are levels.
-        warning: what the user may not have meant, or None.
+        kind: `boolean` also where the values are floats because some are missing.
+        decimal_mark: of texts that are numbers as people write them; None for plain numbers.
+        warnings: what the user may not have meant, a line each.
     """
 
     values: pd.Series
-    is_category: bool = False
-    warning: str | None = None
+    kind: Literal["number", "boolean", "category"]
+    decimal_mark: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def kind_of(column: pd.Series) -> Kind:
@@ -74,23 +85,6 @@ def to_floats(column: pd.Series, what: str) -> NDArray[np.float64]:
         raise DataError(f"{what} holds a number too large for a float: correct it") from error
 
 
-def texts_to_floats(column: pd.Series) -> NDArray[np.float64]:
-    """Texts as (n_rows,) numbers; what is missing, blank or no number is NaN."""
-    codes, texts = pd.factorize(to_texts(column))
-    numbers = np.asarray(pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce"), dtype=np.float64)
-    return np.append(numbers, np.nan)[codes]
-
-
-def to_texts(column: pd.Series) -> pd.Series:
-    """A column as `str`, missing values as NaN; a number among texts becomes its text."""
-    if isinstance(column.dtype, pd.StringDtype) and column.dtype.na_value is not pd.NA:
-        return column
-    codes, values = pd.factorize(column)
-    # What factorize takes for equal (1, 1.0, True) is written as what came first: a mix is no category to rely on.
-    labels = np.array([*(str(value) for value in values), None], dtype=object)
-    return pd.Series(labels[codes], dtype="str")
-
-
 def type_of_first(column: pd.Series) -> str:
     """The type that a column of neither numbers nor texts holds, for messages."""
     if not pd.api.types.is_object_dtype(column.dtype):
@@ -99,28 +93,54 @@ def type_of_first(column: pd.Series) -> str:
     return type(odd).__name__
 
 
-def to_feature(column: pd.Series, name: str, rows: NDArray[np.int64]) -> FeatureColumn:
+def to_feature(column: pd.Series, name: str, rows: NDArray[np.int64], table: TableConfig) -> FeatureColumn:
     """Brings a column into the form that a Dataset holds.
 
     Args:
         column: (n_rows,) the raw values.
         name: what messages call it.
         rows: (n_rows,) where each value stands in the table as it was read.
+        table: says which columns are categories and which are numbers; what it does not say is decided here.
 
     Raises:
-        DataError: the values are dates, lists, bytes or the like, infinite, or numbers with some texts between.
+        DataError: the values are dates, lists, bytes or the like, infinite, numbers with some texts between, or texts
+            that are most likely numbers or dates.
     """
     kind = kind_of(column)
+    if name in table.categories or kind == "category":
+        return FeatureColumn(_category(column, name), "category")
+    if name in table.numbers:
+        mark = decimal_mark_of(column, name, table)
+        values = read_numbers(column, f"feature {name!r}", rows, mark)
+        return FeatureColumn(pd.Series(values), "number", mark)
     if kind == "other":
         raise DataError(
             f"feature {name!r} holds values of type {type_of_first(column)}, which no model can take: "
             "turn it into numbers or texts, or name it under drop: in --config"
         )
-    if kind == "category":
-        return FeatureColumn(to_texts(column), is_category=True)
     if kind == "text":
         return _text_feature(column, name, rows)
-    return FeatureColumn(_numeric_values(column, kind, name, rows))
+    return FeatureColumn(_numeric_values(column, kind, name, rows), kind)
+
+
+def read_numbers(
+    column: pd.Series, what: str, rows: NDArray[np.int64], decimal_mark: str | None, boolean: bool = False
+) -> NDArray[np.float64]:
+    """Finite numbers, from whatever type or text they have, as (n_rows,) floats; missing ones are NaN.
+
+    Raises:
+        DataError: a value is no number, or infinite; names the first.
+    """
+    try:
+        values = to_numbers(column, what, decimal_mark, boolean=boolean)
+    except NotANumber as error:
+        notation = f", with {decimal_mark!r} as the decimal mark" if decimal_mark else ""
+        raise DataError(
+            f"{what} is numeric but for {error.count} values, the first {error.shown!r} in row "
+            f"{rows[error.row] + 1}{notation}: correct them, leave them empty, or change --config"
+        ) from error
+    check_finite(values, what, rows)
+    return values
 
 
 def check_finite(values: NDArray[Any], what: str, rows: NDArray[np.int64]) -> None:
@@ -138,14 +158,44 @@ def check_finite(values: NDArray[Any], what: str, rows: NDArray[np.int64]) -> No
         )
 
 
+def decimal_mark_of(column: pd.Series, name: str, table: TableConfig) -> str | None:
+    """The decimal mark of a column under `numbers:`, as it is said there or by its texts.
+
+    Raises:
+        DataError: the texts contradict each other, or do not decide.
+    """
+    try:
+        texts = (value for value in distinct(column)[1] if isinstance(value, str))
+        return table.numbers[name] or decide_decimal_mark(texts)
+    except ValueError as error:
+        raise DataError(
+            f'column {name!r} has no clear decimal mark: {error}: write `numbers: {{{name}: "."}}` in --config, or ","'
+        ) from error
+
+
+def is_boolean_text(values: Iterable[Any]) -> bool:
+    """Whether values are the texts of true and false, beside those that mark a missing value."""
+    given = {value.strip() if isinstance(value, str) else "" for value in values} - MISSING_TEXTS - {""}
+    return bool(given) and given <= BOOLEAN_TEXTS.keys()
+
+
 def _kind_of_objects(column: pd.Series) -> Kind:
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     if inferred in _KIND_OF_OBJECTS:
         return _KIND_OF_OBJECTS[inferred]
     types = {type(value) for value in column.dropna()}
-    if not all(issubclass(kind, str | int | float | Decimal | np.number | np.bool_) for kind in types):
+    if not all(issubclass(kind, str | UUID | int | float | Decimal | np.number | np.bool_) for kind in types):
         return "other"
-    return "text" if any(issubclass(kind, str) for kind in types) else "number"
+    return "text" if any(issubclass(kind, str | UUID) for kind in types) else "number"
+
+
+def _category(column: pd.Series, name: str) -> pd.Series:
+    try:
+        return texts_of(column)
+    except ValueError as error:  # lists, bytes
+        raise DataError(
+            f"feature {name!r} cannot be a category: {error}: turn it into texts, or name it under drop: in --config"
+        ) from error
 
 
 def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.int64]) -> pd.Series:
@@ -163,26 +213,17 @@ def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.i
 
 
 def _text_feature(column: pd.Series, name: str, rows: NDArray[np.int64]) -> FeatureColumn:
-    texts = to_texts(column)
-    counts = texts.value_counts()
-    levels = [level for level in counts.index if level.strip()]
-    numbers = texts_to_floats(texts)
-    given = int(counts[levels].sum())
-    share = np.count_nonzero(~np.isnan(numbers)) / given if given else 0.0
-    # "007" is a code: as a number it would be another thing.
-    if share < MOSTLY_NUMBERS or any(_CODE.fullmatch(level) for level in levels):
-        many = len(levels) > max(MANY_LEVELS, len(texts) // 2)
-        warning = f"feature {name!r} has {len(levels)} different texts: likely an identifier, name it under drop:"
-        return FeatureColumn(texts, is_category=True, warning=warning if many else None)
-    if share < 1:
-        bad = np.isnan(numbers) & (texts.notna() & (texts.str.strip() != "")).to_numpy(dtype=bool)
-        first = int(np.argmax(bad))
-        shown = one_line(texts.iloc[first], 60)
-        raise DataError(
-            f"feature {name!r} is numeric but for {np.count_nonzero(bad)} values, the first {shown!r} in row "
-            f"{rows[first] + 1}: correct or empty them, or name the column under drop: in --config"
-        )
-    check_finite(numbers, f"feature {name!r}", rows)
-    return FeatureColumn(
-        pd.Series(numbers), warning=f"feature {name!r} holds numbers as text: they are read as numbers"
-    )
+    """A column of texts that nobody declared: numbers or booleans if all of them are, else a category."""
+    fast = plain_numbers(column) if isinstance(column.dtype, pd.StringDtype) else None
+    if fast is not None and not np.isnan(fast).all():
+        check_finite(fast, f"feature {name!r}", rows)
+        return FeatureColumn(pd.Series(fast), "number")
+    texts = texts_of(column)
+    values = texts.dropna().unique()
+    if is_boolean_text(values):
+        flags = to_numbers(column, name, boolean=True)
+        return FeatureColumn(pd.Series(flags if np.isnan(flags).any() else flags.astype(bool)), "boolean")
+    given = [text for text in values if text.strip() not in MISSING_TEXTS]
+    if given and all(read_number(text) is not None for text in given):
+        return FeatureColumn(pd.Series(read_numbers(column, f"feature {name!r}", rows, None)), "number")
+    return FeatureColumn(texts, "category", warnings=tuple(check_texts(name, texts, rows)))

@@ -22,10 +22,10 @@ from src.data.encoding import encode, learn_levels
 from src.data.table import Dataset
 from src.modeling.baselines import best_baseline, judge_baselines, naive_forecasts
 from src.modeling.binned_folds import make_lightgbm_dataset
-from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
 from src.modeling.brake import Brake
 from src.modeling.dart import complete, is_dart, is_stuck, make_booster
 from src.modeling.fit_progress import FitProgress
+from src.modeling.intervals import score_estimate, skill_estimate
 from src.modeling.merged_model import merge_models
 from src.modeling.rows import Rows
 from src.modeling.scoring import score, skill
@@ -213,37 +213,35 @@ def final_rounds(trial: FrozenTrial, rows: Rows, rounds_factor: float = 1.0) -> 
     return max(1, round(best_iteration * factor * rows.growth))
 
 
-def judge(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> dict[str, Any]:
+def judge(model: FinalModel, data: Dataset, rows: Rows) -> dict[str, Any]:
     """Test score with its interval, and every naive baseline and the skill on the same rows.
 
-    The interval is a block bootstrap over dates; that of the skill resamples model and baseline together. Without a
-    hold-out all of it is None or empty, never a score on rows that the model has seen.
+    Intervals are those of `intervals`; that of the skill judges model and baseline together. An interval is None where
+    the dates are too few for an honest one, and its note says why. Without a hold-out all of it is None or empty, never
+    a score on rows that the model has seen.
     """
     if len(rows.test) == 0:
         return {
-            "test_score": None, "test_interval": None, "baselines": {}, "best_baseline": None,
-            "skill": None, "skill_interval": None,
+            "test_score": None, "test_interval": None, "test_interval_note": None, "baselines": {},
+            "best_baseline": None, "skill": None, "skill_interval": None, "skill_interval_note": None,
         }  # fmt: skip
     metric, y = data.config.metric, data.y[rows.test]
+    dates = None if data.dates is None else data.dates[rows.test]
     prediction = model.predict(data, rows.test)
-    value = score(metric, y, prediction)
     forecasts = naive_forecasts(data, rows.search, rows.test)
     baselines = {name: score(metric, y, forecast) for name, forecast in forecasts.items()}
-    best_name, best_score = best_baseline(metric, baselines)
-    dates = None if data.dates is None else data.dates[rows.test]
-    interval = bootstrap_interval(metric, y, prediction, dates, seed)
-    gained = skill(metric, value, best_score)
-    skill_interval = None
-    if gained is not None:  # a baseline without error leaves nothing to gain, in no resample either
-        found = bootstrap_skill_interval(metric, y, prediction, forecasts[best_name], dates, seed)
-        skill_interval = [found.low, found.high]
+    best_name, _ = best_baseline(metric, baselines)
+    found = score_estimate(metric, y, prediction, dates)
+    gained = skill_estimate(metric, y, prediction, forecasts[best_name], dates)  # None: nothing is left to gain
     return {
-        "test_score": value,
-        "test_interval": [interval.low, interval.high],
+        "test_score": found.value,
+        "test_interval": None if found.interval is None else list(found.interval),
+        "test_interval_note": found.note,
         "baselines": baselines,
         "best_baseline": best_name,
-        "skill": gained,
-        "skill_interval": skill_interval,
+        "skill": None if gained is None else gained.value,
+        "skill_interval": None if gained is None or gained.interval is None else list(gained.interval),
+        "skill_interval_note": None if gained is None else gained.note,
     }
 
 

@@ -67,8 +67,8 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
     Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
     """
-    data, rows, seed = task.data, task.rows, task.settings.search.seed
-    scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows, seed)
+    data, rows = task.data, task.rows
+    scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
     return scores | {
         "target": data.target,
         "task": data.config.task,
@@ -78,6 +78,8 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "test_samples": len(rows.test),
         "feature_names": list(data.features.columns),
         "categorical_levels": model.levels,
+        "boolean_features": list(data.booleans),
+        "decimal_marks": dict(data.decimal_marks),
         "hyperparameters": model.heaviest.hyperparameters,
         "best_iteration": sum(model.rounds),
         **_describe_members(model),
@@ -85,16 +87,24 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
-        "seed": seed,
-        "split": split_record(data, rows, task.settings.split),
+        **_describe_training(task, model),
+        "warnings": list(data.warnings),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+    }
+
+
+def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
+    """What `retrain` needs beside the table, and what a later search has to know of this one."""
+    data = task.data
+    return {
+        "seed": task.settings.search.seed,
+        "split": split_record(data, task.rows, task.settings.split),
         "search_until": search_until(task),
         "data": data.source,
         "data_digest": data.digest,
         "table": plain_table(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
-        "warnings": list(data.warnings),
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": library_versions(),
     }
 
 

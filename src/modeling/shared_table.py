@@ -110,7 +110,7 @@ def _same(known: Dataset, known_folds: Sequence[Fold], data: Dataset, folds: Seq
 def _shell(data: Dataset) -> Dataset:
     """What is not a column: neither keys nor results travel, a worker needs none of them."""
     empty = replace(data, features=data.features.iloc[:0], y=data.y[:0], warnings=())
-    return replace(empty, dates=None, accounts=None, net_profit=None)
+    return replace(empty, dates=None, accounts=None, net_profit=None, positions=None)
 
 
 def _write_folds(folder: Path, folds: Sequence[Fold]) -> None:

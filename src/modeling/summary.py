@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.reporting.words import interval_notes
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -31,13 +33,18 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     models = [f"model    {made_of(outcome.metadata)}" for outcome in outcomes]
+    notes = [
+        f"interval {outcome.metadata['target']}, {name}: {note}"
+        for outcome in outcomes
+        for name, note in interval_notes(outcome.metadata)
+    ]
     reports = [f"report   {outcome.report}" for outcome in outcomes if outcome.report is not None]
     command = "mlflow ui"
     if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif tracking_uri.startswith("http"):
         command = f"open {tracking_uri}"
-    return "\n".join(["", *lines, "", *models, *reports, f"MLflow   {command}"])
+    return "\n".join(["", *lines, "", *notes, *models, *reports, f"MLflow   {command}"])
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from src.config import BOOTSTRAP_RESAMPLES, NET_PROFIT
-from src.modeling.bootstrap import block_length, draw_units, percentile_interval
+from src.config import NET_PROFIT
+from src.modeling.intervals import mean_estimate
 from src.reporting.ensemble_numbers import TOP_SHARE, EnsembleItem
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 MIN_ROWS = 20
 """Below, a tenth is not even two rows."""
 MIN_PER_DAY = 5
-MIN_DAYS = 10
-"""Fewer days say too little of how days differ for an interval."""
-SEED = 0
 TOGETHER = "all, by mean rank"
 
 
@@ -102,9 +99,7 @@ def money(items: Sequence[EnsembleItem]) -> Money | None:
         rankings[TOGETHER] = sum(rankings.values()) / len(rankings)  # type: ignore[assignment]
     days = rows.index.get_level_values("date")
     profit = rows["y"].to_numpy(float)
-    # With the seed of the models' own reports, so that the same rows have the same interval there and here.
-    seed = next((s for item in items if isinstance(s := item.metadata.get("seed"), int) and s >= 0), SEED)
-    found = tuple(_earned(label, profit, _in_top(rank), days, seed) for label, rank in rankings.items())
+    found = tuple(_earned(label, profit, _in_top(rank), days.to_numpy()) for label, rank in rankings.items())
     return Money(len(rows), int(days.nunique()), float(profit.mean()), found)
 
 
@@ -165,23 +160,7 @@ def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
 
 
 def _earned(
-    label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "pd.Index", seed: int
+    label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "NDArray[np.datetime64]"
 ) -> tuple[str, float, tuple[float, float] | None]:
-    import pandas as pd
-
-    by_day = pd.DataFrame({"sum": profit * weight, "n": weight}).groupby(days).sum()
-    mean = float(by_day["sum"].sum() / by_day["n"].sum())
-    if len(by_day) < MIN_DAYS:
-        return label, mean, None
-    return label, mean, _interval(by_day, seed)
-
-
-def _interval(by_day: "pd.DataFrame", seed: int) -> tuple[float, float]:
-    """Bounds of a mean over rows whose days are drawn anew, as everywhere in this project."""
-    import numpy as np
-
-    _, draws = draw_units(len(by_day), by_day.index.to_numpy(), seed, BOOTSTRAP_RESAMPLES)
-    totals = np.array([counts @ by_day.to_numpy() for counts in draws])
-    totals[totals[:, 1] == 0] = np.nan  # a resample without a single row of the top tenth has no mean
-    found = percentile_interval(totals[:, 0] / totals[:, 1], block_length(len(by_day)))
-    return found.low, found.high
+    found = mean_estimate(profit, days, weight)
+    return label, found.value, found.interval

@@ -104,7 +104,10 @@ def _comparison(items: Sequence[EnsembleItem]) -> Chapter:
     if not found:
         none = "No model was scored beside a naive forecast: there is nothing that could be compared."
         return Chapter("comparison", title, [Paragraph(none, "note")])
-    caption = "Green: better than the best naive forecast on the same rows. Line: 95 % interval, where it is known."
+    caption = (
+        "Green: better than the best naive forecast on the same rows. Line: 95 % interval, where it is known "
+        f"({words.INTERVAL_METHOD})."
+    )
     on_validation = [each.label for each in found if each.part == "validation"]
     if on_validation:
         caption += f" On validation rows, which flatter: {', '.join(on_validation)}."
@@ -230,7 +233,7 @@ def _money(items: Sequence[EnsembleItem]) -> Chapter:
     caption = (
         f"Mean realised net profit of an account-day in each model's top tenth, on the {found.n_rows:,} account-days "
         f"({found.n_days} days) that all models predicted; over all of them it is "
-        f"{words.format_number(found.everything)} (dashed). Line: 95 % interval, whole days drawn anew in blocks."
+        f"{words.format_number(found.everything)} (dashed). Line: 95 % interval ({words.INTERVAL_METHOD})."
     )
     columns = ("ranked by", "mean net profit in its top tenth", "95 % interval", "more than all rows")
     rows = tuple((label, mean, _bounds(interval), mean - found.everything) for label, mean, interval in found.rows)

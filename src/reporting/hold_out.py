@@ -14,9 +14,6 @@ from src.modeling.final_model import FinalModel
 from src.modeling.rows import Rows
 from src.modeling.scoring import Floats, score
 
-MIN_DAYS = 10
-"""Distinct dates from which on an interval is worth its name."""
-
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
@@ -24,8 +21,6 @@ class HoldOut:
 
     Attributes:
         metric: of the target.
-        seed: of every bootstrap.
-        total: test rows of the whole, of which these may be a part.
         y: realised target.
         prediction: the model's.
         baseline: the forecast that is best on all test rows.
@@ -34,8 +29,6 @@ class HoldOut:
     """
 
     metric: Metric
-    seed: int
-    total: int
     y: Floats
     prediction: Floats
     baseline: Floats
@@ -69,7 +62,7 @@ class HoldOut:
         return pd.DataFrame(columns | {"y": self.y, "prediction": self.prediction})
 
 
-def predict_hold_out(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> tuple[HoldOut, str]:
+def predict_hold_out(model: FinalModel, data: Dataset, rows: Rows) -> tuple[HoldOut, str]:
     """Takes the test rows and the model's predictions for them; also the name of the best naive forecast.
 
     Raises:
@@ -82,8 +75,6 @@ def predict_hold_out(model: FinalModel, data: Dataset, rows: Rows, seed: int) ->
     name, _ = best_baseline(metric, {key: score(metric, data.y[test], values) for key, values in forecasts.items()})
     return HoldOut(
         metric=metric,
-        seed=seed,
-        total=len(test),
         y=data.y[test],
         prediction=model.predict(data, test),
         baseline=forecasts[name],

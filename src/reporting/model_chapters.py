@@ -44,7 +44,9 @@ def _money(numbers: ModelNumbers) -> Chapter:
             Figure("money-bins", draw.bins_plot(money.bins, "mean net profit of a row"), say.bins_caption(money))
         ]
         if money.choices:
-            figures.append(Figure("money-choices", draw.choices_plot(money.choices), say.CHOICES_CAPTION))
+            figures.append(
+                Figure("money-choices", draw.choices_plot(money.choices), say.choices_caption(money.choices))
+            )
         blocks += [Grid(figures), Paragraph(say.MONEY_CAVEAT, "note")]
         blocks.append(TableBlock(say.bins_table(money.bins, "mean net profit"), LOWEST_FIRST))
     if len(money.choices) > 1:

@@ -6,22 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from src.modeling.bootstrap import Interval, block_length, bootstrap_scores, percentile_interval
-from src.modeling.scoring import Floats, score, skill
-from src.reporting.hold_out import MIN_DAYS, HoldOut
+from src.modeling.intervals import score_estimate, skill_estimate
+from src.modeling.scoring import Floats, score
+from src.reporting.hold_out import HoldOut
 from src.reporting.model_numbers import Groups, GroupScore
 from src.reporting.words import format_number
 
 MAX_PERIODS = 36
 MAX_ACCOUNTS = 30
 SIZE_GROUPS = 5
-RESAMPLES = 400
-"""Of each group: there are many, and their bounds are read off a figure."""
-AUC_WORK = 20_000_000
-"""Rows times resamples that AUC intervals may cost, about a second; errors are added up by date and cost far less."""
-MIN_RESAMPLES = 100
 NEW = "not seen before"
 Labels = npt.NDArray[np.object_]
+Autocorrelations = tuple[float | None, float | None]
+"""Of the score and of the skill, where more rows than a group's tell them."""
 
 
 def score_periods(tested: HoldOut) -> Groups | None:
@@ -34,7 +31,9 @@ def score_periods(tested: HoldOut) -> Groups | None:
         if len(np.unique(periods)) <= MAX_PERIODS or kind == "year":
             break
     labels = np.array([_period_name(kind, int(period)) for period in periods], dtype=object)
-    return Groups(kind, f"one {kind} after the other", _score_all(tested, labels, sorted(set(labels))))
+    # A month is too short to tell how closely its dates follow each other: the whole test period tells it.
+    known = _autocorrelations(tested)
+    return Groups(kind, f"one {kind} after the other", _score_all(tested, labels, sorted(set(labels)), known))
 
 
 def _period_name(kind: str, period: int) -> str:
@@ -83,38 +82,36 @@ class AccountSizes:
         return group_of, names + ([NEW] if len(known) < len(accounts) else [])
 
 
-def _score_all(tested: HoldOut, labels: Labels, names: list[str]) -> tuple[GroupScore, ...]:
+def _score_all(
+    tested: HoldOut, labels: Labels, names: list[str], known: Autocorrelations = (None, None)
+) -> tuple[GroupScore, ...]:
     codes = pd.Index(names).get_indexer(pd.Index(labels))
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
     groups = [order[start:stop] for start, stop in pairwise(ends)]
-    return tuple(_score_group(name, tested.take(rows)) for name, rows in zip(names, groups, strict=True))
+    return tuple(_score_group(name, tested.take(rows), known) for name, rows in zip(names, groups, strict=True))
 
 
-def _score_group(name: str, tested: HoldOut) -> GroupScore:
-    rows, days, metric = len(tested.y), tested.n_days, tested.metric
-    if metric == "auc" and len(np.unique(tested.y)) < 2:
+def _score_group(name: str, tested: HoldOut, known: Autocorrelations) -> GroupScore:
+    rows, days = len(tested.y), tested.n_days
+    if _has_one_class(tested):
         return GroupScore(name, rows, days)
-    value, reference = (score(metric, tested.y, p) for p in (tested.prediction, tested.baseline))
-    gained = skill(metric, value, reference)
-    if days is None or days < MIN_DAYS:
-        return GroupScore(name, rows, days, value, baseline=reference, skill=gained)
-    both = [tested.prediction, tested.baseline]
-    scores = bootstrap_scores(metric, tested.y, both, tested.dates, tested.seed, _n_resamples(tested))
-    of_score = _interval(scores[0], days)
-    of_skill = _interval(np.array([skill(metric, a, b) for a, b in scores.T.tolist()], np.float64), days)
-    return GroupScore(
-        name, rows, days, value, *of_score, reference, gained, *(of_skill if gained is not None else (None, None))
-    )
+    metric, y, dates = tested.metric, tested.y, tested.dates
+    found = score_estimate(metric, y, tested.prediction, dates, known[0])
+    gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates, known[1])
+    of_skill = (None, None, None) if gained is None else (gained.value, gained.low, gained.high)
+    reference = score(metric, y, tested.baseline)
+    return GroupScore(name, rows, days, found.value, found.low, found.high, reference, *of_skill)
 
 
-def _n_resamples(tested: HoldOut) -> int:
-    return max(MIN_RESAMPLES, min(RESAMPLES, AUC_WORK // tested.total)) if tested.metric == "auc" else RESAMPLES
+def _has_one_class(tested: HoldOut) -> bool:
+    return tested.metric == "auc" and len(np.unique(tested.y)) < 2
 
 
-def _interval(values: Floats, days: int) -> tuple[float | None, float | None]:
-    """Both bounds; none where not one resample has a value."""
-    if np.isnan(values).all():
+def _autocorrelations(tested: HoldOut) -> Autocorrelations:
+    if _has_one_class(tested):
         return None, None
-    found: Interval = percentile_interval(values, block_length(days))
-    return found.low, found.high
+    metric, y, dates = tested.metric, tested.y, tested.dates
+    gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates)
+    found = score_estimate(metric, y, tested.prediction, dates)
+    return found.autocorrelation, None if gained is None else gained.autocorrelation

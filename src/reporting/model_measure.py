@@ -23,13 +23,13 @@ def measure_model(model: FinalModel, data: Dataset, rows: Rows, seed: int) -> tu
         model: trained on the rows of the search.
         data: the whole table.
         rows: which rows are which.
-        seed: of bootstraps and of the rows whose predictions are explained.
+        seed: of the rows whose predictions are explained.
 
     Returns:
         The numbers; and (n_test_rows, 4) account, date, y, prediction, None without a hold-out.
     """
     features, effects, explained = measure_features(model, data, rows, seed)
-    tested, baseline = predict_hold_out(model, data, rows, seed) if len(rows.test) else (None, None)
+    tested, baseline = predict_hold_out(model, data, rows) if len(rows.test) else (None, None)
     is_binary = data.config.task == "binary"
     numbers = ModelNumbers(
         target=data.target,

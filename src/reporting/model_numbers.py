@@ -19,7 +19,7 @@ class GroupScore:
         rows: test rows of the group.
         days: their distinct dates; None in a table without dates.
         score: the model's, by the target's metric; None where a class is missing under AUC.
-        low, high: 95 % interval of the score; None where there are too few dates.
+        low, high: 95 % interval of the score; None where the dates are too few for one (see `intervals`).
         baseline: the score of the naive forecast that is best on all test rows.
         skill: over that forecast on these rows.
         skill_low, skill_high: 95 % interval of the skill.
@@ -55,7 +55,7 @@ class Bin:
         days: their distinct dates; None in a table without dates.
         prediction: mean prediction.
         realised: mean of what came true: the target, or the net profit.
-        low, high: 95 % interval of `realised`; None where there are too few dates.
+        low, high: 95 % interval of `realised`; None where the dates are too few for one.
     """
 
     rows: int
@@ -75,9 +75,9 @@ class Choice:
         rows: account-days taken.
         per_row: mean net profit of a taken account-day.
         per_day: net profit of all taken account-days divided by all test dates.
-        low, high: 95 % interval of `per_day`; None where there are too few dates.
+        low, high: 95 % interval of `per_day`; None where the dates are too few for one.
         gain: `per_day` less that of taking everything.
-        gain_low, gain_high: its 95 % interval, both resampled together.
+        gain_low, gain_high: its 95 % interval, of the difference of both on the same days.
     """
 
     bins: int

@@ -11,6 +11,7 @@ from src.reporting.words import format_number, format_percent
 ROW_HEIGHT = 24
 MARGIN_HEIGHT = 110
 MAX_BARS = 20
+MIN_DAYS_DRAWN = 10
 STABLE, SHIFTED = 0.1, 0.25
 """Siddiqi's bounds of the population stability index."""
 _ROLE_OF_PART: dict[str, Role] = {"training": "main", "gap": "muted", "validation": "accent", "test": "good"}
@@ -44,7 +45,7 @@ def drawn_periods(groups: Groups) -> list[GroupScore]:
     All of them where none has days enough.
     """
     scored = [group for group in groups.scores if group.score is not None]
-    return [group for group in scored if group.low is not None] or scored
+    return [group for group in scored if (group.days or 0) >= MIN_DAYS_DRAWN] or scored
 
 
 def _bands(x: Sequence[str], intervals: Sequence[tuple[float | None, float | None]]) -> list[Band]:

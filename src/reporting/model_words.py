@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from src.reporting.blocks import Table
 from src.reporting.model_numbers import Bin, Choice, Curves, Feature, Groups, ModelNumbers, Money, Span
 from src.reporting.model_plots import SHIFTED, STABLE, sum_of
-from src.reporting.words import format_number, format_percent, with_interval
+from src.reporting.words import drawn_intervals, format_number, format_percent, with_interval
 
 NO_TEST = (
     "There is no test period (--test-fraction 0): the final model was trained on every row, and none is left on which "
@@ -17,7 +17,9 @@ NO_SPLIT = "The model never splits: it predicts one constant, whatever the featu
 ONE_CLASS = "The test rows hold one class only, so that there is no curve of how well the two are told apart."
 SHUFFLED = "The table has no dates: rows were shuffled with the seed, so that there is no time axis to draw."
 SAME_TABLE = "The numbers stand in the first table of the chapter before."
-PERIOD_SKILL_CAPTION = "Above zero the model is better than the best naive forecast; bands are 95 % intervals."
+PERIOD_SKILL_CAPTION = (
+    "Above zero the model is better than the best naive forecast; bands: 95 % intervals as beside."
+)
 CALIBRATION_CAPTION = (
     "A point on the dashed line: what is said to happen with this probability happened as often. Each point is "
     "one bin of the table below."
@@ -25,9 +27,6 @@ CALIBRATION_CAPTION = (
 EFFECTS_CAPTION = (
     "Each point is a row: right of zero the feature raised the prediction, left of it lowered it; the deeper the "
     "colour, the higher the feature's value among these rows."
-)
-CHOICES_CAPTION = (
-    "Net profit a day if only the rows of the highest predictions are taken. Lines: 95 % intervals. Dotted: taking all."
 )
 MONEY_CAVEAT = (
     "Net profit is what the table says each row earned, as it was traded; what is not taken earns nothing. The "
@@ -103,8 +102,14 @@ def _choice_sentence(choices: Sequence[Choice]) -> str:
 
 def bins_caption(money: Money) -> str:
     """What the bars of net profit are."""
-    lines = " Lines: 95 % intervals." if any(each.low is not None for each in money.bins) else ""
-    return f"Mean net profit of a row by prediction, {len(money.bins)} bins as equal in size as ties allow.{lines}"
+    said = f"Mean net profit of a row by prediction, {len(money.bins)} bins as equal in size as ties allow."
+    return f"{said} {drawn_intervals([each.low for each in money.bins])}"
+
+
+def choices_caption(choices: Sequence[Choice]) -> str:
+    """What the bars of net profit a day are."""
+    said = "Net profit a day if only the rows of the highest predictions are taken. Dotted: taking all."
+    return f"{said} {drawn_intervals([each.low for each in choices])}"
 
 
 def bins_table(bins: Sequence[Bin], realised: str) -> Table:
@@ -158,8 +163,8 @@ def fit_sentence(numbers: ModelNumbers) -> str:
 
 def deciles_caption(numbers: ModelNumbers) -> str:
     """What bars and points are."""
-    lines = "; lines: 95 % intervals" if any(each.low is not None for each in numbers.deciles) else ""
-    return f"Bars: mean of {numbers.target} that came true on the test rows{lines}. Points: mean prediction."
+    said = f"Bars: mean of {numbers.target} that came true on the test rows. Points: mean prediction."
+    return f"{said} {drawn_intervals([each.low for each in numbers.deciles])}"
 
 
 def roc_caption(curves: Curves) -> str:
@@ -175,7 +180,8 @@ def precision_caption(curves: Curves) -> str:
 
 def periods_caption(groups: Groups, metric: str, n_left_out: int) -> str:
     """What is drawn, and how many periods of a few days are not."""
-    said = f"{metric} by {groups.kind}; bands are 95 % intervals."
+    lows = [group.low for group in groups.scores if group.score is not None]
+    said = f"{metric} by {groups.kind}. {drawn_intervals(lows, 'Bands')}"
     if not n_left_out:
         return said
     return f"{said} Not drawn: {n_left_out} with too few days, in the table below."
@@ -198,8 +204,8 @@ def groups_sentence(groups: Groups) -> str:
 
 def skill_caption(groups: Groups) -> str:
     """What the bars are."""
-    lines = " Lines: 95 % intervals." if any(group.skill_low is not None for group in groups.scores) else ""
-    return f"Right of zero the model is better than the best naive forecast.{lines}"
+    lows = [group.skill_low for group in groups.scores if group.skill is not None]
+    return f"Right of zero the model is better than the best naive forecast. {drawn_intervals(lows)}"
 
 
 def groups_table(groups: Groups, metric: str, limit: int) -> Table:

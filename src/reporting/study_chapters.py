@@ -144,7 +144,7 @@ def _baseline_figure(material: Material, judged: words.Comparison) -> Figure:
     goal = "Longer is better, bars start at a coin's 0.5." if judged.metric == "AUC" else ""
     goal = goal or ("Longer is better." if judged.direction == "maximize" else "Shorter is better.")
     best = " Orange: the hardest to beat." if judged.baselines else ""
-    interval = " Line: 95 % interval." if judged.interval else ""
+    interval = f" Line: 95 % interval ({words.INTERVAL_METHOD})." if judged.interval else ""
     flatters = "" if alone is None else f" {FLATTERS}"
     caption = f"{rows} {goal}{best}{interval}{flatters}"
     return Figure(f"baselines-{judged.part}", baseline_plot(judged, alone), caption)

@@ -28,9 +28,11 @@ BASELINE_WORDS = {
 }
 SHOWN_ELSEWHERE = frozenset({
     "hyperparameters", "feature_names", "categorical_levels", "direction", "members", "best_trial", "fits",
-    "test_score", "test_interval", "baselines", "best_baseline", "skill", "skill_interval",
+    "test_score", "test_interval", "test_interval_note", "baselines", "best_baseline", "skill", "skill_interval",
+    "skill_interval_note",
     "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
 })  # fmt: skip
+INTERVAL_METHOD = "Student's t over groups of consecutive dates, or over rows in a table without dates"
 MAX_FACT_LENGTH = 300
 UNKNOWN_METRIC = "value"
 
@@ -48,6 +50,7 @@ class Comparison:
         baselines: scores by name, the hardest to beat first.
         skill: over the first of `baselines`; None where undefined.
         skill_interval: bounds of the skill's 95 % interval, where known.
+        notes: what is to be said of both intervals (see `interval_notes`).
     """
 
     part: str
@@ -58,6 +61,7 @@ class Comparison:
     baselines: Mapping[str, float]
     skill: float | None
     skill_interval: tuple[float, float] | None
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def metric_name(metadata: Metadata) -> str:
@@ -81,7 +85,17 @@ def compare(metadata: Metadata, part: str, direction: Direction) -> Comparison |
         gained = skill("auc" if direction == "maximize" else "mae", model, next(iter(hardest.values())))
     interval = _pair(metadata.get(f"{part}_interval"))
     skill_interval = _pair(metadata.get(f"{prefix}skill_interval"))
-    return Comparison(part, metric_name(metadata), direction, model, interval, hardest, gained, skill_interval)
+    notes = interval_notes(metadata) if part == "test" else ()
+    return Comparison(part, metric_name(metadata), direction, model, interval, hardest, gained, skill_interval, notes)
+
+
+def interval_notes(metadata: Metadata) -> tuple[tuple[str, str], ...]:
+    """What is to be said of the intervals on test rows: of which, and why there is none or when it is too narrow."""
+    keys = {"score": "test_interval_note", "skill": "skill_interval_note"}
+    notes = {name: note for name, key in keys.items() if isinstance(note := metadata.get(key), str)}
+    if len(notes) == 2 and len(set(notes.values())) == 1:
+        return (("score and skill", notes["score"]),)
+    return tuple(notes.items())
 
 
 def verdict(comparison: Comparison | None) -> str:
@@ -90,6 +104,7 @@ def verdict(comparison: Comparison | None) -> str:
         return "No final model was scored with this study: what follows describes the search alone."
     place = "On the test rows, which the search never saw" if comparison.part == "test" else "On the validation rows"
     said = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
+    said += "".join(f" Interval of the {name}: {note}." for name, note in comparison.notes)
     if comparison.part == "validation":
         said += " The search chose among trials by this score, so it flatters the model; there is no test score."
     if not comparison.baselines:
@@ -156,6 +171,16 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
         return format_number(value)
     low, high = (format_number(bound) for bound in interval)
     return f"{format_number(value)} (95 % interval {low} to {high})"
+
+
+def drawn_intervals(lows: Sequence[float | None], mark: str = "Lines") -> str:
+    """What is drawn of 95 % intervals, by their lower bounds, and why some are not there."""
+    without = sum(low is None for low in lows)
+    missing = "too few dates, or dates that follow each other too closely, for an interval"
+    if without == len(lows):
+        return f"No intervals: {missing}."
+    said = f"{mark}: 95 % intervals ({INTERVAL_METHOD})."
+    return f"{said} {without} of {len(lows)}: {missing}." if without else said
 
 
 def format_number(value: float) -> str:

@@ -1,11 +1,15 @@
 """The registered model's own code: a copy of this file is logged with every model ("models from code").
 
 It must stand alone: where a model is served there is no trace of this repository, so this file imports the standard
-library and what the model's own requirements list, never `src`. The encoding below says again what
-`src/data/encoding.py` does in training; a test holds the two together.
+library and what the model's own requirements list, never `src`. How a row is read is said once, in
+`src/data/encoding.py`; a copy of that file is an artifact of the model and is loaded from there.
 """
 
+import difflib
+import importlib.util
 import json
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import lightgbm as lgb
@@ -16,27 +20,33 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
+_SHOWN = 20
+
 
 class DailyProfitModel(PythonModel):
     """A LightGBM model that takes the table as people have it.
 
     Attributes:
         booster: the raw LightGBM model; its own feature names are positions (`f0`...), not column names.
-        metadata: the training's record, `feature_names` and `categorical_levels` among it.
+        metadata: the training's record; `feature_names`, `categorical_levels`, `boolean_features` and `decimal_marks`
+            say how rows are read.
+        encoding: the code that reads them, as it was in training.
     """
 
     booster: lgb.Booster
     metadata: dict[str, Any]
+    encoding: ModuleType
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Reads the artifacts `model` (LightGBM text) and `metadata` (JSON).
+        """Reads the artifacts `model` (LightGBM text), `metadata` (JSON) and `encoding` (Python).
 
         Raises:
-            MlflowException: the two do not belong together.
+            MlflowException: model and metadata do not belong together.
         """
         with open(context.artifacts["metadata"], encoding="utf-8") as file:
             self.metadata = json.load(file)
         self.booster = lgb.Booster(model_file=context.artifacts["model"])
+        self.encoding = _load_module(context.artifacts["encoding"])
         names, trained_on = self.metadata["feature_names"], self.booster.num_feature()
         if len(names) != trained_on:
             raise MlflowException.invalid_parameter_value(
@@ -50,82 +60,76 @@ class DailyProfitModel(PythonModel):
 
         Args:
             context: unused; MLflow passes it.
-            model_input: (n_rows, at least the feature columns), in any column order: numbers, booleans, and
-                categories as strings. Further columns are ignored. A level that training never saw is missing.
+            model_input: (n_rows, at least the feature columns), in any column order and of any types; how each value is
+                read is said in `src/data/encoding.py`. Further columns are ignored. A level that training never saw is
+                missing.
             params: unused; there are none.
 
         Returns:
             (n_rows,) in the order of the rows: the target's own unit, or for a binary target the probability of 1.
 
         Raises:
-            MlflowException: feature columns are missing or doubled, or a numeric column holds something else.
+            MlflowException: feature columns are missing or doubled, or hold what cannot be read.
         """
-        matrix = encode(model_input, self.metadata["feature_names"], self.metadata["categorical_levels"])
+        matrix = self.encode(model_input)
         if len(matrix) == 0:  # LightGBM refuses an empty matrix
             return np.empty(0)
         return np.asarray(self.booster.predict(matrix), dtype=np.float64)
 
+    def encode(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Turns a frame into the (n_rows, n_features) matrix that the booster was trained on.
 
-def encode(frame: pd.DataFrame, feature_names: list[str], levels: dict[str, list[str]]) -> NDArray[np.float64]:
-    """Turns a frame into the matrix that the booster was trained on.
+        Raises:
+            MlflowException: feature columns are missing or doubled, or hold what cannot be read.
+        """
+        needed = self.metadata["feature_names"]
+        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        _check_names(list(frame.columns), needed)
+        try:
+            matrix: NDArray[np.float64] = self.encoding.encode(
+                frame[needed],
+                self.metadata["categorical_levels"],
+                self.metadata.get("boolean_features", ()),
+                self.metadata.get("decimal_marks", {}),
+            )
+        except ValueError as error:  # says which column, value and row
+            raise MlflowException.invalid_parameter_value(f"the rows do not fit the model: {error}") from error
+        infinite = np.isinf(matrix)
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
+            count = np.count_nonzero(infinite[:, column])
+            raise MlflowException.invalid_parameter_value(
+                f"column {needed[column]!r} holds {count} infinite values, the first in row {row + 1}: replace them, "
+                "by missing ones if they are unknown"
+            )
+        return matrix
 
-    Args:
-        frame: (n_rows, any columns).
-        feature_names: the columns of the matrix, in order.
-        levels: the training levels of each category column; a level's code is its position.
 
-    Returns:
-        (n_rows, n_features), C-contiguous; missing values and unseen levels are NaN, booleans 1 and 0.
-
-    Raises:
-        MlflowException: feature columns are missing or doubled, or a numeric column holds something else.
-    """
-    names = [str(name) for name in frame.columns]
-    if missing := [name for name in feature_names if name not in names]:
+def _check_names(names: Sequence[str], needed: Sequence[str]) -> None:
+    if missing := [name for name in needed if name not in set(names)]:
+        close = difflib.get_close_matches(missing[0], names, n=1, cutoff=0.7)
         raise MlflowException.invalid_parameter_value(
-            f"columns {', '.join(missing)} are missing: the model needs all of its {len(feature_names)} features; "
-            f"the table has {', '.join(names)}"
+            f"{len(missing)} of the model's {len(needed)} columns are missing: {_listing(missing)}"
+            + (f" (did you mean {close[0]!r} by {missing[0]!r}?)" if close else "")
+            + f"; the table has {_listing(names)}"
         )
-    if doubled := [name for name in feature_names if names.count(name) > 1]:
-        raise MlflowException.invalid_parameter_value(f"columns {', '.join(doubled)} stand twice: keep one of each")
-    matrix = np.empty((len(frame), len(feature_names)), dtype=np.float64)
-    for position, name in enumerate(feature_names):
-        column = frame.iloc[:, names.index(name)]
-        matrix[:, position] = _codes(column, levels[name]) if name in levels else _numbers(column, name)
-    return matrix
+    if doubled := [name for name in needed if names.count(name) > 1]:
+        raise MlflowException.invalid_parameter_value(f"columns stand twice: {_listing(doubled)}; keep one of each")
 
 
-def _codes(column: pd.Series, levels: list[str]) -> NDArray[np.float64]:
-    """Position of each value's text among the levels."""
-    code_of = {level: float(code) for code, level in enumerate(levels)}
-    if not isinstance(column.dtype, pd.StringDtype):
-        # factorize takes 1, 1.0 and True for one value, `str` does not.
-        texts = [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
-        column = pd.Series(texts, dtype="str")
-    positions, found = pd.factorize(column)
-    # A missing value has position -1 and so takes the last entry.
-    codes = np.array([code_of.get(str(text), np.nan) for text in found] + [np.nan])
-    return codes[positions]
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(name[:60] for name in names[:_SHOWN]) + more
 
 
-def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    # Booleans or numbers among missing values come as objects, and so does text, which is numeric or wrong.
-    missing = column.isna().to_numpy()
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
-        numbers = np.full(len(column), np.nan)  # to_numeric would quietly make nanoseconds of them
-    else:
-        numbers = pd.to_numeric(column.astype(object).mask(missing, np.nan), errors="coerce").to_numpy(np.float64)
-    if (wrong := np.isnan(numbers) & ~missing).any():
-        row = int(wrong.argmax())
-        raise MlflowException.invalid_parameter_value(
-            f"column {name} holds {str(column.iloc[row])!r} in row {row}: the model was trained on numbers there; "
-            "correct the value or leave it missing"
-        )
-    return numbers
+def _load_module(path: str) -> ModuleType:
+    """A module of its own for each model: two versions in one process may read rows in two ways."""
+    spec = importlib.util.spec_from_file_location("daily_profit_encoding", path)
+    if spec is None or spec.loader is None:
+        raise MlflowException.invalid_parameter_value(f"artifact {path} is no Python file: log the model again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 set_model(DailyProfitModel())

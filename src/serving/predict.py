@@ -56,11 +56,13 @@ def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | No
 
 
 def _predict(model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig) -> "pd.DataFrame":
-    from src.tracking.served_model import predict_rows
+    from src.tracking.served_model import predict_rows, served_metadata, unseen_warnings
 
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     keys = _key_columns(list(frame.columns), table)
     prediction = predict_rows(model, frame)
+    for warning in unseen_warnings(frame, served_metadata(model)):
+        log.warning("%s", warning)
     return frame[keys].reset_index(drop=True).assign(**{PREDICTION: prediction})
 
 

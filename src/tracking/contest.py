@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data.table import Dataset
-from src.errors import DataError
-from src.modeling.bootstrap import Interval, block_length, bootstrap_scores, percentile_interval
-from src.modeling.scoring import Floats
+from src.modeling.intervals import Estimate, difference_estimate
 from src.tracking.honest_rows import honest_rows
 from src.tracking.registry import Comparison, compare_predictions
 from src.tracking.served_model import load_served, predict_rows, served_metadata
@@ -22,19 +20,21 @@ class Contest:
         comparison: both scores on the judged rows.
         dates: first and last judged day; None for a table without dates.
         n_dates: how many days; 0 without dates.
-        interval: of the difference, challenger minus champion, in the metric's unit.
-        probability: share of the resamples in which the challenger is strictly better.
+        data_digest: of the table that the rows are from.
+        difference: challenger's score minus champion's, with its interval, in the metric's unit.
+        confidence: one-sided, 0 to 1, that the challenger is better; None where the dates are too few to say.
     """
 
     target: str
     comparison: Comparison
     dates: tuple[str, str] | None
     n_dates: int
-    interval: Interval
-    probability: float
+    data_digest: str
+    difference: Estimate
+    confidence: float | None
 
 
-def judge_contenders(data: Dataset, uris: tuple[str, str], test_fraction: float, purge_days: int, seed: int) -> Contest:
+def judge_contenders(data: Dataset, uris: tuple[str, str], test_fraction: float, purge_days: int) -> Contest:
     """Judges champion and challenger by the target's metric on the last dates that are new to both.
 
     Args:
@@ -42,7 +42,6 @@ def judge_contenders(data: Dataset, uris: tuple[str, str], test_fraction: float,
         uris: champion's and challenger's, `models:/<name>/<version>`.
         test_fraction: see `honest_rows`.
         purge_days: see `honest_rows`.
-        seed: of the resamples.
 
     Raises:
         UserError: a model does not exist, or no row can judge both.
@@ -56,21 +55,14 @@ def judge_contenders(data: Dataset, uris: tuple[str, str], test_fraction: float,
     champion, challenger = (predict_rows(model, features) for model in models)
     comparison = compare_predictions(uris, (champion, challenger), y, data.config.metric)
     dates = None if data.dates is None else data.dates[rows]
-    scores = bootstrap_scores(comparison.metric, y, [champion, challenger], dates, seed)
+    difference = difference_estimate(comparison.metric, y, challenger, champion, dates)
     days = [] if dates is None else np.unique(dates).tolist()
-    interval, probability = _paired(comparison, scores, block_length(len(days)) if len(days) > 1 else 0)
     span = (str(days[0]), str(days[-1])) if days else None
-    return Contest(data.target, comparison, span, len(days), interval, probability)
+    confidence = _confidence(comparison, difference)
+    return Contest(data.target, comparison, span, len(days), data.digest, difference, confidence)
 
 
-def _paired(comparison: Comparison, scores: Floats, block_days: int) -> tuple[Interval, float]:
-    """Interval of the difference and share of resamples won: what a day does to both models cancels out."""
-    differences = scores[1] - scores[0]
-    try:
-        interval = percentile_interval(differences, block_days)
-    except ValueError as error:  # no resample of so few dates has both classes
-        raise DataError(
-            f"the difference of {comparison.metric} on {comparison.n_rows} rows has no interval: {error}"
-        ) from error
-    gains = differences if comparison.metric == "auc" else -differences
-    return interval, float(np.mean(gains[~np.isnan(gains)] > 0))
+def _confidence(comparison: Comparison, difference: Estimate) -> float | None:
+    """That the challenger is better: the difference above zero for AUC, below it for errors."""
+    above = difference.confidence_above(0.0)
+    return above if comparison.metric == "auc" or above is None else 1 - above

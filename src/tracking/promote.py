@@ -1,9 +1,11 @@
-"""Lets the challenger take the champion's place where it is better on rows that neither has learned from.
+"""Makes the challenger champion where it is better on rows that neither has learned from.
 
     python -m src.tracking.promote --targets net_profit --data table.parquet --dry-run
 
-Two conditions: the challenger's score is strictly better, and so it is in at least `--min-probability` of the
-resamples of a paired block bootstrap over dates. All targets are judged before anything is moved.
+Two conditions: the challenger's score is strictly better, and the one-sided confidence that it is better, by Student's
+t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are judged before any alias is
+moved. Both versions are tagged with the dates that judged them and with what came out, also where the champion stays;
+with `--dry-run` nothing is written.
 """
 
 import argparse
@@ -14,10 +16,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.cli import OneLineParser, add_flag, add_table_options, add_value, chosen_targets, data_settings, run_command
-from src.config import DataSettings, SearchSettings, SplitSettings
+from src.config import DataSettings, SplitSettings
 from src.errors import ConfigError, UserError
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 
 HEADER = (
     "target", "metric", "champion", "challenger", "rows", "dates", "champion's score", "challenger's score",
-    "difference", "95 % interval", "better in", "decision",
+    "difference", "95 % interval", "better with", "decision",
 )  # fmt: skip
 
 
@@ -40,9 +42,9 @@ class PromotionSettings:
         data: where the rows come from.
         test_fraction: of the table's dates, the last; 1 for a table that holds new dates only.
         purge_days: dates left out after the last training date of either model.
-        min_probability: share of resamples in which the challenger has to be better. At 0.5 the better score alone
-            would decide, and of two equal models every other newcomer would take office; at 0.95 few real
-            improvements would pass in some months of test dates. At 0.8 an equal one passes one time in five, which
+        min_probability: one-sided confidence with which the challenger has to be better. Up to 0.5 the better score
+            alone decides, so that every other challenger that is no better becomes champion; at 0.95 few real
+            improvements would pass in some months of dates. At 0.8 an equal model passes one time in five, which
             costs nothing, and one that is better by its own standard error passes more often than not.
         dry_run: judge and move nothing.
         output_dir: where the decisions are written, too; None writes none.
@@ -82,8 +84,8 @@ def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict
         TrackingError: MLflow or its artifact store cannot be reached.
         OSError: the decision cannot be written.
     """
-    offices = {target: _office(target, settings.dry_run) for target in targets}
-    contests = _judge({target: uris for target, uris in offices.items() if uris is not None}, settings)
+    pairs = {target: _pair(target, settings.dry_run) for target in targets}
+    contests = _judge({target: uris for target, uris in pairs.items() if uris is not None}, settings)
     decisions: dict[str, str] = {}
     try:
         for contest in contests:
@@ -94,7 +96,7 @@ def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict
     return decisions
 
 
-def _office(target: str, dry_run: bool) -> tuple[str, str] | None:
+def _pair(target: str, dry_run: bool) -> tuple[str, str] | None:
     """URIs of champion and challenger; None without a challenger."""
     from src.tracking.promotion import complete_promotion, version_number
     from src.tracking.registry import CHALLENGER, CHAMPION, office_holders
@@ -111,8 +113,8 @@ def _office(target: str, dry_run: bool) -> tuple[str, str] | None:
     return champion, challenger
 
 
-def _judge(offices: dict[str, tuple[str, str]], settings: PromotionSettings) -> list["Contest"]:
-    if not offices:
+def _judge(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> list["Contest"]:
+    if not pairs:
         return []
     from src.data.sources import describe_source, read_table
     from src.data.table import load_dataset
@@ -121,23 +123,22 @@ def _judge(offices: dict[str, tuple[str, str]], settings: PromotionSettings) -> 
     wanted = settings.data
     frame, source = read_table(wanted.source, wanted.query), describe_source(wanted.source, wanted.query)
     contests = []
-    for target, uris in offices.items():
+    for target, uris in pairs.items():
         data = load_dataset(frame, wanted.table, target, source)
         for warning in data.warnings:
             log.warning("%s", warning)
-        # The seed is no option: nobody should look for one that promotes.
-        found = judge_contenders(data, uris, settings.test_fraction, settings.purge_days, SearchSettings.seed)
-        contests.append(found)
+        contests.append(judge_contenders(data, uris, settings.test_fraction, settings.purge_days))
     return contests
 
 
 def _decide(contest: "Contest", settings: PromotionSettings) -> str:
-    from src.tracking.promotion import promote_challenger
+    from src.tracking.promotion import promote_challenger, record_comparison
 
-    if not contest.comparison.better:
-        decision = "kept: the challenger is not better"
-    elif contest.probability < settings.min_probability:
-        decision = f"kept: better in less than {100 * settings.min_probability:g} %"
+    refusal = _refusal(contest, settings.min_probability)
+    if not settings.dry_run:
+        record_comparison(contest.comparison, _record(contest, settings.min_probability, passed=refusal is None))
+    if refusal is not None:
+        decision = f"kept: {refusal}"
     elif settings.dry_run:
         decision = "would be promoted"
     else:
@@ -146,6 +147,27 @@ def _decide(contest: "Contest", settings: PromotionSettings) -> str:
     if settings.output_dir is not None:
         _write(contest, decision, settings, settings.output_dir / "promotions")
     return decision
+
+
+def _refusal(contest: "Contest", min_probability: float) -> str | None:
+    """Why the champion stays; None where the challenger passes."""
+    if not contest.comparison.better:
+        return "the challenger is not better"
+    if contest.confidence is None:  # the better score alone decides where that is all that is asked for
+        return "too few dates to be sure" if min_probability > 0.5 else None
+    if contest.confidence < min_probability:
+        return f"better with less than {100 * min_probability:g} % confidence"
+    return None
+
+
+def _record(contest: "Contest", min_probability: float, passed: bool) -> dict[str, Any]:
+    """What both versions keep of it, beside their scores."""
+    first, last = contest.dates or (None, None)
+    return {
+        "first": first, "last": last, "dates": contest.n_dates, "data_digest": contest.data_digest,
+        "difference": contest.difference.value, "low": contest.difference.low, "high": contest.difference.high,
+        "confidence": contest.confidence, "min_probability": min_probability, "passed": passed,
+    }  # fmt: skip
 
 
 def _write(contest: "Contest", decision: str, settings: PromotionSettings, folder: Path) -> None:
@@ -159,18 +181,19 @@ def _write(contest: "Contest", decision: str, settings: PromotionSettings, folde
 
 
 def table_text(contests: Sequence["Contest"], decisions: Sequence[str]) -> str:
-    """One row per contest."""
+    """One row per contest, then what is to be said of the intervals."""
     found = [_row(contest, decision) for contest, decision in zip(contests, decisions, strict=True)]
     rows = [HEADER, *found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    notes = [f"{each.target}: {each.difference.note}" for each in contests if each.difference.note]
+    return "\n".join(["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] + notes)
 
 
 def _row(contest: "Contest", decision: str) -> tuple[str, ...]:
     from src.modeling.summary import number
 
-    compared, interval = contest.comparison, contest.interval
+    compared, interval = contest.comparison, contest.difference.interval
     return (
         contest.target,
         compared.metric.upper(),
@@ -180,8 +203,8 @@ def _row(contest: "Contest", decision: str) -> tuple[str, ...]:
         number(compared.champion_score),
         number(compared.challenger_score),
         f"{compared.difference:+.5g}",
-        f"{interval.low:+.5g} … {interval.high:+.5g}",
-        f"{100 * contest.probability:.1f} %",
+        "-" if interval is None else f"{interval[0]:+.5g} … {interval[1]:+.5g}",
+        "-" if contest.confidence is None else f"{100 * contest.confidence:.1f} %",
         decision,
     )
 
@@ -206,7 +229,7 @@ def build_parser() -> argparse.ArgumentParser:
     judged = parser.add_argument_group("judging")
     add_value(judged, "--test-fraction", float, defaults.test_fraction, "of the dates, the last; 1 takes all")
     add_value(judged, "--purge-days", int, defaults.purge_days, "dates left out after either model's training")
-    add_value(judged, "--min-probability", float, defaults.min_probability, "of resamples that the challenger must win")
+    add_value(judged, "--min-probability", float, defaults.min_probability, "confidence that the challenger must reach")
     add_flag(judged, "--dry-run", "show the decision and move nothing")
     add_value(judged, "--output-dir", Path, None, "write each decision as JSON into its folder promotions, too")
     add_flag(judged, "--verbose", "log what happens, with tracebacks")

@@ -1,14 +1,23 @@
-"""The change of office: the challenger becomes champion, and both versions are tagged with what decided it.
+"""What a comparison leaves in the registry: its record on both versions, and a challenger that is better as champion.
 
-MLflow moves one alias at a time and cannot move it on a condition. So the steps stand in an order in which a kill
-after any of them leaves one champion and can be completed by the next promotion:
+A record is written whatever came out, under a tag of its own, `judged_<digest of its content>`: later comparisons add
+to it and overwrite nothing, and the same comparison made again, after a kill too, is the same tag. All that ever judged
+versions of a name are the tags of all its versions, each digest counted once.
 
-    tags on the challenger ─ alias `champion` ─ tags on the former champion ─ alias `challenger` taken away
+MLflow moves one alias at a time and cannot move it on a condition. So the steps of a promotion stand in an order in
+which a kill after any of them leaves one champion and can be completed by the next promotion:
+
+    record on both ─ tags on the challenger ─ alias `champion` ─ tags on the former champion ─ no alias `challenger`
+
+A record says whether the challenger passed; `promoted_at` and the aliases say whether it was promoted.
 """
 
+import hashlib
+import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
 from src.tracking.registry import CHALLENGER, CHAMPION, Comparison, office_holders
@@ -23,6 +32,37 @@ PROMOTED_AT, PROMOTED_OVER = "promoted_at", "promoted_over"
 REPLACED_AT, REPLACED_BY = "replaced_at", "replaced_by"
 SCORE_TAGS = ("promotion_metric", "promotion_rows", "promotion_champion_score", "promotion_challenger_score")
 """What decided; the same on both versions, "champion" and "challenger" being what they were until then."""
+JUDGED_PREFIX = "judged_"
+
+
+def record_comparison(comparison: Comparison, found: Mapping[str, Any]) -> None:
+    """Tags both versions with which rows judged them and what came out; what is there already stays as it is.
+
+    Args:
+        comparison: of two versions of one name.
+        found: what else is to be kept, plain values for JSON: dates, interval, confidence, decision.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or refuses.
+    """
+    from mlflow import MlflowClient
+
+    name = comparison.challenger_uri.removeprefix("models:/").rpartition("/")[0]
+    numbers = [version_number(uri) for uri in (comparison.challenger_uri, comparison.champion_uri)]
+    record = {
+        "challenger": int(numbers[0]), "champion": int(numbers[1]), "metric": comparison.metric,
+        "rows": comparison.n_rows, "challenger_score": comparison.challenger_score,
+        "champion_score": comparison.champion_score,
+    } | dict(found)  # fmt: skip
+    key = JUDGED_PREFIX + hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+    with tracking_errors(f"record what judged version {numbers[0]} of model {name!r}"):
+        client = MlflowClient()
+        known = [client.get_model_version(name, number).tags.get(key) for number in numbers]
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        text = next(filter(None, known), None) or json.dumps({"at": at} | record)
+        for number, there in zip(numbers, known, strict=True):
+            if there is None:
+                client.set_model_version_tag(name, number, key, text)
 
 
 def promote_challenger(name: str, comparison: Comparison) -> bool:
@@ -45,7 +85,7 @@ def promote_challenger(name: str, comparison: Comparison) -> bool:
     compared = {CHAMPION: comparison.champion_uri, CHALLENGER: comparison.challenger_uri}
     if holders != compared:
         now = ", ".join(f"{alias} {holders.get(alias, 'nobody')}" for alias in compared)
-        raise UserError(f"the office of {name!r} changed since the models were compared, now {now}: compare again")
+        raise UserError(f"the aliases of {name!r} changed since the models were compared, now {now}: compare again")
     if not comparison.better:
         return False
     number = version_number(comparison.challenger_uri)

@@ -1,15 +1,15 @@
 """The folder that MLflow keeps for a model: what goes into it, and how it comes back.
 
-The folder holds LightGBM's own text, the metadata and a copy of `src/serving/model_code.py`, so it serves where
-nothing of this repository is. It carries two flavors: `python_function` takes a table as people have it, `lightgbm`
-gives the raw booster.
+The folder holds LightGBM's own text, the metadata and copies of `src/serving/model_code.py` and `src/data/encoding.py`,
+so it serves where nothing of this repository is. It carries two flavors: `python_function` takes a table as people have
+it, `lightgbm` gives the raw booster.
 """
 
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.data import encoding
 from src.errors import DataError, UserError
+from src.suggest import did_you_mean, examples, listing
 from src.tracking.tracking_database import reach_database
 from src.tracking.tracking_errors import one_line, tracking_errors
 
@@ -34,8 +36,10 @@ MODEL_NAME = "model"
 """Name of the logged model inside its run: `runs:/<run>/model`."""
 DIGEST_TAG = "model_sha256"
 EXAMPLE_ROWS = 5
-# A path, not an import: the file is cargo here, and serving stands later in the flow.
+# A path, not an import: the file is copied here, and serving stands later in the flow.
 _MODEL_CODE = Path(__file__).parents[1] / "serving" / "model_code.py"
+UNSEEN_SHARE = 0.05
+"""Of a category's values: from more unseen ones on, the table is probably not written as the one of the training."""
 _REQUIRED = ("mlflow", "lightgbm", "numpy", "pandas")
 
 
@@ -95,10 +99,13 @@ def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
 def _cargo(folder: Path, card: ModelCard) -> dict[str, Any]:
     """Lays out what is logged under plain names, so that the model records no path of this repository."""
     text, metadata, code = folder / "model.txt", folder / "metadata.json", folder / _MODEL_CODE.name
+    reading = folder / "encoding.py"
     shutil.copyfile(card.model_text_path, text)
     shutil.copyfile(_MODEL_CODE, code)
+    shutil.copyfile(encoding.__file__, reading)
     metadata.write_text(json.dumps(card.metadata, indent=2), encoding="utf-8")
-    return {"python_model": str(code), "artifacts": {"model": str(text), "metadata": str(metadata)}}
+    artifacts = {"model": str(text), "metadata": str(metadata), "encoding": str(reading)}
+    return {"python_model": str(code), "artifacts": artifacts}
 
 
 def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
@@ -107,7 +114,7 @@ def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
     MLflow compares dtypes before the model sees a row: a `long` column refuses floats (an integer column with a
     missing value), a `double` column refuses int64 (a CSV whose prices happen to be whole numbers), a `string`
     column refuses float64 and `category` (a day on which that category is missing in every row). No typed signature
-    takes all the frames that are right, so the columns are `any` and `model_code.encode` checks the values, which
+    takes all the frames that are right, so the columns are `any` and the model's own code checks the values, which
     catches what is truly wrong. Price: `mlflow models serve` parses JSON and Parquet but not CSV under it.
 
     Returns:
@@ -218,16 +225,65 @@ def predict_rows(model: "PyFuncModel", features: pd.DataFrame) -> NDArray[np.flo
     """
     from mlflow.exceptions import MlflowException
 
-    # MLflow says the same of missing columns, but prints the whole table with it.
+    metadata = served_metadata(model)
     schema = model.metadata.get_input_schema()
-    needed = schema.required_input_names() if schema else list(features.columns)
-    if missing := [name for name in needed if name not in features.columns]:
-        there = ", ".join(map(str, features.columns))
-        raise DataError(f"column(s) {', '.join(missing)} missing: the model needs them; the table has {there}")
+    needed = metadata.get("feature_names") or (schema.required_input_names() if schema else list(features.columns))
+    # MLflow says the same of missing columns, but prints the whole table with it.
+    _check_columns(list(features.columns), needed)
     chosen = features.loc[:, needed]
-    if doubled := chosen.columns[chosen.columns.duplicated()].tolist():
-        raise DataError(f"column(s) {', '.join(doubled)} stand twice in the table: keep one of each")
+    if metadata and "decimal_marks" not in metadata:
+        chosen = _as_older_models_read(chosen, metadata)
     try:
         return np.asarray(model.predict(chosen), dtype=np.float64)
     except MlflowException as error:  # the boundary to the model's own checks
-        raise DataError(one_line(error)) from error
+        raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
+
+
+def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[str]:
+    """Which category columns of a table hold many values that the model never saw, a line each.
+
+    Args:
+        frame: (n_rows, at least the model's features).
+        metadata: the model's.
+    """
+    warnings = []
+    for name, levels in metadata.get("categorical_levels", {}).items():
+        column = frame[name]
+        given = encoding.texts_of(column)
+        strange = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
+        share = np.count_nonzero(strange) / max(1, given.count())
+        if share > UNSEEN_SHARE:
+            warnings.append(
+                f"column {name!r}: {100 * share:.3g} % of its values were never seen in training "
+                f"({examples(given[strange].unique())}; known are {examples(levels)}): they are predicted as missing; "
+                "check how they are written"
+            )
+    return warnings
+
+
+def _check_columns(names: list[Any], needed: list[str]) -> None:
+    if missing := [name for name in needed if name not in names]:
+        close = did_you_mean(missing[0], map(str, names))
+        raise DataError(
+            f"column(s) {listing(missing)} missing{close}: the model needs {len(needed)} columns; the table has "
+            f"{listing(names)}"
+        )
+    if doubled := [name for name in needed if names.count(name) > 1]:
+        raise DataError(f"column(s) {listing(doubled)} stand twice in the table: keep one of each")
+
+
+def _as_older_models_read(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """Levels and numbers for a model whose own code, logged by an earlier version, compares texts exactly."""
+    columns: dict[str, Any] = {}
+    for name, column in frame.items():
+        levels = metadata["categorical_levels"].get(name)
+        if levels is not None:
+            codes = np.nan_to_num(encoding.level_codes(column, levels), nan=-1).astype(np.int64)
+            columns[str(name)] = np.array([*levels, None], dtype=object)[codes]
+        else:
+            plain = [encoding.BOOLEAN_TEXTS.get(value, value) if isinstance(value, str) else value for value in column]
+            try:
+                columns[str(name)] = encoding.to_numbers(pd.Series(plain), str(name))
+            except encoding.NotANumber as error:
+                raise DataError(f"the table cannot be predicted: {error}") from error
+    return pd.DataFrame(columns, index=frame.index)

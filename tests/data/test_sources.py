@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -51,12 +53,13 @@ def test_a_parquet_file(tmp_path: Path, frame: pd.DataFrame, name: str) -> None:
 def test_a_csv_file(tmp_path: Path, frame: pd.DataFrame, name: str) -> None:
     frame.to_csv(tmp_path / name, index=False)
     read = read_table(str(tmp_path / name), None)
-    assert_frame_equal(read, frame.assign(date=["2024-01-01", "2024-01-02", "2024-01-03"]))
+    texts = {"date": ["2024-01-01", "2024-01-02", "2024-01-03"], "x": ["1.5", None, "3.0"], "n": ["1", "2", "3"]}
+    assert_frame_equal(read, frame.assign(**{name: pd.Series(each, dtype="str") for name, each in texts.items()}))
 
 
 def test_a_byte_order_mark_blank_lines_and_windows_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", b"\xef\xbb\xbfa,b\r\n\r\n1,2\r\n")
-    assert_frame_equal(read_table(str(path), None), pd.DataFrame({"a": [1], "b": [2]}))
+    assert_frame_equal(read_table(str(path), None), pd.DataFrame({"a": ["1"], "b": ["2"]}, dtype="str"))
 
 
 def test_a_repeated_column_of_a_csv_is_not_hidden_under_another_name(tmp_path: Path) -> None:
@@ -64,11 +67,23 @@ def test_a_repeated_column_of_a_csv_is_not_hidden_under_another_name(tmp_path: P
     assert list(read_table(str(path), None).columns) == ["a", "a", "Unnamed: 2"]
 
 
-def test_the_type_of_a_csv_column_is_that_of_all_its_values(tmp_path: Path) -> None:
-    rows = "".join(f"{row}\n" for row in range(200_000))
-    read = read_table(str(write(tmp_path / "t.csv", f"a\n{rows}0.5\n")), None)
-    assert read["a"].dtype == np.float64
-    assert read["a"].iloc[-1] == 0.5
+def test_a_csv_holds_texts_and_only_an_empty_field_is_missing(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", 'a,b\n007,NA\n12,\n1e5,""\nTrue,null\n')
+    expected = {"a": ["007", "12", "1e5", "True"], "b": ["NA", None, None, "null"]}
+    assert_frame_equal(read_table(str(path), None), pd.DataFrame(expected, dtype="str"))
+
+
+def test_a_lone_quote_within_a_field_is_a_sign_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", 'a,b\n5" pipe,1\nhose,2\n')
+    assert read_table(str(path), None)["a"].tolist() == ['5" pipe', "hose"]
+
+
+def test_whole_numbers_beside_missing_ones_stay_whole(tmp_path: Path, database: str) -> None:
+    big = 2**53 + 1
+    pq.write_table(pa.table({"n": pa.array([big, None], pa.int64())}), tmp_path / "t.parquet")
+    assert read_table(str(tmp_path / "t.parquet"), None)["n"].tolist() == [big, None]
+    query = f"SELECT {big} AS n UNION ALL SELECT NULL ORDER BY n DESC"
+    assert read_table(database, query)["n"].tolist() == [big, None]
 
 
 def test_a_named_index_is_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
@@ -131,7 +146,7 @@ def test_clashing_types_of_a_folder_are_refused(tmp_path: Path) -> None:
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n3\n"), "line 3 has 1 fields, the header 2"),
         ("t.csv", b"a,b\n1,2\n3,\xe9\n", "line 3 is not UTF-8"),
         ("t.csv", b"\xff\xfea\x00\n\x00", "line 1 is not UTF-8"),
-        ("t.csv", 'a,b\n1,"open\n', "t.csv"),
+        ("t.csv", 'a,b\n1,"open\n', "ends within a quoted field"),
         ("t.csv", "a;b\n1;2\n", "is separated by semicolons: write it with commas"),
         ("t.csv", "a\tb\n1\t2\n", "is separated by tabs"),
         ("t.csv.gz", "a,b\n1,2\n", "is no whole gzip file: Not a gzipped file"),

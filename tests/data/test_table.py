@@ -1,6 +1,7 @@
 import datetime as dt
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -11,42 +12,7 @@ from hypothesis import strategies as st
 from src.config import TableConfig, TargetConfig
 from src.config_file import FileTableConfig
 from src.data.table import load_dataset
-from src.errors import DataError
-
-N = 12
-PNL = {"pnl": TargetConfig("regression", "mae"), "win": TargetConfig("binary", "auc")}
-BARE = TableConfig(account=None, date=None, targets=PNL)
-
-
-def table(**columns: Any) -> pd.DataFrame:
-    """Two accounts, six days, a noisy target; the columns given replace or add to it, None takes one away."""
-    noise = np.random.default_rng(0).normal(size=N)
-    base: dict[str, Any] = {
-        "account_id": ["a", "b"] * 6,
-        "date": np.repeat(pd.date_range("2024-01-01", periods=6), 2),
-        "x": np.arange(N) % 5 + 0.5,
-        "c": pd.Series(["u", "v", None] * 4, dtype="str"),
-        "net_profit": noise,
-        "is_profitable": (noise > 0).astype(int),
-    }
-    return pd.DataFrame({name: values for name, values in (base | columns).items() if values is not None})
-
-
-def one_column(values: Any, **columns: Any) -> pd.DataFrame:
-    """A table whose only feature is `x`."""
-    return table(x=values, c=None, **columns)
-
-
-def feature(values: Any) -> pd.Series:
-    return load_dataset(one_column(values), TableConfig(), "net_profit").features["x"]
-
-
-def refused(frame: pd.DataFrame, config: TableConfig | None = None, target: str = "net_profit") -> str:
-    with pytest.raises(DataError) as caught:
-        load_dataset(frame, config or TableConfig(), target)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
+from tests.data.account_days import BARE, PNL, N, refused, table
 
 
 def test_a_plain_table() -> None:
@@ -134,75 +100,6 @@ def test_a_default_name_may_be_absent_only_when_a_config_file_is_given() -> None
 def test_names_need_not_be_text() -> None:
     frame = pd.DataFrame({1: np.arange(N) % 5, "[]{},:": [1.5, 2] * 6, "pnl": np.arange(N) ** 2 % 7})
     assert list(load_dataset(frame, BARE, "pnl").features.columns) == ["1", "[]{},:"]
-
-
-@pytest.mark.parametrize(
-    ("values", "dtype", "expected"),
-    [
-        ([1, 2] * 6, "int64", [1, 2] * 6),
-        (pd.array([1, 2] * 6, dtype="Int64"), "int64", [1, 2] * 6),
-        (pd.array([1, None] * 6, dtype="Int64"), "float64", [1, np.nan] * 6),
-        (np.array([1, 2] * 6, dtype="float32"), "float32", [1, 2] * 6),
-        ([True, False] * 6, "bool", [True, False] * 6),
-        (pd.array([True, False] * 6, dtype="boolean"), "bool", [True, False] * 6),
-        ([True, None] * 6, "float64", [1, np.nan] * 6),
-        ([Decimal("1.5"), None] * 6, "float64", [1.5, np.nan] * 6),
-        ([Decimal("1.5"), 2.5] * 6, "float64", [1.5, 2.5] * 6),
-        (["1.5", " 2 ", ""] * 4, "float64", [1.5, 2, np.nan] * 4),
-    ],
-)
-def test_numbers(values: Any, dtype: str, expected: list[float]) -> None:
-    column = feature(values)
-    assert str(column.dtype) == dtype
-    np.testing.assert_array_equal(column.to_numpy(dtype=float), np.array(expected, dtype=float))
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["a", "b"] * 6, ["a", "b"] * 6),
-        (pd.array(["a", None] * 6, dtype="string"), ["a", None] * 6),
-        (["007", "010"] * 6, ["007", "010"] * 6),
-        (["1", "two"] * 6, ["1", "two"] * 6),
-        ([1, "two"] * 6, ["1", "two"] * 6),
-        (pd.Categorical([1, 2] * 6), ["1", "2"] * 6),
-        (pd.Categorical(["1", None] * 6), ["1", None] * 6),
-        (["a", ""] * 6, ["a", ""] * 6),
-    ],
-)
-def test_categories(values: Any, expected: list[str | None]) -> None:
-    column = feature(values)
-    assert isinstance(column.dtype, pd.StringDtype)
-    assert [None if pd.isna(value) else value for value in column] == expected
-
-
-def test_suspicious_texts_are_warned_of() -> None:
-    data = load_dataset(one_column(["1.5", "2"] * 6), TableConfig(), "net_profit")
-    assert data.warnings == ("feature 'x' holds numbers as text: they are read as numbers",)
-    n = 3000
-    many = pd.DataFrame({"pnl": np.arange(n) % 7, "id": [f"key-{row}" for row in range(n)]})
-    assert "3000 different texts: likely an identifier" in load_dataset(many, BARE, "pnl").warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
-        (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
-        (["1"] * 11 + ["n/a"], "numeric but for 1 values, the first 'n/a' in row 12"),
-        ([None] * 12, "features without a single value: 'x'"),
-        (pd.date_range("2024-01-01", periods=12), "feature 'x' holds values of type datetime64"),
-        (pd.to_timedelta(range(12), unit="D"), "feature 'x' holds values of type timedelta64"),
-        ([dt.date(2024, 1, 1)] * 12, "feature 'x' holds values of type date"),
-        ([[1, 2]] * 12, "feature 'x' holds values of type list"),
-        ([{"a": 1}] * 12, "feature 'x' holds values of type dict"),
-        ([b"abc"] * 12, "feature 'x' holds values of type bytes"),
-        ([1 + 2j] * 12, "feature 'x' holds values of type complex128"),
-        ([10**400] * 12, "feature 'x' holds a number too large"),
-    ],
-)
-def test_features_that_no_model_can_take(values: Any, said: str) -> None:
-    assert said in refused(one_column(values))
 
 
 @pytest.mark.parametrize(
@@ -312,6 +209,59 @@ def test_accounts_are_text(raw: list[Any]) -> None:
     data = load_dataset(table(account_id=raw), TableConfig(), "net_profit")
     assert data.accounts is not None
     assert list(data.accounts) == ["12", "7"] * 6
+
+
+@pytest.mark.parametrize("raw", [["00001", "1"] * 6, ["NA", "NB"] * 6, [UUID(int=1), UUID(int=2)] * 6])
+def test_account_names_stay_as_they_are(raw: list[Any]) -> None:
+    data = load_dataset(table(account_id=raw), TableConfig(), "net_profit")
+    assert data.accounts is not None
+    assert list(data.accounts) == [str(each) for each in raw]
+
+
+def test_days_that_no_market_saw_are_warned_of() -> None:
+    assert load_dataset(table(), TableConfig(), "net_profit").warnings == ()
+    future = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
+    days = np.repeat([dt.date(1969, 12, 31), *DAYS[:4], future], 2)
+    warnings = load_dataset(table(date=days), TableConfig(), "net_profit").warnings
+    assert [warning.partition(": check")[0] for warning in warnings] == [
+        "column 'date' (the date) has 2 rows before 1970, the first is 1969-12-31 in row 1",
+        f"column 'date' (the date) has 2 rows after tomorrow, the first is {future} in row 11",
+    ]
+
+
+def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
+    counted = table()
+    counted.insert(0, "Unnamed: 0", np.random.default_rng(1).permutation(N) + 3)
+    data = load_dataset(counted, TableConfig(), "net_profit")
+    assert data.warnings == ("column 'Unnamed: 0' has no name and only counts rows: it is left out",)
+    assert list(data.features) == ["x", "c"]
+    assert data.digest == load_dataset(table(), TableConfig(), "net_profit").digest
+    as_text = counted.assign(**{"Unnamed: 0": counted["Unnamed: 0"].astype("str"), "Unnamed: 9": None})
+    assert list(load_dataset(as_text, TableConfig(), "net_profit").features) == ["x", "c"]
+    nameless = table().assign(**{"Unnamed: 7": [1.5, 2] * 6})
+    assert list(load_dataset(nameless, TableConfig(), "net_profit").features) == ["x", "c", "Unnamed: 7"]
+    used = load_dataset(counted, TableConfig(use=("Unnamed: 0",)), "net_profit")
+    assert list(used.features) == ["Unnamed: 0"]
+
+
+def test_a_target_may_be_written_as_people_do() -> None:
+    frame = table(net_profit=["1,234.50", "(12.00)", ""] * 4)
+    assert "name it under numbers: in --config" in refused(frame)
+    data = load_dataset(frame, TableConfig(numbers={"net_profit": None}), "net_profit")
+    assert data.y.tolist() == [1234.5, -12] * 4
+    flags = load_dataset(table(is_profitable=["True", "false"] * 6), TableConfig(), "is_profitable")
+    assert flags.y.tolist() == [1, 0] * 6
+    won = load_dataset(table(net_profit=["1.5", "-2"] * 6), TableConfig(), "is_profitable").net_profit
+    assert won is not None
+    assert won.tolist() == [1.5, -2] * 6
+
+
+def test_rows_are_found_again_in_the_frame_that_was_given() -> None:
+    frame = table().sample(frac=1, random_state=2)
+    frame.loc[3, "net_profit"] = np.nan
+    data = load_dataset(frame, TableConfig(), "net_profit")
+    assert data.positions is not None
+    assert frame["net_profit"].iloc[data.positions].tolist() == data.y.tolist()
 
 
 @pytest.mark.parametrize(

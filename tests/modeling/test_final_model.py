@@ -103,7 +103,7 @@ def test_the_test_score_stands_beside_baselines_of_the_same_rows(target: str) ->
     data = load(target)
     rows = make_rows(data, SplitSettings())
     model = train_final_model(best(), data, rows, seed=3)
-    found = judge(model, data, rows, seed=3)
+    found = judge(model, data, rows)
     metric, y = data.config.metric, data.y[rows.test]
     assert found["test_score"] == pytest.approx(ORACLES[metric](y, model.predict(data, rows.test)))
     assert found["test_interval"][0] < found["test_score"] < found["test_interval"][1]
@@ -116,13 +116,24 @@ def test_the_test_score_stands_beside_baselines_of_the_same_rows(target: str) ->
     assert found["skill"] == pytest.approx(1 - shortfall[1] / shortfall[0])
     assert found["skill"] > 0.05, "there is something to find in this table"
     assert found["skill_interval"][0] < found["skill"] < found["skill_interval"][1]
-    assert judge(model, data, rows, seed=3) == found
+    assert judge(model, data, rows) == found
+    assert found["test_interval_note"] == found["skill_interval_note"]
+    assert found["test_interval_note"].startswith("only 12 dates: where good and bad times last for weeks, the")
+
+
+def test_too_few_dates_have_no_interval_and_say_so() -> None:
+    data = load("net_profit")
+    rows = make_rows(data, SplitSettings(test_fraction=0.1))
+    found = judge(train_final_model(best(), data, rows, seed=3), data, rows)
+    assert (found["test_interval"], found["skill_interval"]) == (None, None)
+    assert found["test_interval_note"] == found["skill_interval_note"] == "only 6 dates: an interval needs 12"
+    assert found["test_score"] > 0
 
 
 def test_without_a_hold_out_nothing_is_claimed() -> None:
     data = load("net_profit")
     rows = make_rows(data, SplitSettings(test_fraction=0))
-    found = judge(train_final_model(best(), data, rows, seed=3), data, rows, seed=3)
+    found = judge(train_final_model(best(), data, rows, seed=3), data, rows)
     assert found.pop("baselines") == {}
     assert set(found.values()) == {None}
 
@@ -135,7 +146,7 @@ def test_a_baseline_without_error_leaves_no_skill() -> None:
     y = data.y.copy()
     y[data.dates >= data.dates[rows.test[0]] - np.timedelta64(7, "D")] = 0
     data = replace(data, y=y)
-    found = judge(train_final_model(best(), data, rows, seed=3), data, rows, seed=3)
+    found = judge(train_final_model(best(), data, rows, seed=3), data, rows)
     assert (found["best_baseline"], found["baselines"]["previous_day"]) == ("previous_day", 0)
     assert (found["skill"], found["skill_interval"]) == (None, None)
     assert found["test_score"] > 0
@@ -159,7 +170,7 @@ def test_validation_baselines_are_averaged_as_the_score_is(split: SplitSettings)
 def test_a_table_without_dates_or_accounts() -> None:
     data = load("is_profitable", TableConfig(account=None, date=None, drop=("account_id", "date")))
     rows = make_rows(data, SplitSettings())
-    found = judge(train_final_model(best(), data, rows, seed=3), data, rows, seed=3)
+    found = judge(train_final_model(best(), data, rows, seed=3), data, rows)
     assert found["baselines"] == {"base_rate": 0.5}
     assert 0.5 < found["test_interval"][0] < found["test_score"]
 

@@ -24,7 +24,7 @@ FILES = ["report.html", "report.pdf", "model_numbers.json", "test_predictions.pa
 
 def metadata_of(one: Trained) -> dict[str, Any]:
     config = one.data.config
-    scores = judge(one.model, one.data, one.rows, 42)
+    scores = judge(one.model, one.data, one.rows)
     return {"target": one.data.target, "task": config.task, "metric": config.metric, "validation_score": None} | scores
 
 

@@ -54,6 +54,15 @@ def test_a_skill_that_does_not_exist_is_a_dash() -> None:
     assert "88 previous_day  -      net_profit v1" in row(summary_text([outcome(skill=None)], "sqlite:///mlflow.db"))
 
 
+def test_what_is_to_be_said_of_an_interval_stands_below_the_table() -> None:
+    few, close = "only 11 dates: an interval needs 12", "dates follow each other so closely"
+    same = outcome(test_interval_note=few, skill_interval_note=few, test_interval=None)
+    lines = summary_text([same, outcome(target="other", skill_interval_note=close)], "sqlite:///mlflow.db").splitlines()
+    assert [line for line in lines if line.startswith("interval ")] == [
+        f"interval net_profit, score and skill: {few}", f"interval other, skill: {close}",
+    ]  # fmt: skip
+
+
 def test_it_says_which_trials_each_model_is_made_of() -> None:
     members = [{"trial": 12, "weight": 0.625}, {"trial": 7, "weight": 0.375}]
     lines = summary_text([outcome(members=members), outcome(target="other")], "sqlite:///mlflow.db").splitlines()

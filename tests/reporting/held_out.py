@@ -17,7 +17,7 @@ def held_out(y: Sequence[float], prediction: Sequence[float], **other: Any) -> H
     accounts = {"accounts": np.array(other["accounts"], object)} if "accounts" in other else {}
     keywords: dict[str, Any] = {"baseline": np.zeros(len(y))} | floats | dates | accounts
     metric = other.get("metric", "mae")
-    return HoldOut(metric, 7, len(y), np.array(y, np.float64), np.array(prediction, np.float64), **keywords)
+    return HoldOut(metric, np.array(y, np.float64), np.array(prediction, np.float64), **keywords)
 
 
 def random_rows(n_days: int = 60, n_accounts: int = 8, metric: str = "mae") -> HoldOut:

@@ -14,12 +14,12 @@ from tests.reporting.trained import train, trained
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable", "num_trades"])
 def test_model_and_baseline_are_those_that_the_metadata_judges(target: str) -> None:
     one = trained(target)
-    found, name = predict_hold_out(one.model, one.data, one.rows, 7)
-    judged = judge(one.model, one.data, one.rows, 7)
+    found, name = predict_hold_out(one.model, one.data, one.rows)
+    judged = judge(one.model, one.data, one.rows)
     assert name == judged["best_baseline"]
     assert score(found.metric, found.y, found.prediction) == judged["test_score"]
     assert score(found.metric, found.y, found.baseline) == judged["baselines"][name]
-    assert (found.total, found.n_days) == (96, 12)
+    assert (len(found.y), found.n_days) == (96, 12)
 
 
 def test_rows_are_taken_with_all_their_columns() -> None:
@@ -27,7 +27,7 @@ def test_rows_are_taken_with_all_their_columns() -> None:
     last = rows.take(np.array([2]))
     assert (last.y.tolist(), last.prediction.tolist(), last.baseline.tolist()) == ([3], [6], [0])
     assert last.dates is not None and last.accounts is not None and last.net_profit is not None
-    assert (str(last.dates[0]), last.accounts[0], last.n_days, last.total) == ("2024-01-02", "a", 1, 3)
+    assert (str(last.dates[0]), last.accounts[0], last.n_days) == ("2024-01-02", "a", 1)
     assert np.isnan(last.net_profit).all()
     assert rows.take(np.array([True, False, True])).y.tolist() == [1, 3]
     assert held_out([1], [1]).take(np.array([0])).n_days is None
@@ -36,4 +36,4 @@ def test_rows_are_taken_with_all_their_columns() -> None:
 def test_without_a_hold_out_there_is_nothing_to_predict() -> None:
     one = train(split=SplitSettings(test_fraction=0))
     with pytest.raises(ValueError, match="there are no test rows to predict"):
-        predict_hold_out(one.model, one.data, one.rows, 7)
+        predict_hold_out(one.model, one.data, one.rows)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student_t
 
 from src.reporting.model_bins import bin_by_rank, bin_means, measure_money
 from tests.reporting.held_out import held_out, random_rows
@@ -59,23 +60,24 @@ def test_means_and_counts_are_those_of_pandas() -> None:
 
 def test_an_interval_is_as_wide_as_the_spread_between_days_says() -> None:
     """Rows of a day move together: one factor a day, so that the number of days counts and not that of rows."""
-    rng = np.random.default_rng(1)
-    of_day = rng.normal(0, 10, 400)
-    y = np.repeat(of_day, 25)
-    (only,) = bin_means(held_out(y.tolist(), [1.0] * y.size, days=np.repeat(np.arange(400), 25)), y)
-    assert only.low is not None and only.high is not None
-    expected = 2 * 1.96 * of_day.std() / np.sqrt(400)
-    assert only.high - only.low == pytest.approx(expected, rel=0.3), "five times that of independent rows"
+    rng, widths = np.random.default_rng(1), []
+    for _ in range(100):
+        y = np.repeat(rng.normal(0, 10, 400), 25)
+        (only,) = bin_means(held_out(y.tolist(), [1.0] * y.size, days=np.repeat(np.arange(400), 25)), y)
+        assert only.low is not None and only.high is not None
+        widths.append(only.high - only.low)
+    expected = 2 * student_t.ppf(0.975, 4) * 10 / np.sqrt(400)
+    assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(expected, rel=0.15), "25 rows would make it a fifth"
 
 
 def test_too_few_days_have_no_interval() -> None:
-    tested = random_rows(n_days=9)
+    tested = random_rows(n_days=11)
     assert {(each.low, each.high) for each in bin_means(tested, tested.y)} == {(None, None)}
-    undated = bin_means(replace(random_rows(n_days=9), dates=None), tested.y)
+    undated = bin_means(replace(random_rows(n_days=11), dates=None), tested.y)
     assert {each.days for each in undated} == {None}
 
 
-def test_undated_rows_are_drawn_one_by_one() -> None:
+def test_undated_rows_count_as_independent() -> None:
     rng = np.random.default_rng(1)
     y = rng.normal(0, 10, 400)
     (only,) = bin_means(held_out(y.tolist(), [1.0] * 400), y)

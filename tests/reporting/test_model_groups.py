@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error, roc_auc_score, root_mean_squared_error
 
-from src.modeling.bootstrap import bootstrap_interval, bootstrap_skill_interval
+from src.modeling.intervals import score_estimate, skill_estimate
 from src.reporting.hold_out import HoldOut
-from src.reporting.model_groups import NEW, RESAMPLES, AccountSizes, score_accounts, score_periods
+from src.reporting.model_groups import NEW, AccountSizes, score_accounts, score_periods
 from tests.reporting.held_out import held_out, random_rows
 
 ORACLES = {"mae": mean_absolute_error, "rmse": root_mean_squared_error, "auc": roc_auc_score}
@@ -41,17 +41,29 @@ def test_a_month_is_scored_as_if_it_were_all(metric: str) -> None:
         assert group.skill == pytest.approx(1 - left / shortfall)
 
 
-def test_intervals_are_those_of_the_block_bootstrap() -> None:
+def test_intervals_of_an_account_are_those_of_its_rows_alone() -> None:
     tested = random_rows()
     found = score_accounts(tested, NO_SIZES)
     assert found is not None
     part = tested.take(np.arange(3, 480, 8))
     (group,) = (each for each in found.scores if each.name == "A3")
-    of_score = bootstrap_interval("mae", part.y, part.prediction, part.dates, 7, RESAMPLES)
-    assert (group.low, group.high) == pytest.approx((of_score.low, of_score.high))
-    of_skill = bootstrap_skill_interval("mae", part.y, part.prediction, part.baseline, part.dates, 7)
-    assert group.skill_low == pytest.approx(of_skill.low, abs=0.03), "with more resamples about the same"
-    assert group.skill_high == pytest.approx(of_skill.high, abs=0.03)
+    of_score = score_estimate("mae", part.y, part.prediction, part.dates)
+    of_skill = skill_estimate("mae", part.y, part.prediction, part.baseline, part.dates)
+    assert of_skill is not None
+    assert (group.score, group.low, group.high) == (of_score.value, of_score.low, of_score.high)
+    assert (group.skill, group.skill_low, group.skill_high) == (of_skill.value, of_skill.low, of_skill.high)
+
+
+def test_the_whole_test_period_says_how_closely_the_dates_of_a_month_follow_each_other() -> None:
+    """Errors that grow and shrink over months: within one they look alike, which a month cannot see."""
+    days = np.arange(620)
+    slow = np.sin(days / 50) + 1.5
+    alternating = np.where(days % 2, 1.05, 0.95)
+    slowly = score_periods(held_out((slow * alternating).tolist(), [0.0] * 620, days=days, baseline=slow))
+    steady = score_periods(held_out((1.5 * alternating).tolist(), [0.0] * 620, days=days, baseline=slow))
+    assert slowly is not None and steady is not None
+    assert {group.low for group in slowly.scores} == {None}
+    assert None not in {group.low for group in steady.scores if group.days and group.days > 12}
 
 
 def test_few_dates_and_one_class_claim_nothing() -> None:

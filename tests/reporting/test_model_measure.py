@@ -17,7 +17,7 @@ from tests.small_table import small_table
 def test_numbers_agree_with_the_metadata_and_the_data() -> None:
     one = trained()
     numbers, predictions = measure_model(one.model, one.data, one.rows, 7)
-    judged = judge(one.model, one.data, one.rows, 7)
+    judged = judge(one.model, one.data, one.rows)
     assert numbers.best_baseline == judged["best_baseline"]
     assert predictions is not None and numbers.money is not None and numbers.accounts is not None
     assert mean_absolute_error(predictions["y"], predictions["prediction"]) == pytest.approx(judged["test_score"])
@@ -72,7 +72,7 @@ def test_a_binary_target_has_curves_and_a_regression_has_none() -> None:
     one = trained("is_profitable")
     numbers, _ = measure_model(one.model, one.data, one.rows, 7)
     assert numbers.curves is not None
-    assert numbers.curves.roc.area == judge(one.model, one.data, one.rows, 7)["test_score"]
+    assert numbers.curves.roc.area == judge(one.model, one.data, one.rows)["test_score"]
     assert measure_model(trained().model, trained().data, trained().rows, 7)[0].curves is None
 
 

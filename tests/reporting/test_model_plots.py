@@ -1,5 +1,7 @@
 """Figures of a model's page as data: every number that is drawn is one that was measured."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,9 +29,11 @@ def test_a_period_is_drawn_where_it_starts(name: str, start: str) -> None:
 
 
 def test_periods_of_a_few_days_stand_in_the_table_alone() -> None:
-    groups = Groups("month", "", (month("2024-01", 2.0, 1.0), month("2024-02", None), month("2024-03", 9.0)))
-    assert [group.name for group in draw.drawn_periods(groups)] == ["2024-01"]
-    few = Groups("month", "", (month("2024-01", 2.0), month("2024-02", 9.0)))
+    short = replace(month("2024-03", 9.0), days=9)
+    groups = Groups("month", "", (month("2024-01", 2.0, 1.0), month("2024-02", None), short, month("2024-04", 2.0)))
+    drawn = [group.name for group in draw.drawn_periods(groups)]
+    assert drawn == ["2024-01", "2024-04"], "also a long one that has no interval"
+    few = Groups("month", "", (replace(month("2024-01", 2.0), days=9), replace(month("2024-02", 9.0), days=2)))
     assert [group.name for group in draw.drawn_periods(few)] == ["2024-01", "2024-02"], "all, where none has enough"
 
 

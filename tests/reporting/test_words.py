@@ -67,6 +67,23 @@ def test_a_model_as_good_as_the_baseline_needs_no_model() -> None:
     assert "exactly as good" in verdict_of(test_score=100.0, skill=0.0)
 
 
+def test_what_is_to_be_said_of_an_interval_is_said_beside_it() -> None:
+    note = "only 11 dates: an interval needs 12"
+    said = verdict_of(test_interval=None, test_interval_note=note, skill_interval=None, skill_interval_note=note)
+    assert f"MAE is 90. Interval of the score and skill: {note}." in said
+    said = verdict_of(skill_interval_note="only 130 dates")
+    assert "95 % interval 85 to 96). Interval of the skill: only 130 dates." in said
+
+
+def test_a_caption_says_how_intervals_are_made_and_why_some_are_missing() -> None:
+    made = (
+        "Lines: 95 % intervals (Student's t over groups of consecutive dates, or over rows in a table without dates)."
+    )
+    assert words.drawn_intervals([1.0, 2.0]) == made
+    assert words.drawn_intervals([1.0, None]).startswith(f"{made} 1 of 2: too few dates, or dates that follow")
+    assert words.drawn_intervals([None, None]).startswith("No intervals: too few dates, or dates that follow")
+
+
 def test_without_a_hold_out_the_validation_score_is_called_flattering() -> None:
     bare = {"metric": "mae", "validation_score": 90.0, "test_score": None, "baselines": {"median": 100.0}}
     assert words.compare(bare, "test", "minimize") is None

@@ -1,4 +1,5 @@
 import ast
+import json
 import platform
 import shutil
 import sys
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import mlflow
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from numpy.typing import NDArray
 
+from src.data import encoding
 from src.serving import model_code
 from src.tracking.served_model import load_served, log_served_model
 from tests.tiny_model import FEATURES, LEVELS, TinyModel, by_hand, tiny_model
@@ -122,23 +125,46 @@ def test_text_in_a_numeric_column_is_named(tiny: TinyModel, predict: Predict) ->
     frame = tiny.frame.assign(held="4")
     frame.loc[7, "held"] = "four"
     frame.loc[8:, "held"] = None
-    with pytest.raises(MlflowException, match="column held holds 'four' in row 7"):
+    with pytest.raises(
+        MlflowException, match="column 'held' holds 1 values that are not numbers, the first 'four' in row 8"
+    ):
         predict(frame)
 
 
 def test_dates_are_no_numbers(tiny: TinyModel, predict: Predict) -> None:
-    with pytest.raises(MlflowException, match="column ret holds '2024-01-01"):
+    with pytest.raises(
+        MlflowException, match="column 'ret' holds 400 values that are not numbers, the first '2024-01-01"
+    ):
         predict(tiny.frame.assign(ret=tiny.frame["date"]))
 
 
-def test_missing_and_doubled_columns_are_named(tiny: TinyModel, predict: Predict) -> None:
+def test_missing_and_doubled_columns_are_named(tiny: TinyModel, predict: Predict, served: PyFuncModel) -> None:
     with pytest.raises(MlflowException, match=r"missing inputs \['held', 'sector'\]"):
         predict(tiny.frame.drop(columns=["held", "sector"]))
-    with pytest.raises(MlflowException, match="columns held, sector are missing"):
-        model_code.encode(tiny.frame.drop(columns=["held", "sector"]), FEATURES, LEVELS)
-    twice = pd.concat([tiny.frame, tiny.frame[["ret"]]], axis=1)
-    with pytest.raises(MlflowException, match="columns ret stand twice"):
-        model_code.encode(twice, FEATURES, LEVELS)
+    ours = served.unwrap_python_model()
+    with pytest.raises(
+        MlflowException, match="2 of the model's 5 columns are missing: held, sector; the table has date"
+    ):
+        ours.encode(tiny.frame.drop(columns=["held", "sector"]))
+    with pytest.raises(MlflowException, match=r"missing: held \(did you mean 'heldd' by 'held'\?\)"):
+        ours.encode(tiny.frame.rename(columns={"held": "heldd"}))
+    with pytest.raises(MlflowException, match="columns stand twice: ret; keep one of each"):
+        ours.encode(pd.concat([tiny.frame, tiny.frame[["ret"]]], axis=1))
+
+
+def test_a_long_list_of_columns_is_cut(served: PyFuncModel, tiny: TinyModel) -> None:
+    wide = pd.DataFrame(0.0, index=[0], columns=[f"column_{number}" for number in range(400)])
+    with pytest.raises(MlflowException, match="and 380 more") as caught:
+        served.unwrap_python_model().encode(wide)
+    assert len(str(caught.value)) < 500
+
+
+def test_infinite_values_are_refused_as_in_training(tiny: TinyModel, predict: Predict) -> None:
+    for value in (np.inf, "-inf"):
+        frame = tiny.frame.astype({"ret": object})
+        frame.loc[3, "ret"] = value
+        with pytest.raises(MlflowException, match="column 'ret' holds 1 infinite values, the first in row 4"):
+            predict(frame)
 
 
 def test_native_flavor_is_the_raw_booster(tiny: TinyModel, logged: Logged) -> None:
@@ -169,45 +195,69 @@ def test_model_belongs_to_the_experiment_of_its_run(logged: Logged) -> None:
     assert (logged.model.name, logged.model.status) == ("model", "READY")
 
 
-def test_file_stands_alone() -> None:
-    tree = ast.parse(Path(model_code.__file__).read_text())
+@pytest.mark.parametrize(
+    ("file", "needed"),
+    [(model_code.__file__, {"lightgbm", "mlflow", "numpy", "pandas"}), (encoding.__file__, {"numpy", "pandas"})],
+    ids=["model_code", "encoding"],
+)
+def test_files_stand_alone(file: str, needed: set[str]) -> None:
+    tree = ast.parse(Path(file).read_text())
     plain = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     froms = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     roots = {name.split(".")[0] for name in plain | froms}
-    assert roots - set(sys.stdlib_module_names) == {"lightgbm", "mlflow", "numpy", "pandas"}
+    assert roots - set(sys.stdlib_module_names) == needed
 
 
 def test_metadata_of_another_model_is_refused(tiny: TinyModel, tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_text('{"feature_names": ["ret"]}')
     artifacts = {"model": str(tiny.card.model_text_path), "metadata": str(tmp_path / "metadata.json")}
+    artifacts["encoding"] = encoding.__file__
     with pytest.raises(MlflowException, match="names 1 features, the model was trained on 5"):
         model_code.DailyProfitModel().load_context(mlflow.pyfunc.PythonModelContext(artifacts, None))
 
 
-values = st.one_of(st.none(), st.text(max_size=3), st.sampled_from(LEVELS["style"]))
-other_values = st.sampled_from([1, 1.0, True, "1", "True", float("nan"), "nan"])
+texts = st.one_of(st.none(), st.text(max_size=3), st.sampled_from([*LEVELS["style"], "1", "007", "NA", "12.0"]))
+values = st.one_of(texts, st.integers(-2, 12), st.floats(-2, 2), st.booleans())
+numbers = st.one_of(st.none(), st.floats(allow_infinity=False), st.sampled_from(["1.5", "", "n/a", "-3e2", 7, True]))
+flags = st.one_of(st.none(), st.booleans(), st.sampled_from(["true", "False", 0, 1.0]))
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.one_of(values, other_values), st.one_of(st.none(), st.floats()), st.one_of(st.none(), st.booleans())
-        )
+@given(st.lists(st.tuples(values, numbers, flags), min_size=1, max_size=12), st.data())
+def test_a_row_is_read_the_same_whatever_stands_beside_it(
+    encoder: Any, rows: list[tuple[Any, Any, Any]], data: st.DataObject
+) -> None:
+    frame = pd.DataFrame(rows, columns=["style", "ret", "is_monday"], dtype=object)
+    together = encoder.encode(frame)
+    order = data.draw(st.permutations(range(len(rows))))
+    np.testing.assert_array_equal(encoder.encode(frame.iloc[list(order)]), together[list(order)])
+    for row in range(len(rows)):  # pandas gives a lone row types of its own
+        alone = pd.DataFrame([dict(zip(frame.columns, rows[row], strict=True))])
+        np.testing.assert_array_equal(encoder.encode(alone), together[[row]])
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model of three columns: a category with odd levels, a number and a boolean."""
+    levels = sorted([*LEVELS["style"], "1", "2.0", "007", "True", "NA"])
+    metadata = {
+        "feature_names": ["style", "ret", "is_monday"],
+        "categorical_levels": {"style": levels},
+        "boolean_features": ["is_monday"],
+        "decimal_marks": {},
+    }
+    folder = tmp_path_factory.mktemp("encoder")
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    rng = np.random.default_rng(0)
+    parameters = {"objective": "regression", "num_threads": 1, "verbose": -1}
+    lgb.train(parameters, lgb.Dataset(rng.normal(size=(50, 3)), rng.normal(size=50)), 1).save_model(
+        folder / "model.txt"
     )
-)
-def test_encoding_is_that_of_training(rows: list[tuple[Any, Any, Any]]) -> None:
-    from src.data.encoding import encode
-
-    frame = pd.DataFrame(rows, columns=["style", "ret", "is_monday"])
-    frame["ret"] = frame["ret"].astype("float64")
-    levels = {"style": [*LEVELS["style"], "1", "1.0", "True", "nan"]}
-    mine = model_code.encode(frame, list(frame.columns), levels)
-    assert np.array_equal(mine, encode(frame, levels), equal_nan=True)
+    artifacts = {"model": str(folder / "model.txt"), "metadata": str(folder / "metadata.json")}
+    model = model_code.DailyProfitModel()
+    model.load_context(mlflow.pyfunc.PythonModelContext(artifacts | {"encoding": encoding.__file__}, None))
+    return model
 
 
-@given(st.lists(values, min_size=1))
-def test_codes_are_positions_among_the_levels(texts: list[str | None]) -> None:
-    levels = sorted({text for text in texts[::2] if text is not None})
-    codes = model_code.encode(pd.DataFrame({"c": texts}, dtype=object), ["c"], {"c": levels})[:, 0]
-    expected = [float(levels.index(text)) if text in levels else np.nan for text in texts]
-    assert np.array_equal(codes, expected, equal_nan=True)
+def test_the_copy_that_travels_is_the_code_of_training(logged: Logged) -> None:
+    travelling = logged.folder / "artifacts" / "encoding.py"
+    assert travelling.read_text() == Path(encoding.__file__).read_text()

@@ -97,7 +97,7 @@ def test_dead_server_is_no_mistake_of_the_user(tiny: TinyModel, monkeypatch: pyt
 def test_rows_that_do_not_fit_are_named(tiny: TinyModel) -> None:
     with pytest.raises(DataError, match=r"column\(s\) held missing"):
         predict_table("models:/pnl/1", tiny.frame.drop(columns="held"))
-    with pytest.raises(DataError, match="column ret holds 'high' in row 0"):
+    with pytest.raises(DataError, match=r"column 'ret' holds 400 values that are not .*'high' in row 1"):
         predict_table("models:/pnl/1", tiny.frame.assign(ret="high"))
     with pytest.raises(DataError, match=r"column\(s\) ret stand twice"):
         predict_table("models:/pnl/1", pd.concat([tiny.frame, tiny.frame[["ret"]]], axis=1))

@@ -1,6 +1,8 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,18 @@ def promote(two: TwoVersions, folder: Path, *options: str, n_rows: int = 400) ->
     return run_here(main, ["--data", "table.parquet", "--config", "names.yaml", *options], folder)
 
 
+def decision(done: Finished) -> str:
+    """What the third line, the target's row, ends with; a note on the interval follows it."""
+    assert (done.status, done.err) == (0, "")
+    return re.split(r" {2,}", done.out.splitlines()[2])[-1]
+
+
+def judged(version: int) -> dict[str, dict[str, Any]]:
+    """What the version keeps of the comparisons that it was in."""
+    found = MlflowClient().get_model_version("profit", str(version)).tags
+    return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
+
+
 def exchange_roles() -> None:
     client = MlflowClient()
     client.set_registered_model_alias("profit", "champion", "2")
@@ -34,15 +48,16 @@ def exchange_roles() -> None:
 def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path: Path) -> None:
     done = promote(two_versions, tmp_path, "--targets", "profit")
     assert (done.status, done.err) == (0, "")
-    header, line, row = done.out.splitlines()
+    header, line, row, note = done.out.splitlines()
     assert header.startswith(HEADER)
     assert set(line) == {"-", " "}
     assert row.startswith("profit  MAE     v1        v2          80    2024-11-16 … 2025-02-03 (80)")
-    assert row.endswith("100.0 %    promoted")
+    assert row.endswith("100.0 %      promoted")
     assert aliases() == {"champion": 2}
     tags = MlflowClient().get_model_version("profit", "2").tags
     assert f"{float(tags['promotion_champion_score']):.5g}" in row
     assert f"{float(tags['promotion_challenger_score']):.5g}" in row
+    assert "profit: only 80 dates: where good and bad times last for weeks" in note
     again = promote(two_versions, tmp_path, "--targets", "profit")
     assert (again.status, again.err) == (0, "")
     assert again.out == "profit: there is no challenger to promote, champion is v2\n"
@@ -51,25 +66,33 @@ def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path:
 
 def test_dry_run_moves_nothing_and_tells_as_json(two_versions: TwoVersions, tmp_path: Path) -> None:
     done = promote(two_versions, tmp_path, "--targets", "profit", "--dry-run", "--output-dir", "out")
-    assert done.status == 0, done.err
-    assert done.out.rstrip().endswith("would be promoted")
+    assert decision(done) == "would be promoted"
     assert aliases() == {"champion": 1, "challenger": 2}
-    assert not [tag for tag in MlflowClient().get_model_version("profit", "2").tags if tag.startswith("promo")]
+    for version in "12":
+        tags = MlflowClient().get_model_version("profit", version).tags
+        assert not [tag for tag in tags if tag.startswith(("promo", "judged"))]
     record = json.loads((tmp_path / "out" / "promotions" / "profit_v2_against_v1.json").read_text(encoding="utf-8"))
-    assert (record["decision"], record["probability"], record["n_dates"]) == ("would be promoted", 1, 80)
+    assert (record["decision"], record["n_dates"]) == ("would be promoted", 80)
+    assert record["confidence"] > 0.99
     assert record["comparison"]["challenger_uri"] == "models:/profit/2"
 
 
 def test_worse_challenger_stays_challenger(two_versions: TwoVersions, tmp_path: Path) -> None:
     exchange_roles()
     done = promote(two_versions, tmp_path, "--targets", "profit", "--min-probability", "0")
-    assert done.status == 0, done.err
-    assert done.out.rstrip().endswith("0.0 %      kept: the challenger is not better")
+    assert decision(done) == "kept: the challenger is not better"
+    (record,) = judged(1).values()
+    assert judged(1) == judged(2)
+    assert (record["first"], record["last"], record["dates"], record["rows"]) == ("2024-11-16", "2025-02-03", 80, 80)
+    assert (record["champion"], record["challenger"], record["metric"], record["passed"]) == (2, 1, "mae", False)
+    assert record["low"] < record["difference"] == record["challenger_score"] - record["champion_score"]
+    assert record["confidence"] < 0.01
+    assert record["min_probability"] == 0
     assert aliases() == {"champion": 2, "challenger": 1}
 
 
 def test_better_score_alone_is_not_enough(two_versions: TwoVersions, tmp_path: Path) -> None:
-    """The strong model is closer by a cent on a few more than half of the days: it wins many resamples, not all."""
+    """The strong model is closer by a cent on a few more than half of the days: it is better, and not surely so."""
     weak, strong = two_versions.weak, two_versions.strong
     low, high = np.sort([tiny.booster.predict(tiny.matrix) for tiny in (weak, strong)], axis=0)
     strong_is_high = strong.booster.predict(strong.matrix) == high
@@ -78,12 +101,32 @@ def test_better_score_alone_is_not_enough(two_versions: TwoVersions, tmp_path: P
     two_versions = replace(two_versions, weak=replace(weak, frame=weak.frame.assign(profit=truth)))
     options = ("--targets", "profit", "--min-probability")
     kept = promote(two_versions, tmp_path, *options, "1")
-    assert kept.status == 0, kept.err
-    assert kept.out.rstrip().endswith("kept: better in less than 100 %")
+    assert decision(kept) == "kept: better with less than 100 % confidence"
     assert aliases() == {"champion": 1, "challenger": 2}
-    promoted = promote(two_versions, tmp_path, *options, "0.5")
-    assert promoted.out.rstrip().endswith("promoted"), promoted.err
+    assert decision(promote(two_versions, tmp_path, *options, "0.5")) == "promoted"
     assert aliases() == {"champion": 2}
+    assert judged(1) == judged(2)
+    found = sorted(judged(1).values(), key=lambda record: float(record["min_probability"]))
+    assert [(record["passed"], record["min_probability"]) for record in found] == [(True, 0.5), (False, 1)]
+
+
+def test_the_same_comparison_again_is_the_same_record(two_versions: TwoVersions, tmp_path: Path) -> None:
+    exchange_roles()
+    for n_rows in (400, 400, 399):
+        promote(two_versions, tmp_path, "--targets", "profit", n_rows=n_rows)
+    assert sorted(record["last"] for record in judged(1).values()) == ["2025-02-02", "2025-02-03"]
+    assert judged(1) == judged(2)
+
+
+def test_too_few_dates_to_be_sure(two_versions: TwoVersions, tmp_path: Path) -> None:
+    """Then the champion stays, unless the better score alone is to decide."""
+    options = ("--targets", "profit", "--test-fraction", "0.025", "--min-probability")
+    kept = promote(two_versions, tmp_path, *options, "0.8")
+    assert decision(kept) == "kept: too few dates to be sure"
+    assert kept.out.splitlines()[3] == "profit: only 10 dates: an interval needs 12"
+    (record,) = judged(1).values()
+    assert (record["confidence"], record["low"], record["dates"], record["passed"]) == (None, None, 10, False)
+    assert decision(promote(two_versions, tmp_path, *options, "0.5")) == "promoted"
 
 
 def test_promotion_that_was_cut_off_is_completed(two_versions: TwoVersions, tmp_path: Path) -> None:

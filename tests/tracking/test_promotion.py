@@ -1,11 +1,13 @@
+import json
 import threading
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from mlflow import MlflowClient
 
 from src.errors import TrackingError, UserError
-from src.tracking.promotion import complete_promotion, promote_challenger
+from src.tracking.promotion import complete_promotion, promote_challenger, record_comparison
 from src.tracking.registry import Comparison
 from tests.contenders import TwoVersions, aliases
 
@@ -92,6 +94,48 @@ def test_killed_at_a_step_and_called_again(monkeypatch: pytest.MonkeyPatch, step
     if not complete_promotion("profit") and aliases() != {"champion": 2}:
         assert promote_challenger("profit", FOUND)
     assert_promoted()
+
+
+def records(version: int) -> dict[str, dict[str, object]]:
+    found = MlflowClient().get_model_version("profit", str(version)).tags
+    return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
+
+
+def test_comparisons_are_kept_on_both_versions_beside_earlier_ones() -> None:
+    for last in ("2024-12-30", "2025-02-03", "2025-02-03"):
+        record_comparison(FOUND, {"first": "2024-11-16", "last": last, "dates": 80, "passed": False})
+    assert records(1) == records(2)
+    assert sorted(str(record["last"]) for record in records(1).values()) == ["2024-12-30", "2025-02-03"]
+    record = records(1)[max(records(1), key=lambda key: str(records(1)[key]["last"]))]
+    assert datetime.fromisoformat(str(record.pop("at"))).tzinfo is not None
+    assert record == {
+        "challenger": 2, "champion": 1, "metric": "mae", "rows": 150, "challenger_score": 1.5, "champion_score": 3.25,
+        "first": "2024-11-16", "last": "2025-02-03", "dates": 80, "passed": False,
+    }  # fmt: skip
+    assert (aliases(), tags(1), tags(2)) == ({"champion": 1, "challenger": 2}, {}, {})
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_record_that_was_cut_off_is_completed(monkeypatch: pytest.MonkeyPatch, call: int, before: bool) -> None:
+    real, calls = MlflowClient.set_model_version_tag, 0
+
+    def killed(client: MlflowClient, *arguments: str) -> None:
+        nonlocal calls
+        calls += 1
+        if not (before and calls == call):
+            real(client, *arguments)
+        if calls == call:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(MlflowClient, "set_model_version_tag", killed)
+        record_comparison(FOUND, {"dates": 80})
+    there = records(2)
+    record_comparison(FOUND, {"dates": 80})
+    assert records(1) == records(2)
+    assert len(records(1)) == 1
+    assert records(2) | there == records(2), "what was there stays as it was, its time too"
 
 
 def test_nothing_to_complete() -> None:

@@ -1,0 +1,259 @@
+"""How often the intervals of the product hold the truth, and how often `promote` passes a model that is no better.
+
+    python -m benchmarks.coverage
+
+Tables of known truth are drawn again and again: rows of several accounts a date, whose losses, hit rates and profits
+share factors of the date that follow those of the date before (first-order autoregressions). The product's own
+functions are called on each table; counted is how often they give an interval, and how often it holds the truth.
+"""
+
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+from scipy.special import ndtr, ndtri
+
+from benchmarks.record import bench_parser, print_table, write_result
+from src.config import Metric
+from src.modeling.intervals import Estimate, difference_estimate, score_estimate, skill_estimate
+from src.reporting.hold_out import HoldOut
+from src.reporting.model_bins import bin_means, measure_money
+from src.reporting.model_groups import AccountSizes, score_accounts, score_periods
+from src.tracking.promote import PromotionSettings
+
+Floats = NDArray[np.float64]
+DAY_0 = np.datetime64("2020-01-01")
+ALIKE = 0.7
+"""Correlation of two models' factors of a date."""
+SPREAD, OF_ROW = 0.5, 0.3
+"""Spread of the logarithm of a date's size of error, and of a row's size around it."""
+WORSE = 1.1
+"""The naive forecast's errors over the model's."""
+APART, NAIVE_APART, APART_SPREAD = 1.0, 0.6, 1.5
+"""By how many standard deviations the score of a one exceeds that of a zero, on average, and its spread over dates."""
+PROFIT, OF_DATE, OF_TRADE = 0.2, 2.0, 2.0
+"""Mean profit of a row, its spread over dates and within them; the prediction adds a standard deviation of 1."""
+TOP = 0.3
+"""The share of rows of which the report speaks."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Tables to draw: so many dates of so many accounts, and the autocorrelation of a date's factors."""
+
+    n_dates: int
+    n_accounts: int
+    autocorrelation: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """One interval: its kind, its bounds (None where there is none), the truth, and the difference it is of, if any."""
+
+    kind: str
+    bounds: tuple[float | None, float | None]
+    truth: float
+    estimate: Estimate | None = None
+
+
+@dataclass
+class Tally:
+    """Of one kind of interval: drawn tables, given intervals, those that hold the truth, models passed."""
+
+    drawn: int = 0
+    given: int = 0
+    held: int = 0
+    passed: int = 0
+    autocorrelation: float = 0.0
+
+    def add(self, found: Found, min_probability: float) -> None:
+        """One more."""
+        low, high = found.bounds
+        self.drawn += 1
+        if low is not None and high is not None:
+            self.given += 1
+            self.held += low <= found.truth <= high
+        if found.estimate is not None:
+            self.autocorrelation += found.estimate.autocorrelation or 0.0
+            sign = 1 if "AUC" in found.kind else -1
+            confidence = found.estimate.confidence_above(0.0)
+            better = confidence if sign == 1 or confidence is None else 1 - confidence
+            self.passed += better is not None and better >= min_probability
+
+    @property
+    def coverage(self) -> float:
+        """Share of the given intervals that hold the truth; NaN of none."""
+        return self.held / self.given if self.given else math.nan
+
+    @property
+    def error(self) -> float:
+        """Standard error of the coverage that drawing no more tables leaves."""
+        return math.sqrt(self.coverage * (1 - self.coverage) / self.given) if self.given else math.nan
+
+
+def measure(design: Design, n_tables: int, seed: int, parts: "tuple[Part, ...] | None" = None) -> dict[str, Tally]:
+    """Draws tables and counts, by kind of interval."""
+    rng = np.random.default_rng([seed, design.n_dates, round(1000 * design.autocorrelation)])
+    tallies: dict[str, Tally] = {}
+    for _ in range(n_tables):
+        for part in parts or PARTS:
+            for found in part(rng, design):
+                tallies.setdefault(found.kind, Tally()).add(found, PromotionSettings.min_probability)
+    return tallies
+
+
+Part = Callable[[np.random.Generator, Design], Iterator[Found]]
+
+
+def errors(rng: np.random.Generator, design: Design) -> Iterator[Found]:
+    """MAE and RMSE, the skill over a forecast whose errors are larger, and the difference from an equal model."""
+    dates, (one, other) = _dates(design), _factors(rng, design)
+    y = rng.normal(size=dates.size)
+    model = y + _errors(rng, one, design)
+    equal = _errors(rng, other, design)
+    # Of a lognormal size of date and a folded normal size of row.
+    row = 2 * math.exp(-0.5 / OF_ROW**2) * OF_ROW / math.sqrt(2 * math.pi) + 1 - 2 * ndtr(-1 / OF_ROW)
+    truths = {"mae": math.exp(SPREAD**2 / 2) * row, "rmse": math.exp(SPREAD**2) * math.sqrt(1 + OF_ROW**2)}
+    metrics: tuple[Metric, ...] = ("mae", "rmse")
+    for metric in metrics:
+        name = metric.upper()
+        yield _of(name, score_estimate(metric, y, model, dates), truths[metric])
+        yield _of(f"skill of {name}", skill_estimate(metric, y, model, y + WORSE * equal, dates), 1 - 1 / WORSE)
+        yield _of(f"difference of {name}", difference_estimate(metric, y, model, y + equal, dates), 0)
+    yield from _groups(HoldOut("mae", y, model, y + WORSE * equal, dates, _accounts(design)), truths["mae"])
+
+
+def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
+    """AUC, its skill over a forecast that tells less apart, and the difference from an equal model."""
+    dates, (one, other) = _dates(design), _factors(rng, design)
+    rate = ndtr(SPREAD * np.repeat(_factors(rng, design)[0], design.n_accounts))
+    y = (rng.random(dates.size) < rate).astype(np.float64)
+    means = ((APART, one), (NAIVE_APART, other), (APART, other))
+    model, naive, equal = (
+        y * (mean + APART_SPREAD * np.repeat(of_date, design.n_accounts)) + rng.normal(size=y.size)
+        for mean, of_date in means
+    )
+    truth, of_naive = (float(ndtr(mean / math.sqrt(2 + APART_SPREAD**2))) for mean in (APART, NAIVE_APART))
+    yield _of("AUC", score_estimate("auc", y, model, dates), truth)
+    gained = (truth - of_naive) / (1 - of_naive)
+    yield _of("skill of AUC", skill_estimate("auc", y, model, naive, dates), gained)
+    yield _of("difference of AUC", difference_estimate("auc", y, model, equal, dates), 0)
+
+
+def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
+    """What the report counts in money, and means of a target by tenths of the prediction."""
+    dates, (one, _) = _dates(design), _factors(rng, design)
+    prediction = rng.normal(size=dates.size)
+    earned = PROFIT + prediction + OF_DATE * np.repeat(one, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
+    tested = HoldOut("rmse", earned, prediction, np.zeros(dates.size), dates, _accounts(design), earned)
+    found = measure_money(tested)
+    if found is None or len(found.bins) < 10:
+        return
+    edges = ndtri(np.linspace(0, 1, 11))
+    density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
+    for tenth, truth in zip(bin_means(tested, earned), PROFIT + 10 * -np.diff(density), strict=True):
+        yield Found("mean of a tenth", (tenth.low, tenth.high), float(truth))
+    choice = found.choices[round(10 * TOP) - 1]
+    above = float(density[round(10 * (1 - TOP))])  # of the prediction of a row, where it is taken, else 0
+    taken, left = (design.n_accounts * (PROFIT * share + sign * above) for share, sign in ((TOP, 1), (1 - TOP, -1)))
+    yield Found("profit a day, highest 30 %", (choice.low, choice.high), taken)
+    yield Found("profit a day, less taking all", (choice.gain_low, choice.gain_high), -left)
+
+
+PARTS: tuple[Part, ...] = (errors, ranks, money)
+
+
+def _groups(tested: HoldOut, truth: float) -> Iterator[Found]:
+    months, accounts = score_periods(tested), score_accounts(tested, AccountSizes(np.empty(0, object), np.empty(0), ""))
+    for kind, groups in (("month", months), ("account", accounts)):
+        for group in groups.scores if groups is not None else ():
+            yield Found(f"MAE of one {kind}", (group.low, group.high), truth)
+            yield Found(f"skill of one {kind}", (group.skill_low, group.skill_high), 1 - 1 / WORSE)
+
+
+def _of(kind: str, estimate: Estimate | None, truth: float) -> Found:
+    if estimate is None:
+        return Found(kind, (None, None), truth)
+    return Found(kind, (estimate.low, estimate.high), truth, estimate)
+
+
+def _dates(design: Design) -> NDArray[np.datetime64]:
+    """Trading days, each once per account."""
+    return np.repeat(np.busday_offset(DAY_0, np.arange(design.n_dates), roll="forward"), design.n_accounts)
+
+
+def _accounts(design: Design) -> NDArray[np.object_]:
+    return np.tile(np.array([f"A{i:02d}" for i in range(design.n_accounts)], object), design.n_dates)
+
+
+def _factors(rng: np.random.Generator, design: Design) -> tuple[Floats, Floats]:
+    """Two correlated autoregressions of mean 0 and variance 1, each (n_dates,)."""
+    follows = design.autocorrelation
+    shocks = rng.normal(size=(2, design.n_dates))
+    shocks[:, 1:] *= math.sqrt(1 - follows**2)  # the first is drawn as they are in the long run
+    one, other = lfilter([1], [1, -follows], shocks, axis=1)
+    return one, ALIKE * one + math.sqrt(1 - ALIKE**2) * other
+
+
+def _errors(rng: np.random.Generator, of_date: Floats, design: Design) -> Floats:
+    size = np.exp(SPREAD * np.repeat(of_date, design.n_accounts))
+    signs = rng.choice(np.array([-1.0, 1.0]), size.size)
+    found: Floats = size * (1 + OF_ROW * rng.normal(size=size.size)) * signs
+    return found
+
+
+def table(tallies: dict[Design, dict[str, Tally]]) -> list[dict[str, Any]]:
+    """One row per kind and number of dates; of each autocorrelation the coverage and the share of intervals given."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    kinds = dict.fromkeys(kind for found in tallies.values() for kind in found)
+    for kind in kinds:
+        for design, found in tallies.items():
+            if kind not in found:
+                continue
+            row = rows.setdefault((kind, design.n_dates), {"interval of": kind, "dates": design.n_dates})
+            tally, shown = found[kind], f"{design.autocorrelation:g}"
+            row[f"covers, {shown}"] = f"{100 * tally.coverage:.1f} ± {100 * tally.error:.1f} %" if tally.given else "-"
+            row[f"given, {shown}"] = f"{100 * tally.given / tally.drawn:.0f} %"
+            if kind.startswith("difference"):
+                row[f"passed, {shown}"] = f"{100 * tally.passed / tally.drawn:.1f} %"
+            if tally.autocorrelation:
+                row[f"measured, {shown}"] = f"{tally.autocorrelation / tally.drawn:.2f}"
+    return list(rows.values())
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """The options, with those of `--quick` in place."""
+    parser = bench_parser("coverage", "How often intervals hold the truth, and how often an equal model is promoted.")
+    parser.add_argument("--tables", type=int, default=1000, help="tables drawn for each number of dates")
+    parser.add_argument("--dates", type=int, nargs="+", default=[20, 60, 130, 250, 650], help="dates of a table")
+    parser.add_argument("--accounts", type=int, default=26, help="rows of a date")
+    parser.add_argument("--autocorrelations", type=float, nargs="+", default=[0, 0.9, 0.95], help="of a date's factors")
+    parser.add_argument("--seed", type=int, default=0, help="of the tables")
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.tables, args.dates, args.accounts = 20, [20, 60], 10
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the benchmark; returns the exit status."""
+    args = parse(argv)
+    tallies = {}
+    for n_dates in args.dates:
+        for follows in args.autocorrelations:
+            design = Design(n_dates, args.accounts, follows)
+            tallies[design] = measure(design, args.tables, args.seed)
+    rows = table(tallies)
+    print_table(rows)
+    write_result("coverage", {"tables": args.tables, "accounts": args.accounts, "rows": rows}, args.results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
