@@ -71,8 +71,7 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     Raises:
         DataError: nothing can be learned from the table as it is; says why and what to change.
     """
-    if frame.shape[1] == 0 or len(frame) == 0:
-        raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
+    _refuse_empty(frame)
     frame, warnings = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
     warnings += columns.warnings
@@ -81,12 +80,12 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         warnings.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
         frame = frame.iloc[rows]
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
-    y = y[keys.order]
     read = _read_features(frame, columns.features, rows, table)
     warnings += [*keys.warnings, *_feature_warnings(read, frame, table)]
     features = _in_order(read, keys.order)
-    leaks = likely_leaks(features, _of_kind(read, "category"), y)
-    warnings += [f"feature {name!r} is the target {target!r} in other words: likely a leak" for name in leaks]
+    y, categorical = y[keys.order], _of_kind(read, "category")
+    for name in likely_leaks(features, categorical, y):
+        warnings.append(f"feature {name!r} is the target {target!r} in other words: likely a leak")
     return Dataset(
         target,
         table.targets[target],
@@ -94,15 +93,20 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         y,
         keys.dates,
         keys.accounts,
-        categorical=_of_kind(read, "category"),
-        source=mask_url(source),
-        digest=_digest(features, y, keys, target),
-        warnings=tuple(warnings),
+        categorical,
+        mask_url(source),
+        _digest(features, y, keys, target),
+        tuple(warnings),
         net_profit=_net_profit(frame, columns.features, keys.order, table),
         positions=rows[keys.order],
         booleans=_of_kind(read, "boolean"),
         decimal_marks={name: feature.decimal_mark for name, feature in read.items() if feature.decimal_mark},
     )
+
+
+def _refuse_empty(frame: pd.DataFrame) -> None:
+    if frame.shape[1] == 0 or len(frame) == 0:
+        raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
 
 
 def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], Rows]:

@@ -71,8 +71,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
     scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
     return scores | {
         "target": data.target,
-        "task": data.config.task,
-        "metric": data.config.metric,
+        **asdict(data.config),
         "direction": data.config.direction,
         "training_samples": len(rows.search),
         "test_samples": len(rows.test),

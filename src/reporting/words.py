@@ -27,9 +27,9 @@ BASELINE_WORDS = {
     "mean_20_days": "the mean of the last 20 days",
 }
 SHOWN_ELSEWHERE = frozenset({
-    "hyperparameters", "feature_names", "categorical_levels", "direction", "members", "best_trial", "fits",
-    "test_score", "test_interval", "test_interval_note", "baselines", "best_baseline", "skill", "skill_interval",
-    "skill_interval_note",
+    "hyperparameters", "feature_names", "categorical_levels", "boolean_features", "decimal_marks", "direction",
+    "members", "best_trial", "fits", "test_score", "test_interval", "test_interval_note", "baselines", "best_baseline",
+    "skill", "skill_interval", "skill_interval_note",
     "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
 })  # fmt: skip
 INTERVAL_METHOD = "Student's t over groups of consecutive dates, or over rows in a table without dates"

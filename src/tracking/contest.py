@@ -1,14 +1,26 @@
 """Champion against challenger: both judged on the same rows, which neither has learned from."""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from src.config import TableConfig
 from src.data.table import Dataset
 from src.modeling.intervals import Estimate, difference_estimate
 from src.tracking.honest_rows import honest_rows
 from src.tracking.registry import Comparison, compare_predictions
-from src.tracking.served_model import load_served, predict_rows, served_metadata
+from src.tracking.served_model import predict_rows, served_metadata, unseen_warnings
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+
+    LoadedModel = tuple[str, PyFuncModel]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,26 +46,52 @@ class Contest:
     confidence: float | None
 
 
-def judge_contenders(data: Dataset, uris: tuple[str, str], test_fraction: float, purge_days: int) -> Contest:
+def as_trained(table: TableConfig, names: Sequence[str], trainings: Sequence[Mapping[str, Any]]) -> TableConfig:
+    """What a table's columns are to these models, so that nothing about them is guessed from the new rows.
+
+    Args:
+        table: what the columns are called.
+        names: of the columns that are there.
+        trainings: the models' metadata.
+    """
+    features = dict.fromkeys(name for metadata in trainings for name in metadata.get("feature_names", ()))
+    categories = {name for metadata in trainings for name in metadata.get("categorical_levels", {})}
+    marks = {name: mark for metadata in trainings for name, mark in metadata.get("decimal_marks", {}).items()}
+    use = tuple(name for name in features if name in names and name not in table.targets)
+    return replace(
+        table,
+        use=use or None,
+        categories=tuple(name for name in use if name in categories),
+        numbers={name: mark for name, mark in marks.items() if name in use} | dict(table.numbers),
+    )
+
+
+def judge_contenders(
+    data: Dataset, frame: pd.DataFrame, models: "Sequence[LoadedModel]", test_fraction: float, purge_days: int
+) -> Contest:
     """Judges champion and challenger by the target's metric on the last dates that are new to both.
 
     Args:
         data: the target's table.
-        uris: champion's and challenger's, `models:/<name>/<version>`.
+        frame: the same table as it was read: each model reads its rows as it was trained to.
+        models: champion and challenger, each with its URI, `models:/<name>/<version>`.
         test_fraction: see `honest_rows`.
         purge_days: see `honest_rows`.
 
     Raises:
-        UserError: a model does not exist, or no row can judge both.
+        UserError: no row can judge both.
         DataError: the rows do not fit a model, or cannot be judged by the metric.
         TrackingError: MLflow or its artifact store cannot be reached.
     """
-    models = [load_served(uri) for uri in uris]
-    trainings = {uri: served_metadata(model) for uri, model in zip(uris, models, strict=True)}
+    trainings = {uri: served_metadata(model) for uri, model in models}
     rows = honest_rows(data, trainings, test_fraction, purge_days)
-    features, y = data.features.iloc[rows], data.y[rows]
-    champion, challenger = (predict_rows(model, features) for model in models)
-    comparison = compare_predictions(uris, (champion, challenger), y, data.config.metric)
+    assert data.positions is not None
+    judged, y = frame.iloc[data.positions[rows]], data.y[rows]
+    champion, challenger = (predict_rows(model, judged) for _, model in models)
+    for warning in dict.fromkeys(each for metadata in trainings.values() for each in unseen_warnings(judged, metadata)):
+        log.warning("%s", warning)
+    (first, _), (second, _) = models
+    comparison = compare_predictions((first, second), (champion, challenger), y, data.config.metric)
     dates = None if data.dates is None else data.dates[rows]
     difference = difference_estimate(comparison.metric, y, challenger, champion, dates)
     days = [] if dates is None else np.unique(dates).tolist()

@@ -118,16 +118,20 @@ def _judge(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> li
         return []
     from src.data.sources import describe_source, read_table
     from src.data.table import load_dataset
-    from src.tracking.contest import judge_contenders
+    from src.tracking.contest import as_trained, judge_contenders
+    from src.tracking.served_model import load_served, served_metadata
 
     wanted = settings.data
     frame, source = read_table(wanted.source, wanted.query), describe_source(wanted.source, wanted.query)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     contests = []
     for target, uris in pairs.items():
-        data = load_dataset(frame, wanted.table, target, source)
+        models = [(uri, load_served(uri)) for uri in uris]
+        trainings = [served_metadata(model) for _, model in models]
+        data = load_dataset(frame, as_trained(wanted.table, list(frame.columns), trainings), target, source)
         for warning in data.warnings:
             log.warning("%s", warning)
-        contests.append(judge_contenders(data, uris, settings.test_fraction, settings.purge_days))
+        contests.append(judge_contenders(data, frame, models, settings.test_fraction, settings.purge_days))
     return contests
 
 

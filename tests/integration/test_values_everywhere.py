@@ -45,7 +45,8 @@ ROW = st.fixed_dictionaries(
         "balance": st.sampled_from(["12,345.67", "(1,000.00)", "250.5", "$-7", "3%", "n/a", None]),
     }
 )
-NUMERIC_DESK = ROW.map(lambda row: row | {"desk": {"12": 12, "15": 15, "7": 99}.get(row["desk"])})
+NUMBERS: dict[Any, int] = {"12": 12, "15": 15, "7": 99}
+NUMERIC_DESK = ROW.map(lambda row: row | {"desk": NUMBERS.get(row["desk"])})
 TABLES = st.one_of(st.lists(ROW, min_size=1, max_size=8), st.lists(NUMERIC_DESK, min_size=1, max_size=8))
 
 
@@ -188,7 +189,8 @@ def test_promote_reads_every_format_alike(registered: Registered) -> None:
     """On days after both trainings, some of whose desks are all numbers and some blank."""
     frame = account_days(140)
     later = frame[frame["day"] >= "2024-05-06"].reset_index(drop=True)
-    later = later.assign(desk=later["desk"].map({"12": 12.0, "15": 15.0, "X1": 99.0}), flag=later["flag"].astype(object))
+    later["desk"] = later["desk"].map({"12": 12.0, "15": 15.0, "X1": 99.0})
+    later["flag"] = later["flag"].astype(object)
     later.loc[::9, "flag"] = None
     judged = {}
     for name, source in write_everywhere(later, registered.folder).items():
