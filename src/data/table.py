@@ -72,16 +72,15 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         DataError: nothing can be learned from the table as it is; says why and what to change.
     """
     _refuse_empty(frame)
-    frame, warnings = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
+    frame, left_out = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
-    warnings += columns.warnings
     y, rows = _read_target(frame, target, table)
     if len(rows) < len(frame):
-        warnings.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
+        left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
         frame = frame.iloc[rows]
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     read = _read_features(frame, columns.features, rows, table)
-    warnings += [*keys.warnings, *_feature_warnings(read, frame, table)]
+    warnings = [*columns.warnings, *left_out, *keys.warnings, *_feature_warnings(read, frame, table)]
     features = _in_order(read, keys.order)
     y, categorical = y[keys.order], _of_kind(read, "category")
     for name in likely_leaks(features, categorical, y):
