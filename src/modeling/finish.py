@@ -57,7 +57,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
     Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
     """
-    data, rows, seed = task.data, task.rows, task.settings.search.seed
+    data, rows = task.data, task.rows
     scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
     return scores | {
         "target": data.target,
@@ -76,16 +76,24 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
-        "seed": seed,
-        "split": split_record(data, rows, task.settings.split),
+        **_describe_training(task, model),
+        "warnings": list(data.warnings),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+    }
+
+
+def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
+    """What `retrain` needs beside the table, and what a later search has to know of this one."""
+    data = task.data
+    return {
+        "seed": task.settings.search.seed,
+        "split": split_record(data, task.rows, task.settings.split),
         "search_until": search_until(task),
         "data": data.source,
         "data_digest": data.digest,
         "table": plain_table(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
-        "warnings": list(data.warnings),
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": library_versions(),
     }
 
 
