@@ -17,9 +17,7 @@ NO_SPLIT = "The model never splits: it predicts one constant, whatever the featu
 ONE_CLASS = "The test rows hold one class only, so that there is no curve of how well the two are told apart."
 SHUFFLED = "The table has no dates: rows were shuffled with the seed, so that there is no time axis to draw."
 SAME_TABLE = "The numbers stand in the first table of the chapter before."
-PERIOD_SKILL_CAPTION = (
-    "Above zero the model is better than the best naive forecast; bands: 95 % intervals as beside."
-)
+PERIOD_SKILL_CAPTION = "Above zero the model is better than the best naive forecast; bands: 95 % intervals as beside."
 CALIBRATION_CAPTION = (
     "A point on the dashed line: what is said to happen with this probability happened as often. Each point is "
     "one bin of the table below."
