@@ -22,7 +22,7 @@ def test_truths_are_those_of_large_tables(part: Part) -> None:
             continue  # small by nature, whatever the table
         assert low is not None and high is not None
         assert abs((low + high) / 2 - found.truth) < 1.5 * (high - low), found.kind
-        assert high - low < 0.3 or "profit" in found.kind, f"{found.kind}: too wide to show a wrong truth"
+        assert high - low < 0.4 or "profit" in found.kind, f"{found.kind}: too wide to show a wrong truth"
 
 
 def test_factors_of_a_date_follow_those_of_the_date_before() -> None:
@@ -53,7 +53,7 @@ def test_intervals_hits_and_passes_are_counted() -> None:
 def test_it_runs_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert coverage.main(["--quick", "--tables", "3", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("interval of ")
+    assert "\ninterval of " in shown
     rows = json.loads((tmp_path / "coverage.json").read_text(encoding="utf-8"))["result"]["rows"]
     kinds = {row["interval of"] for row in rows}
     assert {"MAE", "RMSE", "AUC", "skill of AUC", "difference of MAE", "MAE of one month", "mean of a tenth"} <= kinds
