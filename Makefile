@@ -28,7 +28,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # In the order of their length; `quality` takes hours.
-BENCHMARKS := report overhead scaling memory distributed growth quality
+BENCHMARKS := report overhead scaling memory distributed coverage growth quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
