@@ -20,6 +20,7 @@ from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask
 from src.modeling.summary import Outcome
+from src.modeling.trial_times import trials_in_utc
 from src.tracking.final_record import log_dataset, log_files, log_final_scores
 from src.tracking.registry import register_model
 from src.tracking.served_model import ModelCard
@@ -56,7 +57,7 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
     report_dir = output_dir / "reports" / opened.study.study_name
     report_dir.mkdir(parents=True, exist_ok=True)
     trials_path = report_dir / "trials.csv"
-    opened.study.trials_dataframe().to_csv(trials_path, index=False)
+    trials_in_utc(opened.study).to_csv(trials_path, index=False)
     report_files = write_final_report(task, opened.study, model, metadata, report_dir)
     return Written(metadata, model_path, metadata_path, trials_path, tuple(report_files))
 

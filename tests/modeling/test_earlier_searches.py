@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from optuna.trial import TrialState
 
 from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.table import load_dataset
+from src.modeling.distributed import _open as open_shared
 from src.modeling.earlier_searches import (
     SEARCH_UNTIL_ATTR,
     best_of_earlier_models,
@@ -22,7 +24,8 @@ from src.modeling.rows import make_rows
 from src.modeling.search import open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR
-from src.tracking.earlier_models import EarlierModel
+from src.modeling.store_lock import try_store_lock
+from src.tracking.earlier_models import EarlierModel, EarlierModels
 from tests.small_table import small_table
 
 SAME = {"target": "net_profit", "objective": "lightgbm"}
@@ -112,3 +115,21 @@ def test_a_new_study_begins_with_what_the_registrys_models_were_made_with(tmp_pa
     points = opened.study.user_attrs[STARTING_POINTS_ATTR]
     assert [point["num_leaves"] for point in points[:3]] == [31, 105, 101]
     assert open_study(task).study.user_attrs[STARTING_POINTS_ATTR] == points
+
+
+def test_nobody_waits_for_the_store_while_the_registry_is_asked(tmp_path: Path) -> None:
+    class SlowRegistry(EarlierModels):
+        """Takes the locks of the store in place of the ten seconds that a silent registry costs."""
+
+        def of(self, target: str) -> list[EarlierModel]:
+            for name in ("begin", "create", "join-net_profit"):
+                with try_store_lock(OptunaStudyManager(tmp_path).url, name) as held:
+                    free[name] = held
+            return [a_model(1, "2000-01-01")]
+
+    free: dict[str, bool] = {}
+    task = make_task(tmp_path)
+    unnamed = replace(task.settings, search=replace(task.settings.search, study_name=None))
+    opened = open_shared(replace(task, settings=unnamed, earlier=SlowRegistry([], {})))
+    assert free == {"begin": True, "create": True, "join-net_profit": True}
+    assert SLOW_AND_SAMPLED in opened.study.user_attrs[STARTING_POINTS_ATTR][:2]
