@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from benchmarks.record import bench_parser, print_table, write_result
 from src.config import Metric
@@ -38,7 +38,7 @@ WORSE = 1.1
 APART, NAIVE_APART, APART_SPREAD = 1.0, 0.6, 1.5
 """By how many standard deviations the score of a one exceeds that of a zero, on average, and its spread over dates."""
 PROFIT, OF_DATE, OF_TRADE = 0.2, 2.0, 2.0
-"""Mean profit of a row, its spread over dates and within them; the prediction adds a standard deviation of 1."""
+"""Mean profit of a row, its spread over dates and within them; to which the prediction is added, of variance 1."""
 TOP = 0.3
 """The share of rows of which the report speaks."""
 
@@ -147,23 +147,29 @@ def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
 
 
 def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
-    """What the report counts in money, and means of a target by tenths of the prediction."""
-    dates, (one, _) = _dates(design), _factors(rng, design)
-    prediction = rng.normal(size=dates.size)
-    earned = PROFIT + prediction + OF_DATE * np.repeat(one, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
+    """What the report counts in money, and means of a target by tenths of the prediction.
+
+    Half of the prediction's variance is its date's, so that the highest predictions fall into good times. True is what
+    the rows that are taken earn on average, over all that chance could have made of them.
+    """
+    dates = _dates(design)
+    of_date, of_prediction = (_factors(rng, design)[0] for _ in range(2))
+    own = rng.normal(size=dates.size)
+    prediction = math.sqrt(0.5) * (np.repeat(of_prediction, design.n_accounts) + own)
+    expected = PROFIT + prediction
+    chance = OF_DATE * np.repeat(of_date, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
+    earned = expected + chance
     tested = HoldOut("rmse", earned, prediction, np.zeros(dates.size), dates, _accounts(design), earned)
     found = measure_money(tested)
     if found is None or len(found.bins) < 10:
         return
-    edges = ndtri(np.linspace(0, 1, 11))
-    density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
-    for tenth, truth in zip(bin_means(tested, earned), PROFIT + 10 * -np.diff(density), strict=True):
-        yield Found("mean of a tenth", (tenth.low, tenth.high), float(truth))
+    for tenth in bin_means(tested, earned):
+        yield Found("mean of a tenth", (tenth.low, tenth.high), PROFIT + tenth.prediction)
     choice = found.choices[round(10 * TOP) - 1]
-    above = float(density[round(10 * (1 - TOP))])  # of the prediction of a row, where it is taken, else 0
-    taken, left = (design.n_accounts * (PROFIT * share + sign * above) for share, sign in ((TOP, 1), (1 - TOP, -1)))
-    yield Found("profit a day, highest 30 %", (choice.low, choice.high), taken)
-    yield Found("profit a day, less taking all", (choice.gain_low, choice.gain_high), -left)
+    taken = np.argsort(prediction)[-choice.rows :]
+    per_day, of_all = (float(rows.sum()) / design.n_dates for rows in (expected[taken], expected))
+    yield Found("profit a day, highest 30 %", (choice.low, choice.high), per_day)
+    yield Found("profit a day, less taking all", (choice.gain_low, choice.gain_high), per_day - of_all)
 
 
 PARTS: tuple[Part, ...] = (errors, ranks, money)
@@ -249,6 +255,8 @@ def main(argv: list[str] | None = None) -> int:
         for follows in args.autocorrelations:
             design = Design(n_dates, args.accounts, follows)
             tallies[design] = measure(design, args.tables, args.seed)
+            sys.stdout.write(f"  {n_dates} dates, autocorrelation {follows:g}: {args.tables} tables\n")
+            sys.stdout.flush()
     rows = table(tallies)
     print_table(rows)
     write_result("coverage", {"tables": args.tables, "accounts": args.accounts, "rows": rows}, args.results)

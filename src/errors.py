@@ -15,11 +15,18 @@ a distributed worker whose machine is taken away: its exit status must not be th
 one of somebody at a keyboard.
 """
 
+from src.suggest import LONGEST_MESSAGE, shorten
+
+LONGEST_ERROR = LONGEST_MESSAGE - len("error: ")
+
 
 class DailyProfitError(Exception):
-    """Base of every error that is shown as one line instead of a traceback."""
+    """Base of every error that is shown as one line instead of a traceback; a long message loses its middle."""
 
     exit_status = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shorten(message, LONGEST_ERROR))
 
 
 class UserError(DailyProfitError):

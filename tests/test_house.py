@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOW = """
-    errors secrets suggest config config_file
+    suggest errors secrets disk console config config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys
@@ -26,11 +26,12 @@ FLOW = """
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity
     modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
-    tracking.embedded_store tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
+    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.earlier_models
+    modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.stopping
 
-    tracking.tracking_uri tracking.tracking_database tracking.tracking_errors tracking.session tracking.parent_run
+    tracking.tracking_database tracking.session tracking.parent_run
     tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record
     tracking.registry tracking.registered_models
 

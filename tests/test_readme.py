@@ -1,4 +1,4 @@
-"""Every command and every program in the README is run, with fewer trials and on a smaller table."""
+"""Every command and every program in the README and in docs/ is run, with fewer trials and on a smaller table."""
 
 import os
 import re
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from src.data.encoding import MISSING_TEXTS
 from tests.small_table import small_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = [block for page in PAGES for block in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
 STARTS = ("make ", "mlflow ", "python ")
 COMMANDS = [
     line
@@ -111,6 +113,18 @@ def test_a_task_of_make_exists(line: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("task", sorted(set(re.findall(r"`make (\w+)", README))))
+@pytest.mark.parametrize("task", sorted(set(re.findall(r"`make (\w+)", "\n".join(PAGES)))))
 def test_a_task_that_is_spoken_of_exists(task: str) -> None:
     assert re.search(rf"^{task}:.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_list_of_missing_marks_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "your-own-table.md").read_text(encoding="utf-8")
+    listed = page.partition("these texts are missing too:")[2].partition("In a category")[0]
+    assert set(re.findall(r"`([^`]+)`", listed)) == MISSING_TEXTS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.splitlines()[0].strip("# "))
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in target]
+    assert not [target for target in targets if not (ROOT / target).exists() and not (ROOT / "docs" / target).exists()]

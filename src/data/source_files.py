@@ -18,6 +18,7 @@ from src.suggest import did_you_mean, listing, one_line
 ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
 UNTYPED = "untyped"
 """Of a frame's `attrs`: its source has texts only, so that a number in it says nothing of what was meant."""
+_INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 _PARQUET = (".parquet", ".pq")
 
 
@@ -83,12 +84,18 @@ def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
         schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
         table = dataset(pa.unify_schemas(schemas, promote_options="permissive")).to_table()
         # Whole numbers beside missing ones stay whole: as floats, long account numbers would lose digits.
-        frame = table.to_pandas(date_as_object=False, integer_object_nulls=True)
+        nullable = {pa.from_numpy_dtype(name.lower()): pd.api.types.pandas_dtype(name) for name in _INTEGERS}
+        frame = table.to_pandas(date_as_object=False, types_mapper=nullable.get)
     # A damaged page is an OSError, types that clash an ArrowException, dates out of range a ValueError.
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = one_line(error).replace(f"{base}/", "")
         raise DataError(f"--data {shown} cannot be read as Parquet: {detail}: write it again") from error
-    return _index_to_columns(frame)
+    return _index_to_columns(frame).apply(_without_needless_nulls)
+
+
+def _without_needless_nulls(column: pd.Series) -> pd.Series:
+    name = str(column.dtype)
+    return column.astype(np.dtype(name.lower())) if name in _INTEGERS and not column.isna().any() else column
 
 
 def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:

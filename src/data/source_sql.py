@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from src.errors import ConfigError, DataError
@@ -108,15 +109,25 @@ def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
 
     def chunks() -> Iterator[pd.DataFrame]:
         while rows := result.fetchmany(_CHUNK):
-            yield pd.DataFrame([tuple(row) for row in rows], columns=columns, dtype=object)
+            yield pd.DataFrame([tuple(row) for row in rows], columns=columns, dtype=object).apply(_typed)
 
     frames = list(chunks())
     if not frames:
         return pd.DataFrame(columns=columns)
+    # A column without a value in one of the chunks is of objects there, and so in the whole.
     return pd.concat(frames, ignore_index=True).apply(_typed)
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """Python objects as pandas' types; whole numbers beside missing ones stay as they are, 12 would become 12.0."""
-    is_whole = column.isna().any() and pd.api.types.infer_dtype(column, skipna=True) == "integer"
-    return column if is_whole else column.infer_objects()
+    """Python objects as pandas' types; whole numbers beside missing ones stay whole, 12 would become 12.0."""
+    if column.dtype != object:
+        return column
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred == "decimal":
+        return column.astype(np.float64)
+    if inferred != "integer" or not column.isna().any():
+        return column.infer_objects()
+    try:
+        return column.astype("Int64")
+    except OverflowError:  # beyond 64 bits
+        return column

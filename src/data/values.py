@@ -214,7 +214,7 @@ def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.i
 
 def _text_feature(column: pd.Series, name: str, rows: NDArray[np.int64]) -> FeatureColumn:
     """A column of texts that nobody declared: numbers or booleans if all of them are, else a category."""
-    fast = plain_numbers(column) if isinstance(column.dtype, pd.StringDtype) else None
+    fast = plain_numbers(column)
     if fast is not None and not np.isnan(fast).all():
         check_finite(fast, f"feature {name!r}", rows)
         return FeatureColumn(pd.Series(fast), "number")

@@ -19,13 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from src.config import Direction, SearchSettings
-from src.errors import ConfigError, StoreError
+from src.disk import explain, is_full
+from src.errors import ConfigError, RunError, StoreError
 from src.modeling.patience import Patience, is_passing
 from src.modeling.pruner import make_pruner
 from src.modeling.sampler import make_sampler
 from src.modeling.store_location import CONNECT_ARGS, engine_options, store_lock, store_url
 from src.modeling.study_storage import StudyStorage
 from src.secrets import mask_url, scrub
+from src.suggest import listing, one_line
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class OptunaStudyManager:
 
     Raises:
         ConfigError: the URL is wrong, the store cannot be reached, or its file is no store.
-        StoreError: the database was waited for in vain.
+        StoreError: the database was waited for in vain, or its disk is full.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class OptunaStudyManager:
         """
         names = self.list_studies()
         if study_name not in names:
-            there_are = ", ".join(sorted(names)[-5:]) or "none yet"
+            there_are = listing(sorted(names)[-5:]) or "none yet"
             raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
         sampler = sampler or make_sampler(SearchSettings.sampler, SearchSettings.seed, tied=False)
         pruner = pruner or default_pruner()
@@ -166,12 +168,17 @@ class OptunaStudyManager:
             storage.patience.quiet = self._quiet
             return storage
         except OSError as error:
+            if is_full(error):
+                raise StoreError(explain(error)) from error
             raise ConfigError(
                 f"the store {self.shown} cannot be opened: {error.strerror}; name a folder that can be written"
             ) from error
         except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:  # RuntimeError: another Optuna's tables
-            reason = scrub(first_line(error), self.url.render_as_string(hide_password=False))
-            raise ConfigError(f"the store {self.shown} cannot be used: {reason}") from error
+            reason = scrub(one_line(first_line(error)), self.url.render_as_string(hide_password=False))
+            refused = f"the store {self.shown} cannot be used: {reason}"
+            if is_full(error):
+                raise StoreError(f"{refused}: free space on its disk, then give the same command again") from error
+            raise ConfigError(f"{refused}: name another store, or mend this one") from error
 
     def _refuse_database_of_others(self) -> None:
         """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
@@ -209,12 +216,13 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0]
 
 
-def store_error(error: BaseException, study_name: str) -> StoreError:
-    """A store that failed in the middle of a search, in one line with the remedy."""
-    return StoreError(
-        f"the store of study {study_name!r} failed: {first_line(error)}; "
-        f"finished trials are kept, the same command with --study-name {study_name} goes on"
-    )
+def store_error(error: BaseException, study_name: str) -> RunError:
+    """A store or a disk that failed in the middle of a search, in one line with the remedy."""
+    go_on = f"the same command with --study-name {study_name} goes on"
+    if isinstance(error, OSError):
+        return RunError(explain(error, f"then {go_on}"))
+    reason, cure = one_line(first_line(error)), "free space on its disk, " if is_full(error) else ""
+    return StoreError(f"the store of study {study_name!r} failed: {reason}; {cure}finished trials are kept, {go_on}")
 
 
 class OptunaCallbacks:

@@ -9,6 +9,8 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from src.disk import names_file
+
 VERSIONED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn")
 
 
@@ -54,18 +56,23 @@ def write_metadata(metadata: dict[str, Any], output_dir: Path, target: str) -> P
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """The whole content or, after a kill or on a full disk, what was there before."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp's files are private, results are not
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """The whole content or, after a kill or on a full disk, what was there before.
+
+    Raises:
+        OSError: the file cannot be written; its `filename` is the path.
+    """
+    with names_file(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)  # mkstemp's files are private, results are not
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def library_versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import ConfigError, Interrupted, SearchError, StoreError, TrackingError
+from src.errors import ConfigError, Interrupted, RunError, SearchError, StoreError, TrackingError
 from src.modeling.brake import Brake
 from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
 from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
@@ -252,6 +252,7 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
 
     Raises:
         StoreError: the store failed inside the block.
+        RunError: a file could not be written or read; its name and the remedy are in the message.
     """
     status = "FAILED"
     try:
@@ -260,7 +261,7 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
     except Interrupted:
         status = "KILLED"
         raise
-    except StorageInternalError as error:
+    except (StorageInternalError, OSError) as error:  # OSError: a full disk, say; no reason to skip the next target
         raise store_error(error, opened.study.study_name) from error
     finally:
         end_parent_run_as(opened, status)
@@ -273,7 +274,8 @@ def end_parent_run_as(opened: OpenStudy, status: str) -> bool:
     try:
         end_parent_run(opened.session, opened.projection.project(), status)
     except (TrackingError, StorageInternalError, StoreError) as error:
-        log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+        told = error if isinstance(error, RunError) else store_error(error, opened.study.study_name)
+        log.warning("%s; missing MLflow runs are written when the study is resumed", told)
         return False
     return True
 
@@ -285,6 +287,6 @@ def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
         yield
     except BaseException as error:
         for each in opened:
-            with contextlib.suppress(type(error), StoreError), parent_run(each):
+            with contextlib.suppress(type(error), RunError), parent_run(each):
                 raise
         raise

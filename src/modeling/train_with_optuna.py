@@ -20,6 +20,7 @@ from src.config import MODEL_CONFIGS, DataSettings, RunSettings, SplitSettings, 
 from src.errors import RunError
 from src.modeling.asked import ask, settle
 from src.modeling.fork_server import start_fork_server
+from src.suggest import listing
 
 if TYPE_CHECKING:
     import optuna
@@ -106,7 +107,7 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 
 def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
-    """After the search: the final model, its judgement, its files, its registration."""
+    """After the search: the final model, its judgement, its files, its registration, its report."""
     from src.modeling.ensemble import fit_final_model
     from src.modeling.finish import record_outcome, write_outcome
     from src.modeling.search import best_trial
@@ -114,7 +115,7 @@ def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
     best = best_trial(opened.study)
     model = fit_final_model(task, opened.study, best)
     written = write_outcome(task, opened, best, model)
-    return record_outcome(task, opened, written)
+    return record_outcome(task, opened, model, written)
 
 
 def _train_one_by_one(tasks: "Sequence[SearchTask]") -> "Iterator[Outcome | RunError]":
@@ -175,11 +176,12 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
     failures: dict[str, RunError] = {}
     try:
         for target, result in zip(targets, results, strict=False):
-            if isinstance(result, RunError):
-                failures[target] = result
+            failure = result if isinstance(result, RunError) else result.failure
+            if failure is not None:
+                failures[target] = failure
                 if len(targets) > 1:
-                    log.warning("%s: %s", target, result)
-            else:
+                    log.warning("%s: %s", target, failure)
+            if not isinstance(result, RunError):
                 outcomes.append(result)
     finally:
         if outcomes:
@@ -187,7 +189,7 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
 
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
     if len(failures) > 1:
-        raise RunError(f"{len(failures)} of {len(targets)} targets failed, {', '.join(failures)}: each said why above")
+        raise RunError(f"{len(failures)} of {len(targets)} targets failed, {listing(failures)}: each said why above")
     for failure in failures.values():
         raise failure
     return outcomes

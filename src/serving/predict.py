@@ -6,6 +6,7 @@ One row comes out for each that goes in, in the same order: account, date and pr
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from src.cli import OneLineParser, add_flag, add_table_options, add_value, data_settings, run_command
 from src.config import TableConfig
 from src.config_file import FileTableConfig
+from src.disk import is_full
 from src.errors import ConfigError, DataError
 from src.suggest import did_you_mean, listing, one_line
 from src.tracking.tracking_uri import check_tracking_uri
@@ -96,6 +98,7 @@ def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
 
     Raises:
         ConfigError: another ending, or a path that cannot be written.
+        OSError: the disk is full; its `filename` is the path.
         DataError: keys that Parquet cannot hold.
     """
     ending = check_output(path)
@@ -109,7 +112,10 @@ def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
             how = {"method": "gzip", "mtime": 0} if ending == ".csv.gz" else None
             frame.to_csv(half, index=False, compression=how)
         half.replace(path)
-    except OSError as error:  # the boundary to the disk: full, read-only, a folder in the way
+    except OSError as error:  # the boundary to the disk: read-only, a folder in the way, full
+        if is_full(error) or error.errno in (errno.EFBIG, errno.EIO):
+            error.filename, error.filename2 = str(path), None
+            raise
         raise ConfigError(f"--output {path} cannot be written: {error.strerror or error}; name another path") from error
     finally:
         if half.exists():

@@ -21,6 +21,10 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from src.cli import run_command
+from src.tracking.tracking_errors import tracking_errors
+from src.tracking.tracking_uri import check_tracking_uri
+
 log = logging.getLogger(__name__)
 
 HALF_MADE = ".half-made"
@@ -51,8 +55,14 @@ def prepare_embedded_store(uri: str) -> None:
 
 def main() -> int:
     """Prepares the store that MLflow will use here; returns the exit status."""
-    prepare_embedded_store(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
-    return 0
+
+    def command() -> int:
+        check_tracking_uri(os.environ)
+        with tracking_errors("prepare the tracking store"):
+            prepare_embedded_store(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        return 0
+
+    return run_command(command)
 
 
 def _build(path: Path) -> None:

@@ -139,7 +139,8 @@ def _free_ports(count: int) -> list[str]:
     """Ports free now, and 10,000 above as well: SeaweedFS listens there for its own protocol."""
     ports: list[str] = []
     while len(ports) < count:
-        port = random.randrange(15_000, 32_000)  # below the ports that the system hands out by itself
+        # Below the ports that the system hands out by itself, and so that none is 10,000 above another.
+        port = random.randrange(15_000, 25_000)
         if str(port) not in ports and _is_free(port) and _is_free(port + 10_000):
             ports.append(str(port))
     return ports
