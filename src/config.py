@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from src.errors import ConfigError
+from src.names import check_study_name, check_target_name
 
 Task = Literal["regression", "binary"]
 Metric = Literal["mae", "rmse", "auc"]
@@ -76,6 +77,9 @@ class TableConfig:
         use: the only columns that are features; None means all that are left.
         drop: columns that are never features.
         targets: what can be predicted, by column name. None of them is ever a feature.
+
+    Raises:
+        ConfigError: a target's name cannot be used.
     """
 
     account: str | None = "account_id"
@@ -83,6 +87,10 @@ class TableConfig:
     use: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
     targets: Mapping[str, TargetConfig] = field(default_factory=lambda: MODEL_CONFIGS)
+
+    def __post_init__(self) -> None:
+        for name in self.targets:
+            check_target_name(name)
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,8 @@ class SearchSettings:
         wait_for_store: seconds to wait for a database that is not there yet.
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner, a
+            study's name that cannot be used.
     """
 
     n_trials: int = 100
@@ -154,6 +163,8 @@ class SearchSettings:
         for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
             if value not in known:
                 raise ConfigError(f"{option} {value!r} is unknown: use one of {', '.join(known)}")
+        if self.study_name is not None:
+            check_study_name(self.study_name)
 
 
 @dataclass(frozen=True)
