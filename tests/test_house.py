@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOW = """
-    suggest errors secrets disk console file_lock config config_file
+    suggest errors names secrets disk console file_lock config config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys
@@ -54,7 +54,8 @@ FLOW = """
     reporting.search_chapters reporting.study_chapters reporting.ensemble_numbers reporting.ensemble_agreement
     reporting.ensemble_plots reporting.ensemble_report modeling.report_files modeling.report_writer
     modeling.report_command modeling.optuna_visualization modeling.final_report modeling.summary modeling.finish
-    modeling.train_with_optuna modeling.distributed modeling.waiting modeling.optuna_parallel_optimization
+    modeling.tasks modeling.train_with_optuna modeling.distributed modeling.waiting
+    modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote
 

@@ -22,7 +22,7 @@ from src.modeling.recipe import BEGAN_ATTR
 from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
-from src.modeling.train_with_optuna import checked_tasks, named
+from src.modeling.tasks import make_tasks, named
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -
         recipe = find_recipe(base.search, name) if name else None
         settings = asked.settings(recipe, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
-        (task,) = checked_tasks([target], settings)
+        (task,) = make_tasks([target], settings, writes_results=True)
         yield replace(task, shares_outer_run=several)
 
 

@@ -11,25 +11,32 @@ from urllib.parse import quote
 
 from src.config import RunSettings
 from src.errors import ConfigError
-from src.modeling.optuna_utils import check_study_name, new_study_name
 from src.modeling.store_location import store_url
+from src.names import check_experiment_name
 from src.tracking.tracking_uri import check_tracking_uri
 
 
-def check_places(target: str, settings: RunSettings) -> None:
-    """Checks the name of a target's study, its store, MLflow's URI, and the folder of the results.
+def check_places(settings: RunSettings, writes_results: bool = True) -> None:
+    """Checks the store, MLflow's URI and experiment, and the folder of the results.
+
+    Args:
+        settings: of the command.
+        writes_results: whether models and reports are written, beside the study.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
     search = settings.search
-    check_study_name(search.study_name or new_study_name(target))
     url = store_url(search.storage_url, search.storage_dir, os.environ)
     if url.get_backend_name() == "sqlite":
         option = "--storage-url" if search.storage_url else "--storage-dir"
         check_folder(option, Path(url.database or "").parent)
         _check_sqlite_file(option, Path(url.database or ""))
     check_tracking_uri(os.environ)
+    if name := os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+        check_experiment_name(name)
+    if not writes_results:
+        return
     for folder in (settings.output_dir, settings.output_dir / "models", settings.output_dir / "reports"):
         check_folder("--output-dir", folder)
 

@@ -19,6 +19,7 @@ from src.config import TableConfig
 from src.config_file import FileTableConfig
 from src.disk import is_full
 from src.errors import ConfigError, DataError
+from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -186,6 +187,7 @@ def _asked_model(target: str | None, model: str | None) -> str:
         return model
     if target is None:
         raise ConfigError("no model is named: give --target NAME for its champion, or --model URI")
+    check_target_name(target)
     return f"models:/{target}@champion"
 
 

@@ -207,4 +207,4 @@ def test_nobody_waits_for_the_store_while_the_registry_is_asked(tmp_path: Path) 
     unnamed = replace(task.settings, search=replace(task.settings.search, study_name=None))
     opened = open_shared(replace(task, settings=unnamed, earlier=SlowRegistry([], {})))
     assert free == {"begin": True, "create": True, "join-net_profit": True}
-    assert SLOW_AND_SAMPLED in opened.study.user_attrs[STARTING_POINTS_ATTR][:2]
+    assert leaves(opened.study.user_attrs[STARTING_POINTS_ATTR])[1] == 11

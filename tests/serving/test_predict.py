@@ -215,6 +215,7 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
     ("options", "said"),
     [
         ([], "no model is named: give --target NAME for its champion, or --model URI"),
+        (["--target", "ret@close"], "target 'ret@close' has '@' in it: rename the column"),
         (["--target", "nobody"], "model 'models:/nobody@champion' cannot be found"),
         (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an ending that cannot be written"),
         (["--target", "pnl", "--data", "no.parquet"], "no.parquet"),
