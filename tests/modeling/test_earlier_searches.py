@@ -162,10 +162,10 @@ def points_of(task: SearchTask) -> list[Params]:
 def test_a_new_study_begins_with_what_the_registrys_models_were_made_with(tmp_path: Path, mlflow_store: str) -> None:
     task = make_task(tmp_path)
     point = {"search_until": search_until(task)}
-    OptunaStudyManager(tmp_path).create_or_load_study("in this store, without a trial")
+    OptunaStudyManager(tmp_path).create_or_load_study("in this store without a trial")
     register_version("elsewhere", 101, point)
     register_version("elsewhere", 102, point, metric="rmse")
-    register_version("in this store, without a trial", 103, point)
+    register_version("in this store without a trial", 103, point)
     register_version("elsewhere", 104, {"search_until": "2999-12-31"})
     register_version("elsewhere, later", 105, {"search_until": "2000-01-01"})
     register_version("elsewhere, of a table without dates", 106, {"search_until": None, "data_digest": "0123"})

@@ -136,7 +136,8 @@ def test_the_names_of_a_config_file_are_in_the_metadata(tmp_path: Path, mlflow_s
 
 
 def test_the_table_may_come_in_another_format(tmp_path: Path, mlflow_store: str) -> None:
-    frame = small_table().assign(desk=lambda table: [None if n % 7 == 0 else f"0{n % 3}" for n in range(len(table))])
+    frame = small_table()
+    frame["desk"] = pd.Series([None if row % 7 == 0 else f"0{row % 3}" for row in range(len(frame))], dtype="str")
     settings = RunSettings(data=DataSettings(table=TableConfig(categories=("desk",))))
     model, metadata = trained(tmp_path, frame, "net_profit", settings, [GBDT, GOSS])
     assert metadata["categorical_levels"]["desk"] == ["00", "01", "02"]
