@@ -121,7 +121,9 @@ class ParallelOptimizer:
         from src.data.table import load_dataset
         from src.modeling.rows import make_rows
         from src.modeling.search_task import SearchTask
+        from src.tracking.tracking_check import TrackingCheck
 
+        mlflow = TrackingCheck(os.environ)
         several = len(targets) > 1
         frame, source = read_data(self.data, self.settings.data)
         tasks = []
@@ -130,6 +132,7 @@ class ParallelOptimizer:
             settings = named(replace(self.settings, search=search), target, several)
             data = load_dataset(frame, settings.data.table, target, source)
             tasks.append(SearchTask(data, make_rows(data, settings.split), settings, shares_outer_run=several))
+        mlflow.join()
         return tasks
 
     def _search(self, tasks: "Sequence[SearchTask]", at_once: int) -> dict[str, Best]:

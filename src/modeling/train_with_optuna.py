@@ -8,6 +8,7 @@ and a mistyped option answer at once.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -72,7 +73,9 @@ def optimize_hyperparameters(
     from src.modeling.rows import make_rows
     from src.modeling.search import best_trial, open_study, parent_run
     from src.modeling.search_task import SearchTask
+    from src.tracking.tracking_check import TrackingCheck
 
+    mlflow = TrackingCheck(os.environ)
     settings = settings or RunSettings()
     if settings.search.max_workers > 1:
         start_fork_server()
@@ -84,6 +87,7 @@ def optimize_hyperparameters(
     frame, source = read_data(data, settings.data)
     dataset = load_dataset(frame, table, target, source)
     task = SearchTask(dataset, make_rows(dataset, split), settings, objective, tuple(callbacks))
+    mlflow.join()
     opened = open_study(task)
     with parent_run(opened):
         search_study(task, opened)
@@ -193,11 +197,16 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
     return outcomes
 
 
-def checked_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
+def checked_tasks(targets: Sequence[str], settings: RunSettings, needs_mlflow: bool = True) -> list["SearchTask"]:
     """Each target's search, after everything was checked that can be before one begins.
 
+    Args:
+        targets: their names.
+        settings: of all of them.
+        needs_mlflow: whether an MLflow that will never take the runs is an error, or only told.
+
     Raises:
-        UserError: a name, a place, the table or the split cannot be used.
+        UserError: a name, a place, the table or the split cannot be used, or MLflow will never take the runs.
     """
     from src.data.sources import describe_source, read_table
     from src.data.table import load_dataset
@@ -205,10 +214,12 @@ def checked_tasks(targets: Sequence[str], settings: RunSettings) -> list["Search
     from src.modeling.preflight import check_places
     from src.modeling.rows import make_rows
     from src.modeling.search_task import SearchTask
+    from src.tracking.tracking_check import TrackingCheck
 
     several = len(targets) > 1
     for target in targets:
         check_places(target, named(settings, target, several))
+    mlflow = TrackingCheck(os.environ, needs_mlflow)
     frame = read_table(settings.data.source, settings.data.query)
     source = describe_source(settings.data.source, settings.data.query)
     tasks = []
@@ -221,6 +232,7 @@ def checked_tasks(targets: Sequence[str], settings: RunSettings) -> list["Search
         said.update(data.warnings)
         of_target = replace(named(settings, target, several), split=choose_folds(data, settings), cv_auto=False)
         tasks.append(SearchTask(data, make_rows(data, of_target.split), of_target, shares_outer_run=several))
+    mlflow.join()
     return tasks
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from src.file_lock import file_lock
+from src.tracking.schema_revisions import known_revisions
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def _is_half_made(path: Path) -> bool:
             revisions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
         except sqlite3.DatabaseError:  # no such table yet, or no database: MLflow says which when it opens the file
             return _is_database(connection)
-    return revisions != [_get_latest_schema_revision()]
+    # A revision that is not known is that of a newer MLflow: its database is somebody's, and complete.
+    return revisions != [_get_latest_schema_revision()] and set(revisions) <= known_revisions().keys()
 
 
 def _holds_rows(connection: sqlite3.Connection, table: str) -> bool:
