@@ -94,7 +94,9 @@ def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -
         recipe = find_recipe(base.search, name) if name else None
         settings = asked.settings(recipe, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
-        (task,) = make_tasks([target], settings, writes_results=True)
+        # A study that is there can be worked on without MLflow: another worker, or who finishes it, writes its runs.
+        needs_mlflow = recipe is None or asked.args.mode == "create"
+        (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
 

@@ -59,8 +59,13 @@ def _check_sqlite_file(option: str, path: Path) -> None:
         ) from error
 
 
-def check_folder(option: str, folder: Path) -> None:
+def check_folder(option: str, folder: Path, remedy: str = "name another folder") -> None:
     """Refuses a folder that cannot be written, or cannot be made where it does not exist yet.
+
+    Args:
+        option: what names the folder, for messages.
+        folder: the folder.
+        remedy: what would be right.
 
     Raises:
         ConfigError: says which part of its path is no folder or closed to this user.
@@ -71,8 +76,8 @@ def check_folder(option: str, folder: Path) -> None:
             there = there.parent
         is_folder = there.is_dir()
     except OSError as error:  # a name that is too long, a closed folder on the way
-        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: name another folder") from error
+        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: {remedy}") from error
     if not is_folder:
-        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: name another folder")
+        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: {remedy}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: name another folder")
+        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: {remedy}")

@@ -4,6 +4,7 @@ What is heavy is imported where it is used, so that `--help` and a mistyped opti
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ def make_tasks(
     settings: RunSettings,
     data: "pd.DataFrame | str | Path | None" = None,
     writes_results: bool = False,
+    needs_mlflow: bool = True,
 ) -> list["SearchTask"]:
     """Each target's search, after everything was checked that can be before one begins; the only maker of tasks.
 
@@ -33,21 +35,24 @@ def make_tasks(
         settings: of all of them.
         data: a table, or where it lies; as `settings` says when None.
         writes_results: whether final models and reports follow.
+        needs_mlflow: whether an MLflow that will never take the runs is an error, or only told.
 
     Raises:
-        UserError: a name, a place, the table or the split cannot be used.
+        UserError: a name, a place, the table or the split cannot be used, or MLflow will never take the runs.
     """
     from src.data.table import load_dataset
     from src.modeling.auto_folds import choose_folds
     from src.modeling.preflight import check_places
     from src.modeling.rows import make_rows
     from src.modeling.search_task import SearchTask
+    from src.tracking.tracking_check import TrackingCheck
 
     several = len(targets) > 1
     of_targets = {target: named(settings, target, several) for target in targets}
     for target in targets:
         check_target_name(target)
     check_places(settings, writes_results)
+    mlflow = TrackingCheck(os.environ, needs_mlflow)
     frame, source = read_data(data, settings.data)
     tasks = []
     said: set[str] = set()
@@ -59,6 +64,7 @@ def make_tasks(
         said.update(dataset.warnings)
         its = replace(its, split=choose_folds(dataset, its), cv_auto=False)
         tasks.append(SearchTask(dataset, make_rows(dataset, its.split), its, shares_outer_run=several))
+    mlflow.join()
     return tasks
 
 

@@ -195,8 +195,10 @@ def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
     """The model, with the version that an alias stands for at this moment."""
     from src.tracking.served_model import load_served, pinned_uri, served_metadata
     from src.tracking.session import TrackingSession
+    from src.tracking.tracking_check import refuse_no_entry
 
     if asked.startswith(("models:/", "runs:/")):
+        refuse_no_entry(os.environ)
         _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     uri = pinned_uri(asked)
     model = load_served(uri)
