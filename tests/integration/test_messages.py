@@ -3,7 +3,7 @@
 import logging
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from src.modeling.optuna_visualization import main as report
 from src.modeling.train_with_optuna import main as tune
 from src.serving.predict import main as predict
 from src.tracking.promote import main as promote
-from tests.commands import Finished, run_here
-from tests.integration.bad_inputs import ALL, TABLE, Bad
+from tests.commands import Finished, Main, run_here
+from tests.integration.bad_inputs import ALL, CLOSED, SECRET, TABLE, Bad
 
 GOOD = ("--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1")
 LONG = "a_long_name_of_a_column_" * 3
@@ -71,7 +71,7 @@ def assert_readable(done: Finished, seen: Sequence[BaseException]) -> str:
     return line
 
 
-def run(main: Callable[[Sequence[str]], int], words: Sequence[str], folder: Path, **environ: str) -> str:
+def run(main: Main, words: Sequence[str], folder: Path, **environ: str) -> str:
     with errors_seen() as seen:
         done = run_here(main, words, folder, environ)
     assert done.status in (1, 2), done
@@ -156,6 +156,21 @@ def test_of_names_lists_and_values_without_end(name: str, wide: Path, mlflow_sto
             manager.create_or_load_study(f"{'s' * 150}_study_{number}")
     told = run(main, [*before, *shlex.split(line)], wide)
     assert [word for word in words if word not in told] == [], told
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [f"http://{CLOSED}/{'x' * 900}", f"postgresql+psycopg2://u:{SECRET}@{CLOSED}/d"],
+    ids=["http", "postgres"],
+)
+@pytest.mark.parametrize(
+    ("main", "line"), [(predict, "--target a --data table.parquet"), (promote, "")], ids=["predict", "promote"]
+)
+def test_of_a_server_that_is_away(main: Main, line: str, uri: str, tmp_path: Path) -> None:
+    away = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    told = run(main, shlex.split(line), tmp_path, **away)
+    assert told.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
+    assert SECRET not in told
 
 
 TEXT = st.text(min_size=1, max_size=400) | st.text("a/\\:@?#\"'%,.- \n\x1b[0m…ü日\udcff", min_size=1, max_size=700)
