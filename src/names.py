@@ -8,6 +8,7 @@ paths of artifacts at `#`, and `%41` becomes `A` in them.
 
 import os
 import re
+import shlex
 from hashlib import sha256
 from posixpath import normpath
 
@@ -55,6 +56,11 @@ def check_study_name(name: str) -> None:
             f"--study-name {_shown(name)} {fault}: use printable characters, none of {' '.join(_NOT_IN_STUDIES)} and "
             f"at most {LONGEST_STUDY} bytes, because it names a folder of the report, too"
         )
+
+
+def study_option(name: str) -> str:
+    """`--study-name NAME` as a shell takes it."""
+    return f"--study-name {shlex.quote(name)}"
 
 
 def check_experiment_name(name: str) -> None:

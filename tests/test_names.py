@@ -85,8 +85,8 @@ def test_mlflow_and_the_file_system_take_whatever_is_not_refused(name: str) -> N
         return
     _validate_model_name(name)
     with tempfile.TemporaryDirectory() as folder:
-        assert write_model_text("x", Path(folder), name).read_text() == "x"
-        assert write_metadata({}, Path(folder), name).is_file()
+        written = [write_model_text("x", Path(folder), name), write_metadata({}, Path(folder), name)]
+        assert sorted(written) == sorted((Path(folder) / "models").iterdir())
     check_study_name(f"{name}_20240101_120000")
 
 

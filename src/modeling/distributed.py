@@ -23,6 +23,7 @@ from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_s
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
 from src.modeling.tasks import make_tasks, named
+from src.names import study_option
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def create_studies(asked: Asked) -> list[str]:
         sys.stdout.write(
             f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
             f"join it, with the same store: "
-            f"python -m src.modeling.optuna_parallel_optimization --mode distributed --study-name {name}\n"
+            f"python -m src.modeling.optuna_parallel_optimization --mode distributed {study_option(name)}\n"
         )
         names.append(name)
     return names

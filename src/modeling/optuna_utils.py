@@ -28,7 +28,7 @@ from src.modeling.store_location import connect_args, engine_options, store_url
 from src.modeling.store_lock import store_lock
 from src.modeling.study_storage import StudyStorage
 from src.modeling.trial_times import epoch_ms
-from src.names import check_study_name
+from src.names import check_study_name, study_option
 from src.secrets import mask_url, scrub
 from src.suggest import listing, one_line
 
@@ -206,7 +206,7 @@ def first_line(error: BaseException) -> str:
 
 def store_error(error: BaseException, study_name: str) -> RunError:
     """A store or a disk that failed in the middle of a search, in one line with the remedy."""
-    go_on = f"the same command with --study-name {study_name} goes on"
+    go_on = f"the same command with {study_option(study_name)} goes on"
     if isinstance(error, OSError):
         return RunError(explain(error, f"then {go_on}"))
     reason, cure = one_line(first_line(error)), "free space on its disk, " if is_full(error) else ""

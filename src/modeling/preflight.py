@@ -13,7 +13,11 @@ from src.config import RunSettings
 from src.errors import ConfigError
 from src.modeling.store_location import store_url
 from src.names import check_experiment_name
+from src.suggest import shorten
 from src.tracking.tracking_uri import check_tracking_uri
+
+LONGEST_FOLDER = 1000
+"""Bytes of the whole path; its files' names come on top, and a system takes some 4,000."""
 
 
 def check_places(settings: RunSettings, writes_results: bool = True) -> None:
@@ -71,6 +75,10 @@ def check_folder(option: str, folder: Path, remedy: str = "name another folder")
         ConfigError: says which part of its path is no folder or closed to this user.
     """
     there = folder.absolute()
+    if len(os.fsencode(there)) > LONGEST_FOLDER:
+        raise ConfigError(
+            f"{option} {shorten(folder, 100)} is too long, with more than {LONGEST_FOLDER} bytes: name another folder"
+        )
     try:
         while not there.exists() and not there.is_symlink():
             there = there.parent
