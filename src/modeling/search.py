@@ -120,8 +120,7 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     if not search.keep_total or recipe is None:
         note_total(study, search.n_trials)
         return task
-    search = replace(search, n_trials=recipe[TOTAL])
-    return replace(task, settings=replace(task.settings, search=search))
+    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=recipe[TOTAL])))
 
 
 def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
