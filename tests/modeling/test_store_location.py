@@ -54,6 +54,13 @@ def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
         store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
 
 
+def test_an_empty_password_is_a_mistake() -> None:
+    given = {"OPTUNA_POSTGRES_USER": "u", "OPTUNA_POSTGRES_HOST": "h"}
+    assert store_url(None, HERE, given).password is None
+    with pytest.raises(ConfigError, match="OPTUNA_POSTGRES_PASSWORD is empty"):
+        store_url(None, HERE, given | {"OPTUNA_POSTGRES_PASSWORD": ""})
+
+
 def test_an_unreachable_database_is_told_in_one_line() -> None:
     url = store_url("postgresql://user:secret@127.0.0.1:9/db", HERE, {})
     with pytest.raises(ConfigError, match="cannot be reached") as raised, store_lock(url, "x"):
