@@ -59,7 +59,7 @@ def up(words: Sequence[str]) -> int:
     has_namespace = _check_cluster(kubectl, namespace, run)
     secret = _missing_secret(kubectl, place, namespace, plain + documents(text))
     if not has_namespace:
-        _make_namespace(kubectl, plain)
+        _make_namespace(kubectl, namespace, plain)
     if secret is not None:  # never `apply`: a Secret that somebody made meanwhile stays as it is
         kubectl.text("create", "-f", "-", stdin=text_of([secret]))
     kubectl.text("apply", "-f", "-", stdin=text_of(found for found in plain if found["kind"] != "Namespace"))
@@ -133,12 +133,12 @@ def _check_cluster(kubectl: Kubectl, namespace: str, run: Run) -> bool:
     return has_namespace
 
 
-def _make_namespace(kubectl: Kubectl, services: Documents) -> None:
+def _make_namespace(kubectl: Kubectl, namespace: str, services: Documents) -> None:
     spaces = [found for found in services if found["kind"] == "Namespace"]
     try:
         kubectl.text("apply", "-f", "-", stdin=text_of(spaces))
     except RunError as error:
-        raise RunError(f"{error}: ask those who may make it for kubectl apply -k k8s/namespace") from error
+        raise RunError(f"{error}: have namespace {namespace} made by those who may make it") from error
 
 
 def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Documents) -> dict[str, Any] | None:

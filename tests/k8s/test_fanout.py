@@ -195,9 +195,8 @@ class TestUp:
         cluster.answers("apply", 'Error from server (Forbidden): namespaces is forbidden: User "a" cannot create')
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert 'User "a" cannot create' in line and line.endswith(
-            "ask those who may make it for kubectl apply -k k8s/namespace"
-        )
+        assert 'User "a" cannot create' in line
+        assert line.endswith("have namespace daily-profit made by those who may make it")
 
     @pytest.mark.parametrize(("reason", "status"), [("PodFailurePolicy", 2), ("MaxFailedIndexesExceeded", 1)])
     def test_a_failed_job_ends_it(
