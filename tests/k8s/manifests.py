@@ -55,7 +55,7 @@ def rendered(folder: str) -> tuple[Object, ...]:
 def overlay(name: str) -> tuple[Object, ...]:
     """All that an overlay has to offer, the nightly search of its own folder too."""
     if name == TEAM:
-        return rendered("examples/team/services") + rendered("examples/team/run")
+        return tuple(found for part in ("services", "run", "migrate") for found in rendered(f"examples/{TEAM}/{part}"))
     extra = f"overlays/{name}/nightly"
     return rendered(f"overlays/{name}") + (rendered(extra) if (ROOT / "k8s" / extra).is_dir() else ())
 
