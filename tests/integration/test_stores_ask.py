@@ -33,6 +33,7 @@ class Pod:
         self.environ = PASSWORDS | {
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "PGHOST": server.socket,
+            "PGDATA": f"{server.socket}/none",
             "POSTGRES_USER": "postgres",
             "POSTGRES_DB": "postgres",
             "POSTGRES_PASSWORD": "nobody's",
