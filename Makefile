@@ -28,7 +28,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # In the order of their length; `quality` takes hours.
-BENCHMARKS := report overhead scaling memory distributed growth quality
+BENCHMARKS := report overhead scaling memory distributed coverage growth quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
@@ -104,12 +104,13 @@ ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
 test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 	@python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(DEV) ## Check dependencies, style, types and manifests
+check: $(DEV) ## Check dependencies, style, types, manifests and the names of the tests
 	@python .ci/deps.py check
 	@ruff check --quiet .
 	@ruff format --quiet --check . || { ruff format --diff --quiet .; false; }
 	@mypy
 	@python -m pytest --quiet --no-header tests/k8s/test_manifests.py
+	@python .ci/collect.py
 
 bench: $(PEERS) ## Measure against the peers (BENCH=quality ARGS="--seconds 60 --seeds 3")
 	@for name in $(BENCH); do .venv-bench/bin/python -m benchmarks.$$name $(ARGS) || exit; done

@@ -11,13 +11,13 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from benchmarks.record import bench_parser, print_table, write_result
 from src.config import Metric
@@ -38,7 +38,7 @@ WORSE = 1.1
 APART, NAIVE_APART, APART_SPREAD = 1.0, 0.6, 1.5
 """By how many standard deviations the score of a one exceeds that of a zero, on average, and its spread over dates."""
 PROFIT, OF_DATE, OF_TRADE = 0.2, 2.0, 2.0
-"""Mean profit of a row, its spread over dates and within them; the prediction adds a standard deviation of 1."""
+"""Mean profit of a row, its spread over dates and within them; to which the prediction is added, of variance 1."""
 TOP = 0.3
 """The share of rows of which the report speaks."""
 
@@ -64,13 +64,21 @@ class Found:
 
 @dataclass
 class Tally:
-    """Of one kind of interval: drawn tables, given intervals, those that hold the truth, models passed."""
+    """Of one kind of interval.
+
+    Attributes:
+        drawn: numbers that could have an interval.
+        given: those that have one.
+        held: intervals that hold the truth.
+        passed: equal models that `promote` would take for better.
+        measured: sum of the autocorrelations of dates.
+    """
 
     drawn: int = 0
     given: int = 0
     held: int = 0
     passed: int = 0
-    autocorrelation: float = 0.0
+    measured: float = 0.0
 
     def add(self, found: Found, min_probability: float) -> None:
         """One more."""
@@ -80,7 +88,7 @@ class Tally:
             self.given += 1
             self.held += low <= found.truth <= high
         if found.estimate is not None:
-            self.autocorrelation += found.estimate.autocorrelation or 0.0
+            self.measured += found.estimate.autocorrelation or 0.0
             sign = 1 if "AUC" in found.kind else -1
             confidence = found.estimate.confidence_above(0.0)
             better = confidence if sign == 1 or confidence is None else 1 - confidence
@@ -147,23 +155,29 @@ def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
 
 
 def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
-    """What the report counts in money, and means of a target by tenths of the prediction."""
-    dates, (one, _) = _dates(design), _factors(rng, design)
-    prediction = rng.normal(size=dates.size)
-    earned = PROFIT + prediction + OF_DATE * np.repeat(one, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
+    """What the report counts in money, and means of a target by tenths of the prediction.
+
+    Half of the prediction's variance is its date's, so that the highest predictions fall into good times. True is what
+    the rows that are taken earn on average, over all that chance could have made of them.
+    """
+    dates = _dates(design)
+    of_date, of_prediction = (_factors(rng, design)[0] for _ in range(2))
+    own = rng.normal(size=dates.size)
+    prediction = math.sqrt(0.5) * (np.repeat(of_prediction, design.n_accounts) + own)
+    expected = PROFIT + prediction
+    chance = OF_DATE * np.repeat(of_date, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
+    earned = expected + chance
     tested = HoldOut("rmse", earned, prediction, np.zeros(dates.size), dates, _accounts(design), earned)
     found = measure_money(tested)
     if found is None or len(found.bins) < 10:
         return
-    edges = ndtri(np.linspace(0, 1, 11))
-    density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
-    for tenth, truth in zip(bin_means(tested, earned), PROFIT + 10 * -np.diff(density), strict=True):
-        yield Found("mean of a tenth", (tenth.low, tenth.high), float(truth))
+    for tenth in bin_means(tested, earned):
+        yield Found("mean of a tenth", (tenth.low, tenth.high), PROFIT + tenth.prediction)
     choice = found.choices[round(10 * TOP) - 1]
-    above = float(density[round(10 * (1 - TOP))])  # of the prediction of a row, where it is taken, else 0
-    taken, left = (design.n_accounts * (PROFIT * share + sign * above) for share, sign in ((TOP, 1), (1 - TOP, -1)))
-    yield Found("profit a day, highest 30 %", (choice.low, choice.high), taken)
-    yield Found("profit a day, less taking all", (choice.gain_low, choice.gain_high), -left)
+    taken = np.argsort(prediction)[-choice.rows :]
+    per_day, of_all = (float(rows.sum()) / design.n_dates for rows in (expected[taken], expected))
+    yield Found("profit a day, highest 30 %", (choice.low, choice.high), per_day)
+    yield Found("profit a day, less taking all", (choice.gain_low, choice.gain_high), per_day - of_all)
 
 
 PARTS: tuple[Part, ...] = (errors, ranks, money)
@@ -222,15 +236,15 @@ def table(tallies: dict[Design, dict[str, Tally]]) -> list[dict[str, Any]]:
             row[f"given, {shown}"] = f"{100 * tally.given / tally.drawn:.0f} %"
             if kind.startswith("difference"):
                 row[f"passed, {shown}"] = f"{100 * tally.passed / tally.drawn:.1f} %"
-            if tally.autocorrelation:
-                row[f"measured, {shown}"] = f"{tally.autocorrelation / tally.drawn:.2f}"
+            if tally.measured:
+                row[f"measured, {shown}"] = f"{tally.measured / tally.drawn:.2f}"
     return list(rows.values())
 
 
 def parse(argv: list[str] | None) -> Namespace:
     """The options, with those of `--quick` in place."""
     parser = bench_parser("coverage", "How often intervals hold the truth, and how often an equal model is promoted.")
-    parser.add_argument("--tables", type=int, default=1000, help="tables drawn for each number of dates")
+    parser.add_argument("--tables", type=int, default=600, help="tables drawn for each number of dates")
     parser.add_argument("--dates", type=int, nargs="+", default=[20, 60, 130, 250, 650], help="dates of a table")
     parser.add_argument("--accounts", type=int, default=26, help="rows of a date")
     parser.add_argument("--autocorrelations", type=float, nargs="+", default=[0, 0.9, 0.95], help="of a date's factors")
@@ -249,9 +263,15 @@ def main(argv: list[str] | None = None) -> int:
         for follows in args.autocorrelations:
             design = Design(n_dates, args.accounts, follows)
             tallies[design] = measure(design, args.tables, args.seed)
-    rows = table(tallies)
-    print_table(rows)
-    write_result("coverage", {"tables": args.tables, "accounts": args.accounts, "rows": rows}, args.results)
+            sys.stdout.write(f"  {n_dates} dates, autocorrelation {follows:g}: {args.tables} tables\n")
+            sys.stdout.flush()
+    print_table(table(tallies))
+    counts = [
+        asdict(design) | {"interval_of": kind} | asdict(tally) | {"coverage": tally.coverage, "error": tally.error}
+        for design, found in tallies.items()
+        for kind, tally in found.items()
+    ]
+    write_result("coverage", {"counts": counts}, args.results)
     return 0
 
 

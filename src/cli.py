@@ -21,9 +21,11 @@ from src.config import (
     TableConfig,
     TargetConfig,
 )
+from src.console import LineFormatter, accept_any_text, output_failure
+from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
 from src.secrets import mask_url, scrub
-from src.suggest import did_you_mean, one_line
+from src.suggest import did_you_mean, listing, one_line, shorten
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -37,10 +39,11 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, and for an unknown option it says which was probably meant."""
+        accept_any_text()
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             close = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{close}")
+            self.error(f"unrecognized arguments: {one_line(' '.join(unknown), 200)}{close}")
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -184,7 +187,7 @@ def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> l
     for word in words:
         if word not in known:
             close = did_you_mean(word, known)
-            raise ConfigError(f"target {word!r} is unknown{close}: use {', '.join(known)}, or all")
+            raise ConfigError(f"target {word!r} is unknown{close}: use {listing(known)}, or all")
     return list(dict.fromkeys(words))
 
 
@@ -198,29 +201,33 @@ def run_command(command: Callable[[], int], verbose: bool = False, tells: bool =
     """
     set_up_logging(verbose, tells)
     try:
-        return command()
+        status = command()
     except DailyProfitError as error:
         log.debug("", exc_info=True)
-        print(f"{'' if isinstance(error, Interrupted) else 'error: '}{_one_line(error)}", file=sys.stderr)
-        return error.exit_status
+        line = str(error) or type(error).__name__
+        return _end_with(line if isinstance(error, Interrupted) else f"error: {line}", error.exit_status)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as error:  # a full disk, a folder without permission: the file's name is in the message
+        return _end_with("interrupted", INTERRUPTED)
+    except OSError as error:  # a full disk, a folder without permission, a reader of the output that is gone
         log.debug("", exc_info=True)
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 1
+        of_output = output_failure()
+        return _end_with(f"error: {explain(error if error.filename else of_output or error)}", 1)
+    of_output = output_failure()
+    return status if of_output is None else _end_with(f"error: {explain(of_output)}", 1)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _end_with(line: str, status: int) -> int:
+    print(shorten(line), file=sys.stderr)
+    return status
 
 
 def set_up_logging(verbose: bool, tells: bool = False) -> None:
     """Quiet by default: warnings of this project only; with `tells` also its milestones, with `verbose` all."""
     timed = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     form = timed if verbose or tells else "warning: %(message)s"
-    logging.basicConfig(format=form, level=logging.WARNING, force=True)
+    accept_any_text()  # also in processes without a command line: workers, the one that writes to MLflow
+    logging.basicConfig(level=logging.WARNING, force=True)
+    logging.getLogger().handlers[0].setFormatter(LineFormatter(form))
     for name in ("src", "__main__"):  # also back again, where one process runs several commands
         own = logging.DEBUG if verbose else logging.INFO if tells else logging.NOTSET
         logging.getLogger(name).setLevel(own)
@@ -228,6 +235,7 @@ def set_up_logging(verbose: bool, tells: bool = False) -> None:
         return
     # What other libraries tell of their own doings is not ours to show; MLflow reads these when it is imported.
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry of a server that is away; we say it once
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what it raises, too
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

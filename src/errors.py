@@ -6,6 +6,7 @@ DailyProfitError
 │   └── DataError        a table that cannot be read or cannot be learned from
 └── RunError             what went wrong although the input was right: exit status 1
     ├── StoreError       the study's store cannot be reached or written
+    │   └── LockError    another process holds a lock and shows no sign of life
     ├── SearchError      the search ended without a single usable trial
     └── TrackingError    MLflow cannot be reached or refuses
 
@@ -15,11 +16,18 @@ a distributed worker whose machine is taken away: its exit status must not be th
 one of somebody at a keyboard.
 """
 
+from src.suggest import LONGEST_MESSAGE, shorten
+
+LONGEST_ERROR = LONGEST_MESSAGE - len("error: ")
+
 
 class DailyProfitError(Exception):
-    """Base of every error that is shown as one line instead of a traceback."""
+    """Base of every error that is shown as one line instead of a traceback; a long message loses its middle."""
 
     exit_status = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shorten(message, LONGEST_ERROR))
 
 
 class UserError(DailyProfitError):
@@ -42,6 +50,10 @@ class RunError(DailyProfitError):
 
 class StoreError(RunError):
     """The study's store cannot be reached or written."""
+
+
+class LockError(StoreError):
+    """Another process holds a lock and shows no sign of life."""
 
 
 class SearchError(RunError):

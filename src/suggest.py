@@ -1,17 +1,23 @@
-"""Words for error messages: what there is, and what was probably meant."""
+"""Words for messages: what there is, what was probably meant, and a length that a person reads."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
+LONGEST_MESSAGE = 490
+"""Characters of any line of ours. The promise is 500; the rest is for `…`, which is `...` on some terminals."""
 _SHOWN = 20
+_SHOWN_CHARACTERS = 200
 
 
 def listing(names: Iterable[object]) -> str:
     """The names, comma-separated; a long list is cut so that the message stays one readable line."""
-    words = [one_line(name) for name in names]
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return ", ".join(words[:_SHOWN]) + more
+    words = [one_line(name, _SHOWN_CHARACTERS) for name in names]
+    shown = words[:_SHOWN]
+    while len(shown) > 1 and len(", ".join(shown)) > _SHOWN_CHARACTERS:
+        shown.pop()
+    more = f" and {len(words) - len(shown)} more" if len(words) > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 def examples(values: Iterable[object]) -> str:
@@ -30,3 +36,15 @@ def one_line(value: object, limit: int = 300) -> str:
     """The text of a value or foreign error in one line: white space squeezed, long texts cut at `limit` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shorten(message: object, limit: int = LONGEST_MESSAGE) -> str:
+    """A message in one line of at most `limit` characters; the middle of a longer one is left out.
+
+    The beginning names the value and the end says what to do about it, so both stay.
+    """
+    line = " ".join(part.strip() for part in str(message).splitlines() if part.strip())
+    if len(line) <= limit:
+        return line
+    end = limit * 2 // 5
+    return f"{line[: limit - end - 3].rstrip()} … {line[-end:].lstrip()}"

@@ -176,7 +176,12 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path: Path, argv: list[str], nam
         (TrackingError("away"), 1, "error: away"),
         (Interrupted("stopped: 3 of 5"), 130, "stopped: 3 of 5"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (PermissionError(13, "Permission denied", "a/b"), 1, "error: [Errno 13] Permission denied: 'a/b'"),
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            1,
+            "error: a/b cannot be used: Permission denied: let this user write there or name another place, "
+            "then give the same command again",
+        ),
     ],
 )
 def test_an_error_is_one_line_and_a_status(error: BaseException, status: int, line: str) -> None:

@@ -31,6 +31,7 @@ from k8s.fanout.rendering import (
 )
 from src.cli import run_command
 from src.errors import ConfigError, Interrupted, RunError
+from src.suggest import listing
 
 READY_SECONDS = 300
 WHERE = ("OVERLAY", "KUBECTL")
@@ -150,7 +151,7 @@ def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Doc
         missing = sorted(key for key in asked_of_secret(objects) if not base64.b64decode(kept.get(key, "")))
         if missing:
             raise ConfigError(
-                f"Secret {SECRET} of namespace {namespace} lacks {', '.join(missing)}: "
+                f"Secret {SECRET} of namespace {namespace} lacks {listing(missing)}: "
                 f"make it as {place.overlay / 'services' / 'kustomization.yaml'} says"
             )
     elif kubectl.text("-n", namespace, "get", "persistentvolumeclaims", "-l", PART, "-o", "name").strip():
@@ -190,7 +191,7 @@ def _chosen_run(kubectl: Kubectl, namespace: str, study: str | None) -> str:
     names = sorted({str(job["metadata"]["labels"][RUN_LABEL]) for job in found["items"]})
     wanted = [name for name in names if study is None or name == run_name(study)]
     if len(wanted) != 1:
-        there = f"use STUDY_NAME={' or '.join(names)}" if names else "there is no run in this cluster"
+        there = f"use STUDY_NAME={' or '.join(names[:5])}" if names else "there is no run in this cluster"
         raise ConfigError(f"{f'STUDY_NAME={study} is no run' if study else 'it is not clear which run'}: {there}")
     return wanted[0]
 

@@ -36,7 +36,9 @@ class Kubectl:
         Raises:
             RunError: it failed; the message is the last thing that it said.
         """
-        run = subprocess.run([*self.command, *args], input=stdin, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [*self.command, *args], input=stdin, capture_output=True, check=False, encoding="utf-8", errors="replace"
+        )
         if run.returncode:
             said = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
             raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(said[-1])}")

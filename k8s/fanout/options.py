@@ -12,8 +12,9 @@ import yaml
 from src.cli import chosen_targets, run_settings
 from src.errors import ConfigError
 from src.modeling.train_with_optuna import build_parser
+from src.names import check_study_name
 from src.secrets import mask_url
-from src.suggest import did_you_mean
+from src.suggest import did_you_mean, one_line
 
 K8S = Path(__file__).resolve().parents[1]
 OVERLAYS = K8S / "overlays"
@@ -74,7 +75,9 @@ def given(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            raise ConfigError(f"{name} is unknown here{did_you_mean(name, known)}: use {', '.join(known)}")
+            raise ConfigError(
+                f"{one_line(name, 60)} is unknown here{did_you_mean(name, known)}: use {', '.join(known)}"
+            )
         values[name] = value
     return values
 
@@ -111,11 +114,13 @@ def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:
     if not workers.isdecimal() or int(workers) < 1:
         raise ConfigError(f"WORKERS={workers} is no number of workers: use 1 or more")
     settings = {name: value for name, value in values.items() if name in SETTINGS}
-    table = _checked(settings)
+    targets, table = _checked(settings)
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
     target = settings.get("TARGET", SETTINGS["TARGET"])
     study = settings.get("STUDY_NAME") or f"{'targets' if ',' in target else target}_{stamp}"
     run_name(study)
+    for name in [study] if len(targets) == 1 else [f"{study}_{target}" for target in targets]:
+        check_study_name(name)
     settings["STUDY_NAME"] = study
     return Run(study, int(workers), settings, table)
 
@@ -128,7 +133,8 @@ def run_name(study: str) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "-", study.lower()).strip("-")
     if not name or len(name) > LONGEST_NAME:
-        raise ConfigError(f"STUDY_NAME={study} names no run: use letters and digits, {LONGEST_NAME} at most")
+        shown = one_line(study, 60)
+        raise ConfigError(f"STUDY_NAME={shown} names no run: use letters and digits, {LONGEST_NAME} at most")
     return name
 
 
@@ -144,13 +150,13 @@ def is_on(name: str, values: Mapping[str, str]) -> bool:
     return value in TRUE
 
 
-def _checked(settings: dict[str, str]) -> str | None:
-    """Refuses what the product would refuse in every pod; returns the table file's text and names its place there."""
+def _checked(settings: dict[str, str]) -> tuple[list[str], str | None]:
+    """Refuses what the product would refuse in every pod; gives targets and table file's text, and names its place."""
     table = settings.get("CONFIG")
     args = build_parser().parse_args(
         [f"--{name.lower().replace('_', '-')}={value}" for name, value in settings.items() if name not in NO_OPTIONS]
     )
-    chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
+    targets = chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
     seconds = settings.get("WAIT_SECONDS", "1")
     if not seconds.isdecimal() or int(seconds) < 1:
         raise ConfigError(f"WAIT_SECONDS={seconds} is no time: use whole seconds above 0")
@@ -162,6 +168,6 @@ def _checked(settings: dict[str, str]) -> str | None:
     if data and not data.startswith(POD_SOURCES):
         raise ConfigError(f"DATA={data} lies on this machine, where no pod can read it: use s3://… or postgresql://…")
     if not table:
-        return None
+        return targets, None
     settings["CONFIG"] = "/config/table.yaml"
-    return Path(table).read_text(encoding="utf-8")
+    return targets, Path(table).read_text(encoding="utf-8")

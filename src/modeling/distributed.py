@@ -16,13 +16,14 @@ from dataclasses import replace
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
 from src.modeling.parallel_search import search_study
 from src.modeling.recipe import BEGAN_ATTR
 from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
-from src.modeling.store_location import store_lock, try_store_lock
-from src.modeling.train_with_optuna import checked_tasks, named
+from src.modeling.store_lock import store_lock, try_store_lock
+from src.modeling.tasks import make_tasks, named
+from src.names import study_option
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def create_studies(asked: Asked) -> list[str]:
         sys.stdout.write(
             f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
             f"join it, with the same store: "
-            f"python -m src.modeling.optuna_parallel_optimization --mode distributed --study-name {name}\n"
+            f"python -m src.modeling.optuna_parallel_optimization --mode distributed {study_option(name)}\n"
         )
         names.append(name)
     return names
@@ -94,7 +95,9 @@ def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -
         recipe = find_recipe(base.search, name) if name else None
         settings = asked.settings(recipe, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
-        (task,) = checked_tasks([target], settings)
+        # A study that is there can be worked on without MLflow: another worker, or who finishes it, writes its runs.
+        needs_mlflow = recipe is None or asked.args.mode == "create"
+        (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
 
@@ -115,9 +118,10 @@ def _open(task: SearchTask) -> OpenStudy:
         return replace(open_study(task), shared=True)
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
     with store_lock(manager.url, f"join-{task.data.target}", manager.storage.patience):
-        search = replace(search, study_name=manager.newest_study(task.data.target))
-        task = replace(task, settings=replace(task.settings, search=search))
-        return replace(open_study(task), shared=True)
+        name = manager.newest_study(task.data.target) or new_study_name(task.data.target)
+        manager.create_or_load_study(name, task.data.config.direction)
+    task = replace(task, settings=replace(task.settings, search=replace(search, study_name=name)))
+    return replace(open_study(task), shared=True)
 
 
 def _work(opened: OpenStudy, worker: str) -> None:

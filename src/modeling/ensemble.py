@@ -16,7 +16,7 @@ from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.ensemble_selection import Judge, select
 from src.modeling.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
-from src.modeling.fixed_configs import Composition, compose, find_fixed_configs, is_fixed_config
+from src.modeling.fixed_configs import Composition, compose, find_fixed_configs, is_fixed_config, suitable
 from src.modeling.member_rounds import measure_rounds_factor
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
@@ -45,10 +45,20 @@ class Candidates:
     fixed: tuple[int, ...]
 
     def compose(self, size: int, start: int | None) -> Composition:
-        """Selects at most `size` members from the row `start` on; half of them at most are fixed configurations."""
-        fixed = self.fixed[: size // 2]
-        selection = select(self.predictions[: self.n_best], self.judge, size - len(fixed), start)
+        """Chooses at most `size` members, the best trial first; half of them at most are fixed configurations.
+
+        Args:
+            size: 2 or more.
+            start: row of the best trial; None where many share the best value.
+        """
+        best = self._best() if start is None else start
+        fixed = suitable(self.fixed, best, self.predictions, self.judge)[: size // 2]
+        room = size - sum(row != best for row in fixed)
+        selection = select(self.predictions[: self.n_best], self.judge, room, best)
         return compose(selection, fixed, self.predictions, self.judge)
+
+    def _best(self) -> int:
+        return min(range(self.n_best), key=lambda row: self.judge.loss(self.predictions[row]))
 
 
 def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
@@ -71,7 +81,7 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     composition = candidates.compose(size, start)
     members = [candidates.trials[row] for row in composition.rows]
     if len(members) == 1:
-        log.info("no ensemble: on validation no other trial improves on trial %d", best.number)
+        log.info("the final model is trial %d alone: no mean of trials is better on validation", best.number)
         return train_final_model(best, task.data, task.rows, seed)
     rounds_factor = measure_rounds_factor(task, members)
     return _train_mean(task, members, composition, rounds_factor)
@@ -93,7 +103,7 @@ def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
     """The best trials and what each predicted for the validation rows; what is nowhere kept is trained again."""
     trials = _best_trials(study)
     n_best = len(trials)
-    fixed = find_fixed_configs(study, task.data.config.metric)
+    fixed = find_fixed_configs(study)
     numbers = {trial.number for trial in trials}
     trials += [trial for trial in fixed if trial.number not in numbers]
     judge = make_judge(task)
@@ -118,7 +128,9 @@ def make_judge(task: SearchTask) -> Judge:
     y = [task.data.y[fold.valid] for fold in task.rows.folds]
     ends = list(accumulate(len(of_fold) for of_fold in y))
     folds = tuple(slice(end - len(of_fold), end) for end, of_fold in zip(ends, y, strict=True))
-    return Judge(task.data.config.metric, np.concatenate(y), folds)
+    dates = task.data.dates
+    days = None if dates is None else np.concatenate([dates[fold.valid] for fold in task.rows.folds])
+    return Judge(task.data.config.metric, np.concatenate(y), folds, days)
 
 
 def _best_trials(study: optuna.Study) -> list[FrozenTrial]:

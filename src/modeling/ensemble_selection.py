@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.config import Metric
+from src.modeling.intervals import difference_estimate
 from src.modeling.scoring import is_better, score
 
 MAX_STEPS = 30
@@ -28,15 +29,45 @@ class Judge:
         metric: the target's.
         y: (n_rows,) true values, all folds one after the other; a row may stand in several folds.
         folds: the places of each fold in them.
+        dates: (n_rows,) the day of each row; None for a table without dates.
     """
 
     metric: Metric
     y: np.ndarray
     folds: tuple[slice, ...]
+    dates: np.ndarray | None = None
 
     def score(self, prediction: np.ndarray) -> float:
         """The mean score of (n_rows,) predictions, raw ones for a binary target."""
         return float(np.mean([self._score_fold(self.y[fold], prediction[fold]) for fold in self.folds]))
+
+    def loss(self, prediction: np.ndarray) -> float:
+        """The score as something to be small: an error as it is, an AUC as its distance from 1."""
+        reached = self.score(prediction)
+        return 1 - reached if self.metric == "auc" else reached
+
+    def confidence_worse(self, prediction: np.ndarray, reference: np.ndarray, by: float = 0.0) -> float:
+        """How sure it is that a prediction is worse than a reference, paired on the rows.
+
+        Where the dates are too few to be grouped, the rows count as independent, which sees noise too small: good
+        enough for a choice, not for an interval that is shown.
+
+        Args:
+            prediction: (n_rows,), raw for a binary target.
+            reference: likewise.
+            by: loss that the prediction may have more than the reference.
+
+        Returns:
+            The one-sided confidence, 0 to 1, by Student's t over groups of dates.
+        """
+        for dates in (self.dates, None):
+            found = difference_estimate(self.metric, self.y, prediction, reference, dates)
+            if found.standard_error is not None:
+                break
+        above = found.confidence_above(-by if self.metric == "auc" else by)
+        if above is None:  # a single row
+            return 0.5
+        return 1 - above if self.metric == "auc" else above
 
     def _score_fold(self, y: np.ndarray, prediction: np.ndarray) -> float:
         if self.metric == "auc":

@@ -1,4 +1,4 @@
-"""After the search: the files in `artefacts/`, then everything that MLflow is to show of them."""
+"""After the search: the model's files, its registration, then its report and everything else that MLflow is to show."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -9,14 +9,13 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from src.data.table import Dataset
-from src.errors import TrackingError
+from src.errors import RunError, TrackingError
 from src.modeling.earlier_searches import search_until
 from src.modeling.final_model import FinalModel, judge, judge_validation
-from src.modeling.final_report import write_final_report
+from src.modeling.final_report import FinalReport, same_command, write_final_report
 from src.modeling.optuna_utils import FINISHED
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
 from src.modeling.recipe import plain_table
-from src.modeling.report_writer import HTML_FILE
 from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask
@@ -30,22 +29,15 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Written:
-    """The files of one outcome."""
+    """What has to be on disk before a model can be registered."""
 
     metadata: dict[str, Any]
     model_path: Path
     metadata_path: Path
-    trials_path: Path
-    report_files: tuple[Path, ...]
-
-    @property
-    def report_path(self) -> Path | None:
-        """The report as a page; None where it could not be drawn."""
-        return next((path for path in self.report_files if path.name == HTML_FILE), None)
 
 
 def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> Written:
-    """Judges the final model and writes model, metadata, the table of trials and the report, in this order.
+    """Judges the final model and writes it and its metadata, in this order.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
@@ -53,13 +45,7 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
     output_dir, target = task.settings.output_dir, task.data.target
     model_path = write_model_text(model.booster.model_to_string(), output_dir, target)
     metadata = describe_outcome(task, opened, best, model) | {"model_file": str(model_path)}
-    metadata_path = write_metadata(metadata, output_dir, target)
-    report_dir = output_dir / "reports" / opened.study.study_name
-    report_dir.mkdir(parents=True, exist_ok=True)
-    trials_path = report_dir / "trials.csv"
-    opened.study.trials_dataframe().to_csv(trials_path, index=False)
-    report_files = write_final_report(task, opened.study, model, metadata, report_dir)
-    return Written(metadata, model_path, metadata_path, trials_path, tuple(report_files))
+    return Written(metadata, model_path, write_metadata(metadata, output_dir, target))
 
 
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
@@ -67,7 +53,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
     Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
     """
-    data, rows, seed = task.data, task.rows, task.settings.search.seed
+    data, rows = task.data, task.rows
     scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
     return scores | {
         "target": data.target,
@@ -86,16 +72,24 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
-        "seed": seed,
-        "split": split_record(data, rows, task.settings.split),
+        **_describe_training(task, model),
+        "warnings": list(data.warnings),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+    }
+
+
+def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
+    """What `retrain` needs beside the table, and what a later search has to know of this one."""
+    data = task.data
+    return {
+        "seed": task.settings.search.seed,
+        "split": split_record(data, task.rows, task.settings.split),
         "search_until": search_until(task),
         "data": data.source,
         "data_digest": data.digest,
         "table": plain_table(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
-        "warnings": list(data.warnings),
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": library_versions(),
     }
 
 
@@ -127,33 +121,63 @@ def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def record_outcome(task: SearchTask, opened: OpenStudy, written: Written) -> Outcome:
-    """Projects what MLflow still lacks, logs the outcome to the parent run and registers the model.
+def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, written: Written) -> Outcome:
+    """Registers the model, then writes its report and uploads all files: what may not fit on a disk comes last.
 
     Raises:
         TrackingError: MLflow is away; the message says where the results lie and how to register them later.
     """
+    study_name, parent, version = opened.study.study_name, "", ""
+    away: TrackingError | None = None
     try:
-        parent = opened.projection.project()
-        log_final_scores(opened.session, parent, written.metadata)
-        data = task.data
-        log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
-        files = [("study", written.trials_path), ("", written.metadata_path), ("", written.model_path)]
-        log_files(opened.session, parent, [*(("report", path) for path in written.report_files), *files])
-        version = _register(task, opened, written, parent) if task.settings.register else "not registered"
-    except TrackingError as error:
-        raise TrackingError(
-            f"{error}; model and report are saved ({written.model_path}, {written.trials_path.parent}): "
-            f"the same command with --study-name {opened.study.study_name} registers them later"
-        ) from error
-    return Outcome(written.metadata, written.report_path, version)
+        parent, version = _register(task, opened, written)
+    except TrackingError as error:  # no reason to leave the report unwritten
+        away = error
+    folder = task.settings.output_dir / "reports" / study_name
+    report = write_final_report(task, opened.study, model, written.metadata, folder)
+    if away is not None:
+        saved = _saved(written, report)
+        raise TrackingError(f"{away}; {saved}: {same_command(study_name)} registers them later") from away
+    failure = _upload(opened, parent, written, report)
+    if failure is None and report.refused:
+        failure = report.failure(report.by)
+    ended = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
+    return Outcome(written.metadata, report.page, version, ended)
 
 
-def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:
-    example = task.data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
-    registered = register_model(parent, ModelCard(task.data.target, written.model_path, written.metadata, example))
+def _register(task: SearchTask, opened: OpenStudy, written: Written) -> tuple[str, str]:
+    """Projects what MLflow still lacks, logs scores and data set, registers: the parent's id and the version in words.
+
+    Raises:
+        TrackingError: MLflow is away, or refuses.
+    """
+    parent, data = opened.projection.project(), task.data
+    log_final_scores(opened.session, parent, written.metadata)
+    log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
+    if not task.settings.register:
+        return parent, "not registered"
+    example = data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
+    registered = register_model(parent, ModelCard(data.target, written.model_path, written.metadata, example))
     alias = f" @{registered.alias}" if registered.alias else " (replaced since)"
-    return f"{registered.name} v{registered.version}{alias}"
+    return parent, f"{registered.name} v{registered.version}{alias}"
+
+
+def _saved(written: Written, report: FinalReport) -> str:
+    if not report.refused:
+        return f"model and report are saved ({written.model_path}, {report.folder})"
+    return f"the model is saved ({written.model_path}), {report.refused[0].filename} is not"
+
+
+def _upload(opened: OpenStudy, parent: str, written: Written, report: FinalReport) -> str | None:
+    """Adds the files to the parent run; what went wrong, because the model is registered by now."""
+    files = [("", written.metadata_path), ("", written.model_path), *(("report", path) for path in report.files)]
+    files += [] if report.trials is None else [("study", report.trials)]
+    try:
+        log_files(opened.session, parent, files)
+    except TrackingError as error:
+        missing = f"{report.refused[0].filename} is not, and " if report.refused else ""
+        return f"{missing}{error}: {same_command(opened.study.study_name)} adds what is missing"
+    return None
 
 
 def _table(data: Dataset) -> pd.DataFrame:

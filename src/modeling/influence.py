@@ -51,9 +51,10 @@ def classes(metric: Metric, y: Floats) -> tuple[Mask, ...]:
 
 def _auc_influence(positive: Mask, prediction: Floats, auc: float) -> Floats:
     """The share of the other class that a row is on the right side of, ties half, less its mean."""
+    group = np.unique(prediction, return_inverse=True)[1]
     influence = np.empty(positive.size)
-    for own, sign in ((positive, 1), (~positive, -1)):
-        mine, others = sign * prediction[own], np.sort(sign * prediction[~own])
-        twice = np.searchsorted(others, mine, side="left") + np.searchsorted(others, mine, side="right")
-        influence[own] = (twice / (2 * others.size) - auc) / mine.size
+    for own, belongs_above in ((positive, True), (~positive, False)):
+        others = np.bincount(group[~own], minlength=int(group.max()) + 1)
+        is_above = (np.cumsum(others) - others / 2)[group[own]] / others.sum()
+        influence[own] = ((is_above if belongs_above else 1 - is_above) - auc) / np.count_nonzero(own)
     return influence

@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from src.config import Direction, SearchSettings
-from src.errors import ConfigError, StoreError
+from src.disk import explain, is_full
+from src.errors import ConfigError, RunError, StoreError
 from src.modeling.patience import Patience, is_passing
 from src.modeling.pruner import make_pruner
 from src.modeling.sampler import make_sampler
-from src.modeling.store_location import CONNECT_ARGS, engine_options, store_lock, store_url
+from src.modeling.store_location import connect_args, engine_options, store_url
+from src.modeling.store_lock import store_lock
 from src.modeling.study_storage import StudyStorage
+from src.modeling.trial_times import epoch_ms
+from src.names import check_study_name, study_option
 from src.secrets import mask_url, scrub
+from src.suggest import listing, one_line
 
 log = logging.getLogger(__name__)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-MAX_NAME_LENGTH = 200
-"""Bytes: a file system takes 255, and locks are named after the study."""
 Callback = Callable[[optuna.Study, FrozenTrial], None]
 Objective = Callable[[optuna.Trial], float]
 
 
 def new_study_name(target: str, now: datetime | None = None) -> str:
-    """`<target>_<YYYYMMDD>_<HHMMSS>`, local time."""
-    return f"{target}_{now or datetime.now():%Y%m%d_%H%M%S}"
+    """`<target>_<YYYYMMDD>_<HHMMSS>`, in UTC, as every time that is kept."""
+    return f"{target}_{now or datetime.now(UTC):%Y%m%d_%H%M%S}"
 
 
 def default_pruner() -> BasePruner:
@@ -57,7 +60,7 @@ class OptunaStudyManager:
 
     Raises:
         ConfigError: the URL is wrong, the store cannot be reached, or its file is no store.
-        StoreError: the database was waited for in vain.
+        StoreError: the database was waited for in vain, or its disk is full.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class OptunaStudyManager:
         """
         names = self.list_studies()
         if study_name not in names:
-            there_are = ", ".join(sorted(names)[-5:]) or "none yet"
+            there_are = listing(sorted(names)[-5:]) or "none yet"
             raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
         sampler = sampler or make_sampler(SearchSettings.sampler, SearchSettings.seed, tied=False)
         pruner = pruner or default_pruner()
@@ -151,10 +154,14 @@ class OptunaStudyManager:
         return optuna.get_all_study_names(self.storage)
 
     def newest_study(self, target: str) -> str | None:
-        """Name of the target's newest study, by the time in its name; None if there is none."""
-        pattern = re.compile(re.escape(target) + r"_(\d{8}_\d{6})$")
-        matches = [(match.group(1), match.group(0)) for name in self.list_studies() if (match := pattern.match(name))]
-        return max(matches)[1] if matches else None
+        """Name of the study, among those named `<target>_<time>`, that was created last; None if there is none.
+
+        The order of creation is the store's own. The times in the names are those of several machines' clocks, and
+        local ones where an earlier version of this program wrote them.
+        """
+        pattern = re.compile(re.escape(target) + r"_\d{8}_\d{6}")
+        studies = [each for each in self.storage.get_all_studies() if pattern.fullmatch(each.study_name)]
+        return max(studies, key=lambda each: each._study_id).study_name if studies else None
 
     def _open(self) -> StudyStorage:
         try:
@@ -166,39 +173,27 @@ class OptunaStudyManager:
             storage.patience.quiet = self._quiet
             return storage
         except OSError as error:
+            if is_full(error):
+                raise StoreError(explain(error)) from error
             raise ConfigError(
                 f"the store {self.shown} cannot be opened: {error.strerror}; name a folder that can be written"
             ) from error
         except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:  # RuntimeError: another Optuna's tables
-            reason = scrub(first_line(error), self.url.render_as_string(hide_password=False))
-            raise ConfigError(f"the store {self.shown} cannot be used: {reason}") from error
+            reason = scrub(one_line(first_line(error)), self.url.render_as_string(hide_password=False))
+            refused = f"the store {self.shown} cannot be used: {reason}"
+            if is_full(error):
+                raise StoreError(f"{refused}: free space on its disk, then give the same command again") from error
+            raise ConfigError(f"{refused}: name another store, or mend this one") from error
 
     def _refuse_database_of_others(self) -> None:
         """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
-        connect_args = {} if self.url.get_backend_name() == "sqlite" else dict(CONNECT_ARGS)
-        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args)
+        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args(self.url))
         with engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
         if "alembic_version" in tables and not {"studies", "version_info"} <= tables:
             raise ConfigError(
                 f"the store {self.shown} is the database of another program, likely MLflow's: give studies their own"
             )
-
-
-def check_study_name(study_name: str) -> None:
-    """Refuses a name that cannot be a study's.
-
-    Raises:
-        ConfigError: it is blank, too long, not printable, or cannot name a folder.
-    """
-    if not study_name.strip() or not study_name.isprintable():
-        raise ConfigError(f"--study-name {study_name[:40]!r} cannot be used: give it printable characters")
-    if len(study_name.encode()) > MAX_NAME_LENGTH:
-        raise ConfigError(f"--study-name {study_name[:40] + '…'!r} is too long: use at most {MAX_NAME_LENGTH} bytes")
-    if "/" in study_name or "\\" in study_name or study_name.startswith("."):
-        raise ConfigError(
-            f"--study-name {study_name!r} cannot be used: it names a folder of the report, so no / \\ or leading dot"
-        )
 
 
 def first_line(error: BaseException) -> str:
@@ -209,12 +204,13 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0]
 
 
-def store_error(error: BaseException, study_name: str) -> StoreError:
-    """A store that failed in the middle of a search, in one line with the remedy."""
-    return StoreError(
-        f"the store of study {study_name!r} failed: {first_line(error)}; "
-        f"finished trials are kept, the same command with --study-name {study_name} goes on"
-    )
+def store_error(error: BaseException, study_name: str) -> RunError:
+    """A store or a disk that failed in the middle of a search, in one line with the remedy."""
+    go_on = f"the same command with {study_option(study_name)} goes on"
+    if isinstance(error, OSError):
+        return RunError(explain(error, f"then {go_on}"))
+    reason, cure = one_line(first_line(error)), "free space on its disk, " if is_full(error) else ""
+    return StoreError(f"the store of study {study_name!r} failed: {reason}; {cure}finished trials are kept, {go_on}")
 
 
 class OptunaCallbacks:
@@ -262,8 +258,8 @@ class OptunaCallbacks:
         return callback
 
 
-def _completed_at(trial: FrozenTrial) -> tuple[datetime, int]:
-    return (trial.datetime_complete or datetime.min, trial.number)
+def _completed_at(trial: FrozenTrial) -> tuple[int, int]:
+    return (0 if trial.datetime_complete is None else epoch_ms(trial.datetime_complete), trial.number)
 
 
 def _trials_since_improvement(values: list[float | None], maximize: bool, min_delta: float) -> int:

@@ -133,6 +133,7 @@ def plain_table(table: TableConfig) -> dict[str, Any]:
     """The names in a table, what a `--config` file said or the defaults, plain enough for JSON."""
     plain = {each.name: getattr(table, each.name) for each in fields(table)}
     return plain | {
+        "numbers": dict(table.numbers),
         "targets": {name: asdict(each) for name, each in table.targets.items()},
         "optional": table.optional if isinstance(table, FileTableConfig) else (),
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import check_study_name
+from src.names import check_study_name
 from src.reporting.model_files import NUMBERS_FILE, PREDICTIONS_FILE, read_model_numbers
 from src.reporting.model_numbers import ModelNumbers
 from src.tracking.parent_run import REPORT_FOLDER, ParentRun
@@ -144,16 +144,14 @@ def current_form(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
             "best_iteration": metadata.get("best_iteration_in_search"),
         }
     }
-    if not metadata.get("ensemble"):
+    ensemble = metadata.get("ensemble")
+    if not isinstance(ensemble, list) or not ensemble or not all(isinstance(member, dict) for member in ensemble):
         return current
-    members = [
-        {_EARLIER_MEMBER_KEYS.get(name, name): value for name, value in member.items()}
-        for member in metadata["ensemble"]
-    ]
-    del current["validation_skill"]
+    members = [{_EARLIER_MEMBER_KEYS.get(name, name): value for name, value in each.items()} for each in ensemble]
+    current.pop("validation_skill", None)
     return current | {
         "members": members,
         "rounds_factor": metadata.get("ensemble_rounds_stretch", 1.0),
-        "hyperparameters": max(members, key=lambda member: member["weight"])["hyperparameters"],
-        "validation_score": metadata["validation_score_ensemble"],
+        "hyperparameters": max(members, key=lambda member: member.get("weight", 0.0)).get("hyperparameters", {}),
+        "validation_score": metadata.get("validation_score_ensemble"),
     }

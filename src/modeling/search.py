@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import ConfigError, Interrupted, SearchError, StoreError, TrackingError
+from src.errors import ConfigError, Interrupted, RunError, SearchError, StoreError, TrackingError
 from src.modeling.brake import Brake
 from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
 from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
@@ -23,10 +23,11 @@ from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
 from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
-from src.modeling.starting_points import keep_starting_points
+from src.modeling.starting_points import Params, keep_starting_points
 from src.modeling.stopping import interrupted, stop_on_signals
-from src.modeling.store_location import store_lock
+from src.modeling.store_lock import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
+from src.names import study_option
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
@@ -88,10 +89,13 @@ def open_study(task: SearchTask) -> OpenStudy:
         sampler=task_sampler(task),
         pruner=make_pruner(settings.pruner),
     )
+    record = settings_record(task)
+    # Before the lock of the whole store is taken: a registry may take ten seconds to answer.
+    earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, record)
     with store_lock(manager.url, "begin", manager.storage.patience):  # of several that come first, one begins it
-        if _is_new(study, settings_record(task)):
-            _begin(study, task)
-            study.set_user_attr(SETTINGS_ATTR, settings_record(task))  # the last: who finds it finds all of it
+        if _is_new(study, record):
+            _begin(study, task, earlier)
+            study.set_user_attr(SETTINGS_ATTR, record)  # the last: who finds it finds all of it
     return OpenStudy(study, manager, _with_total(task, study))
 
 
@@ -116,18 +120,22 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     if not search.keep_total or recipe is None:
         note_total(study, search.n_trials)
         return task
-    search = replace(search, n_trials=recipe[TOTAL])
-    return replace(task, settings=replace(task.settings, search=search))
+    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=recipe[TOTAL])))
 
 
-def _begin(study: optuna.Study, task: SearchTask) -> None:
-    """A new study of LightGBM begins with what is known to be good; an objective of the user's own with nothing."""
+def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
+    """What a new study of LightGBM may begin with; an objective of the user's own begins with nothing."""
+    if task.user_objective is not None:
+        return []
+    same = {name: record[name] for name in ("target", "task", "metric", "objective")}
+    return best_of_earlier_searches(task, study, same)
+
+
+def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
     study.set_user_attr(RECIPE_ATTR, make_recipe(task))
     study.set_user_attr(SEARCH_UNTIL_ATTR, search_until(task))
     if task.user_objective is None:
-        record = settings_record(task)
-        same = {name: record[name] for name in ("target", "task", "metric", "objective")}
-        keep_starting_points(study, task.settings.search.seed, best_of_earlier_searches(task, study, same))
+        keep_starting_points(study, task.settings.search.seed, earlier)
 
 
 def run_search(task: SearchTask, opened: OpenStudy) -> None:
@@ -175,7 +183,7 @@ def so_far(task: SearchTask, opened: OpenStudy) -> str:
     """What is done, and how to go on."""
     return (
         f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "
-        f"the same command with --study-name {opened.study.study_name} goes on"
+        f"the same command with {study_option(opened.study.study_name)} goes on"
     )
 
 
@@ -194,7 +202,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     if not complete:
         raise SearchError(
             f"study {study.study_name!r} has no complete trial: give it more --timeout or --n-trials "
-            f"and go on with --study-name {study.study_name}"
+            f"and go on with {study_option(study.study_name)}"
         )
     return study.best_trial
 
@@ -252,6 +260,7 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
 
     Raises:
         StoreError: the store failed inside the block.
+        RunError: a file could not be written or read; its name and the remedy are in the message.
     """
     status = "FAILED"
     try:
@@ -260,7 +269,7 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
     except Interrupted:
         status = "KILLED"
         raise
-    except StorageInternalError as error:
+    except (StorageInternalError, OSError) as error:  # OSError: a full disk, say; no reason to skip the next target
         raise store_error(error, opened.study.study_name) from error
     finally:
         end_parent_run_as(opened, status)
@@ -273,7 +282,8 @@ def end_parent_run_as(opened: OpenStudy, status: str) -> bool:
     try:
         end_parent_run(opened.session, opened.projection.project(), status)
     except (TrackingError, StorageInternalError, StoreError) as error:
-        log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+        told = error if isinstance(error, RunError) else store_error(error, opened.study.study_name)
+        log.warning("%s; missing MLflow runs are written when the study is resumed", told)
         return False
     return True
 
@@ -285,6 +295,6 @@ def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
         yield
     except BaseException as error:
         for each in opened:
-            with contextlib.suppress(type(error), StoreError), parent_run(each):
+            with contextlib.suppress(type(error), RunError), parent_run(each):
                 raise
         raise

@@ -13,6 +13,7 @@ import pandas as pd
 from src.data.encoding import encode, learn_levels
 from src.data.splits import Fold
 from src.data.table import Dataset
+from src.disk import names_file
 
 MATRIX, TRAIN, VALID, Y, FRAME = "matrix-{}.npy", "train-{}.npy", "valid-{}.npy", "y.npy", "features.arrow"
 
@@ -75,6 +76,10 @@ class TableSharer:
         Raises:
             OSError: the disk is full.
         """
+        with names_file(self._folder):
+            return self._share(data, folds, with_frame)
+
+    def _share(self, data: Dataset, folds: Sequence[Fold], with_frame: bool) -> SharedTable:
         number = len(self._written)
         target = self._folder / f"target-{number}"
         target.mkdir()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.errors import RunError
 from src.reporting.words import interval_notes
 
 
@@ -16,11 +17,13 @@ class Outcome:
         metadata: as written beside the model; its scores are the registered model's.
         report: the HTML report; None where it could not be drawn.
         version: `models:/<name>/<number>` with its alias, or why there is none.
+        failure: why a part of the report could not be written; the command ends with it.
     """
 
     metadata: dict[str, Any]
     report: Path | None
     version: str
+    failure: RunError | None = None
 
 
 HEADER = ("target", "metric", "validation", "test", "95 % interval", "best baseline", "skill", "model")

@@ -5,6 +5,7 @@ search ends is trained again, to the same bits. A file's name holds the trial's 
 best can be told apart without asking the store, and a file of another attempt of the same trial is never taken.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from src.config import SearchSettings, Task
+from src.disk import explain
 
 log = logging.getLogger(__name__)
 
@@ -57,19 +59,21 @@ class PredictionStore:
         Several processes may do so at once: each file is there whole or not at all, and one that two of them remove is
         gone either way. A disk that cannot be written costs the cache, never the trial.
         """
+        path = self._path(number, value, pinned)
+        part = path.with_name(f".{number}.{os.getpid()}.part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(number, value, pinned)
-            part = path.with_name(f".{number}.{os.getpid()}.part")
             with open(part, "wb") as file:
                 np.save(file, scores.astype(np.float32, copy=False), allow_pickle=False)
             os.replace(part, path)
             for worse in self._ranked()[MAX_KEPT:]:
                 worse.unlink(missing_ok=True)
         except OSError as error:  # the disk
+            with contextlib.suppress(OSError):  # half a file on a full disk leaves less for what matters
+                part.unlink()
             log.warning(
-                "the validation predictions of trial %d cannot be kept: %s; the trial is trained again if the ensemble "
-                "needs it", number, error,
+                "the validation predictions of trial %d cannot be kept, the trial is trained again if the ensemble "
+                "needs it: %s", number, explain(error, "the search goes on"),
             )  # fmt: skip
 
     def load(self, number: int, value: float, n_rows: int) -> np.ndarray | None:

@@ -21,7 +21,7 @@ from src.errors import ConfigError, StoreError
 from src.modeling.asked import Asked
 from src.modeling.patience import is_passing
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, seconds_left
-from src.modeling.store_location import CONNECT_ARGS, store_url
+from src.modeling.store_location import connect_args, store_url
 from src.secrets import mask_url, scrub
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,7 @@ def read_progress(url: URL, name: str) -> Progress | str:
     """
     if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
         return "there is no store yet"
-    connect_args = {} if url.get_backend_name() == "sqlite" else dict(CONNECT_ARGS)
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args)
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args(url))
     try:
         with engine.connect() as connection:
             return _read(connection, name)

@@ -6,6 +6,7 @@ One row comes out for each that goes in, in the same order: account, date and pr
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 from src.cli import OneLineParser, add_flag, add_table_options, add_value, data_settings, run_command
 from src.config import TableConfig
 from src.config_file import FileTableConfig
+from src.disk import is_full
 from src.errors import ConfigError, DataError
+from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -96,6 +99,7 @@ def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
 
     Raises:
         ConfigError: another ending, or a path that cannot be written.
+        OSError: the disk is full; its `filename` is the path.
         DataError: keys that Parquet cannot hold.
     """
     ending = check_output(path)
@@ -109,7 +113,10 @@ def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
             how = {"method": "gzip", "mtime": 0} if ending == ".csv.gz" else None
             frame.to_csv(half, index=False, compression=how)
         half.replace(path)
-    except OSError as error:  # the boundary to the disk: full, read-only, a folder in the way
+    except OSError as error:  # the boundary to the disk: read-only, a folder in the way, full
+        if is_full(error) or error.errno in (errno.EFBIG, errno.EIO):
+            error.filename, error.filename2 = str(path), None
+            raise
         raise ConfigError(f"--output {path} cannot be written: {error.strerror or error}; name another path") from error
     finally:
         if half.exists():
@@ -180,6 +187,7 @@ def _asked_model(target: str | None, model: str | None) -> str:
         return model
     if target is None:
         raise ConfigError("no model is named: give --target NAME for its champion, or --model URI")
+    check_target_name(target)
     return f"models:/{target}@champion"
 
 
@@ -187,8 +195,10 @@ def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
     """The model, with the version that an alias stands for at this moment."""
     from src.tracking.served_model import load_served, pinned_uri, served_metadata
     from src.tracking.session import TrackingSession
+    from src.tracking.tracking_check import refuse_no_entry
 
     if asked.startswith(("models:/", "runs:/")):
+        refuse_no_entry(os.environ)
         _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     uri = pinned_uri(asked)
     model = load_served(uri)

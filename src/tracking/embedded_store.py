@@ -9,17 +9,22 @@ which opens the store before any code of ours runs:
 """
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
+
+from src.cli import run_command
+from src.file_lock import file_lock
+from src.tracking.schema_revisions import known_revisions
+from src.tracking.tracking_errors import tracking_errors
+from src.tracking.tracking_uri import check_tracking_uri
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,7 @@ def prepare_embedded_store(uri: str) -> None:
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
+        LockError: another process that makes the store shows no sign of life.
         MlflowException: MLflow cannot create its tables.
     """
     if not uri.startswith("sqlite:///"):
@@ -51,8 +57,14 @@ def prepare_embedded_store(uri: str) -> None:
 
 def main() -> int:
     """Prepares the store that MLflow will use here; returns the exit status."""
-    prepare_embedded_store(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
-    return 0
+
+    def command() -> int:
+        check_tracking_uri(os.environ)
+        with tracking_errors("prepare the tracking store"):
+            prepare_embedded_store(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+        return 0
+
+    return run_command(command)
 
 
 def _build(path: Path) -> None:
@@ -78,7 +90,8 @@ def _is_half_made(path: Path) -> bool:
             revisions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
         except sqlite3.DatabaseError:  # no such table yet, or no database: MLflow says which when it opens the file
             return _is_database(connection)
-    return revisions != [_get_latest_schema_revision()]
+    # A revision that is not known is that of a newer MLflow: its database is somebody's, and complete.
+    return revisions != [_get_latest_schema_revision()] and set(revisions) <= known_revisions().keys()
 
 
 def _holds_rows(connection: sqlite3.Connection, table: str) -> bool:
@@ -96,13 +109,11 @@ def _is_database(connection: sqlite3.Connection) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _only_one_process(path: Path) -> Iterator[None]:
+def _only_one_process(path: Path) -> AbstractContextManager[None]:
     """A lock that a killed holder frees, kept out of the user's folder."""
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    with open(Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    lock = Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock"
+    return file_lock(lock, f"the lock of MLflow's store {path}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ The client passes on what lies beneath it: its own exceptions, those of an SQL s
 or an HTTP connection (`requests` raises OSErrors).
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from src.disk import is_full
 from src.errors import TrackingError
 from src.secrets import scrub
 
 _LONGEST_REASON = 300
+_SQL = re.compile(r"\s*(?:\[SQL: |\(Background on this error at: )")
+"""What SQLAlchemy adds to a driver's words."""
 
 
 @contextmanager
@@ -27,14 +31,17 @@ def tracking_errors(action: str) -> Iterator[None]:
         yield
     except _client_errors() as error:  # the boundary to MLflow's client
         remedy = "check MLFLOW_TRACKING_URI, its server and its artifact store"
+        if is_full(error):
+            remedy = "free space on the disk of MLflow's store and of its artifacts"
         raise TrackingError(f"cannot {action}: {one_line(error)}; {remedy}") from error
 
 
 def one_line(error: Exception) -> str:
-    """The beginning of an error's text, without line ends and without passwords."""
+    """The beginning of an error's text, without line ends, passwords and the SQL that a database refused."""
     import mlflow
 
-    text = " ".join(scrub(str(error), mlflow.get_tracking_uri()).split()) or type(error).__name__
+    said = _SQL.split(scrub(str(error), mlflow.get_tracking_uri()))[0]
+    text = " ".join(said.split()) or type(error).__name__
     return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
 
 

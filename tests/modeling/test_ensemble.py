@@ -18,7 +18,7 @@ from src.data.table import load_dataset
 from src.modeling import ensemble
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.brake import Brake
-from src.modeling.ensemble import fit_final_model, gather_candidates, make_judge
+from src.modeling.ensemble import Candidates, fit_final_model, gather_candidates, make_judge
 from src.modeling.final_model import FinalModel, TrainedModel, final_rounds, make_member, train_final_model, train_fits
 from src.modeling.fixed_configs import FIXED_SHARE
 from src.modeling.merged_model import merge_models
@@ -159,7 +159,7 @@ def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: p
     with caplog.at_level(logging.INFO):
         model = fit_final_model(task, study, study.best_trial)
     assert len(model.members) == 1
-    assert "no ensemble: on validation no other trial improves on trial 0" in caplog.text
+    assert "the final model is trial 0 alone: no mean of trials is better on validation" in caplog.text
     alone = train_final_model(study.best_trial, task.data, task.rows, seed=3)
     assert model.booster.model_to_string() == alone.booster.model_to_string()
 
@@ -213,7 +213,7 @@ def test_the_merged_model_explains_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(contributions.sum(axis=1), model.predict(task.data, task.rows.test), rtol=1e-9)
 
 
-def test_fixed_configurations_have_their_share_whatever_they_scored(tmp_path: Path) -> None:
+def test_fixed_configurations_have_their_share(tmp_path: Path) -> None:
     task = make_task(tmp_path, size=4)
     study = run_trials(task, [*DRAWN, *FIXED_CONFIGS])
     model = fit_final_model(task, study, study.best_trial)
@@ -221,7 +221,7 @@ def test_fixed_configurations_have_their_share_whatever_they_scored(tmp_path: Pa
     assert len(members) <= 4, "fixed configurations count as members"
     fixed = {number for number, member in members.items() if member.is_fixed_config}
     assert fixed >= {5, 6}, "half of the members at most, LightGBM's defaults first; others may have been selected"
-    assert sum(members[number].fit.weight for number in (5, 6)) >= FIXED_SHARE - 1e-12
+    assert all(members[number].fit.weight >= FIXED_SHARE / 5 - 1e-12 for number in (5, 6))
     assert members[study.best_trial.number].fit.weight > 0
     x = encode(task.data.features, model.levels)[task.rows.test]
     alone = dict(zip(members, train_alone(task, study, model), strict=True))
@@ -250,3 +250,59 @@ def test_predictions_of_fixed_configurations_are_kept_beside_the_best(tmp_path: 
     kept = gather_candidates(task, study)
     assert kept.trials[-1].number == 0, "behind those that are selected from"
     assert (kept.n_best, kept.fixed) == (MAX_KEPT, (MAX_KEPT,))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_in_a_small_ensemble_the_default_is_one_of_five(tmp_path: Path, size: int) -> None:
+    task = make_task(tmp_path, "num_trades", size=size)
+    study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
+    assert study.best_trial.number == 3
+    model = fit_final_model(task, study, study.best_trial)
+    weights = {member.trial: member.fit.weight for member in model.members}
+    assert weights == pytest.approx({3: 0.88, 0: 0.12}), "nothing else was selected on this table"
+
+
+def test_a_best_trial_that_is_a_fixed_configuration_takes_one_place(tmp_path: Path) -> None:
+    task = make_task(tmp_path, "is_profitable", size=2)
+    study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
+    assert study.best_trial.number == 0
+    model = fit_final_model(task, study, study.best_trial)
+    assert len(model.members) == 2
+
+
+def test_where_a_pruner_leaves_the_default_alone_it_is_one_of_five(tmp_path: Path) -> None:
+    """ASHA stops most of the first trials; what is left of the fixed configurations has its own part only."""
+    task = make_task(tmp_path, size=10)
+    study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
+    for params in FIXED_CONFIGS[1:]:
+        distributions = study.trials[3 if params["boosting_type"] == "goss" else 0].distributions
+        study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, params=params, distributions=distributions))
+    candidates = gather_candidates(task, study)
+    assert candidates.fixed == (0,)
+    chosen = candidates.compose(10, start=study.best_trial.number)
+    weights = dict(zip(chosen.rows, chosen.weights, strict=True))
+    alone = candidates_without_fixed(candidates).compose(10, start=study.best_trial.number)
+    selected = dict(zip(alone.rows, alone.weights, strict=True)).get(0, 0.0)
+    assert weights[0] == pytest.approx(FIXED_SHARE / 5 + (1 - FIXED_SHARE / 5) * selected)
+
+
+def candidates_without_fixed(candidates: Candidates) -> Candidates:
+    return replace(candidates, fixed=())
+
+
+def test_a_default_that_can_split_nothing_has_no_part(tmp_path: Path) -> None:
+    """200 rows: with 100 rows in each leaf at least, half of them drawn, no tree has a split."""
+    data = load_dataset(small_table(n_days=25), TableConfig(), "num_trades")
+    settings = RunSettings(search=SearchSettings(storage_dir=tmp_path, seed=3))
+    task = SearchTask(data, make_rows(data, settings.split), settings)
+    study = run_trials(task, [BASE | {"min_child_samples": 5}, FIXED_CONFIGS[3], FIXED_CONFIGS[0]])
+    hopeless = study.trials[1]
+    assert FIXED_CONFIGS[3]["min_child_samples"] == 100
+    assert hopeless.value is not None
+    assert hopeless.value < 1.5 * study.best_value, "the largest ratio of losses that was allowed before"
+    candidates = gather_candidates(task, study)
+    assert candidates.fixed == (2, 1)
+    assert np.ptp(candidates.predictions[1]) == 0
+    assert 1 not in candidates.compose(10, start=study.best_trial.number).rows
+    model = fit_final_model(task, study, study.best_trial)
+    assert 1 not in {member.trial for member in model.members}

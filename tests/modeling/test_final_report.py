@@ -11,10 +11,10 @@ import numpy as np
 import optuna
 import pytest
 
-from src.config import RunSettings
+from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError
 from src.modeling.final_model import judge
-from src.modeling.final_report import attempt, write_final_report
+from src.modeling.final_report import FinalReport, attempt, write_final_report
 from src.modeling.search_task import SearchTask
 from src.reporting.model_files import read_model_numbers
 from tests.reporting.trained import Trained, trained
@@ -28,16 +28,18 @@ def metadata_of(one: Trained) -> dict[str, Any]:
     return {"target": one.data.target, "task": config.task, "metric": config.metric, "validation_score": None} | scores
 
 
-def write(one: Trained, folder: Path) -> list[str]:
+def write(one: Trained, folder: Path, settings: RunSettings | None = None) -> FinalReport:
     study = optuna.create_study(study_name="s")
-    task = SearchTask(one.data, one.rows, RunSettings())
-    return [path.name for path in write_final_report(task, study, one.model, metadata_of(one), folder)]
+    task = SearchTask(one.data, one.rows, settings or RunSettings())
+    return write_final_report(task, study, one.model, metadata_of(one), folder)
 
 
 def test_page_pdf_numbers_and_predictions_lie_in_the_folder(tmp_path: Path) -> None:
     one, folder = trained("is_profitable"), tmp_path / "reports" / "s"
-    assert write(one, folder) == FILES
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "metadata.json"])
+    report = write(one, folder)
+    assert [path.name for path in report.files] == FILES
+    assert (report.page, report.trials, report.refused) == (folder / "report.html", folder / "trials.csv", ())
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "metadata.json", "trials.csv"])
     assert json.loads((folder / "metadata.json").read_text()) == metadata_of(one)
     assert "What it means in money" in (folder / "report.html").read_text()
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
@@ -56,7 +58,7 @@ def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, ca
     task = SearchTask(one.data, one.rows, RunSettings())
     with caplog.at_level(logging.WARNING):
         found = write_final_report(task, optuna.create_study(study_name="s"), broken.model, metadata_of(one), tmp_path)
-    assert [path.name for path in found] == ["report.html", "report.pdf"]
+    assert [path.name for path in found.files] == ["report.html", "report.pdf"]
     assert "What it means in money" not in (tmp_path / "report.html").read_text()
     (record,) = [record for record in caplog.records if record.name == "src.modeling.final_report"]
     assert record.message.startswith("the report lacks the model's page, which failed with LightGBMError: ")
@@ -95,7 +97,24 @@ def test_a_full_disk_a_line_of_its_own_and_ctrl_c_go_on(error: BaseException) ->
         attempt("report.pdf", work)
 
 
-def test_a_folder_that_cannot_be_made_ends_the_command(tmp_path: Path) -> None:
+def test_what_the_disk_refuses_is_named_with_the_command_that_writes_it(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("a file")
-    with pytest.raises(OSError, match="reports"):
-        write(trained(), tmp_path / "reports" / "s")
+    report = write(trained(), tmp_path / "reports" / "s")
+    assert (report.files, report.page, report.trials) == ((), None, None)
+    assert len(report.refused) == 5, "trials, metadata, numbers, page and PDF, each tried"
+    assert report.by == "the same command with --study-name s", "without its numbers the model is measured again"
+    told = report.failure(report.by)
+    assert told.startswith(f"{tmp_path / 'reports' / 's'}")
+    assert told.endswith("then the same command with --study-name s writes it and 4 more")
+
+
+def test_a_page_alone_is_written_by_the_report_command(tmp_path: Path) -> None:
+    folder, search = tmp_path / "s", SearchSettings(storage_dir=tmp_path / "studies")
+    (folder / "report.html").mkdir(parents=True)  # a folder where the page is to lie
+    report = write(trained(), folder, RunSettings(search=search, output_dir=Path("out")))
+    assert [path.name for path in report.files] == FILES[1:]
+    assert report.by == (
+        f"python -m src.modeling.optuna_visualization --study-name s --storage-dir {tmp_path / 'studies'} "
+        f"--output-dir out"
+    )
+    assert report.failure(report.by).startswith(f"{folder / 'report.html'} cannot be written: ")

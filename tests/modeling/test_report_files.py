@@ -159,3 +159,11 @@ def test_metadata_of_an_earlier_versions_single_trial(tmp_path: Path) -> None:
     assert (found["validation_score"], found["validation_skill"], found["best_iteration"]) == (90.0, 0.1, 90)
     assert "members" not in found
     assert "n_trees" not in found
+
+
+@pytest.mark.parametrize("foreign", [None, [], "yes", 3, ["a"], {"trial": 1}, [{}], [{"trial": 1}]])
+def test_strange_metadata_of_an_earlier_version_does_no_harm(tmp_path: Path, foreign: Any) -> None:
+    write_metadata(tmp_path / "models/lgb_net_profit_optuna_metadata.json", **EARLIER | {"ensemble": foreign})
+    found = find_model_files(NAME, tmp_path, nowhere).metadata
+    assert found["best_trial"]["number"] == 2
+    assert found["test_score"] == 95.0
