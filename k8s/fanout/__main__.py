@@ -109,8 +109,9 @@ def down(words: Sequence[str]) -> int:
     items = [found for found in services if found["kind"] not in kept]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=listed))
-    if volumes:
-        kubectl.show("-n", namespace, "delete", "persistentvolumeclaims,secrets", "-l", PART)
+    # Also those that an earlier version of the manifests has left: the names of generated ConfigMaps change.
+    left = "configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
+    kubectl.show("-n", namespace, "delete", left, "-l", PART)
     return 0
 
 
