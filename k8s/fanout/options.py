@@ -24,6 +24,8 @@ NO_OPTIONS = ("TARGET", "WAIT_SECONDS")
 """Settings that are no option of the same name."""
 LONGEST_NAME = 48
 """A Job's name and an index must fit into the 63 characters of a host name."""
+PARTS = ("services", "run")
+"""Folders of an overlay: what stays between runs, and one run."""
 POD_SOURCES = ("s3://", "postgresql://", "postgresql+psycopg2://")
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 
@@ -33,7 +35,7 @@ class Place:
     """Where a command works.
 
     Attributes:
-        overlay: folder under `overlays`, with `services` and `run` in it.
+        overlay: folder with `services` and `run` in it.
         kubectl: the program and its first arguments.
     """
 
@@ -86,11 +88,15 @@ def place_of(values: Mapping[str, str]) -> Place:
     Raises:
         ConfigError: there is no such overlay.
     """
-    known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
     overlay = values.get("OVERLAY", "local")
-    if overlay not in known:
-        raise ConfigError(f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}")
-    return Place(OVERLAYS / overlay, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
+    folder = Path(overlay).expanduser() if "/" in overlay else OVERLAYS / overlay
+    if not all((folder / part / "kustomization.yaml").is_file() for part in PARTS):
+        known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
+        raise ConfigError(
+            f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}, or the path of a "
+            f"folder with {' and '.join(PARTS)} in it, as k8s/examples/team has them"
+        )
+    return Place(folder, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
 
 
 def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:

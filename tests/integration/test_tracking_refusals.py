@@ -15,7 +15,7 @@ from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.tracking.destination import NoAnswer
 from src.tracking.tracking_check import refuse_permanent_errors
-from tests.integration.conftest import S3Store, _free_ports
+from tests.integration.conftest import S3Store, free_ports
 from tests.integration.servers import PasswordProxy, TrackingServer
 from tests.small_table import small_table
 
@@ -39,7 +39,7 @@ READERS = (
 @pytest.fixture(scope="module")
 def server() -> Iterator[TrackingServer]:
     folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     server = TrackingServer(folder, port)
     server.start()
     try:

@@ -113,6 +113,15 @@ def test_places() -> None:
         place_of({"OVERLAY": "produktion"})
 
 
+def test_an_overlay_of_ones_own_is_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"or the path of a folder with services and run in it, as k8s/examples/team"):
+        place_of({"OVERLAY": str(tmp_path)})
+    for part in ("services", "run"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "kustomization.yaml").touch()
+    assert place_of({"OVERLAY": str(tmp_path)}).overlay == tmp_path
+
+
 @pytest.mark.parametrize(("value", "on"), [("1", True), ("yes", True), ("True", True), ("0", False), ("", False)])
 def test_switches(value: str, on: bool) -> None:
     assert is_on("DRY_RUN", {"DRY_RUN": value}) is on
