@@ -24,6 +24,10 @@ _SYSTEM_WORDS = re.compile(r"\[(?:Errno|SSL)[^'\")]*")
 _BAD_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 
 
+class Forbidden(ConfigError):
+    """The server knows who we are, and does not show us this."""
+
+
 class ServerLookup:
     """A tracking server; see `destination.Lookup`.
 
@@ -56,12 +60,13 @@ class ServerLookup:
         """The answer; None for what the server does not have.
 
         Raises:
-            ConfigError: it refuses, or is no MLflow server.
+            ConfigError: it does not let us in, or is no MLflow server.
+            Forbidden: it lets us in, but not to this.
             NoAnswer: it is away, or in trouble of its own.
         """
         response = self._response(endpoint, question)
         if response.status_code in (401, 403):
-            raise ConfigError(self._refusal(response))
+            raise (Forbidden if response.status_code == 403 else ConfigError)(self._refusal(response))
         if response.status_code >= 500 or response.status_code in (408, 425, 429):
             raise NoAnswer(f"it answers with status {response.status_code}")
         found = _json(response)

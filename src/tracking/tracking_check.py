@@ -18,9 +18,14 @@ from src.errors import ConfigError
 from src.secrets import mask_url
 from src.tracking.artifact_place import check_artifacts, check_database_file
 from src.tracking.database_lookup import DatabaseLookup
-from src.tracking.destination import NoAnswer, choose_experiment
+from src.tracking.destination import Experiment, NoAnswer, choose_experiment
 from src.tracking.embedded_store import DEFAULT_URI
-from src.tracking.server_lookup import ServerLookup, only_mlflow_knows_how, refuse_databricks_without_credentials
+from src.tracking.server_lookup import (
+    Forbidden,
+    ServerLookup,
+    only_mlflow_knows_how,
+    refuse_databricks_without_credentials,
+)
 from src.tracking.tracking_uri import DATABASE_SERVERS
 
 log = logging.getLogger(__name__)
@@ -89,8 +94,7 @@ def refuse_permanent_errors(environ: Mapping[str, str]) -> None:
         check_artifacts(choose_experiment(environ, lookup, mask_url(uri)[:150]), environ)
     elif kind in ("http", "https") and not only_mlflow_knows_how(environ):
         server = ServerLookup(uri, environ)
-        # A new experiment's place stands beside that of the first one, which every server has.
-        experiment = choose_experiment(environ, server, mask_url(uri)[:150]) or server.experiment("0")
+        experiment = choose_experiment(environ, server, mask_url(uri)[:150]) or _first_experiment(server)
         if experiment is not None:
             check_artifacts(experiment, environ)
     elif kind == "databricks":
@@ -111,9 +115,17 @@ def refuse_no_entry(environ: Mapping[str, str]) -> None:
         if (kind == "sqlite" and _sqlite_path(uri).is_file()) or kind in DATABASE_SERVERS:
             DatabaseLookup(uri).refuse_other_schema()
         elif kind in ("http", "https") and not only_mlflow_knows_how(environ):
-            ServerLookup(uri, environ).experiment("0")
+            _first_experiment(ServerLookup(uri, environ))
         elif kind == "databricks":
             refuse_databricks_without_credentials(uri, environ)
+
+
+def _first_experiment(server: ServerLookup) -> Experiment | None:
+    """The one that every server has; a new one's files lie beside its. Not everybody may see it."""
+    try:
+        return server.experiment("0")
+    except Forbidden:
+        return None
 
 
 def _open_database(uri: str, environ: Mapping[str, str]) -> DatabaseLookup:

@@ -145,6 +145,8 @@ class PasswordProxy(ThreadingHTTPServer):
         self.behind = behind
         self.wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
+        self.forbidden: tuple[str, ...] = ()
+        """Parts of the paths that even this user may not ask for."""
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
 
@@ -161,6 +163,8 @@ class _Doorkeeper(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Authorization") != self.server.wanted:
             return self._answer(401, b"You are not authenticated.")
+        if any(word in self.path for word in self.server.forbidden):
+            return self._answer(403, b"Permission denied")
         kept = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "accept")}
         request = urllib.request.Request(self.server.behind + self.path, body or None, kept, method=self.command)
         try:

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.tracking.destination import NoAnswer
-from src.tracking.tracking_check import refuse_permanent_errors
+from src.tracking.tracking_check import refuse_no_entry, refuse_permanent_errors
 from tests.integration.conftest import S3Store, free_ports
 from tests.integration.servers import PasswordProxy, TrackingServer
 from tests.small_table import small_table
@@ -133,6 +133,18 @@ def test_who_is_let_in_by_mlflow_is_let_in_here(
     (tmp_path / ".mlflow/credentials").write_text(f"[mlflow]\n{words}\n")
     refuse_permanent_errors({"MLFLOW_TRACKING_URI": proxy.uri})
     assert MlflowClient(proxy.uri).get_experiment("0").name == "Default", "by MLflow's own client"
+
+
+def test_who_may_not_see_everything_is_asked_for_his_own_only(
+    server: TrackingServer, proxy: PasswordProxy, gone: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = USER | {"MLFLOW_TRACKING_URI": proxy.uri}
+    monkeypatch.setattr(proxy, "forbidden", ("experiment_id=0",))
+    refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "of his own"})
+    refuse_no_entry(environ)
+    monkeypatch.setattr(proxy, "forbidden", ("experiment_name=kept",))
+    with pytest.raises(ConfigError, match=r"refuses MLFLOW_TRACKING_USERNAME 'quant' .*\(403, Permission denied\)"):
+        refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "kept"})
 
 
 def test_another_program_on_the_port_is_told(server: TrackingServer) -> None:
