@@ -22,7 +22,7 @@ LONGEST_EXPERIMENT = 500
 LONGEST_KEY = 250
 EVERY_TARGET = "all"
 _NOT_IN_TARGETS = '/\\:@?#",'
-_NOT_IN_STUDIES = "/\\,"
+_NOT_IN_STUDIES = "/\\"
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 

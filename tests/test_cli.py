@@ -179,7 +179,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path: Path, argv: list[str], nam
         (
             PermissionError(13, "Permission denied", "a/b"),
             1,
-            "error: a/b cannot be used: Permission denied: let this user write there or name another place, "
+            "error: a/b cannot be used: Permission denied: let this user write there, or name another place, "
             "then give the same command again",
         ),
     ],

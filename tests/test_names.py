@@ -93,15 +93,15 @@ def test_mlflow_and_the_file_system_take_whatever_is_not_refused(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a/b", "'a/b' has '/' in it: use printable"), ("a,b", "has ',' in it"), (".a", "begins with '.'"),
+        ("a/b", "'a/b' has '/' in it: use printable"), (".a", "begins with '.'"),
         ("-a", "begins with '-'"), ("a ", "ends with ' '"), ("\n", "is blank"), ("é" * 101, "is too long, with 202"),
     ],
-    ids=["slash", "comma", "dot", "hyphen", "space", "blank", "long"],
+    ids=["slash", "dot", "hyphen", "space", "blank", "long"],
 )  # fmt: skip
 def test_a_study_s_name_is_checked_where_settings_are_made(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=f"--study-name .*{said}"):
         SearchSettings(study_name=name)
-    assert SearchSettings(study_name="größe @ 5 %: #1?").study_name is not None
+    assert SearchSettings(study_name="größe @ 5 %: #1?, a").study_name is not None
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 501, "a\nb"], ids=["empty", "blank", "long", "lines"])

@@ -161,4 +161,4 @@ def _end_parent_run_once(opened: OpenStudy) -> None:
             if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, "FINISHED"):
                 study.set_user_attr(PROJECTED_ATTR, finished)
     except (StoreError, ConfigError) as error:  # the store is away; whoever finishes the study writes the rest
-        log.warning("%s; what MLflow lacks is written when the study is gone on with", error)
+        log.warning("%s; missing MLflow runs are written when the study is resumed", error)

@@ -196,7 +196,7 @@ OPTIONS = {
     "seed below zero": bad("--seed -1", "--seed -1", "0 to 2147483647"),
     "neither yes nor no": bad("--use-cv maybe", "--use-cv", "'maybe' is neither true nor false"),
     "study named like a folder": bad("--study-name a/b", "--study-name 'a/b' has '/'", "none of / "),
-    "study with a comma": bad("--study-name a,b", "--study-name 'a,b' has ','", "none of / "),
+    "study of two lines": bad("--study-name 'a\nb'", "--study-name 'a\\nb' has a character", "printable"),
     "study named like an option": bad("--study-name=-a", "--study-name '-a' begins with '-'", "use printable"),
     "study that ends with a space": bad("--study-name 'a '", "--study-name 'a ' ends with ' '", "use printable"),
     "studies with names too long": bad(
