@@ -6,6 +6,7 @@ DailyProfitError
 │   └── DataError        a table that cannot be read or cannot be learned from
 └── RunError             what went wrong although the input was right: exit status 1
     ├── StoreError       the study's store cannot be reached or written
+    │   └── LockError    another process holds a lock and shows no sign of life
     ├── SearchError      the search ended without a single usable trial
     └── TrackingError    MLflow cannot be reached or refuses
 
@@ -49,6 +50,10 @@ class RunError(DailyProfitError):
 
 class StoreError(RunError):
     """The study's store cannot be reached or written."""
+
+
+class LockError(StoreError):
+    """Another process holds a lock and shows no sign of life."""
 
 
 class SearchError(RunError):

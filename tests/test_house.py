@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOW = """
-    suggest errors secrets disk console config config_file
+    suggest errors secrets disk console file_lock config config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys
@@ -24,8 +24,9 @@ FLOW = """
     modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
-    modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.worker_identity
-    modeling.work_folder modeling.buffered_storage modeling.trial_owners modeling.study_storage modeling.sampler
+    modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
+    modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
+    modeling.trial_owners modeling.study_storage modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.earlier_models
     modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task

@@ -33,6 +33,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from src.modeling.trial_times import local_time
+
 Rows = list[dict[str, Any]]
 MAX_WANTED = 100
 """Ids in one question; a store that is read for the first time, or after long, is read at once."""
@@ -202,6 +204,14 @@ class BufferedStorage(RDBStorage):
         """As in Optuna; from memory if the trial runs, or has just ended, in this process."""
         held = self._held(trial_id)
         return super().get_trial(trial_id) if held is None else held
+
+    def _build_frozen_trial_from_trial_model(self, trial: models.TrialModel) -> FrozenTrial:
+        """As Optuna, and in an hour that the local clock repeats the times keep which of the two is meant."""
+        built = super()._build_frozen_trial_from_trial_model(trial)
+        stored: Any = trial
+        built.datetime_start = local_time(stored._datetime_start_utc)
+        built.datetime_complete = local_time(stored._datetime_complete_utc)
+        return built
 
     def _held(self, trial_id: int) -> FrozenTrial | None:
         if trial_id in self._ended:

@@ -20,13 +20,13 @@ from src.cli import chosen_targets
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
 from src.modeling.parallel_search import search_study
 from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
 from src.modeling.run_token import begin_run, note_failure
 from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
-from src.modeling.store_location import store_lock, try_store_lock
+from src.modeling.store_lock import store_lock, try_store_lock
 from src.modeling.train_with_optuna import checked_tasks, named
 from src.modeling.waiting import study_names, wait_for_run
 
@@ -159,9 +159,10 @@ def _open(task: SearchTask) -> OpenStudy:
         return replace(open_study(task), shared=True)
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
     with store_lock(manager.url, f"join-{task.data.target}", manager.storage.patience):
-        search = replace(search, study_name=manager.newest_study(task.data.target))
-        task = replace(task, settings=replace(task.settings, search=search))
-        return replace(open_study(task), shared=True)
+        name = manager.newest_study(task.data.target) or new_study_name(task.data.target)
+        manager.create_or_load_study(name, task.data.config.direction)
+    task = replace(task, settings=replace(task.settings, search=replace(search, study_name=name)))
+    return replace(open_study(task), shared=True)
 
 
 def _work(opened: OpenStudy, worker: str, in_a_run: bool) -> None:

@@ -21,6 +21,7 @@ from src.modeling.outputs import write_atomically
 from src.modeling.report_files import METADATA_FILE
 from src.modeling.report_writer import HTML_FILE, PDF_FILE
 from src.modeling.search_task import SearchTask
+from src.modeling.trial_times import trials_in_utc
 from src.reporting.model_files import write_model_numbers
 from src.reporting.model_measure import measure_model
 
@@ -83,7 +84,7 @@ def write_final_report(
             refused.append(error)
             return None
 
-    trials = on_disk(lambda: _write_text(study.trials_dataframe().to_csv(index=False), folder / TRIALS_FILE))
+    trials = on_disk(lambda: _write_text(trials_in_utc(study).to_csv(index=False), folder / TRIALS_FILE))
     on_disk(lambda: _write_text(json.dumps(metadata, indent=2, allow_nan=False) + "\n", folder / METADATA_FILE))
     seed = task.settings.search.seed
     measured = attempt("the model's page", lambda: measure_model(model, task.data, task.rows, seed))

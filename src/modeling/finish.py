@@ -15,11 +15,7 @@ from src.modeling.final_model import FinalModel, judge, judge_validation
 from src.modeling.final_report import FinalReport, same_command, write_final_report
 from src.modeling.optuna_utils import FINISHED
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
-<<<<<<< HEAD
 from src.modeling.recipe import plain_table
-from src.modeling.report_writer import HTML_FILE
-=======
->>>>>>> failures
 from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask

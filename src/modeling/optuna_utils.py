@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from src.errors import ConfigError, RunError, StoreError
 from src.modeling.patience import Patience, is_passing
 from src.modeling.pruner import make_pruner
 from src.modeling.sampler import make_sampler
-from src.modeling.store_location import CONNECT_ARGS, engine_options, store_lock, store_url
+from src.modeling.store_location import connect_args, engine_options, store_url
+from src.modeling.store_lock import store_lock
 from src.modeling.study_storage import StudyStorage
+from src.modeling.trial_times import epoch_ms
 from src.secrets import mask_url, scrub
 from src.suggest import listing, one_line
 
@@ -39,8 +41,8 @@ Objective = Callable[[optuna.Trial], float]
 
 
 def new_study_name(target: str, now: datetime | None = None) -> str:
-    """`<target>_<YYYYMMDD>_<HHMMSS>`, local time."""
-    return f"{target}_{now or datetime.now():%Y%m%d_%H%M%S}"
+    """`<target>_<YYYYMMDD>_<HHMMSS>`, in UTC, as every time that is kept."""
+    return f"{target}_{now or datetime.now(UTC):%Y%m%d_%H%M%S}"
 
 
 def default_pruner() -> BasePruner:
@@ -153,10 +155,14 @@ class OptunaStudyManager:
         return optuna.get_all_study_names(self.storage)
 
     def newest_study(self, target: str) -> str | None:
-        """Name of the target's newest study, by the time in its name; None if there is none."""
-        pattern = re.compile(re.escape(target) + r"_(\d{8}_\d{6})$")
-        matches = [(match.group(1), match.group(0)) for name in self.list_studies() if (match := pattern.match(name))]
-        return max(matches)[1] if matches else None
+        """Name of the study, among those named `<target>_<time>`, that was created last; None if there is none.
+
+        The order of creation is the store's own. The times in the names are those of several machines' clocks, and
+        local ones where an earlier version of this program wrote them.
+        """
+        pattern = re.compile(re.escape(target) + r"_\d{8}_\d{6}")
+        studies = [each for each in self.storage.get_all_studies() if pattern.fullmatch(each.study_name)]
+        return max(studies, key=lambda each: each._study_id).study_name if studies else None
 
     def _open(self) -> StudyStorage:
         try:
@@ -182,8 +188,7 @@ class OptunaStudyManager:
 
     def _refuse_database_of_others(self) -> None:
         """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
-        connect_args = {} if self.url.get_backend_name() == "sqlite" else dict(CONNECT_ARGS)
-        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args)
+        engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args(self.url))
         with engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
         if "alembic_version" in tables and not {"studies", "version_info"} <= tables:
@@ -270,8 +275,8 @@ class OptunaCallbacks:
         return callback
 
 
-def _completed_at(trial: FrozenTrial) -> tuple[datetime, int]:
-    return (trial.datetime_complete or datetime.min, trial.number)
+def _completed_at(trial: FrozenTrial) -> tuple[int, int]:
+    return (0 if trial.datetime_complete is None else epoch_ms(trial.datetime_complete), trial.number)
 
 
 def _trials_since_improvement(values: list[float | None], maximize: bool, min_delta: float) -> int:

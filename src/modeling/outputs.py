@@ -1,5 +1,7 @@
 """What lies in `artefacts/` afterwards: the model as text, counted up, and its metadata."""
 
+import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -17,6 +19,9 @@ VERSIONED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn")
 def write_model_text(text: str, output_dir: Path, target: str) -> Path:
     """Writes `models/lgb_<target>_optuna_v<N>.txt`; the same model is not written a second time under a new number.
 
+    A file gets its name when it is complete, so that a kill leaves no part of a model under it. Files without content,
+    which earlier versions of this program left after a kill, are no models: their numbers are used.
+
     Args:
         text: LightGBM's own format.
         output_dir: the `artefacts` folder.
@@ -27,24 +32,44 @@ def write_model_text(text: str, output_dir: Path, target: str) -> Path:
     """
     folder = output_dir / "models"
     folder.mkdir(parents=True, exist_ok=True)
-    pattern = f"lgb_{glob.escape(target)}_optuna_v*.txt"
-    newest = max((_number(path, target) for path in folder.glob(pattern)), default=0)
-    path = _model_path(folder, target, newest)
-    if newest and path.read_text(encoding="utf-8") == text:
+    found = folder.glob(f"lgb_{glob.escape(target)}_optuna_v*.txt")
+    number = max((_number(path, target) for path in found if path.stat().st_size > 0), default=0)
+    path = _model_path(folder, target, number)
+    if number and path.read_text(encoding="utf-8") == text:
         return path
-    while True:
-        newest += 1
-        path = _model_path(folder, target, newest)
-        try:
-            path.touch(exist_ok=False)
-        except FileExistsError:  # another process took the number a moment earlier
-            continue
-        try:
-            write_atomically(path, text)
-        except BaseException:  # an empty file would pass for a model
-            path.unlink()
-            raise
-        return path
+    with names_file(path):
+        complete = _write_temporary(path, text)
+    try:
+        while True:
+            number += 1
+            path = _model_path(folder, target, number)
+            if _take_name(complete, path):
+                return path
+    finally:
+        complete.unlink(missing_ok=True)
+
+
+def _take_name(complete: Path, path: Path) -> bool:
+    """Gives a complete file its name; False if another model has the name already."""
+    try:
+        os.link(complete, path)
+    except OSError:  # the name is taken, or the file system has no hard links
+        return _replace_if_empty(complete, path)
+    return True
+
+
+def _replace_if_empty(complete: Path, path: Path) -> bool:
+    """Gives a complete file the name of one that is empty or absent, in one process at a time."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: only its users' own care is left
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists() and path.stat().st_size > 0:
+            return False
+        os.replace(complete, path)
+    finally:
+        os.close(folder)
+    return True
 
 
 def write_metadata(metadata: dict[str, Any], output_dir: Path, target: str) -> Path:
@@ -62,17 +87,27 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         OSError: the file cannot be written; its `filename` is the path.
     """
     with names_file(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        complete = _write_temporary(path, content)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)  # mkstemp's files are private, results are not
-            os.replace(name, path)
+            os.replace(complete, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            complete.unlink(missing_ok=True)
             raise
+
+
+def _write_temporary(path: Path, content: str | bytes) -> Path:
+    """Writes a hidden file beside a path, to be given its name; it is on the disk when this returns."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp's files are private, results are not
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
 
 
 def library_versions() -> dict[str, str]:

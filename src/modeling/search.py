@@ -23,9 +23,9 @@ from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
 from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
-from src.modeling.starting_points import keep_starting_points
+from src.modeling.starting_points import Params, keep_starting_points
 from src.modeling.stopping import interrupted, stop_on_signals
-from src.modeling.store_location import store_lock
+from src.modeling.store_lock import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
 
 if TYPE_CHECKING:
@@ -88,10 +88,13 @@ def open_study(task: SearchTask) -> OpenStudy:
         sampler=task_sampler(task),
         pruner=make_pruner(settings.pruner),
     )
+    record = settings_record(task)
+    # Before the lock of the whole store is taken: a registry may take ten seconds to answer.
+    earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, record)
     with store_lock(manager.url, "begin", manager.storage.patience):  # of several that come first, one begins it
-        if _is_new(study, settings_record(task)):
-            _begin(study, task)
-            study.set_user_attr(SETTINGS_ATTR, settings_record(task))  # the last: who finds it finds all of it
+        if _is_new(study, record):
+            _begin(study, task, earlier)
+            study.set_user_attr(SETTINGS_ATTR, record)  # the last: who finds it finds all of it
     return OpenStudy(study, manager, _with_total(task, study))
 
 
@@ -120,14 +123,19 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     return replace(task, settings=replace(task.settings, search=search))
 
 
-def _begin(study: optuna.Study, task: SearchTask) -> None:
-    """A new study of LightGBM begins with what is known to be good; an objective of the user's own with nothing."""
+def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
+    """What a new study of LightGBM may begin with; an objective of the user's own begins with nothing."""
+    if task.user_objective is not None:
+        return []
+    same = {name: record[name] for name in ("target", "task", "metric", "objective")}
+    return best_of_earlier_searches(task, study, same)
+
+
+def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
     study.set_user_attr(RECIPE_ATTR, make_recipe(task))
     study.set_user_attr(SEARCH_UNTIL_ATTR, search_until(task))
     if task.user_objective is None:
-        record = settings_record(task)
-        same = {name: record[name] for name in ("target", "task", "metric", "objective")}
-        keep_starting_points(study, task.settings.search.seed, best_of_earlier_searches(task, study, same))
+        keep_starting_points(study, task.settings.search.seed, earlier)
 
 
 def run_search(task: SearchTask, opened: OpenStudy) -> None:

@@ -5,7 +5,6 @@ seconds, and the raw matrix is in no worker's memory. A Dataset that was read sc
 written (`test_shared_folds` holds it), so it does not matter which process ran a trial, or in which mode.
 """
 
-import fcntl
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
+from src.file_lock import file_lock
 from src.modeling.binned_folds import BinnedFolds, Pair, binning_params, name_and_bin, take_rows
 from src.modeling.shared_table import SharedTable
 
@@ -57,15 +57,18 @@ class SharedFolds(BinnedFolds):
         return pairs
 
     def prepare(self, max_bin: int) -> list[tuple[Path, Path]]:
-        """The binary files of each fold's training and validation rows, made by one process while others wait."""
+        """The binary files of each fold's training and validation rows, made by one process while others wait.
+
+        Raises:
+            LockError: the process that makes them shows no sign of life.
+        """
         folder = self._table.features / f"bins-{max_bin}"
         paths = [(folder / f"train-{i}.bin", folder / f"valid-{i}.bin") for i in range(len(self.folds))]
         if all(path.exists() for pair in paths for path in pair):  # each came to its name complete
             return paths
         folder.mkdir(exist_ok=True)
         is_large = self._table.matrix(0).nbytes > ONE_AT_A_TIME_BYTES
-        with open((folder.parent if is_large else folder) / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # a killed holder frees it
+        with file_lock((folder.parent if is_large else folder) / "lock", f"the lock of the binned rows in {folder}"):
             for number, pair in enumerate(paths):
                 if not all(path.exists() for path in pair):
                     self._write(number, *pair, max_bin)

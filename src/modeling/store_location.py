@@ -1,26 +1,19 @@
 """Where studies are kept: a URL, the OPTUNA_POSTGRES_* variables, or the embedded store under a folder."""
 
-import contextlib
-import fcntl
-import logging
+import os
+import platform
 import sqlite3
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError
 
-from src.errors import ConfigError, StoreError
-from src.modeling.patience import Patience
-from src.secrets import mask_url, scrub
-
-log = logging.getLogger(__name__)
+from src.errors import ConfigError
+from src.secrets import mask_url
 
 EMBEDDED_FILE = "studies.db"
 SQLITE_BUSY_SECONDS = 60
@@ -34,6 +27,10 @@ CONNECT_ARGS: Mapping[str, int] = MappingProxyType(
     }
 )
 """Of libpq: a server that vanished without a word is given up in half a minute; the system's own default is hours."""
+SESSION_SETTINGS = "SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '300s'"
+"""Of a Postgres session. Optuna keeps heartbeats as the session's wall clock: with those of two zones, or in the hour
+when one changes its clock, a living worker would be taken for dead. A process that is paused in the middle of a
+transaction keeps what it has locked from all others no longer than this."""
 POSTGRES_VARIABLES = ("USER", "PASSWORD", "HOST", "PORT", "DB")
 
 
@@ -97,7 +94,29 @@ def engine_options(url: URL) -> dict[str, Any]:
     """Arguments of SQLAlchemy's `create_engine` for this store."""
     if url.get_backend_name() == "sqlite":
         return {"creator": _sqlite_connector(Path(url.database or ""))}
-    return {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2, "connect_args": dict(CONNECT_ARGS)}
+    return {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2, "connect_args": connect_args(url)}
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """The driver's arguments for a connection to this store: its patience, and a name that others see (locks)."""
+    if url.get_backend_name() == "sqlite":
+        return {}
+    name = f"daily-profit:{platform.node()[:40]}:{os.getpid()}"
+    return {**CONNECT_ARGS, "fallback_application_name": name}  # a user's own application_name wins
+
+
+def set_up_sessions(engine: sqlalchemy.Engine) -> None:
+    """Gives every session of a store its settings, those that come again after an outage too."""
+    if engine.name == "sqlite":
+        return
+
+    def set_up(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(SESSION_SETTINGS)
+        connection.commit()
+
+    sqlalchemy.event.listen(engine, "connect", set_up)
+    engine.dispose()  # what is connected already has other settings
 
 
 def _sqlite_connector(path: Path) -> Callable[[], sqlite3.Connection]:
@@ -110,100 +129,3 @@ def _sqlite_connector(path: Path) -> Callable[[], sqlite3.Connection]:
         return connection
 
     return connect
-
-
-@contextlib.contextmanager
-def store_lock(url: URL, name: str, patience: Patience | None = None) -> Iterator[None]:
-    """Holds a lock of this name in this store, against all its other processes; a killed holder frees it.
-
-    An advisory lock on Postgres, a locked file beside an SQLite store. A Postgres that restarts frees it under its
-    holder: what is done under it can be done twice, or asks whether it is still to be done.
-
-    Args:
-        url: of the store.
-        name: of the lock.
-        patience: with a database that is away when the lock is to be taken.
-
-    Raises:
-        ConfigError: the database cannot be reached under this URL.
-        StoreError: it went away while the lock was waited for.
-    """
-    if url.get_backend_name() == "sqlite":
-        with _lock_file(url, name) as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        return
-    take = partial(_ask, url, name, "SELECT pg_advisory_lock(:key)")
-    connection, _ = take() if patience is None else patience.call(take)
-    with _let_go(connection):
-        yield
-
-
-@contextlib.contextmanager
-def try_store_lock(url: URL, name: str) -> Iterator[bool]:
-    """As `store_lock`, but nobody waits: whether the lock is held now.
-
-    Raises:
-        ConfigError: the database cannot be reached under this URL.
-        StoreError: it went away meanwhile.
-    """
-    if url.get_backend_name() == "sqlite":
-        with _lock_file(url, name) as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # another process holds it
-                yield False
-            else:
-                yield True
-        return
-    connection, held = _ask(url, name, "SELECT pg_try_advisory_lock(:key)")
-    with _let_go(connection):
-        yield bool(held)
-
-
-@contextlib.contextmanager
-def _lock_file(url: URL, name: str) -> Iterator[IO[str]]:
-    folder = Path(url.database or "").parent / ".locks"
-    folder.mkdir(exist_ok=True)
-    with open(folder / f"{name}.lock", "w") as handle:
-        yield handle
-
-
-def _ask(url: URL, name: str, question: str) -> tuple[sqlalchemy.Connection, Any]:
-    """A connection of its own, on which the lock was asked for, and the answer."""
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=dict(CONNECT_ARGS))
-    try:
-        connection = engine.connect()
-    except SQLAlchemyError as error:
-        raise ConfigError(
-            f"{_cannot(url, 'be reached', error)}; check host, port, user, password and database"
-        ) from error
-    try:
-        asking = connection.execution_options(isolation_level="AUTOCOMMIT")
-        return connection, asking.execute(sqlalchemy.text(question), {"key": zlib.crc32(name.encode())}).scalar()
-    except SQLAlchemyError as error:
-        _close(connection)
-        raise StoreError(f"{_cannot(url, 'give a lock', error)}; try again when it is there") from error
-
-
-def _cannot(url: URL, what: str, error: SQLAlchemyError) -> str:
-    plain = url.render_as_string(hide_password=False)
-    reason = scrub(str(getattr(error, "orig", error)).strip().splitlines()[0], plain)
-    return f"the store {mask_url(plain)} cannot {what}: {reason}"
-
-
-@contextlib.contextmanager
-def _let_go(connection: sqlalchemy.Connection) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        _close(connection)
-
-
-def _close(connection: sqlalchemy.Connection) -> None:
-    """Frees the lock, without a goodbye: SQLAlchemy logs one that a dead server did not hear as an error."""
-    try:
-        connection.detach()
-        connection.invalidate()
-    except SQLAlchemyError as error:
-        log.debug("the connection of a lock was gone: %s", type(error).__name__)

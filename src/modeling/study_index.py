@@ -4,10 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.suggest import did_you_mean, listing
+
+if TYPE_CHECKING:
+    from optuna.study._frozen import FrozenStudy
 
 NEWEST_NAMED = 5
 _NAMED = re.compile(r"(?P<target>.+)_(?P<time>\d{8}_\d{6})")
@@ -21,35 +25,32 @@ class KnownStudy:
     Attributes:
         name: as its user wrote it.
         target: what it is a search for, by its settings or by its name; None for somebody else's.
-        begun: the time in its name; without one, that of the study which was created last before it.
     """
 
     name: str
     target: str | None
-    begun: datetime
 
 
 def known_studies(manager: OptunaStudyManager) -> list[KnownStudy]:
-    """All studies of a store, the newest first; of equally old ones the one that was created later."""
-    found: list[KnownStudy] = []
-    latest = datetime.min
-    for study in sorted(manager.storage.get_all_studies(), key=lambda each: each._study_id):
-        match = _NAMED.fullmatch(study.study_name)
-        named = None if match is None else _parse(match["time"])
-        settings = study.user_attrs.get("settings")
-        target = settings.get("target") if isinstance(settings, Mapping) else None
-        if match is not None and named is not None:
-            target = target or match["target"]
-            latest = max(latest, named)
-        found.append(KnownStudy(study.study_name, target, named or latest))
-    return sorted(found, key=lambda study: study.begun)[::-1]  # sorting is stable: the later one comes first
+    """All studies of a store, the one that was created last first.
+
+    The order of creation is the store's own; the times in the names are those of several machines' clocks.
+    """
+    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -each._study_id)
+    return [KnownStudy(study.study_name, _target_of(study)) for study in studies]
 
 
-def _parse(text: str) -> datetime | None:
+def _target_of(study: "FrozenStudy") -> str | None:
+    settings = study.user_attrs.get("settings")
+    noted = settings.get("target") if isinstance(settings, Mapping) else None
+    match = _NAMED.fullmatch(study.study_name)
+    if noted or match is None:
+        return noted
     try:
-        return datetime.strptime(text, _TIME)
+        datetime.strptime(match["time"], _TIME)
     except ValueError:  # digits that are no time, such as the 30th of February
         return None
+    return match["target"]
 
 
 def choose_study(name: str | None, known: Sequence[KnownStudy], store: str) -> str:

@@ -34,6 +34,7 @@ from sqlalchemy.orm import Session
 
 from src.modeling.buffered_storage import BufferedStorage, TrialLost
 from src.modeling.patience import Patience, is_passing, patiently
+from src.modeling.store_location import set_up_sessions
 from src.modeling.trial_owners import (
     ATTEMPTS,
     OWNER,
@@ -45,6 +46,7 @@ from src.modeling.trial_owners import (
     seconds_up,
     when_ended_by,
 )
+from src.modeling.trial_times import local_time
 from src.modeling.worker_identity import is_known_dead, is_process_here, worker_identity
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class StudyStorage(BufferedStorage):
             super().__init__(
                 url, engine_kwargs=engine_kwargs, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS
             )
+        set_up_sessions(self.engine)
         self.n_trials: int | None = None
         self._giving_back: set[int] = set()
         self._swept = -SECONDS_BETWEEN_SWEEPS
@@ -174,6 +177,7 @@ class StudyStorage(BufferedStorage):
         self._creating.tries = 0
         trial = super()._create_new_trial(study_id, template_trial)
         if template_trial is None:
+            trial.datetime_start = local_time(self._creating.started)
             trial.system_attrs[OWNER] = worker_identity()
             self.open_trial(trial)
         return trial
@@ -217,10 +221,12 @@ class StudyStorage(BufferedStorage):
         if self.patience.retrying or self._creating.tries > 1:
             made = newest_run_by(session, study_id, worker_identity(), self._open.keys())
             if made is not None:  # an earlier try created it, and the answer was lost
+                self._creating.started = made._datetime_start_utc
                 return made
         if self.n_trials is not None and count_trials(session, study_id, CLAIMED) >= self.n_trials:
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
+        self._creating.started = trial._datetime_start_utc
         trial_id: Any = trial.trial_id
         # In the same transaction: no trial can die before it could be found dead or stale.
         self._note_owner(session, trial_id)

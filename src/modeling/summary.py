@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from src.reporting.words import interval_notes
-=======
 from src.errors import RunError
->>>>>>> failures
+from src.reporting.words import interval_notes
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.orm import Session
 
+from src.modeling.trial_times import local_time
+
 OWNER = "worker"
 """Of a trial: the `worker_identity` of the process that runs it, or ran it last."""
 ATTEMPTS = "attempts"
@@ -73,9 +75,9 @@ def newest_run_by(
 def when_ended_by(session: Session, trial_id: int, owner: str, state: TrialState) -> datetime | None:
     """When this owner ended the trial with this state; None if he did not."""
     trial = models.TrialModel
-    completed: Any = trial.datetime_complete
-    query = sqlalchemy.select(completed).where(trial.trial_id == trial_id, trial.state == state)
-    ended: datetime | None = session.execute(query).scalar()
+    stored: Any = trial._datetime_complete_utc  # `datetime_complete` is no column
+    query = sqlalchemy.select(stored).where(trial.trial_id == trial_id, trial.state == state)
+    ended = local_time(session.execute(query).scalar())
     return ended if owner_of(session, trial_id) == owner else None
 
 

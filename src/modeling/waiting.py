@@ -25,7 +25,7 @@ from src.modeling.asked import Asked
 from src.modeling.patience import is_passing
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, seconds_left
 from src.modeling.run_token import RUN_ATTR, failure_of
-from src.modeling.store_location import CONNECT_ARGS, store_url
+from src.modeling.store_location import connect_args, store_url
 from src.secrets import mask_url, scrub
 
 log = logging.getLogger(__name__)
@@ -251,8 +251,7 @@ def read_progress(url: URL, name: str, token: str | None = None) -> Progress | N
     """
     if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
         return NotYet("there is no store yet")
-    connect_args = {} if url.get_backend_name() == "sqlite" else dict(CONNECT_ARGS)
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args)
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args(url))
     try:
         with engine.connect() as connection:
             return _read(connection, name, token)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config import Direction
 from src.errors import ConfigError
+from src.modeling.trial_times import seconds_taken, utc_time
 from src.reporting.blocks import Table
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def count_states(snapshot: Snapshot) -> dict[str, int]:
 def search_seconds(snapshot: Snapshot) -> tuple[float, float] | None:
     """Seconds from the first start to the last end, and seconds of all trials added up; None before any ended."""
     ended = [(t.datetime_start, t.datetime_complete) for t in snapshot.trials]
-    spans = [(start, end) for start, end in ended if start is not None and end is not None]
+    spans = [(utc_time(start), utc_time(end)) for start, end in ended if start is not None and end is not None]
     if not spans:
         return None
     whole = max(end for _, end in spans) - min(start for start, _ in spans)
@@ -162,9 +163,7 @@ def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
     """The best complete trials: number, value, seconds, then every parameter that one of them has."""
     best = snapshot.ranked[:n]
     names = tuple(dict.fromkeys(name for trial in best for name in trial.params))
-    rows = tuple(
-        (t.number, t.value, t.duration.total_seconds() if t.duration else None, *_cells(t.params, names)) for t in best
-    )
+    rows = tuple((t.number, t.value, seconds_taken(t), *_cells(t.params, names)) for t in best)
     return Table(("trial", "value", "seconds", *names), rows)
 
 

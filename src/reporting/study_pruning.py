@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
+from src.modeling.trial_times import seconds_taken
 from src.reporting.histogram import count_axis, counts, round_edges
 from src.reporting.plot import Axis, Bars, Plot, Rule
 from src.reporting.study_numbers import Snapshot, reported_ends
@@ -65,7 +66,7 @@ def pruning(snapshot: Snapshot) -> Pruning:
 
 def seconds_of(trial: "FrozenTrial") -> float:
     """How long a trial took; 0 where that is not known, or where the clock was set back meanwhile."""
-    return max(0.0, trial.duration.total_seconds()) if trial.duration is not None else 0.0
+    return max(0.0, seconds_taken(trial) or 0.0)
 
 
 def describe_pruning(found: Pruning) -> str:

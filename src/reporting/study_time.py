@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from src.modeling.trial_times import seconds_taken
 from src.reporting import histogram
 from src.reporting.blocks import Table
 from src.reporting.plot import Axis, Bars, Plot, Role
@@ -37,8 +38,8 @@ def seconds_by_state(snapshot: Snapshot) -> dict[str, list[float]]:
     """Seconds of each trial that has ended, by state; a clock that was set back leaves no duration."""
     found: dict[str, list[float]] = {}
     for state in ENDED:
-        taken = [trial.duration.total_seconds() for trial in snapshot.in_state(STATES[state]) if trial.duration]
-        found[state] = [seconds for seconds in taken if seconds > 0]
+        taken = [seconds_taken(trial) for trial in snapshot.in_state(STATES[state])]
+        found[state] = [seconds for seconds in taken if seconds is not None and seconds > 0]
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from src.modeling.trial_times import utc_time
 from src.reporting.blocks import Table
 from src.reporting.plot import Axis, Bars, Plot
 from src.reporting.study_numbers import Snapshot
@@ -23,7 +24,7 @@ MAX_BARS = 400
 
 @dataclass(frozen=True)
 class Span:
-    """One trial's time: by whom, from when, to when, and what became of it."""
+    """One trial's time: by whom, from when, to when (UTC), and what became of it."""
 
     worker: str
     start: datetime
@@ -61,11 +62,15 @@ def spans(snapshot: Snapshot) -> list[Span]:
     """The times of all trials that have begun and ended, by their start."""
     names, words = worker_names(snapshot), {name: word for word, name in STATES.items()}
     found = [
-        Span(names[t.number], t.datetime_start, max(t.datetime_start, t.datetime_complete), words[t.state.name])
+        _span(names[t.number], utc_time(t.datetime_start), utc_time(t.datetime_complete), words[t.state.name])
         for t in snapshot.trials
         if t.datetime_start is not None and t.datetime_complete is not None
     ]
     return sorted(found, key=lambda span: span.start)
+
+
+def _span(worker: str, start: datetime, end: datetime, state: str) -> Span:
+    return Span(worker, start, max(start, end), state)  # a clock may have been set back
 
 
 def by_worker(found: Sequence[Span]) -> dict[str, list[Span]]:
@@ -101,8 +106,8 @@ def workers_table(found: Sequence[Span]) -> Table:
         running = sum((end - start).total_seconds() for start, end in stretches(own))
         there = (last - first).total_seconds()
         share = format_share(running / there) if there else None
-        rows.append((worker, *counts, running, share, *(moment.isoformat(" ", "seconds") for moment in (first, last))))
-    return Table(("worker", *ENDED, "seconds running", "busy", "from", "to"), tuple(rows))
+        rows.append((worker, *counts, running, share, *(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (first, last))))
+    return Table(("worker", *ENDED, "seconds running", "busy", "from (UTC)", "to (UTC)"), tuple(rows))
 
 
 def utilisation(found: Sequence[Span]) -> float | None:
@@ -121,7 +126,7 @@ def workers_plot(found: Sequence[Span]) -> Plot:
     shown = [span for own in groups.values() for span in own]
     marks = _trial_bars(shown, rows) if len(shown) <= MAX_BARS else [_busy_bars(groups, rows)]
     names = [(row, worker) for worker, row in rows.items()]
-    return Plot(Axis(scale="date"), Axis(ticks=names, reverse=True), marks, height=110 + 26 * len(rows))
+    return Plot(Axis("time (UTC)", scale="date"), Axis(ticks=names, reverse=True), marks, height=110 + 26 * len(rows))
 
 
 def _trial_bars(shown: Sequence[Span], rows: Mapping[str, int]) -> list[Bars]:
@@ -144,4 +149,4 @@ def _busy_bars(groups: Mapping[str, Sequence[Span]], rows: Mapping[str, int]) ->
 
 
 def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")

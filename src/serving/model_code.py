@@ -2,13 +2,17 @@
 
 It must stand alone: where a model is served there is no trace of this repository, so this file imports the standard
 library and what the model's own requirements list, never `src`. How a row is read is said once, in
-`src/data/encoding.py`; a copy of that file is an artifact of the model and is loaded from there.
+`src/data/encoding.py`; a copy of that file is an artifact of the model and is loaded from there. How many threads a
+prediction takes is also said in `src/modeling/cpus.py`; a test holds the two together.
 """
 
 import difflib
 import importlib.util
 import json
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -74,7 +78,7 @@ class DailyProfitModel(PythonModel):
         matrix = self.encode(model_input)
         if len(matrix) == 0:  # LightGBM refuses an empty matrix
             return np.empty(0)
-        return np.asarray(self.booster.predict(matrix), dtype=np.float64)
+        return np.asarray(self.booster.predict(matrix, **thread_options()), dtype=np.float64)
 
     def encode(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Turns a frame into the (n_rows, n_features) matrix that the booster was trained on.
@@ -103,6 +107,59 @@ class DailyProfitModel(PythonModel):
                 "by missing ones if they are unknown"
             )
         return matrix
+
+
+def thread_options(root: Path = Path("/")) -> dict[str, Any]:
+    """LightGBM's `num_threads` for a prediction: as many as the CPUs that this process may use, by affinity and cgroup.
+
+    Left to itself, LightGBM starts a thread for each core of the host, which a container's CPU limit then throttles.
+
+    Args:
+        root: where the files of Linux are looked for, so that tests can show other machines.
+
+    Returns:
+        Nothing where the user has set OMP_NUM_THREADS, which LightGBM follows by itself.
+    """
+    if os.environ.get("OMP_NUM_THREADS"):
+        return {}
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"num_threads": max(1, math.ceil(min([float(affinity), *_cpu_quotas(root)])))}
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    """CPUs that the cgroups (version 1 or 2) of this process allow, its own and those above it."""
+    base = root / "sys/fs/cgroup"
+    for line in _lines(root / "proc/self/cgroup"):
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            tops = [base, base / "unified"]
+        elif "cpu" in controllers.split(","):
+            tops = [base / controllers, base / "cpu"]
+        else:
+            continue
+        for top in tops:
+            inner = top / path.strip("/")
+            for folder in [inner, *inner.parents]:
+                if folder.is_relative_to(top):
+                    yield from _cpu_quota(folder)
+
+
+def _cpu_quota(folder: Path) -> Iterator[float]:
+    """The quota of one cgroup in CPUs; nothing where there is no limit."""
+    if v2 := _lines(folder / "cpu.max"):
+        quota, _, period = v2[0].partition(" ")
+        period = period or "100000"
+    else:
+        quota, period = ("".join(_lines(folder / f"cpu.cfs_{name}_us")[:1]) for name in ("quota", "period"))
+    if quota.isdecimal() and period.isdecimal() and int(quota) > 0 and int(period) > 0:  # "max" and -1 are no limit
+        yield int(quota) / int(period)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux, the other version of cgroups, or closed to this user: no limit that can be seen
+        return []
 
 
 def _check_names(names: Sequence[str], needed: Sequence[str]) -> None:

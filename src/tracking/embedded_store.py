@@ -9,19 +9,19 @@ which opens the store before any code of ours runs:
 """
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from src.cli import run_command
+from src.file_lock import file_lock
 from src.tracking.tracking_errors import tracking_errors
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -39,6 +39,7 @@ def prepare_embedded_store(uri: str) -> None:
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
+        LockError: another process that makes the store shows no sign of life.
         MlflowException: MLflow cannot create its tables.
     """
     if not uri.startswith("sqlite:///"):
@@ -106,13 +107,11 @@ def _is_database(connection: sqlite3.Connection) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _only_one_process(path: Path) -> Iterator[None]:
+def _only_one_process(path: Path) -> AbstractContextManager[None]:
     """A lock that a killed holder frees, kept out of the user's folder."""
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    with open(Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    lock = Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock"
+    return file_lock(lock, f"the lock of MLflow's store {path}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, M
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import StoreError
+from src.modeling.trial_times import epoch_ms, seconds_taken
 from src.modeling.worker_identity import worker_identity
 from src.tracking.parent_run import PARENT_ATTR
 from src.tracking.session import TrackingSession, shown_uri
@@ -247,8 +248,8 @@ def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
         metrics.append(Metric("value", trial.value, end, 0))
     if "best_iteration" in trial.user_attrs:
         metrics.append(Metric("best_iteration", float(trial.user_attrs["best_iteration"]), end, 0))
-    if trial.duration is not None:
-        metrics.append(Metric("duration_seconds", trial.duration.total_seconds(), end, 0))
+    if (seconds := seconds_taken(trial)) is not None:
+        metrics.append(Metric("duration_seconds", seconds, end, 0))
     return metrics + [Metric(f"validation_{metric_name}", value, end, step) for step, value in trial_curve(trial)]
 
 
@@ -282,11 +283,11 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
 
 
 def _started_ms(trial: FrozenTrial) -> int | None:
-    return None if trial.datetime_start is None else int(trial.datetime_start.timestamp() * 1000)
+    return None if trial.datetime_start is None else epoch_ms(trial.datetime_start)
 
 
 def _completed_ms(trial: FrozenTrial) -> int:
-    return 0 if trial.datetime_complete is None else int(trial.datetime_complete.timestamp() * 1000)
+    return 0 if trial.datetime_complete is None else epoch_ms(trial.datetime_complete)
 
 
 def _source_tags() -> dict[str, str]:

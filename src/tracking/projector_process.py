@@ -132,7 +132,7 @@ def _project(studies: Sequence[Projected], verbose: bool) -> None:
 
 def _is_our_turn(study: Projected, stack: contextlib.ExitStack) -> bool:
     """Waits until no other process projects a shared study; False when standard input has ended before."""
-    from src.modeling.store_location import try_store_lock
+    from src.modeling.store_lock import try_store_lock
 
     url = make_url(study.storage_url)
     while study.shared:
@@ -151,7 +151,7 @@ def _is_our_turn(study: Projected, stack: contextlib.ExitStack) -> bool:
 def _projection(projected: Projected) -> "StudyProjection":
     from src.modeling.optuna_utils import OptunaStudyManager
     from src.modeling.patience import PATIENCE_SECONDS
-    from src.modeling.store_location import store_lock
+    from src.modeling.store_lock import store_lock
     from src.tracking.projection import StudyProjection
     from src.tracking.session import TrackingSession
 

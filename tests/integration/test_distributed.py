@@ -23,7 +23,7 @@ from src.modeling.brake import Brake
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.recipe import recipe_of
 from src.modeling.search_space import suggest_hyperparameters
-from src.modeling.store_location import store_lock
+from src.modeling.store_lock import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
 from tests.integration.fleet import FINISH, NAME, ROOT, SHARED, Fleet
 from tests.integration.servers import PostgresServer
@@ -283,7 +283,10 @@ def test_a_lock_that_is_cut_while_it_is_waited_for_is_asked_for_again(postgres_u
 
     waiters = [threading.Thread(target=second, args=[patient]) for patient in (True, False)]
     engine = sqlalchemy.create_engine(make_url(postgres_url), poolclass=sqlalchemy.pool.NullPool)
-    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = (
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%' "
+        "AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+    )
     with store_lock(manager.url, "x"):
         for waiter in waiters:
             waiter.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from src.modeling.cpus import available_cpus, oom_kills
+from src.serving.model_code import thread_options
 
 AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 V2 = "0::/kubepods/pod1/box\n"
@@ -30,24 +31,34 @@ TOP = "sys/fs/cgroup"
 V1 = "5:memory:/a/b\n4:cpu,cpuacct:/a/b\n0::/\n"
 
 
-@pytest.mark.parametrize(
-    ("cgroup", "files", "cpus"),
-    [
-        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "200000 100000\n"}, 2),
-        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "250000 100000\n"}, 3),
-        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "10000 100000\n"}, 1),
-        (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "max 100000\n", f"{TOP}/kubepods/cpu.max": "400000 100000\n"}, 4),
-        ("0::/\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
-        ("0::/only/the/host/knows\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
-        (V2, {f"{TOP}/cpu.max": "9900000 100000\n"}, 16),
-        (V1, {f"{TOP}/cpu,cpuacct/a/cpu.cfs_quota_us": "150000", f"{TOP}/cpu,cpuacct/a/cpu.cfs_period_us": "50000"}, 3),
-        (V1, {f"{TOP}/cpu/cpu.cfs_quota_us": "-1", f"{TOP}/cpu/cpu.cfs_period_us": "100000"}, 16),
-        (V1, {f"{TOP}/cpu/a/cpu.cfs_quota_us": "50000", f"{TOP}/cpu/a/cpu.cfs_period_us": "25000"}, 2),
-        ("", {}, 16),
-    ],
-)  # fmt: skip
+LIMITS: list[tuple[str, dict[str, str], int]] = [
+    (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "200000 100000\n"}, 2),
+    (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "250000 100000\n"}, 3),
+    (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "10000 100000\n"}, 1),
+    (V2, {f"{TOP}/kubepods/pod1/box/cpu.max": "max 100000\n", f"{TOP}/kubepods/cpu.max": "400000 100000\n"}, 4),
+    ("0::/\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
+    ("0::/only/the/host/knows\n", {f"{TOP}/cpu.max": "300000 100000\n"}, 3),
+    (V2, {f"{TOP}/cpu.max": "9900000 100000\n"}, 16),
+    (V1, {f"{TOP}/cpu,cpuacct/a/cpu.cfs_quota_us": "150000", f"{TOP}/cpu,cpuacct/a/cpu.cfs_period_us": "50000"}, 3),
+    (V1, {f"{TOP}/cpu/cpu.cfs_quota_us": "-1", f"{TOP}/cpu/cpu.cfs_period_us": "100000"}, 16),
+    (V1, {f"{TOP}/cpu/a/cpu.cfs_quota_us": "50000", f"{TOP}/cpu/a/cpu.cfs_period_us": "25000"}, 2),
+    ("", {}, 16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cgroup", "files", "cpus"), LIMITS)
 def test_cpus_are_those_of_the_tightest_limit(tmp_path: Path, cgroup: str, files: dict[str, str], cpus: int) -> None:
     assert available_cpus(tree(tmp_path, cgroup, files)) == cpus
+
+
+@pytest.mark.parametrize(("cgroup", "files", "cpus"), LIMITS)
+def test_the_served_model_counts_them_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cgroup: str, files: dict[str, str], cpus: int
+) -> None:
+    """`model_code` stands alone where it is served, so that it has a copy of this rule."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(16), raising=False)
+    assert thread_options(tree(tmp_path, cgroup, files)) == {"num_threads": cpus}
 
 
 @pytest.mark.parametrize(

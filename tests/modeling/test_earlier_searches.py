@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from optuna.trial import TrialState
 
 from src.config import DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.table import load_dataset
+from src.modeling.distributed import _open as open_shared
 from src.modeling.earlier_searches import (
     SEARCH_UNTIL_ATTR,
     SeenRows,
@@ -24,7 +26,8 @@ from src.modeling.search import open_study
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR, Params
-from src.tracking.earlier_models import EarlierModel
+from src.modeling.store_lock import try_store_lock
+from src.tracking.earlier_models import EarlierModel, EarlierModels
 from tests.small_table import small_table
 
 SAME = {"target": "net_profit", "objective": "lightgbm"}
@@ -187,3 +190,21 @@ def test_with_and_without_dates_by_the_whole_way(tmp_path: Path, mlflow_store: s
     finish_a_trial(make_task(tmp_path, "dated_with_a_trial"), 102)
     assert leaves(points_of(make_task(tmp_path, "dated_too")))[1] == 102
     assert 102 not in leaves(points_of(make_task(tmp_path, "shuffled_too", NO_DATES)))
+
+
+def test_nobody_waits_for_the_store_while_the_registry_is_asked(tmp_path: Path) -> None:
+    class SlowRegistry(EarlierModels):
+        """Takes the locks of the store in place of the ten seconds that a silent registry costs."""
+
+        def of(self, target: str) -> list[EarlierModel]:
+            for name in ("begin", "create", "join-net_profit"):
+                with try_store_lock(OptunaStudyManager(tmp_path).url, name) as held:
+                    free[name] = held
+            return [a_model(1, "2000-01-01")]
+
+    free: dict[str, bool] = {}
+    task = make_task(tmp_path)
+    unnamed = replace(task.settings, search=replace(task.settings.search, study_name=None))
+    opened = open_shared(replace(task, settings=unnamed, earlier=SlowRegistry([], {})))
+    assert free == {"begin": True, "create": True, "join-net_profit": True}
+    assert SLOW_AND_SAMPLED in opened.study.user_attrs[STARTING_POINTS_ATTR][:2]

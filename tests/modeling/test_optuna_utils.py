@@ -59,9 +59,10 @@ def test_attributes_are_set_on_a_new_study_only(tmp_path: Path) -> None:
 
 def test_the_newest_study_of_a_target(tmp_path: Path) -> None:
     manager = OptunaStudyManager(tmp_path)
-    for name in ("profit_20240101_120000", "profit_20240301_080000", "net_profit_20250101_000000", "profit_mine"):
+    names = ("profit_20240101_120000", "profit_20240301_210000", "profit_20240301_120001")
+    for name in (*names, "net_profit_20250101_000000", "profit_mine", "profit_20260101_120000_copy"):
         manager.create_or_load_study(name)
-    assert manager.newest_study("profit") == "profit_20240301_080000"
+    assert manager.newest_study("profit") == "profit_20240301_120001", "created last, after one named in Tokyo's time"
     assert manager.newest_study("trades") is None
 
 

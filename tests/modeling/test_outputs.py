@@ -1,6 +1,9 @@
 import json
 import math
+import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +13,13 @@ import pytest
 
 from src.modeling.outputs import library_versions, write_atomically, write_metadata, write_model_text
 
+ROOT = Path(__file__).parents[2]
+KILLED_IN = """
+import os, pathlib, sys
+from src.modeling import outputs
+setattr(os, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), 9))
+outputs.write_model_text(sys.argv[3], pathlib.Path(sys.argv[1]), "t")
+"""
 UNWRITABLE = "the beginning \ud800"  # half a surrogate pair: no encoding of it exists
 
 
@@ -52,6 +62,46 @@ def test_a_model_that_cannot_be_written_leaves_no_number_behind(tmp_path: Path) 
     with pytest.raises(UnicodeEncodeError):
         write_model_text(UNWRITABLE, tmp_path, "t")
     assert names(tmp_path / "models") == ["lgb_t_optuna_v1.txt"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "chmod", "link", "unlink"])
+def test_a_kill_leaves_no_part_of_a_model_under_a_number(tmp_path: Path, call: str) -> None:
+    write_model_text("one", tmp_path, "t")
+    command = [sys.executable, "-c", KILLED_IN, str(tmp_path), call, "two"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
+    left = {path.read_text() for path in (tmp_path / "models").glob("lgb_*.txt")}
+    assert left == ({"one", "two"} if call == "unlink" else {"one"})
+    again = write_model_text("two", tmp_path, "t")
+    assert (again.name, again.read_text()) == ("lgb_t_optuna_v2.txt", "two")
+
+
+def test_an_empty_file_of_an_earlier_kill_is_no_model_and_its_number_is_used(tmp_path: Path) -> None:
+    write_model_text("one", tmp_path, "t")
+    for number in (2, 3):
+        (tmp_path / "models" / f"lgb_t_optuna_v{number}.txt").touch()
+    assert write_model_text("one", tmp_path, "t").name == "lgb_t_optuna_v1.txt"
+    assert write_model_text("two", tmp_path, "t").name == "lgb_t_optuna_v2.txt"
+    assert names(tmp_path / "models") == [f"lgb_t_optuna_v{number}.txt" for number in (1, 2, 3)]
+
+
+def test_two_at_once_never_share_the_number_of_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "lgb_t_optuna_v1.txt").touch()
+    texts = [f"model {i}" for i in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        written = list(pool.map(lambda text: write_model_text(text, tmp_path, "t"), texts))
+    assert sorted(path.name for path in written) == sorted(f"lgb_t_optuna_v{n}.txt" for n in range(1, 13))
+    assert [path.read_text() for path in written] == texts
+
+
+def test_a_file_system_without_hard_links_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unsupported)
+    written = [write_model_text(text, tmp_path, "t") for text in ("one", "two", "two")]
+    assert [path.name for path in written] == [f"lgb_t_optuna_v{n}.txt" for n in (1, 2, 2)]
+    assert names(tmp_path / "models") == ["lgb_t_optuna_v1.txt", "lgb_t_optuna_v2.txt"]
 
 
 def test_metadata_is_json_of_the_newest_model(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.optuna_visualization import main
-from src.modeling.store_location import store_lock
+from src.modeling.store_lock import store_lock
 from src.tracking.projection import StudyProjection
 from src.tracking.session import TrackingSession
 from tests.commands import Finished, run_here
@@ -73,7 +73,7 @@ def test_a_study_of_any_size_has_a_page_and_a_pdf(tmp_path: Path, report: Report
 
 
 def test_the_newest_study_is_reported_where_none_is_named(tmp_path: Path, report: Report) -> None:
-    for name in ("b_20240102_000000", "a_20240101_000000"):
+    for name in ("a_20240101_000000", "b_20240102_000000"):
         manager(tmp_path).create_or_load_study(name)
     run = report()
     assert run.out.startswith("study    b_20240102_000000 (the newest; --study-name names another)\n")

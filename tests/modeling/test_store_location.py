@@ -1,10 +1,9 @@
-import threading
 from pathlib import Path
 
 import pytest
 
 from src.errors import ConfigError
-from src.modeling.store_location import store_lock, store_url
+from src.modeling.store_location import store_url
 
 HERE = Path("studies")
 
@@ -52,28 +51,3 @@ def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
     with pytest.raises(ConfigError, match="'five' is no port"):
         given = {"USER": "u", "HOST": "h", "PORT": "five"}
         store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
-
-
-def test_an_unreachable_database_is_told_in_one_line() -> None:
-    url = store_url("postgresql://user:secret@127.0.0.1:9/db", HERE, {})
-    with pytest.raises(ConfigError, match="cannot be reached") as raised, store_lock(url, "x"):
-        pass
-    assert "secret" not in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_lock_keeps_the_second_out_until_the_first_has_left(tmp_path: Path) -> None:
-    url = store_url(None, tmp_path, {})
-    order: list[str] = []
-
-    def second() -> None:
-        with store_lock(url, "x"):
-            order.append("second")
-
-    with store_lock(url, "x"):
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join(0.3)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]

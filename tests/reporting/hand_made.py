@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.config import Direction
+from src.modeling.trial_times import local_time
 from src.reporting.study_numbers import Snapshot, take_snapshot
 
 START = datetime(2024, 1, 1)
@@ -52,9 +53,9 @@ MIXED = (
 def timed(
     value: float | None, begin: float, end: float, state: TrialState = TrialState.COMPLETE, **given: Any
 ) -> FrozenTrial:
-    """A trial that ran from `begin` to `end`, in seconds after `START`."""
+    """A trial that ran from `begin` to `end`, in seconds after `START`, which is UTC."""
     made = trial(value, state, **given)
-    made.datetime_start, made.datetime_complete = START + timedelta(seconds=begin), START + timedelta(seconds=end)
+    made.datetime_start, made.datetime_complete = (local_time(START + timedelta(seconds=s)) for s in (begin, end))
     return made
 
 

@@ -1,5 +1,6 @@
 import ast
 import json
+import os
 import platform
 import shutil
 import sys
@@ -19,9 +20,11 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
+from mlflow.pyfunc.model import PythonModelContext
 from numpy.typing import NDArray
 
 from src.data import encoding
+from src.modeling.cpus import available_cpus
 from src.serving import model_code
 from src.tracking.served_model import load_served, log_served_model
 from tests.tiny_model import FEATURES, LEVELS, TinyModel, by_hand, tiny_model
@@ -261,3 +264,30 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_copy_that_travels_is_the_code_of_training(logged: Logged) -> None:
     travelling = logged.folder / "artifacts" / "encoding.py"
     assert travelling.read_text() == Path(encoding.__file__).read_text()
+
+
+def test_openmps_own_variable_decides_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert model_code.thread_options() == {}
+
+
+def test_a_prediction_takes_as_many_threads_as_the_container_has_cpus(
+    logged: Logged, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def note(booster: lgb.Booster, *args: Any, **options: Any) -> Any:
+        given.append(options.get("num_threads"))
+        return without_note(booster, *args, **options)
+
+    without_note = lgb.Booster.predict
+    monkeypatch.setattr(lgb.Booster, "predict", note)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    predict(logged.tiny.card.example)
+    assert given == [available_cpus()], "on this machine, through the copy that is logged with the model"
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(model_code, "_cpu_quotas", lambda root: iter([64.0]))
+    model = model_code.DailyProfitModel()
+    model.booster, model.metadata = logged.tiny.booster, logged.tiny.card.metadata
+    model.predict(PythonModelContext({}, {}), logged.tiny.card.example)
+    assert given[1:] == [3], "affinity below the quota"

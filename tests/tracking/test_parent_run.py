@@ -9,7 +9,8 @@ import optuna
 import pytest
 
 from src.errors import TrackingError
-from src.modeling.store_location import store_lock, store_url
+from src.modeling.store_location import store_url
+from src.modeling.store_lock import store_lock
 from src.tracking.parent_run import PARENT_ATTR, ParentRun, find_parent_run
 from src.tracking.projection import StudyProjection
 from src.tracking.session import TrackingSession

@@ -1,0 +1,102 @@
+"""Locks of a real Postgres: who holds one is named, who lives is waited for, who is paused is given up."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from sqlalchemy.engine import URL
+
+from src import file_lock
+from src.errors import LockError
+from src.modeling.store_location import connect_args, store_url
+from src.modeling.store_lock import store_lock, try_store_lock
+from tests.paused import ROOT, paused_holder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from src import file_lock
+from src.modeling.store_location import connect_args, store_url
+from src.modeling.store_lock import store_lock
+file_lock.BEAT_SECONDS = 0.05
+with store_lock(store_url(sys.argv[1], Path("unused"), {}), "projection-s"):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def url(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> URL:
+    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
+    return store_url(postgres_url, Path("unused"), {})
+
+
+def take(url: URL) -> None:
+    with store_lock(url, "projection-s"):
+        pass
+
+
+def test_a_paused_holder_is_given_up_and_named(url: URL, postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with paused_holder(HOLD, postgres_url, "600") as pid:
+        with pytest.raises(LockError) as told:
+            take(url)
+        said, name = str(told.value), f"daily-profit:{platform.node()[:40]}:{pid}"
+        assert said.startswith("the lock 'projection-s' of the store postgresql+psycopg2://")
+        assert f" is held by {name} (client local, last seen " in said
+        assert len(said) < 500
+        assert f"held by {name}" in caplog.text, "it is told before it is given up"
+        (statement,) = [part for part in said.split(", ") if "pg_terminate_backend" in part]
+        assert answer(url, statement.removeprefix("or run ").removesuffix(" there")) is True
+        take(url)
+
+
+def answer(url: URL, statement: str) -> object:
+    engine = sqlalchemy.create_engine(url, connect_args=connect_args(url))
+    with engine.begin() as connection:
+        found = connection.execute(sqlalchemy.text(statement)).scalar()
+    engine.dispose()
+    return found
+
+
+def test_a_holder_that_lives_is_waited_for(url: URL, postgres_url: str) -> None:
+    command = [sys.executable, "-c", HOLD, postgres_url, "5"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        take(url)
+        assert holder.wait() == 0
+
+
+def test_a_holder_that_is_resumed_goes_on(url: URL, postgres_url: str) -> None:
+    with paused_holder(HOLD, postgres_url, "0.5") as pid:
+        with try_store_lock(url, "projection-s") as held:
+            assert not held
+        os.kill(pid, signal.SIGCONT)
+        take(url)
+
+
+def test_a_session_of_another_user_is_named_though_its_signs_of_life_cannot_be_seen(
+    url: URL, postgres_url: str
+) -> None:
+    name = f"stranger_{os.getpid()}"
+    answer(url, f"CREATE ROLE {name} LOGIN; SELECT true")
+    with paused_holder(HOLD, postgres_url, "600") as pid:
+        theirs = url.set(username=name)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            pytest.raises(LockError, match=rf"held by \S+:{pid} \(client local\), which shows"),
+        ):
+            patch.setattr(file_lock, "HIDDEN_SECONDS", 1.0)
+            take(theirs)
+
+
+def test_a_users_own_application_name_is_kept(url: URL) -> None:
+    named = url.update_query_dict({"application_name": "mine"})
+    assert answer(named, "SHOW application_name") == "mine"
+    assert str(answer(url, "SHOW application_name")).startswith("daily-profit:")

@@ -1,0 +1,126 @@
+"""Machines in several time zones work on one study: MLflow has each point once, and the newest study is the newest."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import mlflow
+import pytest
+import sqlalchemy
+from mlflow.tracking import MlflowClient
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+
+from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.study_storage import StudyStorage, take_over_dead_trials
+
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used:UserWarning")
+ROOT = Path(__file__).parents[2]
+ZONES = ("America/New_York", "UTC", "Asia/Tokyo")
+WORK = """
+import sys
+from src.modeling.brake import Brake
+from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
+from src.modeling.trial_loop import WorkerContext, run_trials
+manager = OptunaStudyManager(sys.argv[1])
+study = manager.create_or_load_study(sys.argv[2] if len(sys.argv) > 2 else new_study_name("profit"))
+n_trials = len(study.trials) + 3
+run_trials(study, lambda trial: trial.suggest_float("x", 0, 1), WorkerContext(manager.storage, n_trials, Brake()))
+"""
+PROJECT = """
+import contextlib, os, sys
+from mlflow.tracking import MlflowClient
+from src.modeling.optuna_utils import OptunaStudyManager
+from src.tracking.projection import StudyProjection
+from src.tracking.session import TrackingSession
+
+def create_or_die(self, *args, **kwargs):
+    if "start_time" in kwargs and not calls:
+        os.kill(os.getpid(), 9)
+    if "start_time" in kwargs:
+        calls.pop()
+    return create_run(self, *args, **kwargs)
+
+create_run, calls = MlflowClient.create_run, [None] * int(sys.argv[2])
+MlflowClient.create_run = create_or_die
+study = OptunaStudyManager(sys.argv[1]).load_study("profit")
+StudyProjection(study, TrackingSession({}), contextlib.nullcontext).project()
+"""
+BEGIN_A_TRIAL = """
+import sys, time
+from src.modeling.optuna_utils import OptunaStudyManager
+OptunaStudyManager(storage_url=sys.argv[1]).load_study("s").ask()
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def run_in(zone: str, code: str, *arguments: str) -> int:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"TZ": zone}, check=False).returncode
+
+
+def test_workers_and_passes_in_three_zones_write_each_point_once(tmp_path: Path, mlflow_store: str) -> None:
+    for zone in ZONES:
+        assert run_in(zone, WORK, str(tmp_path), "profit") == 0
+    ends = move_to_the_hour_that_new_york_repeats(tmp_path)
+    for begun, zone in ((2, "America/New_York"), (3, "Asia/Tokyo"), (1, "UTC")):
+        assert run_in(zone, PROJECT, str(tmp_path), str(begun)) == -9, (
+            "killed when the curve is written, its trials not"
+        )
+    assert run_in("America/New_York", PROJECT, str(tmp_path), "9") == 0
+    mlflow.set_tracking_uri(mlflow_store)
+    client = MlflowClient()
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    curve = client.get_metric_history(parent.info.run_id, "best_value")
+    assert sorted((point.step, point.timestamp) for point in curve) == list(enumerate(ends))
+    children = {int(run.data.tags["optuna.trial_number"]): run for run in runs if run is not parent}
+    assert [children[number].info.end_time for number in range(9)] == ends
+    assert len(runs) == 10
+    for run in children.values():
+        assert run.info.end_time - run.info.start_time == 600_000
+        (taken,) = client.get_metric_history(run.info.run_id, "duration_seconds")
+        assert taken.value == 600
+        assert len(client.get_metric_history(run.info.run_id, "value")) == 1
+
+
+def move_to_the_hour_that_new_york_repeats(folder: Path) -> list[int]:
+    """A trial ends each quarter of an hour from 5 o'clock UTC on, and took ten minutes; the ends in ms since 1970."""
+    first, step, trial = datetime(2024, 11, 3, 5), timedelta(minutes=15), models.TrialModel
+    with OptunaStudyManager(folder).storage.engine.begin() as connection:
+        for number in range(9):
+            end = first + number * step
+            times = {"_datetime_start_utc": end - timedelta(minutes=10), "_datetime_complete_utc": end}
+            values = {getattr(trial, name): value for name, value in times.items()}
+            connection.execute(sqlalchemy.update(trial).where(trial.number == number).values(values))
+    return [int((first + number * step).replace(tzinfo=UTC).timestamp()) * 1000 for number in range(9)]
+
+
+def test_the_newest_study_is_the_newest_wherever_it_was_made(tmp_path: Path) -> None:
+    for zone in ("Asia/Tokyo", "UTC", "America/New_York"):
+        before = OptunaStudyManager(tmp_path).list_studies()
+        while OptunaStudyManager(tmp_path).list_studies() == before:  # a second name within one second is the same
+            assert run_in(zone, WORK, str(tmp_path)) == 0
+        (made,) = set(OptunaStudyManager(tmp_path).list_studies()) - set(before)
+        assert OptunaStudyManager(tmp_path).newest_study("profit") == made
+        age = datetime.now(UTC) - datetime.strptime(made, "profit_%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+        assert timedelta(0) <= age < timedelta(hours=1), "the name says UTC"
+
+
+def test_a_worker_of_another_zone_is_not_taken_for_dead(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libpq sets a session's zone by PGTZ; a role, a database or a server may have another as well."""
+    study = OptunaStudyManager(storage_url=postgres_url).create_or_load_study("s")
+    command = [sys.executable, "-c", BEGIN_A_TRIAL, postgres_url]
+    there = os.environ | {"PGTZ": "America/New_York"}
+    with subprocess.Popen(command, cwd=ROOT, env=there, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        monkeypatch.setattr(StudyStorage, "_nobody_could_write", lambda self: False)
+        monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+        take_over_dead_trials(OptunaStudyManager(storage_url=postgres_url).load_study("s"))
+        states = [trial.state for trial in study.trials]
+        worker.kill()
+    assert states == [TrialState.RUNNING]
