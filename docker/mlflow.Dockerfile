@@ -10,7 +10,7 @@
 #     MLFLOW_SERVER_ALLOWED_HOSTS  names and ports under which clients call it; others are refused
 # With S3, clients are told to fetch from the store itself, by signed URLs: one that cannot reach it needs
 # MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD=false, as the images of the tuner and of serving have it.
-# Without these settings it keeps an SQLite file and a folder in /work. Two folders are written to: /tmp and /work.
+# A password that is set but empty is refused. Without these settings it keeps an SQLite file and a folder in /work. Two folders are written to: /tmp and /work.
 
 FROM python:3.11-slim-bookworm AS dependencies
 COPY docker/mlflow.lock /build/
@@ -30,6 +30,8 @@ RUN apt-get update \
     && useradd --uid 10001 --user-group --no-log-init --home-dir /work --shell /usr/sbin/nologin mlflow \
     && install --directory --owner 10001 --group 10001 --mode 1777 /work
 COPY --from=dependencies /opt/venv /opt/venv
+COPY docker/mlflow.sh /opt/
+RUN chmod 0555 /opt/mlflow.sh
 # The jobs are those of MLflow's evaluations of language models: twice the memory and three times the start for nothing.
 # A worker takes 240 MB, and so does the launcher.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -45,7 +47,7 @@ USER 10001:10001
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
-ENTRYPOINT ["tini", "--", "/opt/venv/bin/mlflow"]
+ENTRYPOINT ["tini", "--", "/opt/mlflow.sh"]
 # Host and port stand here and not in the environment: a Kubernetes Service named mlflow sets MLFLOW_PORT to a URL.
 CMD ["server", "--host", "0.0.0.0", "--port", "5000", "--serve-artifacts"]
 ARG VERSION=local

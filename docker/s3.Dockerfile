@@ -3,8 +3,8 @@
 #     docker build -f docker/s3.Dockerfile -t daily-profit/s3:local .
 #     docker run --rm -p 8333:8333 -e AWS_ACCESS_KEY_ID -e AWS_SECRET_ACCESS_KEY daily-profit/s3:local
 #
-# The two variables become the keys that open it; without them anyone may read and write. What it keeps lies in /data.
-# Only port 8333 asks for keys: its inner ports (9333, 9340, 8888) belong on no network but a private one.
+# The two variables become the keys that open it; without them it does not start. What it keeps lies in /data. Its inner
+# ports (9333, 9340, 8888) ask for no keys and listen on the loopback address only.
 
 FROM python:3.11-slim-bookworm AS dependencies
 COPY docker/s3.lock /build/
@@ -16,15 +16,17 @@ FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-log-init --home-dir /data --shell /usr/sbin/nologin s3 \
     && install --directory --owner 10001 --group 10001 --mode 0755 /data
 COPY --from=dependencies /opt/venv/bin/weed /usr/local/bin/weed
+COPY docker/s3.py /opt/
+RUN chmod 0444 /opt/s3.py
 ENV HOME=/tmp
 WORKDIR /data
 USER 10001:10001
 EXPOSE 8333
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8333/healthz', timeout=4)"]
-ENTRYPOINT ["weed"]
-# Its parts call each other on the loopback address, which is the same after every restart.
-CMD ["mini", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-s3.port=8333", "-bucket=mlflow", \
+ENTRYPOINT ["python", "/opt/s3.py", "8333", "8334"]
+# All that SeaweedFS opens is on the loopback address; s3.py passes port 8333 on to the S3 port there.
+CMD ["weed", "mini", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port=8334", "-bucket=mlflow", \
      "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
 ARG VERSION=local
 LABEL org.opencontainers.image.title="daily-profit s3" \

@@ -11,6 +11,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from k8s.fanout.following import follow
 from k8s.fanout.kubectl import Kubectl
@@ -22,9 +23,11 @@ from k8s.fanout.rendering import (
     asked_of_secret,
     documents,
     namespace_of,
+    new_secret,
     render,
+    run_files,
     run_layer,
-    services_layer,
+    text_of,
 )
 from src.cli import run_command
 from src.errors import ConfigError, Interrupted, RunError
@@ -46,17 +49,20 @@ def up(words: Sequence[str]) -> int:
     values = given(words, [*SETTINGS, "WORKERS", *WHERE, "DRY_RUN"])
     place, run, dry = place_of(values), run_of(values), is_on("DRY_RUN", values)
     kubectl = Kubectl(place.kubectl)
-    plain = documents(render(kubectl, place.overlay / "services"))
+    services = render(kubectl, place.overlay / "services")
+    plain = documents(services)
     namespace = namespace_of(plain)
-    text = render(kubectl, place.overlay / "run", run_layer(run, namespace))
+    text = render(kubectl, place.overlay / "run", run_layer(run), run_files(run, namespace))
     if dry:
-        services = render(kubectl, place.overlay / "services", services_layer(plain, {}))
-        sys.stdout.write(f"{services}---\n{text}")
+        sys.stdout.write(f"# A Secret {SECRET} that is not there yet is made beside these.\n{services}---\n{text}")
         return 0
-    _check_cluster(kubectl, namespace, run)
-    kept = _secret_of(kubectl, namespace)
-    _check_secret(place, namespace, plain + documents(text), kept)
-    kubectl.text("apply", "-f", "-", stdin=render(kubectl, place.overlay / "services", services_layer(plain, kept)))
+    has_namespace = _check_cluster(kubectl, namespace, run)
+    secret = _missing_secret(kubectl, place, namespace, plain + documents(text))
+    if not has_namespace:
+        _make_namespace(kubectl, plain)
+    if secret is not None:  # never `apply`: a Secret that somebody made meanwhile stays as it is
+        kubectl.text("create", "-f", "-", stdin=text_of([secret]))
+    kubectl.text("apply", "-f", "-", stdin=text_of(found for found in plain if found["kind"] != "Namespace"))
     _wait_for(kubectl, namespace, plain)
     kubectl.text("apply", "-f", "-", stdin=text)
     _say_where(place, namespace, run)
@@ -103,40 +109,56 @@ def down(words: Sequence[str]) -> int:
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=listed))
     if volumes:
-        kubectl.show("-n", namespace, "delete", "persistentvolumeclaims", "-l", PART)
+        kubectl.show("-n", namespace, "delete", "persistentvolumeclaims,secrets", "-l", PART)
     return 0
 
 
 def _cluster(values: Mapping[str, str]) -> tuple[Kubectl, str, Documents]:
     place = place_of(values)
     kubectl = Kubectl(place.kubectl)
-    services = documents(render(kubectl, place.overlay / "services"))
+    folders = [place.overlay / part for part in ("services", "nightly")]
+    services = [found for folder in folders if folder.is_dir() for found in documents(render(kubectl, folder))]
     namespace = namespace_of(services)
     kubectl.reach(namespace)
     return kubectl, namespace, services
 
 
-def _check_cluster(kubectl: Kubectl, namespace: str, run: Run) -> None:
-    kubectl.reach(namespace)
+def _check_cluster(kubectl: Kubectl, namespace: str, run: Run) -> bool:
+    has_namespace = kubectl.reach(namespace)
     if kubectl.text("-n", namespace, "get", "jobs", "-l", f"{RUN_LABEL}={run.name}", "-o", "name").strip():
         raise ConfigError(
             f"STUDY_NAME={run.study} is a run of this cluster already: make fanout-down STUDY_NAME={run.study} "
             f"makes room for it, and its study stays"
         )
+    return has_namespace
 
 
-def _secret_of(kubectl: Kubectl, namespace: str) -> dict[str, str]:
+def _make_namespace(kubectl: Kubectl, services: Documents) -> None:
+    spaces = [found for found in services if found["kind"] == "Namespace"]
+    try:
+        kubectl.text("apply", "-f", "-", stdin=text_of(spaces))
+    except RunError as error:
+        raise RunError(f"{error}: ask those who may make it for kubectl apply -k k8s/namespace") from error
+
+
+def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Documents) -> dict[str, Any] | None:
+    """The Secret to create, or None where the cluster has one that opens everything."""
     found = kubectl.json("-n", namespace, "get", "secret", SECRET, "--ignore-not-found")
-    return {} if found is None else dict(found.get("data") or {})
-
-
-def _check_secret(place: Place, namespace: str, objects: Documents, kept: Mapping[str, str]) -> None:
-    missing = sorted(key for key in asked_of_secret(objects) if not base64.b64decode(kept.get(key, "")))
-    if missing:
+    made = new_secret(objects, namespace) if found is None else None
+    if made is None:
+        kept = (found or {}).get("data") or {}
+        missing = sorted(key for key in asked_of_secret(objects) if not base64.b64decode(kept.get(key, "")))
+        if missing:
+            raise ConfigError(
+                f"Secret {SECRET} of namespace {namespace} lacks {', '.join(missing)}: "
+                f"make it as {place.overlay / 'services' / 'kustomization.yaml'} says"
+            )
+    elif kubectl.text("-n", namespace, "get", "persistentvolumeclaims", "-l", PART, "-o", "name").strip():
         raise ConfigError(
-            f"Secret {SECRET} of namespace {namespace} lacks {', '.join(missing)}: "
-            f"make it as overlays/{place.overlay.name}/services/kustomization.yaml says"
+            f"Secret {SECRET} of namespace {namespace} is gone, and with it the passwords of the volumes there: "
+            f"make it again with those, or take the volumes away with make fanout-down ALL=1 VOLUMES=1"
         )
+    return made
 
 
 def _wait_for(kubectl: Kubectl, namespace: str, services: Documents) -> None:

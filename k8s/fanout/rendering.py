@@ -4,13 +4,13 @@ What differs from run to run is a layer of kustomize over the overlay, written i
 call: nothing in the repository changes, and no password is ever in it.
 """
 
-import base64
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -21,6 +21,7 @@ from k8s.fanout.options import Run
 SECRET = "credentials"
 RUN_LABEL = "daily-profit/run"
 Documents = list[dict[str, Any]]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Where PyYAML comes with libyaml, ten times as fast."""
 
@@ -30,18 +31,26 @@ def documents(text: str) -> Documents:
     return [document for document in yaml.load_all(text, Loader=LOADER) if document]
 
 
+def text_of(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Objects as `kubectl apply -f -` takes them."""
+    return "---\n".join(json.dumps(found) + "\n" for found in objects)
+
+
 def namespace_of(objects: Documents) -> str:
     """The namespace that an overlay puts everything into."""
     return next(str(found["metadata"]["namespace"]) for found in objects if "namespace" in found["metadata"])
 
 
-def render(kubectl: Kubectl, folder: Path, layer: Mapping[str, Any] | None = None) -> str:
+def render(
+    kubectl: Kubectl, folder: Path, layer: Mapping[str, Any] | None = None, before: Mapping[str, Any] = NOTHING
+) -> str:
     """The YAML of a folder.
 
     Args:
         kubectl: renders it.
         folder: holds a kustomization.
         layer: of kustomize, over the folder.
+        before: objects that come before those of the folder, by the names of their files; only with a layer.
 
     Raises:
         RunError: kustomize refused it.
@@ -53,36 +62,20 @@ def render(kubectl: Kubectl, folder: Path, layer: Mapping[str, Any] | None = Non
         body = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [os.path.relpath(folder.resolve(), over)],
+            "resources": [*before, os.path.relpath(folder.resolve(), over)],
             "sortOptions": {"order": "fifo"},
             **layer,
         }
-        if files := body.pop("files", None):
-            for name, text in files.items():
-                (over / name).write_text(text, encoding="utf-8")
+        for name, found in before.items():
+            (over / name).write_text(json.dumps(found), encoding="utf-8")
         (over / "kustomization.yaml").write_text(json.dumps(body), encoding="utf-8")
         return kubectl.text("kustomize", str(over))
 
 
-def services_layer(objects: Documents, kept: Mapping[str, str]) -> dict[str, Any]:
-    """Gives each password that the overlay leaves empty the value that the cluster has, or a random one.
-
-    Args:
-        objects: the overlay's services.
-        kept: data of the Secret in the cluster, base64.
-    """
-    patches = []
-    for found in objects:
-        if found["kind"] == "Secret":
-            changes = [_change(f"/data/{key}", kept.get(key, _random())) for key in found["data"]]
-            patches.append(_patch("Secret", found["metadata"]["name"], changes))
-    return {"patches": patches}
-
-
-def run_layer(run: Run, namespace: str) -> dict[str, Any]:
+def run_layer(run: Run) -> dict[str, Any]:
     """Names a run's objects, sets its number of workers and its settings."""
     fan_out = {"parallelism": run.workers, "completions": run.workers, "maxFailedIndexes": run.workers // 2}
-    layer: dict[str, Any] = {
+    return {
         "nameSuffix": f"-{run.name}",
         "labels": [{"pairs": {RUN_LABEL: run.name}, "includeSelectors": True}],
         "patches": [
@@ -91,13 +84,16 @@ def run_layer(run: Run, namespace: str) -> dict[str, Any]:
             _patch("ConfigMap", "settings", [_change(f"/data/{key}", value) for key, value in run.settings.items()]),
         ],
     }
-    if run.table is not None:
-        plain = {"disableNameSuffixHash": True}
-        layer["configMapGenerator"] = [
-            {"name": "table", "namespace": namespace, "files": ["table.yaml"], "options": plain}
-        ]
-        layer["files"] = {"table.yaml": run.table}
-    return layer
+
+
+def run_files(run: Run, namespace: str) -> dict[str, Any]:
+    """The run's `--config` file as a ConfigMap: before the Jobs, whose pods would start without a later one."""
+    if run.table is None:
+        return {}
+    labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "kustomize"}
+    metadata = {"name": "table", "namespace": namespace, "labels": labels}
+    found = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"table.yaml": run.table}}
+    return {"table.json": found}
 
 
 def asked_of_secret(objects: Documents) -> set[str]:
@@ -105,6 +101,17 @@ def asked_of_secret(objects: Documents) -> set[str]:
     if any(found["kind"] == "Secret" for found in objects):
         return set()
     return {key["key"] for key in _secret_keys(objects) if key["name"] == SECRET and not key.get("optional")}
+
+
+def new_secret(objects: Documents, namespace: str) -> dict[str, Any] | None:
+    """A Secret of random passwords, or None where one opens a store that the objects do not start themselves."""
+    asked = asked_of_secret(objects)
+    if not asked or asked - asked_of_secret([found for found in objects if found["kind"] == "StatefulSet"]):
+        return None
+    labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "fanout"}
+    metadata = {"name": SECRET, "namespace": namespace, "labels": labels}
+    values = {key: secrets.token_hex(24) for key in sorted(asked)}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "stringData": values}
 
 
 def _secret_keys(value: Any) -> Iterator[dict[str, Any]]:
@@ -115,10 +122,6 @@ def _secret_keys(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, list):
         for inner in value:
             yield from _secret_keys(inner)
-
-
-def _random() -> str:
-    return base64.b64encode(secrets.token_hex(24).encode()).decode()
 
 
 def _change(path: str, value: object) -> dict[str, object]:

@@ -45,6 +45,8 @@ def store_url(storage_url: str | None, storage_dir: Path, environ: Mapping[str, 
         return _parse(storage_url)
     given = {name: environ.get(f"OPTUNA_POSTGRES_{name}", "") for name in POSTGRES_VARIABLES}
     if any(given.values()):
+        if not environ.get("OPTUNA_POSTGRES_PASSWORD", "unset"):
+            raise ConfigError("OPTUNA_POSTGRES_PASSWORD is empty: give it the password, or unset it for ~/.pgpass")
         return _postgres_from(given)
     return URL.create("sqlite", database=str(Path(storage_dir).resolve() / EMBEDDED_FILE))
 

@@ -104,7 +104,7 @@ def postgres_url(postgres_socket: str) -> str:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Store]:
     """A SeaweedFS store with one bucket."""
-    master, filer, volume, admin, port = _free_ports(5)
+    master, filer, volume, admin, port = free_ports(5)
     store = S3Store(f"http://127.0.0.1:{port}", "test-key", "test-secret", "mlflow")
     folder = Path(tempfile.mkdtemp(prefix="s3-"))
     command = [str(Path(sys.executable).with_name("weed")), "mini", "-dir", str(folder)]
@@ -123,7 +123,7 @@ def s3() -> Iterator[S3Store]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=os.environ | store.settings())
     try:
-        _wait_for_bucket(store, process, folder / "log")
+        wait_for_bucket(store, process, folder / "log")
         yield store
     finally:
         process.terminate()
@@ -135,7 +135,7 @@ def s3() -> Iterator[S3Store]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[str]:
+def free_ports(count: int) -> list[str]:
     """Ports free now, and 10,000 above as well: SeaweedFS listens there for its own protocol."""
     ports: list[str] = []
     while len(ports) < count:
@@ -151,7 +151,7 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def _wait_for_bucket(store: S3Store, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for_bucket(store: S3Store, process: "subprocess.Popen[bytes]", log: Path) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     client = store.client()

@@ -37,6 +37,20 @@ class PostgresServer:
     def _url(self, driver: str, name: str) -> str:
         return f"{driver}://postgres:{PASSWORD}@/{name}?host={self._socket}"
 
+    @property
+    def socket(self) -> str:
+        """The folder of its socket."""
+        return str(self._socket)
+
+    def set_rules(self, rules: str) -> None:
+        """Starts it again with other rules of who may connect how; `execute` then no longer may."""
+        folder = self._server.pgdata
+        (folder / "rules").write_text(rules, encoding="utf-8")
+        with (folder / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write(f"hba_file = '{folder / 'rules'}'\n")
+        self.kill()
+        self.start()
+
     def kill(self) -> None:
         postmaster = psutil.Process(self._server.get_postmaster_info().pid)
         everyone = [postmaster, *postmaster.children(recursive=True)]

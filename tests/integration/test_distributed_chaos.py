@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from tests.integration.conftest import S3Store, _free_ports
+from tests.integration.conftest import S3Store, free_ports
 from tests.integration.fleet import FINISH, NAME, SHARED, Fleet
 from tests.integration.servers import PASSWORD, PostgresServer, TrackingServer
 
@@ -28,7 +28,7 @@ PATIENCE = 1800
 
 @pytest.mark.timeout(PATIENCE)
 def test_a_fleet_in_chaos(tmp_path: Path, postgres_server: PostgresServer, s3: S3Store) -> None:
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     stores = {
         "MLFLOW_BACKEND_STORE_URI": postgres_server.database("mlflow"),
         "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{s3.bucket}/artifacts",

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import _free_ports
+from tests.integration.conftest import free_ports
 from tests.integration.servers import TrackingServer
 from tests.integration.tuning_job import Job
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TrackingServer]:
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     server = TrackingServer(tmp_path, port)
     yield server
     server.kill()

@@ -22,10 +22,10 @@ for answer in answers:
         said = answer["says"].pop(0) if len(answer["says"]) > 1 else answer["says"][0]
         with open({answers!r}, "w") as file:
             json.dump(answers, file)
-        if isinstance(said, str):
+        if isinstance(said, str) and not answer["plain"]:
             sys.exit(said)
         if said is not None:
-            print(json.dumps(said))
+            print(said if answer["plain"] else json.dumps(said))
         break
 """
 
@@ -56,9 +56,12 @@ class FakeCluster:
         self.program.write_text(text, encoding="utf-8")
         self.program.chmod(0o755)
 
-    def answers(self, to: str, *says: Any) -> None:
-        """Says these one after the other, the last for ever, to calls with these words: text is a failure."""
-        self._known.append({"to": to, "says": list(says)})
+    def answers(self, to: str, *says: Any, plain: bool = False) -> None:
+        """Says these one after the other, the last for ever, to calls with these words.
+
+        A text is an error, unless `plain`.
+        """
+        self._known.append({"to": to, "says": list(says), "plain": plain})
         self._answers.write_text(json.dumps(self._known), encoding="utf-8")
 
     @property

@@ -51,7 +51,9 @@ def rendered(folder: str) -> tuple[Object, ...]:
 
 
 def overlay(name: str) -> tuple[Object, ...]:
-    return rendered(f"overlays/{name}")
+    """All that an overlay has to offer, the nightly search of its own folder too."""
+    extra = f"overlays/{name}/nightly"
+    return rendered(f"overlays/{name}") + (rendered(extra) if (ROOT / "k8s" / extra).is_dir() else ())
 
 
 def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:

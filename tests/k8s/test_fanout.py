@@ -46,6 +46,10 @@ def applied(calls: list[Call]) -> list[tuple[Any, ...]]:
     return [tuple(documents(each.stdin)) for each in calls if each.words[0] == "apply"]
 
 
+def created(calls: list[Call]) -> list[Any]:
+    return [found for each in calls if each.words[0] == "create" for found in documents(each.stdin)]
+
+
 def secret(**values: str) -> dict[str, Any]:
     return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}}
 
@@ -54,10 +58,10 @@ class TestDryRun:
     def test_a_run_has_its_own_name_and_the_services_keep_theirs(self, capsys: pytest.CaptureFixture[str]) -> None:
         objects = dry(capsys)
         mine = {f["kind"]: f["metadata"]["name"] for f in objects if f["metadata"]["labels"].get("daily-profit/run")}
-        assert mine.keys() == {"ServiceAccount", "ConfigMap", "Job"}
+        assert mine.keys() == {"ConfigMap", "Job"}
         assert all(name.endswith(f"-{RUN}") for name in mine.values())
         rest = {found["metadata"]["name"] for found in objects if found["metadata"]["name"].endswith(RUN) is False}
-        assert {"daily-profit", "stores", "postgres", "s3", "mlflow", "credentials"} <= rest
+        assert {"daily-profit", "stores", "postgres", "s3", "mlflow", "tuner"} <= rest
 
     def test_two_runs_share_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
         def own(study: str) -> set[tuple[str, str]]:
@@ -83,11 +87,9 @@ class TestDryRun:
                 assert found["STUDY_NAME"] == STUDY
                 assert found["OPTUNA_POSTGRES_HOST"] == "postgres"
 
-    def test_passwords_are_random_and_shown_to_nobody_else(self, capsys: pytest.CaptureFixture[str]) -> None:
-        first, second = (named(dry(capsys), "Secret", "credentials")["data"] for _ in range(2))
-        values = [base64.b64decode(data[key]).decode() for data in (first, second) for key in KEYS]
-        assert len(set(values)) == 6 and all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values)
-        assert first.keys() == set(KEYS)
+    def test_no_password_is_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for overlay in ("local", "production"):
+            assert not of_kind(dry(capsys, f"OVERLAY={overlay}"), "Secret")
 
     def test_a_config_file_is_mounted(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         text = "account: trader\ntargets: {pnl: {task: regression, metric: mae}}\n"
@@ -98,9 +100,8 @@ class TestDryRun:
         assert [v["configMap"]["name"] for v in found.spec["volumes"] if "configMap" in v] == [f"table-{RUN}"]
         assert environment(objects, found.containers[0])["CONFIG"] == "/config/table.yaml"
 
-    def test_production_brings_its_own_images_and_no_secret(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_production_brings_its_own_images(self, capsys: pytest.CaptureFixture[str]) -> None:
         objects = dry(capsys, "OVERLAY=production", "WORKERS=1")
-        assert not of_kind(objects, "Secret")
         (budget,) = of_kind(objects, "PodDisruptionBudget")
         assert budget["spec"]["selector"]["matchLabels"]["daily-profit/run"] == RUN
         assert named(objects, "Job", f"work-{RUN}")["spec"]["maxFailedIndexes"] == 0
@@ -134,38 +135,75 @@ class TestUp:
         begun = [job("create", RUN, "Complete"), job("worker", RUN, active=3), job("finish", RUN, active=1)]
         cluster.answers(WATCHED, {"items": begun}, "lost", {"items": done})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "WORKERS=3") == 0
-        services, run = applied(cluster.calls)
+        (space,), services, run = applied(cluster.calls)
+        assert space["kind"] == "Namespace" and not of_kind(services, "Namespace")
         assert not [found for found in services if "daily-profit/run" in found["metadata"]["labels"]]
         assert {found["metadata"]["labels"]["daily-profit/run"] for found in run} == {RUN}
         said = [each.text for each in cluster.calls]
         waited = [text.split()[4] for text in said if "rollout status" in text]
         assert waited == ["statefulset/postgres", "statefulset/s3", "deployment/mlflow"]
-        first, second = (i for i, each in enumerate(cluster.calls) if each.words[0] == "apply")
-        assert first < said.index(next(t for t in said if "rollout" in t)) < second
+        order = [text.split()[2] if "rollout" in text else text.split()[0] for text in said]
+        assert [word for word in order if word in ("apply", "create", "rollout")] == [
+            "apply", "create", "apply", "rollout", "rollout", "rollout", "apply"
+        ]  # fmt: skip
         out = capsys.readouterr().out
         assert "worker  3 of 3 at work, 0 done" in out and "finish  done" in out
         assert f"make fanout-down STUDY_NAME={STUDY}" in out and "port-forward service/mlflow 5000:5000" in out
         assert any(f"job-name=finish-{RUN}" in text for text in said), "the finish's log is shown"
 
-    def test_passwords_of_the_cluster_stay(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
-        """Postgres keeps those that its volume was made with; what is new gets a random one."""
-        cluster.answers("get secret credentials", secret(OPTUNA_POSTGRES_PASSWORD="old", MLFLOW_POSTGRES_PASSWORD=""))
-        cluster.answers("-o json", {"items": [job("finish", RUN, "Complete")]})
-        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
-        services, _ = applied(cluster.calls)
-        data = {
-            key: base64.b64decode(v).decode() for key, v in named(services, "Secret", "credentials")["data"].items()
-        }
-        assert (data["OPTUNA_POSTGRES_PASSWORD"], data["MLFLOW_POSTGRES_PASSWORD"]) == ("old", "")
-        assert len(data["S3_SECRET"]) == 48
+    def test_passwords_are_made_where_there_are_none(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        cluster.answers(WATCHED, {"items": [job("finish", RUN, "Complete")]})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
+        made = created(cluster.calls)
+        assert {found["metadata"]["namespace"] for found in made} == {"daily-profit"}
+        values = [found["stringData"][key] for found in made for key in KEYS]
+        assert len(set(values)) == 6 and all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values)
+        assert all(found["stringData"].keys() == set(KEYS) for found in made)
         streams = capsys.readouterr()
-        assert data["S3_SECRET"] not in streams.out + streams.err + " ".join(each.text for each in cluster.calls)
+        shown = streams.out + streams.err + " ".join(each.text for each in cluster.calls)
+        assert not [value for value in values if value in shown]
+
+    def test_passwords_of_the_cluster_stay(self, cluster: FakeCluster) -> None:
+        """Postgres keeps those that its volume was made with."""
+        cluster.answers("get secret credentials", secret(**dict.fromkeys(KEYS, "old")))
+        cluster.answers(WATCHED, {"items": [job("finish", RUN, "Complete")]})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
+        assert not created(cluster.calls)
+        assert not [found for objects in applied(cluster.calls) for found in of_kind(objects, "Secret")]
+
+    def test_no_new_passwords_for_old_volumes(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+        cluster.answers("get persistentvolumeclaims", "persistentvolumeclaim/data-postgres-0", plain=True)
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
+        assert "Secret credentials of namespace daily-profit is gone" in capsys.readouterr().err
+        assert not created(cluster.calls) and not applied(cluster.calls)
+
+    @pytest.mark.parametrize("known", ["namespace/daily-profit", "forbidden"])
+    def test_who_may_not_make_namespaces_gets_through_where_it_is_there(self, cluster: FakeCluster, known: str) -> None:
+        if known == "forbidden":
+            cluster.answers("get namespace", 'Error from server (Forbidden): namespaces "daily-profit" is forbidden')
+        else:
+            cluster.answers("get namespace", known, plain=True)
+        cluster.answers(WATCHED, {"items": [job("finish", RUN, "Complete")]})
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
+        assert not [found for objects in applied(cluster.calls) for found in of_kind(objects, "Namespace")]
+
+    def test_who_may_not_make_the_namespace_is_told_who_may(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        cluster.answers("apply", 'Error from server (Forbidden): namespaces is forbidden: User "a" cannot create')
+        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert 'User "a" cannot create' in line and line.endswith(
+            "ask those who may make it for kubectl apply -k k8s/namespace"
+        )
 
     @pytest.mark.parametrize(("reason", "status"), [("PodFailurePolicy", 2), ("MaxFailedIndexesExceeded", 1)])
     def test_a_failed_job_ends_it(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], reason: str, status: int
     ) -> None:
-        cluster.answers("-o json", None, {"items": [job("worker", RUN, "Failed", reason), job("finish", RUN)]})
+        cluster.answers(WATCHED, {"items": [job("worker", RUN, "Failed", reason), job("finish", RUN)]})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == status
         err = capsys.readouterr().err
         assert err == f"error: job worker-{RUN} failed ({reason}): its last lines stand above\n"
@@ -174,7 +212,7 @@ class TestUp:
     def test_workers_that_were_given_up_on_do_not_end_it(self, cluster: FakeCluster) -> None:
         lost = job("worker", RUN, "Failed", "FailedIndexes", succeeded=2)
         finish = [{"items": [lost, job("finish", RUN, active=1)]}, {"items": [lost, job("finish", RUN, "Complete")]}]
-        cluster.answers("-o json", None, *finish)
+        cluster.answers(WATCHED, *finish)
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
 
     def test_a_run_of_this_name_is_not_overwritten(
@@ -269,7 +307,8 @@ class TestStatusAndDown:
         assert call(cluster, "down", "ALL=1", *(["VOLUMES=1"] if volumes else [])) == 0
         (listed,) = [json.loads(each.stdin)["items"] for each in cluster.calls if each.stdin]
         kinds = {found["kind"] for found in listed}
-        assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy"} <= kinds
-        assert "Namespace" not in kinds and ("Secret" in kinds) is volumes
-        claims = [each for each in cluster.calls if "delete persistentvolumeclaims" in each.text]
-        assert bool(claims) is volumes
+        assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy", "CronJob"} <= kinds
+        assert not kinds & {"Namespace", "Secret"}
+        last = [each.text for each in cluster.calls if "delete persistentvolumeclaims" in each.text]
+        label = "app.kubernetes.io/part-of=daily-profit"
+        assert last == [f"-n daily-profit delete persistentvolumeclaims,secrets -l {label}"] * volumes

@@ -1,9 +1,9 @@
 """The rendered manifests: true to Kubernetes' schemas, without a secret, and every name in them means something."""
 
-import base64
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -18,6 +18,7 @@ from tests.k8s.manifests import (
     OVERLAYS,
     ROOT,
     VARIABLE,
+    Pod,
     command_line,
     container,
     environment,
@@ -43,6 +44,12 @@ SAID_OTHERWISE = {"--mode", "--targets", "--use-cv", "--help"}
 """A setting of another name says it, or the Job itself."""
 OF_A_RUN = {"--run-token", "--idle-timeout"}
 """Of those that wait for others."""
+
+
+def secret_keys(pod: Pod) -> list[dict[str, Any]]:
+    """The keys of Secrets that a pod's containers ask for."""
+    variables = [each for holder in pod.containers for each in holder.get("env", [])]
+    return [each["valueFrom"]["secretKeyRef"] for each in variables if "secretKeyRef" in each.get("valueFrom", {})]
 
 
 @pytest.fixture(scope="module")
@@ -88,33 +95,25 @@ class TestOverlay:
         for pod in pods(overlay(name)):
             assert {"app.kubernetes.io/name", "app.kubernetes.io/component"} <= pod.labels.keys(), pod.owner
 
-    def test_no_secret_value(self, name: str) -> None:
-        """Names of passwords are there, never a password: the overlay local leaves them empty."""
-        values = [value for secret in of_kind(overlay(name), "Secret") for value in secret["data"].values()]
-        assert not [value for value in values if base64.b64decode(value)]
+    def test_no_secret(self, name: str) -> None:
+        """Not even an empty one: to apply it would take the passwords away that the cluster has."""
+        assert not of_kind(overlay(name), "Secret")
         for pod in pods(overlay(name)):
             for holder in pod.containers:
                 for key, value in environment(overlay(name), holder).items():
                     assert mask_url(value) == value, f"{pod.owner}: {key}"
                     if re.search("PASSWORD|SECRET", key, re.IGNORECASE):
-                        assert value in (f"<{key}>", "local-<S3_SECRET>"), f"{pod.owner}: {key}"
+                        assert value == f"<{key}>", f"{pod.owner}: {key}"
 
     def test_every_reference_resolves(self, name: str) -> None:
         objects = overlay(name)
-        keys = {
-            (f["kind"], f["metadata"]["name"]): set(f.get("data", {})) for f in of_kind(objects, "Secret", "ConfigMap")
-        }
+        maps = {found["metadata"]["name"] for found in of_kind(objects, "ConfigMap")}
         accounts = {found["metadata"]["name"] for found in of_kind(objects, "ServiceAccount")}
         for pod in pods(objects):
             assert pod.spec.get("serviceAccountName") in accounts | {None}, pod.owner
             volumes = [v["configMap"] for v in pod.spec["volumes"] if "configMap" in v]
-            assert not [v for v in volumes if not v.get("optional") and ("ConfigMap", v["name"]) not in keys]
-            for holder in pod.containers:
-                for each in holder.get("env", []):
-                    reference = each.get("valueFrom", {}).get("secretKeyRef")
-                    if reference and not reference.get("optional"):
-                        assert reference["name"] == "credentials", pod.owner
-                        assert name == "production" or reference["key"] in keys["Secret", "credentials"], pod.owner
+            assert not [v for v in volumes if not v.get("optional") and v["name"] not in maps], pod.owner
+            assert {reference["name"] for reference in secret_keys(pod)} <= {"credentials"}, pod.owner
 
     def test_every_variable_is_known(self, name: str) -> None:
         for owner, holder in tuner_containers(overlay(name)):
@@ -155,7 +154,7 @@ class TestOverlay:
         offered = {o for o in parser_of(module)._option_string_actions if o.startswith("--")}
         words = {owner: command_line(overlay(name), holder)[1] for owner, holder in tuner_containers(overlay(name))}
         searching = {owner: found for owner, found in words.items() if found[0] != "--mode=wait"}
-        assert len(searching) == (5 if name == "production" else 3)
+        assert len(searching) == 5
         for owner, found in searching.items():
             passed = {word.partition("=")[0] for word in found}
             assert passed | OF_THE_MACHINE | SAID_OTHERWISE | OF_A_RUN == offered, owner
@@ -180,8 +179,9 @@ def test_settings_are_those_that_the_commands_use() -> None:
     objects = rendered("base")
     asked = {match for _, c in tuner_containers(objects) for word in c["args"] for match in VARIABLE.findall(word)}
     assert asked == set(SETTINGS)
-    nightly = named(overlay("production"), "ConfigMap", "nightly")["data"]
-    assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
+    for name in OVERLAYS:
+        nightly = named(overlay(name), "ConfigMap", "nightly")["data"]
+        assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
 
 
 def test_settings_default_to_the_commands_defaults() -> None:
@@ -210,18 +210,25 @@ def test_optuna_and_mlflow_have_a_database_each() -> None:
         assert mlflow.rpartition("/")[2] != stores["OPTUNA_POSTGRES_DB"]
 
 
-def test_base_holds_no_secret() -> None:
-    assert {found["kind"] for found in rendered("base")} == {"ServiceAccount", "ConfigMap", "Job"}
+def test_a_run_is_jobs_and_their_settings() -> None:
+    """What all runs share, their ServiceAccount, belongs to the services, or each run would leave one behind."""
+    assert {found["kind"] for found in rendered("base")} == {"ConfigMap", "Job"}
 
 
-def test_production_says_which_keys_its_secret_has() -> None:
-    text = (ROOT / "k8s/overlays/production/services/kustomization.yaml").read_text(encoding="utf-8")
-    told = {word for line in text.splitlines() if line.startswith("#") for word in re.findall(r"[A-Z_]{6,}", line)}
-    used = {
-        each["valueFrom"]["secretKeyRef"]["key"]
-        for pod in pods(overlay("production"))
-        for holder in pod.containers
-        for each in holder.get("env", [])
-        if "secretKeyRef" in each.get("valueFrom", {})
-    }
-    assert used == told
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_services_say_which_keys_their_secret_has(name: str) -> None:
+    text = (ROOT / f"k8s/overlays/{name}/services/kustomization.yaml").read_text(encoding="utf-8")
+    told = {word for line in text.splitlines() if line.startswith("#") for word in re.findall(r"[A-Z_0-9]{6,}", line)}
+    keys = [key for pod in pods(overlay(name)) for key in secret_keys(pod)]
+    needed, used = ({k["key"] for k in keys if not k.get("optional")}, {k["key"] for k in keys})
+    assert needed <= told <= used
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_who_tunes_has_one_name(name: str) -> None:
+    """So that a workload identity is bound once, for all runs and nights; the server has another one."""
+    used = {each.owner: each.spec.get("serviceAccountName") for each in pods(overlay(name))}
+    tuning = {owner.rpartition("/")[0] for owner, _ in tuner_containers(overlay(name))}
+    assert len(tuning) == 4
+    assert {used[owner] for owner in tuning} == {"tuner"}
+    assert {used[owner] for owner in used.keys() - tuning} <= {"mlflow", None}

@@ -139,27 +139,28 @@ class TestJobs:
         assert waits < dict(jobs(name))["finish"]["activeDeadlineSeconds"]
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
 class TestNightly:
-    def test_nights_do_not_overlap(self) -> None:
-        spec = named(overlay("production"), "CronJob", "nightly")["spec"]
+    def test_nights_do_not_overlap(self, name: str) -> None:
+        spec = named(overlay(name), "CronJob", "nightly")["spec"]
         assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
         assert spec["startingDeadlineSeconds"] > 0
         assert spec["successfulJobsHistoryLimit"] > 0 and spec["failedJobsHistoryLimit"] > 0
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
 
-    def test_study_is_named_after_the_nights_job(self) -> None:
+    def test_study_is_named_after_the_nights_job(self, name: str) -> None:
         """Which is new every night and the same in all of its pods, also in those that replace lost ones."""
-        for name in ("work", "finish"):
-            holder = container(overlay("production"), "CronJob/nightly", name)
+        for step in ("work", "finish"):
+            holder = container(overlay(name), "CronJob/nightly", step)
             (study,) = [each for each in holder["env"] if each["name"] == "STUDY_NAME"]
             path = "metadata.labels['batch.kubernetes.io/job-name']"
             assert study["valueFrom"] == {"fieldRef": {"fieldPath": path}}
             assert "--study-name=$(STUDY_NAME)" in holder["args"]
 
-    def test_one_pod_finishes_and_its_success_is_the_nights(self) -> None:
-        spec = named(overlay("production"), "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]
+    def test_one_pod_finishes_and_its_success_is_the_nights(self, name: str) -> None:
+        spec = named(overlay(name), "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]
         assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
-        script = container(overlay("production"), "CronJob/nightly", "finish")["args"][0]
+        script = container(overlay(name), "CronJob/nightly", "finish")["args"][0]
         assert script.startswith('[ "$JOB_COMPLETION_INDEX" = 0 ] || exit 0;')
 
 
@@ -169,7 +170,11 @@ class TestDisruptionBudget:
         wanted = budget["spec"]["selector"]["matchLabels"].items()
         assert [each.owner for each in pods(overlay("production")) if wanted <= each.labels.items()] == ["Job/work"]
 
-    def test_it_counts_pods(self) -> None:
-        """A Job has no scale, so that Kubernetes takes neither a percentage nor maxUnavailable for its pods."""
+    @pytest.mark.parametrize("running", [1, 2, 40])
+    def test_no_drain_waits_for_a_worker(self, running: int) -> None:
+        """As Kubernetes reckons it: what may be evicted is what runs beyond the number that has to be available."""
         (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
+        # A Job has no scale, so that Kubernetes takes neither a percentage nor maxUnavailable for its pods.
         assert type(budget["spec"]["minAvailable"]) is int and "maxUnavailable" not in budget["spec"]
+        assert running - budget["spec"]["minAvailable"] == running
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

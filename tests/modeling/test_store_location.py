@@ -51,3 +51,10 @@ def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
     with pytest.raises(ConfigError, match="'five' is no port"):
         given = {"USER": "u", "HOST": "h", "PORT": "five"}
         store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
+
+
+def test_an_empty_password_is_a_mistake() -> None:
+    given = {"OPTUNA_POSTGRES_USER": "u", "OPTUNA_POSTGRES_HOST": "h"}
+    assert store_url(None, HERE, given).password is None
+    with pytest.raises(ConfigError, match="OPTUNA_POSTGRES_PASSWORD is empty"):
+        store_url(None, HERE, given | {"OPTUNA_POSTGRES_PASSWORD": ""})

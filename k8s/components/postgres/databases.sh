@@ -1,18 +1,13 @@
-# Runs once, when the volume is empty: a role and a database for each of the two, closed to the other.
-#
-# A role whose password is empty could not log in at all. That happens only where the overlay `local` was applied by hand
-# instead of by `make fanout`: then the role is let in without one, and the network policies alone guard it.
+# Runs once, when the volume of Postgres is empty: a role and a database for each of the two, closed to the other. Both
+# own a table alembic_version, so they cannot share one. psql takes the passwords from the environment by itself.
 set -eu
+export PGPASSWORD="$POSTGRES_PASSWORD"
 for name in optuna mlflow; do
-    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set name="$name" --set variable="${name}_password" <<'SQL'
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+        --set name="$name" --set variable="$(echo "$name" | tr '[:lower:]' '[:upper:]')_POSTGRES_PASSWORD" <<'SQL'
 \getenv password :variable
 CREATE ROLE :"name" LOGIN PASSWORD :'password';
 CREATE DATABASE :"name" OWNER :"name";
 REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
 SQL
-    eval "password=\${${name}_password}"
-    if [ -z "$password" ]; then
-        echo "warning: no password was given for $name: every pod that reaches this one is let in as $name" >&2
-        sed -i "1i host $name $name all trust" "$PGDATA/pg_hba.conf"
-    fi
 done
