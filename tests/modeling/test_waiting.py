@@ -190,21 +190,25 @@ def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
     study = make(tmp_path, total=9)
     begin_run(study, "t2", None)
     over = threading.Event()
-    beats = threading.Thread(target=lambda: [finish(study, 1) for _ in iter(lambda: over.wait(0.05), True)])
     waited: list[str] = []
+
+    def work() -> None:
+        while not over.wait(0.05):
+            finish(study, 1)
 
     def wait() -> None:
         with pytest.raises(StoreError) as caught:
             wait_for_studies(asked(tmp_path, *RUN, "--idle-timeout", "2"))
         waited.append(str(caught.value))
 
-    waiter = threading.Thread(target=wait)
+    waiter, worker = threading.Thread(target=wait), threading.Thread(target=work)
     study.set_user_attr(RECIPE_ATTR, {"n_trials": 10_000, "timeout": None})
     waiter.start()
-    beats.start()
+    worker.start()
     waiter.join(4)
     assert waiter.is_alive(), "each trial is a sign of a worker"
     over.set()
+    worker.join()
     waiter.join(20)
     assert waited and waited[0].startswith("nobody has worked on study 's' for 2 s: ")
 
