@@ -11,7 +11,7 @@ import math
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -64,13 +64,21 @@ class Found:
 
 @dataclass
 class Tally:
-    """Of one kind of interval: drawn tables, given intervals, those that hold the truth, models passed."""
+    """Of one kind of interval.
+
+    Attributes:
+        drawn: numbers that could have an interval.
+        given: those that have one.
+        held: intervals that hold the truth.
+        passed: equal models that `promote` would take for better.
+        measured: sum of the autocorrelations of dates.
+    """
 
     drawn: int = 0
     given: int = 0
     held: int = 0
     passed: int = 0
-    autocorrelation: float = 0.0
+    measured: float = 0.0
 
     def add(self, found: Found, min_probability: float) -> None:
         """One more."""
@@ -80,7 +88,7 @@ class Tally:
             self.given += 1
             self.held += low <= found.truth <= high
         if found.estimate is not None:
-            self.autocorrelation += found.estimate.autocorrelation or 0.0
+            self.measured += found.estimate.autocorrelation or 0.0
             sign = 1 if "AUC" in found.kind else -1
             confidence = found.estimate.confidence_above(0.0)
             better = confidence if sign == 1 or confidence is None else 1 - confidence
@@ -228,15 +236,15 @@ def table(tallies: dict[Design, dict[str, Tally]]) -> list[dict[str, Any]]:
             row[f"given, {shown}"] = f"{100 * tally.given / tally.drawn:.0f} %"
             if kind.startswith("difference"):
                 row[f"passed, {shown}"] = f"{100 * tally.passed / tally.drawn:.1f} %"
-            if tally.autocorrelation:
-                row[f"measured, {shown}"] = f"{tally.autocorrelation / tally.drawn:.2f}"
+            if tally.measured:
+                row[f"measured, {shown}"] = f"{tally.measured / tally.drawn:.2f}"
     return list(rows.values())
 
 
 def parse(argv: list[str] | None) -> Namespace:
     """The options, with those of `--quick` in place."""
     parser = bench_parser("coverage", "How often intervals hold the truth, and how often an equal model is promoted.")
-    parser.add_argument("--tables", type=int, default=1000, help="tables drawn for each number of dates")
+    parser.add_argument("--tables", type=int, default=600, help="tables drawn for each number of dates")
     parser.add_argument("--dates", type=int, nargs="+", default=[20, 60, 130, 250, 650], help="dates of a table")
     parser.add_argument("--accounts", type=int, default=26, help="rows of a date")
     parser.add_argument("--autocorrelations", type=float, nargs="+", default=[0, 0.9, 0.95], help="of a date's factors")
@@ -257,9 +265,13 @@ def main(argv: list[str] | None = None) -> int:
             tallies[design] = measure(design, args.tables, args.seed)
             sys.stdout.write(f"  {n_dates} dates, autocorrelation {follows:g}: {args.tables} tables\n")
             sys.stdout.flush()
-    rows = table(tallies)
-    print_table(rows)
-    write_result("coverage", {"tables": args.tables, "accounts": args.accounts, "rows": rows}, args.results)
+    print_table(table(tallies))
+    counts = [
+        asdict(design) | {"interval_of": kind} | asdict(tally) | {"coverage": tally.coverage, "error": tally.error}
+        for design, found in tallies.items()
+        for kind, tally in found.items()
+    ]
+    write_result("coverage", {"counts": counts}, args.results)
     return 0
 
 

@@ -40,11 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     """Joins, waits for the word, works; returns the exit status."""
     import src.modeling.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
     from src.config import RunSettings, SearchSettings
-    from src.data.table import load_dataset
-    from src.modeling.rows import make_rows
     from src.modeling.search import open_study, run_search
-    from src.modeling.search_task import SearchTask
-    from src.modeling.train_with_optuna import read_data
+    from src.modeling.tasks import make_tasks
 
     job = json.loads(Path((argv or sys.argv[1:])[0]).read_text(encoding="utf-8"))
     search = SearchSettings(
@@ -55,10 +52,8 @@ def main(argv: list[str] | None = None) -> int:
         pruner="none",
     )
     settings = RunSettings(search=search)
-    frame, source = read_data(job["data"], settings.data)
-    data = load_dataset(frame, settings.data.table, TARGET, source)
-    task = SearchTask(data, make_rows(data, settings.split), settings, sleeping(job["seconds"]))
-    opened = replace(open_study(task), shared=True)
+    (task,) = make_tasks([TARGET], settings, job["data"])
+    opened = replace(open_study(replace(task, user_objective=sleeping(job["seconds"]))), shared=True)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from src.errors import ConfigError
+from src.names import check_study_name, check_target_name
 
 Task = Literal["regression", "binary"]
 Metric = Literal["mae", "rmse", "auc"]
@@ -78,6 +79,9 @@ class TableConfig:
         numbers: columns whose values are numbers, also as people write them (`12,345.67`, `3.2%`), with the decimal
             mark of each; None decides it by the values.
         targets: what can be predicted, by column name. None of them is ever a feature.
+
+    Raises:
+        ConfigError: a target's name cannot be used.
     """
 
     account: str | None = "account_id"
@@ -87,6 +91,10 @@ class TableConfig:
     categories: tuple[str, ...] = ()
     numbers: Mapping[str, str | None] = field(default_factory=dict)
     targets: Mapping[str, TargetConfig] = field(default_factory=lambda: MODEL_CONFIGS)
+
+    def __post_init__(self) -> None:
+        for name in self.targets:
+            check_target_name(name)
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,8 @@ class SearchSettings:
         wait_for_store: seconds to wait for a database that is not there yet.
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner, a
+            study's name that cannot be used.
     """
 
     n_trials: int = 100
@@ -158,6 +167,8 @@ class SearchSettings:
         for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
             if value not in known:
                 raise ConfigError(f"{option} {value!r} is unknown: use one of {', '.join(known)}")
+        if self.study_name is not None:
+            check_study_name(self.study_name)
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,11 @@ import yaml
 
 from src.config import METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
+from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 
 _KEYS = ("account", "date", "use", "drop", "categories", "numbers", "targets")
 _TARGET_KEYS = ("task", "metric")
-_REFUSED_IN_TARGETS = '/\\:?"'
-"""Each has a meaning in a file name, in the name of a registered model, or in `models:/<target>@champion`."""
-_LONGEST_TARGET = 180
-"""Bytes; the names of its files and of its studies are longer by some 40, and may have 255 and 200."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +165,10 @@ def _targets(value: Any, path: Path) -> dict[str, TargetConfig]:
 def _target_name(value: Any, path: Path) -> str:
     """A column's name that can also be that of files, studies and a registered model."""
     name = _name(value, "targets", path)
-    if name.startswith(".") or not name.isprintable() or any(sign in name for sign in _REFUSED_IN_TARGETS):
-        raise ConfigError(
-            f"--config {path}: target {name!r} cannot name a file and a registered model: rename the column, without "
-            f"{' '.join(_REFUSED_IN_TARGETS)}, a leading dot or control characters"
-        )
-    if len(name.encode()) > _LONGEST_TARGET:
-        raise ConfigError(
-            f"--config {path}: target {name[:40] + '…'!r} is too long to name a file: rename the column, with at most "
-            f"{_LONGEST_TARGET} bytes"
-        )
+    try:
+        check_target_name(name)
+    except ConfigError as error:  # says what is wrong, but not where
+        raise ConfigError(f"--config {path}: {error}") from error
     return name
 
 

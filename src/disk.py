@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from src.suggest import shorten
+
 _PERMISSION = "let this user write there, or name another place"
 _CURES = {
     errno.ENOSPC: "free space on its disk",
@@ -56,7 +58,7 @@ def explain(error: OSError, then: str = _AGAIN, done: str = "used") -> str:
         then: what to do after the cure.
         done: what cannot be done with the file, as a participle.
     """
-    where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    where = " and ".join(shorten(name, 200) for name in (error.filename, error.filename2) if name is not None)
     code = errno.ENOSPC if error.errno is None and is_full(error) else error.errno
     reason = error.strerror or str(error) or type(error).__name__
     cure = _CURES.get(code or 0, "see to that")

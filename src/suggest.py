@@ -12,7 +12,7 @@ _SHOWN_CHARACTERS = 200
 
 def listing(names: Iterable[object]) -> str:
     """The names, comma-separated; a long list is cut so that the message stays one readable line."""
-    words = [one_line(name, 80) for name in names]
+    words = [one_line(name, _SHOWN_CHARACTERS) for name in names]
     shown = words[:_SHOWN]
     while len(shown) > 1 and len(", ".join(shown)) > _SHOWN_CHARACTERS:
         shown.pop()

@@ -28,7 +28,7 @@ with file_lock.file_lock(Path(sys.argv[1]), "the lock"):
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 3.0)
     monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
 
 
@@ -46,7 +46,7 @@ def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_a_holder_that_lives_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock"), "2.5"]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock"), "7"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOW = """
-    suggest errors secrets disk console file_lock config config_file
+    suggest errors names secrets disk console file_lock config config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys
@@ -27,19 +27,19 @@ FLOW = """
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
     modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
     modeling.trial_owners modeling.study_storage modeling.sampler
-    tracking.tracking_uri tracking.tracking_errors tracking.embedded_store tracking.earlier_models
-    modeling.starting_points modeling.fixed_configs modeling.pruner
+    tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
+    tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
     modeling.stopping
 
-    tracking.tracking_database tracking.session tracking.parent_run
-    tracking.projection tracking.background tracking.projector_process tracking.served_model tracking.final_record
-    tracking.registry tracking.registered_models
+    tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
+    tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model
+    tracking.final_record tracking.registry tracking.registered_models
 
-    modeling.preflight modeling.asked modeling.fork_server modeling.worker_process modeling.worker_pool
-    modeling.search modeling.parallel_search modeling.final_model modeling.retrain modeling.member_rounds
-    modeling.ensemble modeling.outputs
+    modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
+    modeling.worker_process modeling.worker_pool modeling.search modeling.parallel_search modeling.final_model
+    modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves
@@ -55,7 +55,8 @@ FLOW = """
     reporting.search_chapters reporting.study_chapters reporting.ensemble_numbers reporting.ensemble_agreement
     reporting.ensemble_plots reporting.ensemble_report modeling.report_files modeling.report_writer
     modeling.report_command modeling.optuna_visualization modeling.final_report modeling.summary modeling.finish
-    modeling.train_with_optuna modeling.waiting modeling.distributed modeling.optuna_parallel_optimization
+    modeling.tasks modeling.train_with_optuna modeling.waiting modeling.distributed
+    modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote
 

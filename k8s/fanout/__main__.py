@@ -34,6 +34,7 @@ from k8s.fanout.rendering import (
 )
 from src.cli import run_command
 from src.errors import ConfigError, Interrupted, RunError
+from src.suggest import listing
 
 WHERE = ("OVERLAY", "KUBECTL")
 RUN_KINDS = "jobs,configmaps,serviceaccounts,poddisruptionbudgets"
@@ -61,7 +62,7 @@ def up(words: Sequence[str]) -> int:
     has_namespace = _check_cluster(kubectl, namespace, run)
     secret = _missing_secret(kubectl, place, namespace, plain + documents(text))
     if not has_namespace:
-        _make_namespace(kubectl, plain)
+        _make_namespace(kubectl, namespace, plain)
     if secret is not None:  # never `apply`: a Secret that somebody made meanwhile stays as it is
         kubectl.text("create", "-f", "-", stdin=text_of([secret]))
     kubectl.text("apply", "-f", "-", stdin=text_of(found for found in plain if found["kind"] != "Namespace"))
@@ -130,8 +131,9 @@ def down(words: Sequence[str]) -> int:
     items = [found for found in services if found["kind"] not in kept]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=listed))
-    if volumes:
-        kubectl.show("-n", namespace, "delete", "persistentvolumeclaims,secrets", "-l", PART)
+    # Also those that an earlier version of the manifests has left: the names of generated ConfigMaps change.
+    left = "configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
+    kubectl.show("-n", namespace, "delete", left, "-l", PART)
     return 0
 
 
@@ -155,12 +157,12 @@ def _check_cluster(kubectl: Kubectl, namespace: str, run: Run) -> bool:
     return has_namespace
 
 
-def _make_namespace(kubectl: Kubectl, services: Documents) -> None:
+def _make_namespace(kubectl: Kubectl, namespace: str, services: Documents) -> None:
     spaces = [found for found in services if found["kind"] == "Namespace"]
     try:
         kubectl.text("apply", "-f", "-", stdin=text_of(spaces))
     except RunError as error:
-        raise RunError(f"{error}: ask those who may make it for kubectl apply -k k8s/namespace") from error
+        raise RunError(f"{error}: have namespace {namespace} made by those who may make it") from error
 
 
 def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Documents) -> dict[str, Any] | None:
@@ -172,7 +174,7 @@ def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Doc
         missing = sorted(key for key in asked_of_secret(objects) if not base64.b64decode(kept.get(key, "")))
         if missing:
             raise ConfigError(
-                f"Secret {SECRET} of namespace {namespace} lacks {', '.join(missing)}: "
+                f"Secret {SECRET} of namespace {namespace} lacks {listing(missing)}: "
                 f"make it as {place.overlay / 'services' / 'kustomization.yaml'} says"
             )
     elif kubectl.text("-n", namespace, "get", "persistentvolumeclaims", "-l", PART, "-o", "name").strip():
@@ -201,7 +203,7 @@ def _chosen_run(kubectl: Kubectl, namespace: str, study: str | None) -> str:
     names = sorted({str(each["metadata"]["labels"][RUN_LABEL]) for each in found})
     wanted = [name for name in names if study is None or name == run_name(study)]
     if len(wanted) != 1:
-        there = f"use STUDY_NAME={' or '.join(names)}" if names else "there is no run in this cluster"
+        there = f"use STUDY_NAME={' or '.join(names[:5])}" if names else "there is no run in this cluster"
         raise ConfigError(f"{f'STUDY_NAME={study} is no run' if study else 'it is not clear which run'}: {there}")
     return wanted[0]
 

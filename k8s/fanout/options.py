@@ -13,8 +13,9 @@ import yaml
 from src.cli import chosen_targets, run_settings
 from src.errors import ConfigError
 from src.modeling.train_with_optuna import build_parser
+from src.names import check_study_name
 from src.secrets import mask_url
-from src.suggest import did_you_mean
+from src.suggest import did_you_mean, one_line
 
 K8S = Path(__file__).resolve().parents[1]
 OVERLAYS = K8S / "overlays"
@@ -26,6 +27,8 @@ NO_OPTIONS = ("TARGET", *SECONDS, TOKEN)
 """Settings that are no option of the same name."""
 LONGEST_NAME = 48
 """A Job's name and an index must fit into the 63 characters of a host name."""
+PARTS = ("services", "run")
+"""Folders of an overlay: what stays between runs, and one run."""
 POD_SOURCES = ("s3://", "postgresql://", "postgresql+psycopg2://")
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 
@@ -35,7 +38,7 @@ class Place:
     """Where a command works.
 
     Attributes:
-        overlay: folder under `overlays`, with `services` and `run` in it.
+        overlay: folder with `services` and `run` in it.
         kubectl: the program and its first arguments.
     """
 
@@ -75,7 +78,9 @@ def given(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            raise ConfigError(f"{name} is unknown here{did_you_mean(name, known)}: use {', '.join(known)}")
+            raise ConfigError(
+                f"{one_line(name, 60)} is unknown here{did_you_mean(name, known)}: use {', '.join(known)}"
+            )
         values[name] = value
     return values
 
@@ -86,11 +91,15 @@ def place_of(values: Mapping[str, str]) -> Place:
     Raises:
         ConfigError: there is no such overlay.
     """
-    known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
     overlay = values.get("OVERLAY", "local")
-    if overlay not in known:
-        raise ConfigError(f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}")
-    return Place(OVERLAYS / overlay, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
+    folder = Path(overlay).expanduser() if "/" in overlay else OVERLAYS / overlay
+    if not all((folder / part / "kustomization.yaml").is_file() for part in PARTS):
+        known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
+        raise ConfigError(
+            f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}, or the path of a "
+            f"folder with {' and '.join(PARTS)} in it, as k8s/examples/team has them"
+        )
+    return Place(folder, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
 
 
 def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:
@@ -108,11 +117,13 @@ def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:
     if not workers.isdecimal() or int(workers) < 1:
         raise ConfigError(f"WORKERS={workers} is no number of workers: use 1 or more")
     settings = {name: value for name, value in values.items() if name in SETTINGS}
-    table = _checked(settings)
+    targets, table = _checked(settings)
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
     target = settings.get("TARGET", SETTINGS["TARGET"])
     study = settings.get("STUDY_NAME") or f"{'targets' if ',' in target else target}_{stamp}"
     run_name(study)
+    for name in [study] if len(targets) == 1 else [f"{study}_{target}" for target in targets]:
+        check_study_name(name)
     settings["STUDY_NAME"] = study
     settings[TOKEN] = f"{stamp}-{secrets.token_hex(4)}"  # another one each time, also for the same study
     return Run(study, int(workers), settings, table)
@@ -126,7 +137,8 @@ def run_name(study: str) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "-", study.lower()).strip("-")
     if not name or len(name) > LONGEST_NAME:
-        raise ConfigError(f"STUDY_NAME={study} names no run: use letters and digits, {LONGEST_NAME} at most")
+        shown = one_line(study, 60)
+        raise ConfigError(f"STUDY_NAME={shown} names no run: use letters and digits, {LONGEST_NAME} at most")
     return name
 
 
@@ -142,13 +154,13 @@ def is_on(name: str, values: Mapping[str, str]) -> bool:
     return value in TRUE
 
 
-def _checked(settings: dict[str, str]) -> str | None:
-    """Refuses what the product would refuse in every pod; returns the table file's text and names its place there."""
+def _checked(settings: dict[str, str]) -> tuple[list[str], str | None]:
+    """Refuses what the product would refuse in every pod; gives targets and table file's text, and names its place."""
     table = settings.get("CONFIG")
     args = build_parser().parse_args(
         [f"--{name.lower().replace('_', '-')}={value}" for name, value in settings.items() if name not in NO_OPTIONS]
     )
-    chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
+    targets = chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
     for name in SECONDS:
         seconds = settings.get(name, "1")
         if not seconds.isdecimal() or int(seconds) < 1:
@@ -161,6 +173,6 @@ def _checked(settings: dict[str, str]) -> str | None:
     if data and not data.startswith(POD_SOURCES):
         raise ConfigError(f"DATA={data} lies on this machine, where no pod can read it: use s3://… or postgresql://…")
     if not table:
-        return None
+        return targets, None
     settings["CONFIG"] = "/config/table.yaml"
-    return Path(table).read_text(encoding="utf-8")
+    return targets, Path(table).read_text(encoding="utf-8")

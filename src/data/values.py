@@ -24,6 +24,7 @@ from src.data.encoding import (
     read_number,
     texts_of,
     to_numbers,
+    without_zero,
 )
 from src.data.suspicious_texts import check_texts
 from src.data.written_numbers import decide_decimal_mark
@@ -191,11 +192,19 @@ def _kind_of_objects(column: pd.Series) -> Kind:
 
 def _category(column: pd.Series, name: str) -> pd.Series:
     try:
-        return texts_of(column)
+        return _whole_numbers(texts_of(column))
     except ValueError as error:  # lists, bytes
         raise DataError(
             f"feature {name!r} cannot be a category: {error}: turn it into texts, or name it under drop: in --config"
         ) from error
+
+
+def _whole_numbers(texts: pd.Series) -> pd.Series:
+    """Codes that a program wrote with `.0`, because some were missing, without it; `1.0` beside `1.1` stays."""
+    numbers = [text for text in texts.dropna().unique() if read_number(text) is not None]
+    if not numbers or any(without_zero(text) == text for text in numbers):
+        return texts
+    return texts.map(without_zero, na_action="ignore").astype("str")
 
 
 def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.int64]) -> pd.Series:

@@ -105,7 +105,7 @@ def named_recipe(asked: Asked, settings: RunSettings) -> Recipe | None:
         return None
     from src.modeling.preflight import check_places
 
-    check_places(asked.args.study_name, settings)
+    check_places(settings)
     return find_recipe(settings.search, asked.args.study_name)
 
 

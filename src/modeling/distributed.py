@@ -27,8 +27,9 @@ from src.modeling.run_token import begin_run, note_failure
 from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
-from src.modeling.train_with_optuna import checked_tasks, named
+from src.modeling.tasks import make_tasks, named
 from src.modeling.waiting import study_names, wait_for_run
+from src.names import study_option
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def _create(asked: Asked, task: SearchTask) -> str:
     sys.stdout.write(
         f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
         f"join it, with the same store: "
-        f"python -m src.modeling.optuna_parallel_optimization --mode distributed --study-name {name}\n"
+        f"python -m src.modeling.optuna_parallel_optimization --mode distributed {study_option(name)}\n"
     )
     return name
 
@@ -138,7 +139,9 @@ def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -
         recipe = find_recipe(base.search, name) if name else None
         settings = asked.settings(recipe, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
-        (task,) = checked_tasks([target], settings)
+        # A study that is there can be worked on without MLflow: another worker, or who finishes it, writes its runs.
+        needs_mlflow = recipe is None or asked.args.mode == "create"
+        (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
 

@@ -7,6 +7,7 @@ refuses is an error that the command ends with, after the model is registered.
 
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from src.modeling.report_files import METADATA_FILE
 from src.modeling.report_writer import HTML_FILE, PDF_FILE
 from src.modeling.search_task import SearchTask
 from src.modeling.trial_times import trials_in_utc
+from src.names import study_option
 from src.reporting.model_files import write_model_numbers
 from src.reporting.model_measure import measure_model
 
@@ -106,16 +108,16 @@ def _write_text(text: str, path: Path) -> Path:
 
 def same_command(study_name: str) -> str:
     """What trains the same final model once more, and with it its report."""
-    return f"the same command with --study-name {study_name}"
+    return f"the same command with {study_option(study_name)}"
 
 
 def report_command(study_name: str, settings: RunSettings) -> str:
     """What writes the report of a study again, as it is typed; a URL, which may hold a password, is not shown."""
     places = {"--storage-dir": settings.search.storage_dir, "--output-dir": settings.output_dir}
     defaults = {"--storage-dir": SearchSettings.storage_dir, "--output-dir": RunSettings.output_dir}
-    words = [f"{option} {path}" for option, path in places.items() if path != defaults[option]]
+    words = [f"{option} {shlex.quote(str(path))}" for option, path in places.items() if path != defaults[option]]
     words += ["--storage-url …"] if settings.search.storage_url else []
-    return " ".join(["python -m src.modeling.optuna_visualization", f"--study-name {study_name}", *words])
+    return " ".join(["python -m src.modeling.optuna_visualization", study_option(study_name), *words])
 
 
 def attempt(part: str, work: Callable[[], T]) -> T | None:

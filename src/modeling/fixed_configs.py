@@ -8,6 +8,12 @@ and a plain one is an old remedy (Bates and Granger 1969; shrinkage towards equa
 
 The remedy is the mean of several: LightGBM's defaults alone, which is what a short search or a strict pruner leaves,
 are one more configuration and deserve no larger share than each of five has.
+
+Which ones take part, and that a surely worse mean gives way to the best trial, was chosen on the benchmark's fifteen
+tables, whole (up to 20,000 rows) and in windows of 250 to 4,000 rows, 130 searches of up to 40 trials. Test loss below
+that of the best trial alone, in the mean, and in how many it was above by more than 0.2 %: ensembles of ten 2.4 % and
+19, as against 2.4 % and 25 with 60 % for whichever there are; of three 1.5 % and 21, 1.4 % and 39; of two 0.8 % and 10,
+1.2 % and 40. Without any tolerance, ensembles of ten gain 2.2 %.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +31,8 @@ FIXED_SHARE = 0.6
 """Of the ensemble's weight where all fixed configurations take part; each that does not takes its part with it. On the
 benchmark's tables anything from a half to three quarters did as well."""
 TOLERATED_LOSS = 0.05
-"""A fixed configuration that is surely worse than the best trial by more than this share of its loss is left out."""
+"""A fixed configuration that is surely worse than the best trial by more than this share of its loss is left out. Where
+tables are large every small difference is sure, and configurations a little behind still help the mean."""
 SURE = 0.95
 """One-sided confidence of "worse", by Student's t over groups of validation dates."""
 

@@ -23,7 +23,8 @@ from src.errors import ConfigError, RunError
 from src.modeling.asked import Asked, ask, settle
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
-from src.modeling.train_with_optuna import named, read_data, train_targets
+from src.modeling.tasks import make_tasks
+from src.modeling.train_with_optuna import train_targets
 
 if TYPE_CHECKING:
     import optuna
@@ -47,7 +48,8 @@ class ParallelOptimizer:
     """Searches in supervised processes, one LightGBM thread each; no final model is trained.
 
     Args:
-        n_jobs: processes in all; as many as this process has CPUs when None.
+        n_jobs: processes in all; as many as `settings` says where those are several, else as many as this process has
+            CPUs, when None.
         data: a table, or where it lies; the sample table when None.
         settings: everything else: split, seed, store, column names. Several targets' studies are named after the
             study name, if one is given, and the target.
@@ -65,14 +67,15 @@ class ParallelOptimizer:
     ) -> None:
         if n_jobs is not None and n_jobs < 1:
             raise ConfigError(f"n_jobs {n_jobs} is too few: use 1 or more, or None for all CPUs")
-        self.n_jobs = n_jobs or available_cpus()
         self.data = data
         self.settings = settings or RunSettings()
+        several = self.settings.search.max_workers if self.settings.search.max_workers > 1 else None
+        self.n_jobs = n_jobs or several or available_cpus()
 
     def optimize_parallel(
         self,
         target: str,
-        n_trials: int = 100,
+        n_trials: int | None = None,
         *,
         objective: Callable[..., float] | None = None,
         callbacks: Sequence[Callable[..., None]] = (),
@@ -81,7 +84,7 @@ class ParallelOptimizer:
 
         Args:
             target: name of the target column.
-            n_trials: the study's total of finished trials.
+            n_trials: the study's total of finished trials; as `settings` says when None.
             objective: a function of your own, `(trial, X_train, y_train, X_val, y_val) -> score`.
             callbacks: Optuna's `(study, trial)` functions, called in the process that ran the trial.
 
@@ -96,13 +99,13 @@ class ParallelOptimizer:
         return self._search([replace(task, user_objective=objective, callbacks=tuple(callbacks))], 1)[target]
 
     def optimize_ensemble_parallel(
-        self, targets: Sequence[str], n_trials_per_target: int = 100, max_workers: int = 3
+        self, targets: Sequence[str], n_trials_per_target: int | None = None, max_workers: int = 3
     ) -> dict[str, Best]:
         """Searches several targets, some of them at once.
 
         Args:
             targets: their names.
-            n_trials_per_target: each study's total of finished trials.
+            n_trials_per_target: each study's total of finished trials; as `settings` says when None.
             max_workers: targets that are searched at once; they share the `n_jobs` processes.
 
         Returns:
@@ -116,21 +119,12 @@ class ParallelOptimizer:
             raise ConfigError(f"max_workers {max_workers} is too few: use 1 or more targets at once")
         return self._search(self._tasks(targets, n_trials_per_target), min(max_workers, self.n_jobs))
 
-    def _tasks(self, targets: Sequence[str], n_trials: int) -> "list[SearchTask]":
+    def _tasks(self, targets: Sequence[str], n_trials: int | None) -> "list[SearchTask]":
         start_fork_server()  # it imports while the table is read
-        from src.data.table import load_dataset
-        from src.modeling.rows import make_rows
-        from src.modeling.search_task import SearchTask
-
-        several = len(targets) > 1
-        frame, source = read_data(self.data, self.settings.data)
-        tasks = []
-        for target in dict.fromkeys(targets):
-            search = replace(self.settings.search, n_trials=n_trials, max_workers=self.n_jobs)
-            settings = named(replace(self.settings, search=search), target, several)
-            data = load_dataset(frame, settings.data.table, target, source)
-            tasks.append(SearchTask(data, make_rows(data, settings.split), settings, shares_outer_run=several))
-        return tasks
+        search = replace(self.settings.search, max_workers=self.n_jobs)
+        if n_trials is not None:
+            search = replace(search, n_trials=n_trials, keep_total=False)
+        return make_tasks(list(dict.fromkeys(targets)), replace(self.settings, search=search), self.data)
 
     def _search(self, tasks: "Sequence[SearchTask]", at_once: int) -> dict[str, Best]:
         from src.modeling.parallel_search import search_together

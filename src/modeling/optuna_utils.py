@@ -28,14 +28,13 @@ from src.modeling.store_location import connect_args, engine_options, store_url
 from src.modeling.store_lock import store_lock
 from src.modeling.study_storage import StudyStorage
 from src.modeling.trial_times import epoch_ms
+from src.names import check_study_name, study_option
 from src.secrets import mask_url, scrub
 from src.suggest import listing, one_line
 
 log = logging.getLogger(__name__)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-MAX_NAME_LENGTH = 200
-"""Bytes: a file system takes 255, and locks are named after the study."""
 Callback = Callable[[optuna.Study, FrozenTrial], None]
 Objective = Callable[[optuna.Trial], float]
 
@@ -197,22 +196,6 @@ class OptunaStudyManager:
             )
 
 
-def check_study_name(study_name: str) -> None:
-    """Refuses a name that cannot be a study's.
-
-    Raises:
-        ConfigError: it is blank, too long, not printable, or cannot name a folder.
-    """
-    if not study_name.strip() or not study_name.isprintable():
-        raise ConfigError(f"--study-name {study_name[:40]!r} cannot be used: give it printable characters")
-    if len(study_name.encode()) > MAX_NAME_LENGTH:
-        raise ConfigError(f"--study-name {study_name[:40] + '…'!r} is too long: use at most {MAX_NAME_LENGTH} bytes")
-    if "/" in study_name or "\\" in study_name or study_name.startswith("."):
-        raise ConfigError(
-            f"--study-name {study_name!r} cannot be used: it names a folder of the report, so no / \\ or leading dot"
-        )
-
-
 def first_line(error: BaseException) -> str:
     """What a chain of errors says at its root, in one line: SQLAlchemy and Optuna wrap the driver's words."""
     while error.__cause__ is not None:
@@ -223,7 +206,7 @@ def first_line(error: BaseException) -> str:
 
 def store_error(error: BaseException, study_name: str) -> RunError:
     """A store or a disk that failed in the middle of a search, in one line with the remedy."""
-    go_on = f"the same command with --study-name {study_name} goes on"
+    go_on = f"the same command with {study_option(study_name)} goes on"
     if isinstance(error, OSError):
         return RunError(explain(error, f"then {go_on}"))
     reason, cure = one_line(first_line(error)), "free space on its disk, " if is_full(error) else ""

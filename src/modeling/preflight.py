@@ -11,25 +11,36 @@ from urllib.parse import quote
 
 from src.config import RunSettings
 from src.errors import ConfigError
-from src.modeling.optuna_utils import check_study_name, new_study_name
 from src.modeling.store_location import store_url
+from src.names import check_experiment_name
+from src.suggest import shorten
 from src.tracking.tracking_uri import check_tracking_uri
 
+LONGEST_FOLDER = 1000
+"""Bytes of the whole path; its files' names come on top, and a system takes some 4,000."""
 
-def check_places(target: str, settings: RunSettings) -> None:
-    """Checks the name of a target's study, its store, MLflow's URI, and the folder of the results.
+
+def check_places(settings: RunSettings, writes_results: bool = True) -> None:
+    """Checks the store, MLflow's URI and experiment, and the folder of the results.
+
+    Args:
+        settings: of the command.
+        writes_results: whether models and reports are written, beside the study.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
     search = settings.search
-    check_study_name(search.study_name or new_study_name(target))
     url = store_url(search.storage_url, search.storage_dir, os.environ)
     if url.get_backend_name() == "sqlite":
         option = "--storage-url" if search.storage_url else "--storage-dir"
         check_folder(option, Path(url.database or "").parent)
         _check_sqlite_file(option, Path(url.database or ""))
     check_tracking_uri(os.environ)
+    if name := os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+        check_experiment_name(name)
+    if not writes_results:
+        return
     for folder in (settings.output_dir, settings.output_dir / "models", settings.output_dir / "reports"):
         check_folder("--output-dir", folder)
 
@@ -52,20 +63,29 @@ def _check_sqlite_file(option: str, path: Path) -> None:
         ) from error
 
 
-def check_folder(option: str, folder: Path) -> None:
+def check_folder(option: str, folder: Path, remedy: str = "name another folder") -> None:
     """Refuses a folder that cannot be written, or cannot be made where it does not exist yet.
+
+    Args:
+        option: what names the folder, for messages.
+        folder: the folder.
+        remedy: what would be right.
 
     Raises:
         ConfigError: says which part of its path is no folder or closed to this user.
     """
     there = folder.absolute()
+    if len(os.fsencode(there)) > LONGEST_FOLDER:
+        raise ConfigError(
+            f"{option} {shorten(folder, 100)} is too long, with more than {LONGEST_FOLDER} bytes: name another folder"
+        )
     try:
         while not there.exists() and not there.is_symlink():
             there = there.parent
         is_folder = there.is_dir()
     except OSError as error:  # a name that is too long, a closed folder on the way
-        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: name another folder") from error
+        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: {remedy}") from error
     if not is_folder:
-        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: name another folder")
+        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: {remedy}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: name another folder")
+        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: {remedy}")

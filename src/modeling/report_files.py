@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import check_study_name
+from src.names import check_study_name
 from src.reporting.model_files import NUMBERS_FILE, PREDICTIONS_FILE, read_model_numbers
 from src.reporting.model_numbers import ModelNumbers
 from src.tracking.parent_run import REPORT_FOLDER, ParentRun

@@ -27,6 +27,7 @@ from src.modeling.starting_points import Params, keep_starting_points
 from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.store_lock import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
+from src.names import study_option
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
@@ -119,8 +120,7 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     if not search.keep_total or recipe is None:
         note_total(study, search.n_trials)
         return task
-    search = replace(search, n_trials=recipe[TOTAL])
-    return replace(task, settings=replace(task.settings, search=search))
+    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=recipe[TOTAL])))
 
 
 def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
@@ -183,7 +183,7 @@ def so_far(task: SearchTask, opened: OpenStudy) -> str:
     """What is done, and how to go on."""
     return (
         f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "
-        f"the same command with --study-name {opened.study.study_name} goes on"
+        f"the same command with {study_option(opened.study.study_name)} goes on"
     )
 
 
@@ -202,7 +202,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     if not complete:
         raise SearchError(
             f"study {study.study_name!r} has no complete trial: give it more --timeout or --n-trials "
-            f"and go on with --study-name {study.study_name}"
+            f"and go on with {study_option(study.study_name)}"
         )
     return study.best_trial
 

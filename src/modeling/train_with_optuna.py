@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.cli import OneLineParser, add_tuning_options, run_command
-from src.config import MODEL_CONFIGS, DataSettings, RunSettings, SplitSettings, TargetConfig
+from src.config import MODEL_CONFIGS, RunSettings, TargetConfig
 from src.errors import RunError
 from src.modeling.asked import ask, settle
 from src.modeling.fork_server import start_fork_server
+from src.modeling.tasks import make_tasks
 from src.suggest import listing
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ __all__ = ["MODEL_CONFIGS", "build_parser", "main", "optimize_hyperparameters", 
 def optimize_hyperparameters(
     target: str,
     config: TargetConfig | None = None,
-    n_trials: int = 100,
-    use_cv: bool = False,
-    n_folds: int = SplitSettings.n_folds,
+    n_trials: int | None = None,
+    use_cv: bool | None = None,
+    n_folds: int | None = None,
     *,
     objective: Callable[..., float] | None = None,
     callbacks: Sequence[Callable[..., None]] = (),
@@ -49,11 +50,14 @@ def optimize_hyperparameters(
 ) -> tuple["optuna.Study", dict[str, Any]]:
     """Searches one target and projects the study into MLflow; no final model is trained.
 
+    What is None is as `settings` says, and without settings as on the command line: 100 trials, no folds.
+
     Args:
         target: name of the target column.
         config: task and metric; those of `settings`, the contract's by default, when None.
         n_trials: the study's total of finished trials.
-        use_cv: walk forward over `n_folds` expanding windows instead of one validation period.
+        use_cv: walk forward over `n_folds` expanding windows, or one validation period; given, it takes the place of
+            `cv_auto` too.
         n_folds: number of windows.
         objective: a function of your own, `(trial, X_train, y_train, X_val, y_val) -> score`; its mean over the folds
             is the trial's value, in the direction of the metric.
@@ -68,27 +72,34 @@ def optimize_hyperparameters(
         UserError: the input is wrong.
         RunError: the store failed, or no trial is complete.
     """
-    from src.data.table import load_dataset
     from src.modeling.parallel_search import search_study
-    from src.modeling.rows import make_rows
     from src.modeling.search import best_trial, open_study, parent_run
-    from src.modeling.search_task import SearchTask
 
-    settings = settings or RunSettings()
+    settings = _with_arguments(settings or RunSettings(), n_trials, use_cv, n_folds)
+    if config is not None:
+        table = settings.data.table
+        table = replace(table, targets={**table.targets, target: config})
+        settings = replace(settings, data=replace(settings.data, table=table))
     if settings.search.max_workers > 1:
         start_fork_server()
-    split = replace(settings.split, use_cv=use_cv, n_folds=n_folds)
-    settings = replace(settings, split=split, search=replace(settings.search, n_trials=n_trials))
-    table = settings.data.table
-    if config is not None:
-        table = replace(table, targets={**table.targets, target: config})
-    frame, source = read_data(data, settings.data)
-    dataset = load_dataset(frame, table, target, source)
-    task = SearchTask(dataset, make_rows(dataset, split), settings, objective, tuple(callbacks))
-    opened = open_study(task)
+    (task,) = make_tasks([target], settings, data)
+    opened = open_study(replace(task, user_objective=objective, callbacks=tuple(callbacks)))
     with parent_run(opened):
-        search_study(task, opened)
+        search_study(opened.task, opened)
         return opened.study, dict(best_trial(opened.study).params)
+
+
+def _with_arguments(
+    settings: RunSettings, n_trials: int | None, use_cv: bool | None, n_folds: int | None
+) -> RunSettings:
+    """The settings with the arguments that were given in their place."""
+    if n_trials is not None:
+        settings = replace(settings, search=replace(settings.search, n_trials=n_trials, keep_total=False))
+    if n_folds is not None:
+        settings = replace(settings, split=replace(settings.split, n_folds=n_folds))
+    if use_cv is not None:
+        settings = replace(settings, split=replace(settings.split, use_cv=use_cv), cv_auto=False)
+    return settings
 
 
 def train_target(task: "SearchTask") -> "Outcome":
@@ -165,7 +176,7 @@ def _begun_to_ask(targets: Sequence[str], settings: RunSettings) -> list["Search
     from src.tracking.earlier_models import EarlierModels
 
     earlier = None if settings.search.study_name else EarlierModels(targets)
-    return [replace(task, earlier=earlier) for task in checked_tasks(targets, settings)]
+    return [replace(task, earlier=earlier) for task in make_tasks(targets, settings, writes_results=True)]
 
 
 def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:
@@ -193,61 +204,6 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
     for failure in failures.values():
         raise failure
     return outcomes
-
-
-def checked_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
-    """Each target's search, after everything was checked that can be before one begins.
-
-    Raises:
-        UserError: a name, a place, the table or the split cannot be used.
-    """
-    from src.data.sources import describe_source, read_table
-    from src.data.table import load_dataset
-    from src.modeling.auto_folds import choose_folds
-    from src.modeling.preflight import check_places
-    from src.modeling.rows import make_rows
-    from src.modeling.search_task import SearchTask
-
-    several = len(targets) > 1
-    for target in targets:
-        check_places(target, named(settings, target, several))
-    frame = read_table(settings.data.source, settings.data.query)
-    source = describe_source(settings.data.source, settings.data.query)
-    tasks = []
-    said: set[str] = set()
-    for target in targets:
-        data = load_dataset(frame, settings.data.table, target, source)
-        for warning in data.warnings:
-            if warning not in said:
-                log.warning("%s", warning)
-        said.update(data.warnings)
-        of_target = replace(named(settings, target, several), split=choose_folds(data, settings), cv_auto=False)
-        tasks.append(SearchTask(data, make_rows(data, of_target.split), of_target, shares_outer_run=several))
-    return tasks
-
-
-def named(settings: RunSettings, target: str, several: bool) -> RunSettings:
-    """One target's settings: with several targets, `--study-name NAME` names the studies NAME_<target>."""
-    name = settings.search.study_name
-    if name is None or not several:
-        return settings
-    return replace(settings, search=replace(settings.search, study_name=f"{name}_{target}"))
-
-
-def read_data(data: "pd.DataFrame | str | Path | None", settings: DataSettings) -> tuple["pd.DataFrame", str]:
-    """A table that is given, or lies somewhere, or is the sample; and where it comes from, in words.
-
-    Raises:
-        UserError: the table cannot be read.
-    """
-    import pandas as pd
-
-    from src.data.sources import describe_source, read_table
-
-    if isinstance(data, pd.DataFrame):
-        return data, "data frame"
-    source = settings.source if data is None else str(data)
-    return read_table(source, settings.query), describe_source(source, settings.query)
 
 
 def build_parser() -> argparse.ArgumentParser:

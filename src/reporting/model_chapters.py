@@ -9,7 +9,7 @@ from src.reporting import model_plots as draw
 from src.reporting import model_words as say
 from src.reporting.blocks import Block, Chapter, Facts, Figure, Grid, Paragraph, TableBlock
 from src.reporting.model_numbers import Curves, Groups, ModelNumbers
-from src.reporting.words import Metadata, describe_baseline, format_number, metric_name
+from src.reporting.words import Metadata, describe_baseline, format_number, metric_name, short_period
 
 MAX_MISSING = 15
 MAX_SHIFTED = 15
@@ -40,6 +40,7 @@ def _money(numbers: ModelNumbers) -> Chapter:
         return Chapter("money", "What it means in money", [Paragraph(why, "note")])
     blocks: list[Block] = [Paragraph(say.money_verdict(numbers, money), "verdict")]
     if len(money.bins) > 1:
+        blocks += _short_test(numbers)
         figures = [
             Figure("money-bins", draw.bins_plot(money.bins, "mean net profit of a row"), say.bins_caption(money))
         ]
@@ -54,6 +55,11 @@ def _money(numbers: ModelNumbers) -> Chapter:
     return Chapter("money", "What it means in money", blocks)
 
 
+def _short_test(numbers: ModelNumbers) -> list[Block]:
+    said = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
+    return [Paragraph(said, "note")] if said else []
+
+
 def _fit(numbers: ModelNumbers) -> Chapter:
     is_binary = numbers.task == "binary"
     title = "How well probabilities rank and fit" if is_binary else "Predicted against realised"
@@ -61,12 +67,12 @@ def _fit(numbers: ModelNumbers) -> Chapter:
         return Chapter("fit", title, [Paragraph(say.NO_TEST, "note")])
     table = TableBlock(say.bins_table(numbers.deciles, f"realised {numbers.target}"), LOWEST_FIRST)
     if is_binary:
-        return Chapter("fit", title, [*_binary_figures(numbers, numbers.curves), table])
-    said = Paragraph(say.fit_sentence(numbers))
+        return Chapter("fit", title, [*_short_test(numbers), *_binary_figures(numbers, numbers.curves), table])
+    said = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
     plot = draw.bins_plot(numbers.deciles, f"realised {numbers.target}", "mean prediction")
     shown = [Figure("deciles", plot, say.deciles_caption(numbers))] if len(numbers.deciles) > 1 else []
     is_same = numbers.target == NET_PROFIT and numbers.money is not None
-    return Chapter("fit", title, [said, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
+    return Chapter("fit", title, [*said, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
 
 
 def _binary_figures(numbers: ModelNumbers, curves: Curves | None) -> list[Block]:
@@ -92,6 +98,7 @@ def _stability(numbers: ModelNumbers, metric: str) -> Chapter:
         return Chapter("stability", "Stability", [Paragraph(say.NO_TEST, "note")])
     against = describe_baseline(str(numbers.best_baseline))
     blocks: list[Block] = [Paragraph(f"Compared with the naive forecast that is best on all test rows: {against}.")]
+    blocks += _short_test(numbers)
     blocks += _groups(numbers.months, "months", metric, say.NO_DATES)
     blocks += _groups(numbers.accounts, "accounts", metric, say.NO_ACCOUNTS)
     return Chapter("stability", "Stability", blocks)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.config import Direction
+from src.modeling.intervals import RELIABLE_DATES
 from src.modeling.scoring import is_better, skill
 from src.secrets import mask_url
 
@@ -171,6 +172,16 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
         return format_number(value)
     low, high = (format_number(bound) for bound in interval)
     return f"{format_number(value)} (95 % interval {low} to {high})"
+
+
+def short_period(days: int | None) -> str | None:
+    """That intervals of so many dates may be too narrow; None where there are enough, or none at all."""
+    if days is None or days >= RELIABLE_DATES:
+        return None
+    return (
+        f"The test period has {days} dates. Where good and bad times last for weeks, intervals of so few dates are too "
+        f"narrow; they can be relied on from {RELIABLE_DATES} dates on."
+    )
 
 
 def drawn_intervals(lows: Sequence[float | None], mark: str = "Lines") -> str:

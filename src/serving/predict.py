@@ -19,6 +19,7 @@ from src.config import TableConfig
 from src.config_file import FileTableConfig
 from src.disk import is_full
 from src.errors import ConfigError, DataError
+from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -186,6 +187,7 @@ def _asked_model(target: str | None, model: str | None) -> str:
         return model
     if target is None:
         raise ConfigError("no model is named: give --target NAME for its champion, or --model URI")
+    check_target_name(target)
     return f"models:/{target}@champion"
 
 
@@ -193,8 +195,10 @@ def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
     """The model, with the version that an alias stands for at this moment."""
     from src.tracking.served_model import load_served, pinned_uri, served_metadata
     from src.tracking.session import TrackingSession
+    from src.tracking.tracking_check import refuse_no_entry
 
     if asked.startswith(("models:/", "runs:/")):
+        refuse_no_entry(os.environ)
         _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     uri = pinned_uri(asked)
     model = load_served(uri)

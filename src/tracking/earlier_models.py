@@ -95,7 +95,14 @@ class EarlierModels:
         start = [sys.executable, "-c", _START]
         try:
             done = subprocess.run(
-                start, input=given, env=environ, timeout=seconds, capture_output=True, text=True, process_group=0
+                start,
+                input=given,
+                env=environ,
+                timeout=seconds,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                process_group=0,
             )
         except (OSError, subprocess.SubprocessError) as error:
             _missed(type(error).__name__)

@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 
 from src.cli import run_command
 from src.file_lock import file_lock
+from src.tracking.schema_revisions import known_revisions
 from src.tracking.tracking_errors import tracking_errors
 from src.tracking.tracking_uri import check_tracking_uri
 
@@ -89,7 +90,8 @@ def _is_half_made(path: Path) -> bool:
             revisions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
         except sqlite3.DatabaseError:  # no such table yet, or no database: MLflow says which when it opens the file
             return _is_database(connection)
-    return revisions != [_get_latest_schema_revision()]
+    # A revision that is not known is that of a newer MLflow: its database is somebody's, and complete.
+    return revisions != [_get_latest_schema_revision()] and set(revisions) <= known_revisions().keys()
 
 
 def _holds_rows(connection: sqlite3.Connection, table: str) -> bool:

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import StoreError
 from src.modeling.trial_times import epoch_ms, seconds_taken
 from src.modeling.worker_identity import worker_identity
+from src.names import mlflow_key
 from src.tracking.parent_run import PARENT_ATTR
 from src.tracking.session import TrackingSession, shown_uri
 from src.tracking.tracking_errors import tracking_errors
@@ -230,7 +231,7 @@ class StudyProjection:
                 run_name=f"trial-{trial.number:04d}",
             )
             run_id = self._open[trial.number] = run.info.run_id
-        params = [Param(key, str(value)) for key, value in trial.params.items()]
+        params = [Param(mlflow_key(key), str(value)) for key, value in trial.params.items()]
         error = trial.user_attrs.get("error")
         tags_later = [RunTag("optuna.error", str(error))] if error else []
         client.log_batch(run_id, trial_metrics(trial, self._metric_name), params[:MAX_PARAMS_PER_BATCH], tags_later)

@@ -261,7 +261,9 @@ def _registered(targets: list[str], named: Sequence[str]) -> list[str]:
     """Where no target is named, those that have a model; a named one without is a mistake that is told later."""
     from src.tracking.registry import is_registered
     from src.tracking.session import TrackingSession
+    from src.tracking.tracking_check import refuse_no_entry
 
+    refuse_no_entry(os.environ)
     _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     if ",".join(named).strip() not in ("", "all"):
         return targets

@@ -5,18 +5,18 @@ Nothing is contacted at import. Inside `mlflow run` the run that MLflow started 
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from src.config import DEFAULT_EXPERIMENT
-from src.errors import TrackingError
+from src.errors import ConfigError, TrackingError
 from src.secrets import mask_url
+from src.tracking.destination import Experiment, FoundRun, choose_experiment, experiment_name
 from src.tracking.embedded_store import prepare_embedded_store
 from src.tracking.tracking_database import reach_database
 from src.tracking.tracking_errors import tracking_errors
@@ -61,26 +61,58 @@ class TrackingSession:
     @cached_property
     def experiment_id(self) -> str:
         """The outer run's experiment, else MLFLOW_EXPERIMENT_ID, else the named one, made if it is new."""
-        if self.outer_run is not None:
-            return self.outer_run.info.experiment_id
-        if self.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return self.environ["MLFLOW_EXPERIMENT_ID"]
-        name = self.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
-        with tracking_errors(f"open experiment {name!r}"):
-            return self._experiment_named(name)
+        with tracking_errors("open the experiment"):
+            return self._chosen() or self._made(experiment_name(self.environ))
 
-    def _experiment_named(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
+    def _chosen(self) -> str | None:
+        try:
+            found = choose_experiment(self.environ, _ClientLookup(self.client), shown_uri())
+        except ConfigError as error:  # told before the search too, unless MLflow was away then
+            raise TrackingError(str(error)) from error
+        return None if found is None else found.experiment_id
+
+    def _made(self, name: str) -> str:
+        try:
+            return self.client.create_experiment(name, tags=_UI_OF_TRAINING)
+        except MlflowException as error:  # another process made it a moment earlier
+            found = self._chosen() if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS) else None
+            if found is None:
+                raise
+            return found
+
+
+class _ClientLookup:
+    """Asks MLflow's client; see `destination.Lookup`."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def experiment(self, experiment_id: str) -> Experiment | None:
+        return self._found(self._client.get_experiment, experiment_id)
+
+    def experiment_named(self, name: str) -> Experiment | None:
+        return self._found(self._client.get_experiment_by_name, name)
+
+    def run(self, run_id: str) -> FoundRun | None:
+        try:
+            info = self._client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+        return FoundRun(info.experiment_id, info.lifecycle_stage == "active")
+
+    def _found(self, ask: Callable[[str], "mlflow.entities.Experiment | None"], question: str) -> Experiment | None:
+        try:
+            found = ask(question)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
         if found is None:
-            try:
-                return self.client.create_experiment(name, tags=_UI_OF_TRAINING)
-            except MlflowException as error:  # another process made it a moment earlier
-                if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-                    raise
-                found = self.client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage != "active":
-            raise TrackingError(f"experiment {name!r} is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME to another")
-        return str(found.experiment_id)
+            return None
+        active = found.lifecycle_stage == "active"
+        return Experiment(str(found.experiment_id), found.name, active, found.artifact_location)
 
 
 def now_ms() -> int:

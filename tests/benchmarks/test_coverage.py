@@ -54,8 +54,8 @@ def test_it_runs_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert coverage.main(["--quick", "--tables", "3", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "\ninterval of " in shown
-    rows = json.loads((tmp_path / "coverage.json").read_text(encoding="utf-8"))["result"]["rows"]
-    kinds = {row["interval of"] for row in rows}
+    rows = json.loads((tmp_path / "coverage.json").read_text(encoding="utf-8"))["result"]["counts"]
+    kinds = {row["interval_of"] for row in rows}
     assert {"MAE", "RMSE", "AUC", "skill of AUC", "difference of MAE", "MAE of one month", "mean of a tenth"} <= kinds
     assert all(kind in shown for kind in kinds)
-    assert {row["dates"] for row in rows} == {20, 60}
+    assert {row["n_dates"] for row in rows} == {20, 60}

@@ -128,3 +128,18 @@ def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:
     for mark, expected in ((",", [1.234, 56]), (".", [1234, 56])):
         data = load_dataset(table(balance=["1,234", "56"] * 6), TableConfig(numbers={"balance": mark}), "net_profit")
         assert data.features["balance"].tolist()[:2] == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (["12.0", "15.0", None] * 4, ["12", "15"]),
+        ([12.0, 15.0, None] * 4, ["12", "15"]),
+        (["1.0", "1.1", "2.0"] * 4, ["1.0", "1.1", "2.0"]),
+        (["12.0", "X1", None] * 4, ["12", "X1"]),
+        (["12.0", "15", None] * 4, ["12.0", "15"]),
+    ],
+)
+def test_whole_numbers_gain_no_zero_from_a_blank(values: list[Any], levels: list[str]) -> None:
+    data = load_dataset(one_column(values), TableConfig(categories=("x",)), "net_profit")
+    assert sorted(data.features["x"].dropna().unique()) == levels

@@ -113,3 +113,10 @@ def test_defaults_are_those_of_the_example() -> None:
 def test_volumes_are_declared() -> None:
     sources = {str(v).split(":")[0] for service in SERVICES.values() for v in service.get("volumes", [])}
     assert {source for source in sources if source[0] not in "./$"} | {"tables"} == COMPOSE["volumes"].keys()
+
+
+def test_mounted_files_are_there() -> None:
+    """The engine would make a folder in the place of one that is not."""
+    mounted = [str(v).split(":")[0] for service in SERVICES.values() for v in service.get("volumes", [])]
+    files = [ROOT / "docker" / path for path in mounted if path.startswith(".")]
+    assert len(files) == 2 and all(file.is_file() for file in files)

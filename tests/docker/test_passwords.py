@@ -14,25 +14,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORDS = {"OPTUNA_POSTGRES_PASSWORD": "one", "MLFLOW_POSTGRES_PASSWORD": "two"}
 
 
-def run(folder: Path, program: str, words: list[str], **environ: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, program: str, words: list[str], doing: str = "", **environ: str
+) -> "subprocess.CompletedProcess[str]":
     """Runs a script with a stand-in for the program that it calls in the end, which says what it was given."""
     stand_in = folder / program
-    stand_in.write_text('#!/bin/sh\necho "$0 $*"\necho "superuser: $POSTGRES_PASSWORD"\n', encoding="utf-8")
+    stand_in.write_text(f'#!/bin/sh\necho "$0 $*"\necho "superuser: $POSTGRES_PASSWORD"\n{doing}\n', encoding="utf-8")
     stand_in.chmod(0o755)
-    path = f"{folder}:{os.environ['PATH']}"
-    return subprocess.run(words, env={"PATH": path} | environ, capture_output=True, text=True, check=False)
+    given = {"PATH": f"{folder}:{os.environ['PATH']}", "PGDATA": str(folder / "pgdata")}
+    return subprocess.run(words, env=given | environ, capture_output=True, text=True, check=False)
 
 
 def start_of_postgres(folder: Path) -> list[str]:
     """The pod's command, with the scripts that the cluster would mount."""
     found = container(overlay("local"), "StatefulSet/postgres", "postgres")
     (mount,) = [each for each in found["volumeMounts"] if each["mountPath"] == "/scripts"]
-    (scripts,) = [
-        f for f in of_kind(overlay("local"), "ConfigMap") if f["metadata"]["name"].startswith("postgres-scripts-")
-    ]
     assert mount["name"] == "scripts"
-    for name, text in scripts["data"].items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for each in of_kind(overlay("local"), "ConfigMap"):
+        if each["metadata"]["name"].startswith("postgres-"):
+            for name, text in each["data"].items():
+                (folder / name).write_text(text, encoding="utf-8")
     return [word.replace("/scripts", str(folder)) for word in [*found["command"], *found["args"]]]
 
 
@@ -51,6 +52,23 @@ class TestPostgres:
         assert said[0][0].partition(" ")[2].startswith("postgres -c hba_file=/scripts/pg_hba.conf -c max_connections=")
         first, second = (lines[1].removeprefix("superuser: ") for lines in said)
         assert len(first) == len(second) == 44 and first != second
+
+    def test_a_first_start_that_was_cut_off_begins_again(self, tmp_path: Path) -> None:
+        """And nothing else ever takes a volume's data away."""
+        words, data = start_of_postgres(tmp_path), tmp_path / "pgdata"
+        last_of_init = (tmp_path / "databases.sh").read_text(encoding="utf-8").splitlines()[-1]
+
+        def start(doing: str) -> list[str]:
+            """One start, in which the image's own script does this; what the volume has afterwards."""
+            done = run(
+                tmp_path, "docker-entrypoint.sh", words, f'mkdir -p "$PGDATA" && cd "$PGDATA"\n{doing}', **PASSWORDS
+            )
+            assert done.returncode == 0, done.stderr
+            return sorted(file.name for file in data.iterdir())
+
+        assert start("touch half && echo 15 > PG_VERSION") == ["PG_VERSION", "half"]
+        assert start(f"echo 15 > PG_VERSION\n{last_of_init}") == ["PG_VERSION"]
+        assert start("touch table") == start("true") == ["PG_VERSION", "table"]
 
     def test_every_connection_asks_for_a_password_in_both_stacks(self) -> None:
         """Also on a volume that an earlier version has made, whose own rules let everybody in over the socket."""

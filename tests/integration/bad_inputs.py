@@ -195,8 +195,17 @@ OPTIONS = {
     "no validation": bad("--valid-fraction 0", "--valid-fraction 0.0", "between 0 and 1"),
     "seed below zero": bad("--seed -1", "--seed -1", "0 to 2147483647"),
     "neither yes nor no": bad("--use-cv maybe", "--use-cv", "'maybe' is neither true nor false"),
-    "study named like a folder": bad("--study-name a/b", "--study-name 'a/b'", "no / "),
-    "study without a name": bad("--study-name ' '", "--study-name ' '", "printable"),
+    "study named like a folder": bad("--study-name a/b", "--study-name 'a/b' has '/'", "none of / "),
+    "study with a comma": bad("--study-name a,b", "--study-name 'a,b' has ','", "none of / "),
+    "study named like an option": bad("--study-name=-a", "--study-name '-a' begins with '-'", "use printable"),
+    "study that ends with a space": bad("--study-name 'a '", "--study-name 'a ' ends with ' '", "use printable"),
+    "studies with names too long": bad(
+        f"--study-name {'x' * 190} --targets net_profit,num_trades",
+        "--study-name",
+        "is too long, with 201",
+        "200 bytes",
+    ),
+    "study without a name": bad("--study-name ' '", "--study-name ' ' is blank", "printable"),
     "study with a long name": bad(f"--study-name {'é' * 150}", "--study-name", "too long", "200 bytes"),
     "results in a file": bad("--output-dir out", "--output-dir out", "is a file", "name another", make=text("out", "")),
     "results under a file": bad("--output-dir out/x", "--output-dir out/x", "is a file", make=text("out", "")),
@@ -247,6 +256,9 @@ def tracking(uri: str, *words: str) -> Bad:
 
 
 STORES |= {
+    "no name of an experiment": bad(
+        "", "MLFLOW_EXPERIMENT_NAME ' '", "leave it out", environ={"MLFLOW_EXPERIMENT_NAME": " "}
+    ),
     "MLflow in a folder": tracking("mlruns", "'mlruns' is a folder"),
     "MLflow of an unknown kind": tracking("ftp://u:s3cr3t@h", "'ftp://u:***@h'", "unknown kind"),
     "MLflow with another driver": tracking("postgresql://u:s3cr3t@h/d", "u:***@h/d' needs a driver"),
@@ -284,7 +296,10 @@ YAML = {
     ),
     "target with a colon": bad_yaml("targets: {'a:b': {task: regression}}", "'a:b'", "rename the column"),
     "target with a question mark": bad_yaml("targets: {'a?': {task: regression}}", "'a?'", "rename the column"),
-    "hidden target": bad_yaml("targets: {.pnl: {task: regression}}", "'.pnl'", "leading dot"),
+    "target with an at sign": bad_yaml("targets: {'a@b': {task: regression}}", "'a@b' has '@' in it", "rename"),
+    "target with an escape": bad_yaml("targets: {'a%20b': {task: regression}}", "'a%20b' has '%20'", "rename"),
+    "target named all": bad_yaml("targets: {all: {task: regression}}", "'all' means every target", "rename the column"),
+    "hidden target": bad_yaml("targets: {.pnl: {task: regression}}", "'.pnl' begins with '.'", "rename the column"),
     "endless target": bad_yaml(f"targets: {{{'x' * 200}: {{task: binary}}}}", "xxx…' is too long", "180 bytes"),
     "another target": bad(WITH_YAML, "target 'net_profit' is unknown", "use pnl, or all", make=text("table.yaml", PNL)),
     "no such column": bad(

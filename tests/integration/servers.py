@@ -1,14 +1,17 @@
 """Servers that a test kills as a machine's failure would, and starts again on the same files."""
 
+import base64
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import psutil
 
@@ -124,3 +127,60 @@ class TrackingServer:
             os.killpg(self._process.pid, 9)
             self._process.wait()
             self._process = None
+
+
+class PasswordProxy(ThreadingHTTPServer):
+    """Stands before a server and lets nobody in without a user and a password, as a company's does.
+
+    Args:
+        behind: URI of the server.
+        user: who is let in.
+        password: likewise.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, behind: str, user: str, password: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Doorkeeper)
+        self.behind = behind
+        self.wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        self.uri = f"http://127.0.0.1:{self.server_address[1]}"
+        self.forbidden: tuple[str, ...] = ()
+        """Parts of the paths that even this user may not ask for."""
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Doorkeeper(BaseHTTPRequestHandler):
+    server: PasswordProxy
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Authorization") != self.server.wanted:
+            return self._answer(401, b"You are not authenticated.")
+        if any(word in self.path for word in self.server.forbidden):
+            return self._answer(403, b"Permission denied")
+        kept = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "accept")}
+        request = urllib.request.Request(self.server.behind + self.path, body or None, kept, method=self.command)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                self._answer(response.status, response.read(), response.headers.get("Content-Type"))
+        except HTTPError as error:
+            self._answer(error.code, error.read(), error.headers.get("Content-Type"))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
+
+    def _answer(self, status: int, body: bytes, kind: str | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind or "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""

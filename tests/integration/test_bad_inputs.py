@@ -48,6 +48,7 @@ def assert_told(status: int, out: str, err: str, words: tuple[str, ...]) -> None
     assert out == ""
     (line,) = [line for line in err.splitlines() if line.strip()]
     assert line.startswith("error: ")
+    assert len(line) <= 500
     assert [word for word in words if word not in line] == [], line
     assert SECRET not in line
 

@@ -32,7 +32,7 @@ with store_lock(store_url(sys.argv[1], Path("unused"), {}), "projection-s"):
 
 @pytest.fixture
 def url(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> URL:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 4.0)
     monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
     return store_url(postgres_url, Path("unused"), {})
 
@@ -65,7 +65,7 @@ def answer(url: URL, statement: str) -> object:
 
 
 def test_a_holder_that_lives_is_waited_for(url: URL, postgres_url: str) -> None:
-    command = [sys.executable, "-c", HOLD, postgres_url, "5"]
+    command = [sys.executable, "-c", HOLD, postgres_url, "9"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -9,11 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import alembic.command
+import optuna
 import psutil
 import pytest
+import sqlalchemy
 
 from tests.integration.conftest import S3Store, free_ports, wait_for_bucket
 from tests.integration.servers import PostgresServer
+from tests.k8s.manifests import container, environment, expanded, rendered
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "k8s" / "components" / "postgres"
@@ -29,6 +33,7 @@ class Pod:
         self.environ = PASSWORDS | {
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "PGHOST": server.socket,
+            "PGDATA": f"{server.socket}/none",
             "POSTGRES_USER": "postgres",
             "POSTGRES_DB": "postgres",
             "POSTGRES_PASSWORD": "nobody's",
@@ -117,6 +122,37 @@ def test_half_a_backup_is_told_and_changes_no_database_by_half(postgres: Pod, ke
     assert done.stderr.splitlines()[-1].startswith("error: the backup could not be restored whole")
     assert postgres.rows("optuna", "SELECT count(*) FROM runs") == ["7"]
     assert postgres.rows("mlflow", "SELECT count(*) FROM runs") == ["7" if kept < 0.5 else "500"]
+
+
+def test_the_migration_brings_both_databases_to_the_schema_of_the_images(postgres: Pod) -> None:
+    """With the commands of the Job: MLflow's from the schema before the last, Optuna's from its own."""
+    from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    urls = {
+        role: f"postgresql+psycopg2://{role}@/{role}?host={postgres.server.socket}" for role in ("optuna", "mlflow")
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORDS["MLFLOW_POSTGRES_PASSWORD"])
+        Base.metadata.create_all(sqlalchemy.create_engine(urls["mlflow"]))  # where MLflow's migrations begin
+        alembic.command.upgrade(_get_alembic_config(urls["mlflow"]), "head-1")
+        patch.setenv("PGPASSWORD", PASSWORDS["OPTUNA_POSTGRES_PASSWORD"])
+        optuna.create_study(study_name="kept", storage=urls["optuna"])
+    head = _get_latest_schema_revision()
+    assert postgres.rows("mlflow", "SELECT version_num FROM alembic_version") != [head]
+    objects = rendered("overlays/local/services") + rendered("overlays/local/migrate")
+    for role in ("mlflow", "optuna"):
+        holder = container(objects, "Job/migrate", role)
+        variables = environment(objects, holder)
+        (secret,) = [each["valueFrom"]["secretKeyRef"]["key"] for each in holder["env"]]
+        words = [expanded(word, variables) for word in holder.get("command", ["tini", "--", "mlflow"]) + holder["args"]]
+        asked = [*words[2:-1], words[-1].replace(f"{role}@postgres:5432/{role}", urls[role].partition("//")[2])]
+        asked[0] = str(Path(sys.executable).with_name(asked[0]))
+        environ = os.environ | {"PGPASSWORD": PASSWORDS[secret]}
+        done = subprocess.run(asked, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert postgres.rows("mlflow", "SELECT version_num FROM alembic_version") == [head]
+    assert postgres.rows("optuna", "SELECT study_name FROM studies") == ["kept"]
 
 
 @pytest.fixture

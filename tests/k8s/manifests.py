@@ -16,6 +16,8 @@ from k8s.fanout.rendering import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("local", "production")
+TEAM = "team"
+"""The example of a team's own values over an overlay."""
 VARIABLE = re.compile(r"\$\(([A-Za-z_]\w*)\)")
 Object = Mapping[str, Any]
 
@@ -52,6 +54,8 @@ def rendered(folder: str) -> tuple[Object, ...]:
 
 def overlay(name: str) -> tuple[Object, ...]:
     """All that an overlay has to offer, the nightly search of its own folder too."""
+    if name == TEAM:
+        return tuple(found for part in ("services", "run", "migrate") for found in rendered(f"examples/{TEAM}/{part}"))
     extra = f"overlays/{name}/nightly"
     return rendered(f"overlays/{name}") + (rendered(extra) if (ROOT / "k8s" / extra).is_dir() else ())
 

@@ -85,6 +85,10 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
         ({"DATA": "table.parquet"}, "DATA=table.parquet lies on this machine"),
         ({"DATA": "postgresql://u:secret@h/d"}, "DATA=postgresql://u:***@h/d holds a password"),
         ({"STUDY_NAME": "___"}, "STUDY_NAME=___ names no run"),
+        ({"STUDY_NAME": "a/b"}, "--study-name 'a/b' has '/' in it"),
+        ({"STUDY_NAME": "a,b"}, "--study-name 'a,b' has ',' in it"),
+        ({"STUDY_NAME": "a "}, "--study-name 'a ' ends with ' '"),
+        ({"STUDY_NAME": f"a{'ü' * 99}", "TARGET": "all"}, "…' is too long, with 210 bytes"),
         ({"STUDY_NAME": "x" * 60}, "names no run: use letters and digits, 48 at most"),
     ],
 )
@@ -118,6 +122,15 @@ def test_places() -> None:
         ConfigError, match=r"OVERLAY=produktion is unknown \(did you mean 'production'\?\): use local or"
     ):
         place_of({"OVERLAY": "produktion"})
+
+
+def test_an_overlay_of_ones_own_is_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"or the path of a folder with services and run in it, as k8s/examples/team"):
+        place_of({"OVERLAY": str(tmp_path)})
+    for part in ("services", "run"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "kustomization.yaml").touch()
+    assert place_of({"OVERLAY": str(tmp_path)}).overlay == tmp_path
 
 
 @pytest.mark.parametrize(("value", "on"), [("1", True), ("yes", True), ("True", True), ("0", False), ("", False)])

@@ -17,6 +17,7 @@ from tests.command_lines import commands_in, mlflow_options_of, options_after, o
 from tests.k8s.manifests import (
     OVERLAYS,
     ROOT,
+    TEAM,
     VARIABLE,
     Pod,
     command_line,
@@ -62,7 +63,7 @@ def _schemas_read_once() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_schemas_read_once")
 @pytest.mark.parametrize("version", SUPPORTED)
-@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize("name", [*OVERLAYS, TEAM])
 def test_every_object_fits_the_schema(name: str, version: str) -> None:
     objects = overlay(name)
     for found in objects:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.k8s.manifests import (
     OVERLAYS,
+    TEAM,
     Pod,
     container,
     environment,
@@ -18,7 +19,7 @@ from tests.k8s.manifests import (
 )
 
 
-@pytest.fixture(params=OVERLAYS)
+@pytest.fixture(params=[*OVERLAYS, TEAM])
 def every_pod(request: pytest.FixtureRequest) -> list[Pod]:
     return list(pods(overlay(request.param)))
 

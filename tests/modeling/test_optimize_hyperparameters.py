@@ -55,8 +55,59 @@ def test_as_the_contract_calls_it(tmp_path: Path) -> None:
 def test_its_arguments_are_the_contracts() -> None:
     parameters = inspect.signature(optimize_hyperparameters).parameters
     assert list(parameters)[:5] == ["target", "config", "n_trials", "use_cv", "n_folds"]
-    assert [parameters[name].default for name in ("n_trials", "use_cv", "n_folds")] == [100, False, 5]
     assert {"objective", "callbacks"} <= set(parameters)
+
+
+def split_of(study: optuna.Study) -> tuple[bool, int | None]:
+    split = study.user_attrs["settings"]["split"]
+    return split["use_cv"], split.get("n_folds")
+
+
+@pytest.mark.parametrize(
+    ("given", "n_trials", "split"),
+    [
+        ({}, 2, (True, 3)),
+        ({"n_trials": 1}, 1, (True, 3)),
+        ({"use_cv": False}, 2, (False, None)),
+        ({"n_folds": 2}, 2, (True, 2)),
+        ({"n_trials": 3, "use_cv": True, "n_folds": 4}, 3, (True, 4)),
+    ],
+    ids=["nothing", "n_trials", "use_cv", "n_folds", "all"],
+)
+def test_settings_say_what_no_argument_does(
+    given: dict[str, Any], n_trials: int, split: tuple[bool, int | None]
+) -> None:
+    settings = RunSettings(split=SplitSettings(use_cv=True, n_folds=3), search=SearchSettings(n_trials=2))
+    study, _ = optimize_hyperparameters(
+        "net_profit", data=small_table(), settings=settings, objective=far_from_a_third, **given
+    )
+    assert (len(study.trials), split_of(study)) == (n_trials, split)
+
+
+def test_without_settings_it_is_as_on_the_command_line() -> None:
+    stop = OptunaCallbacks.target_value(1.0)
+    study, _ = optimize_hyperparameters("net_profit", data=small_table(), objective=far_from_a_third, callbacks=[stop])
+    assert study.user_attrs["recipe"]["n_trials"] == SearchSettings().n_trials == 100
+    assert split_of(study) == (False, None)
+
+
+def test_folds_may_be_left_to_the_rule_here_too() -> None:
+    """Three windows of 200 rows and more: `src.modeling.auto_folds`."""
+    table, left = small_table(n_days=200), RunSettings(search=SearchSettings(n_trials=1), cv_auto=True)
+    call: dict[str, Any] = {"data": table, "settings": left, "objective": far_from_a_third}
+    assert split_of(optimize_hyperparameters("net_profit", **call)[0]) == (True, 3)
+    assert split_of(optimize_hyperparameters("net_profit", use_cv=False, **call)[0]) == (False, None)
+    assert split_of(optimize_hyperparameters("net_profit", use_cv=True, n_folds=2, **call)[0]) == (True, 2)
+    call["data"] = small_table(n_days=20, n_accounts=4)
+    assert split_of(optimize_hyperparameters("net_profit", **call)[0]) == (False, None)
+
+
+def test_a_target_that_mlflow_cannot_address_is_refused_before_the_table_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="target 'ret@close' has '@' in it: rename the column"):
+        optimize_hyperparameters("ret@close", TargetConfig("regression", "mae"), data=tmp_path / "nowhere.csv")
+    with pytest.raises(ConfigError, match="target 'a#b' has '#' in it"):
+        optimize_hyperparameters("a#b", data=tmp_path / "nowhere.csv")
+    assert list(tmp_path.glob("artefacts")) == []
 
 
 def test_the_contracts_targets() -> None:

@@ -168,6 +168,38 @@ def test_one_target_with_an_objective_and_a_callback_of_ones_own(folder: Path) -
     assert str(os.getpid()) not in {pid for _, pid in seen}
 
 
+def test_settings_say_what_no_argument_does(folder: Path) -> None:
+    search = SearchSettings(storage_dir=folder / "studies", n_trials=2, max_workers=2, study_name="s")
+    settings = RunSettings(search=search, cv_auto=True)
+    optimizer = ParallelOptimizer(data=small_table(n_days=200), settings=settings)
+    assert optimizer.n_jobs == 2
+    assert ParallelOptimizer(n_jobs=3, settings=settings).n_jobs == 3
+    found = optimizer.optimize_ensemble_parallel(["net_profit", "num_trades"])
+    assert [(study.study_name, len(study.trials)) for study, _ in found.values()] == [
+        ("s_net_profit", 2), ("s_num_trades", 2),
+    ]  # fmt: skip
+    for study, _ in found.values():
+        split = study.user_attrs["settings"]["split"]
+        assert (split["use_cv"], split["n_folds"]) == (True, 3), "folds are left to the rule"
+    study, _ = optimizer.optimize_parallel("net_profit", 3)
+    assert (study.study_name, len(study.trials)) == ("s", 3)
+
+
+@pytest.mark.parametrize("mode", ["parallel", "create", "distributed"])
+def test_folds_left_to_the_rule_in_every_mode(folder: Path, command: Command, mode: str) -> None:
+    small_table(n_days=200).to_parquet(folder / "table.parquet")
+    run = command("--mode", mode, "--targets", "net_profit", *QUICK, "--n-trials", "1", "--cv", "auto")
+    assert run.status == 0, run.err
+    manager = OptunaStudyManager(folder / "artefacts/optuna_studies")
+    split = manager.load_study(manager.list_studies()[0]).user_attrs["settings"]["split"]
+    assert (split["use_cv"], split["n_folds"]) == (True, 3)
+
+
+def test_a_target_that_mlflow_cannot_address_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="target 'ret@close' has '@' in it: rename the column"):
+        ParallelOptimizer(1, data=folder / "nowhere.csv").optimize_parallel("ret@close", 1)
+
+
 def test_what_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigError, match="n_jobs 0 is too few"):
         ParallelOptimizer(n_jobs=0)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from src.config import DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
+from src.data.sources import read_table
 from src.data.table import load_dataset
 from src.errors import DataError
 from src.modeling import auto_folds
@@ -132,6 +133,18 @@ def test_the_names_of_a_config_file_are_in_the_metadata(tmp_path: Path, mlflow_s
     assert metadata["metric"] == "rmse"
     assert "noise" not in metadata["feature_names"]
     assert_the_same_again(model, metadata, small_table())
+
+
+def test_the_table_may_come_in_another_format(tmp_path: Path, mlflow_store: str) -> None:
+    frame = small_table()
+    frame["desk"] = pd.Series([None if row % 7 == 0 else f"0{row % 3}" for row in range(len(frame))], dtype="str")
+    settings = RunSettings(data=DataSettings(table=TableConfig(categories=("desk",))))
+    model, metadata = trained(tmp_path, frame, "net_profit", settings, [GBDT, GOSS])
+    assert metadata["categorical_levels"]["desk"] == ["00", "01", "02"]
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    frame.to_parquet(tmp_path / "table.parquet")
+    for name in ("table.csv", "table.parquet"):
+        assert_the_same_again(model, metadata, read_table(str(tmp_path / name), None))
 
 
 @pytest.mark.parametrize("kind", ["gbdt", "dart", "goss"])

@@ -228,5 +228,5 @@ def test_mlflow_being_away_hides_no_error(
     with caplog.at_level(logging.WARNING), pytest.raises(SearchError, match="nothing"):
         raises(SearchError("nothing"))(open_study(make_task(tmp_path)))
     (record,) = [record for record in caplog.records if record.name == "src.modeling.search"]
-    assert "is written when the study is gone on with" in record.getMessage()
+    assert "missing MLflow runs are written when the study is resumed" in record.getMessage()
     assert "\n" not in record.getMessage()

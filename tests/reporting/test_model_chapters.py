@@ -86,6 +86,16 @@ def test_the_same_chapters_go_into_a_pdf(shape: str, tmp_path: Path) -> None:
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_short_test_period_is_said_beside_its_intervals() -> None:
+    """And those of a long one, or without dates, are relied on."""
+    numbers = of_shape("regression")
+    longer = tuple(replace(part, days=250) if part.name == "test" else part for part in numbers.parts)
+    for chapter in model_chapters(numbers, {})[:3]:
+        assert "The test period has 12 dates. Where good and bad times last for weeks, intervals" in texts(chapter)
+    for other in (replace(numbers, parts=longer), of_shape("no keys")):
+        assert not [chapter.key for chapter in model_chapters(other, {}) if "The test period has" in texts(chapter)]
+
+
 def test_without_a_hold_out_it_is_said_and_nothing_is_drawn_of_it() -> None:
     money, fit, stability, features, data = model_chapters(of_shape("no hold-out"), {})
     for chapter in (money, fit, stability):

@@ -288,6 +288,6 @@ def test_a_prediction_takes_as_many_threads_as_the_container_has_cpus(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
     monkeypatch.setattr(model_code, "_cpu_quotas", lambda root: iter([64.0]))
     model = model_code.DailyProfitModel()
-    model.booster, model.metadata = logged.tiny.booster, logged.tiny.card.metadata
+    model.booster, model.metadata, model.encoding = logged.tiny.booster, logged.tiny.card.metadata, encoding
     model.predict(PythonModelContext({}, {}), logged.tiny.card.example)
     assert given[1:] == [3], "affinity below the quota"

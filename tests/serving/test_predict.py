@@ -1,4 +1,5 @@
 import gzip
+import resource
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from mlflow import MlflowClient
 
 from src.config import TableConfig
 from src.config_file import load_table_config
+from src.disk import explain
 from src.errors import ConfigError, DataError, TrackingError, UserError
 from src.serving.predict import check_output, main, predict_table, write_predictions
 from src.tracking.registry import register_model
@@ -137,6 +139,22 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder.csv"]
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.csv.gz", "p.parquet"])
+def test_a_disk_that_is_full_is_no_mistake_of_the_user(tmp_path: Path, name: str) -> None:
+    """A limit of the size of files stands in for it."""
+    frame = pd.DataFrame({"prediction": np.random.default_rng(0).random(20_000)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=name) as caught:
+            write_predictions(frame, tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"{name} cannot be used: " in explain(caught.value)
+    assert "raise the limit of a file's size" in explain(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keys_that_parquet_cannot_hold(tmp_path: Path) -> None:
     frame = pd.DataFrame({"account_id": pd.Series([1, "a"], dtype=object), "prediction": [0.5, 1.5]})
     with pytest.raises(DataError, match=r"p\.parquet cannot hold the table's keys: .*; name a \.csv") as caught:
@@ -215,6 +233,7 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
     ("options", "said"),
     [
         ([], "no model is named: give --target NAME for its champion, or --model URI"),
+        (["--target", "ret@close"], "target 'ret@close' has '@' in it: rename the column"),
         (["--target", "nobody"], "model 'models:/nobody@champion' cannot be found"),
         (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an ending that cannot be written"),
         (["--target", "pnl", "--data", "no.parquet"], "no.parquet"),

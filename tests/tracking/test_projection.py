@@ -85,6 +85,16 @@ def test_a_child_shows_parameters_metrics_and_its_curve(study: optuna.Study, pro
     assert [(point.step, point.value) for point in curve] == [(1, 0.4), (7, 0.5)]
 
 
+def test_a_parameter_of_the_user_s_own_objective_may_be_named_as_mlflow_would_not_have_it(
+    study: optuna.Study, project: Callable[..., str]
+) -> None:
+    names = {"rate (%)": 0.1, "rate (#)": 0.2, "x" * 300: 0.3, "a//b": 0.4}
+    study.add_trial(create_trial(value=1.0, params=names, distributions=dict.fromkeys(names, UNIFORM)))
+    params = children(project())["trial-0000"].data.params
+    assert sorted(params.values()) == ["0.1", "0.2", "0.3", "0.4"]
+    assert len([key for key in params if key.startswith("rate ")]) == 2
+
+
 def test_the_parent_carries_the_studys_name_and_the_best_value_by_trial(
     study: optuna.Study, project: Callable[..., str]
 ) -> None:

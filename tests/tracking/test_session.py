@@ -32,7 +32,10 @@ def test_the_experiment_is_daily_profit_made_once(client: MlflowClient) -> None:
 def test_or_the_one_of_the_environment(client: MlflowClient) -> None:
     assert name_of(TrackingSession({"MLFLOW_EXPERIMENT_NAME": "mine"})) == "mine"
     made = client.create_experiment("by-id")
-    assert TrackingSession({"MLFLOW_EXPERIMENT_ID": made, "MLFLOW_EXPERIMENT_NAME": "mine"}).experiment_id == made
+    for name in ("", "by-id"):
+        assert TrackingSession({"MLFLOW_EXPERIMENT_ID": made, "MLFLOW_EXPERIMENT_NAME": name}).experiment_id == made
+    with pytest.raises(TrackingError, match=f"MLFLOW_EXPERIMENT_ID '{made}' is experiment 'by-id', but MLFLOW_EXPERI"):
+        _ = TrackingSession({"MLFLOW_EXPERIMENT_ID": made, "MLFLOW_EXPERIMENT_NAME": "mine"}).experiment_id
     assert name_of(TrackingSession({"MLFLOW_EXPERIMENT_NAME": ""})) == "daily-profit"
 
 
@@ -47,13 +50,15 @@ def test_inside_mlflow_run_it_is_the_runs_own(client: MlflowClient) -> None:
 
 
 def test_a_run_that_is_not_there_is_named(client: MlflowClient) -> None:
-    with pytest.raises(TrackingError, match="cannot read run 0123"):
+    with pytest.raises(TrackingError, match=r"MLFLOW_RUN_ID '0123': sqlite:///.* has no such run: unset it"):
         _ = TrackingSession({"MLFLOW_RUN_ID": "0123"}).experiment_id
+    with pytest.raises(TrackingError, match="cannot read run 0123"):
+        _ = TrackingSession({"MLFLOW_RUN_ID": "0123"}).outer_run
 
 
 def test_a_deleted_experiment_is_told_with_the_remedy(client: MlflowClient) -> None:
     client.delete_experiment(TrackingSession({}).experiment_id)
-    with pytest.raises(TrackingError, match="'daily-profit' is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME"):
+    with pytest.raises(TrackingError, match="MLFLOW_EXPERIMENT_NAME is not set, and 'daily-profit' is a deleted exp"):
         _ = TrackingSession({}).experiment_id
 
 

@@ -11,3 +11,4 @@ CREATE DATABASE :"name" OWNER :"name";
 REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
 SQL
 done
+rm -f "$PGDATA.unfinished" # see start.sh

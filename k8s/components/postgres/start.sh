@@ -7,6 +7,13 @@ for name in OPTUNA_POSTGRES_PASSWORD MLFLOW_POSTGRES_PASSWORD; do
         exit 2
     fi
 done
+# A first start that was cut off leaves a server without its databases, which no later start would make: begin again.
+if [ -e "$PGDATA.unfinished" ]; then
+    rm -rf "$PGDATA"
+fi
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    touch "$PGDATA.unfinished"
+fi
 POSTGRES_PASSWORD="$(head -c 32 /dev/urandom | base64)"
 export POSTGRES_PASSWORD
 exec docker-entrypoint.sh postgres -c hba_file=/scripts/pg_hba.conf "$@"

@@ -1,0 +1,194 @@
+"""Every message is one line of at most 500 characters that says more than the exception behind it."""
+
+import logging
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k8s.fanout.__main__ import main as fanout
+from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.optuna_visualization import main as report
+from src.modeling.train_with_optuna import main as tune
+from src.serving.predict import main as predict
+from src.tracking.promote import main as promote
+from tests.commands import Finished, Main, run_here
+from tests.integration.bad_inputs import ALL, CLOSED, SECRET, TABLE, Bad
+
+GOOD = ("--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1")
+LONG = "a_long_name_of_a_column_" * 3
+WORD = re.compile(r"[A-Za-z]{2,}")
+
+
+@contextmanager
+def errors_seen() -> Iterator[list[BaseException]]:
+    """The exceptions that a command ends with, as `--verbose` would show them."""
+    seen: list[BaseException] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1]:
+                seen.append(record.exc_info[1])
+
+    logger, keeper = logging.getLogger("src.cli"), Keeper()
+    logger.addHandler(keeper)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield seen
+    finally:
+        logger.removeHandler(keeper)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def assert_readable(done: Finished, seen: Sequence[BaseException]) -> str:
+    """The error's line, after it and all others were looked at."""
+    assert "Traceback" not in done.err
+    lines = done.err.splitlines()
+    assert [line for line in lines if len(line) > 500] == []
+    (line,) = [line for line in lines if line.startswith("error: ")]
+    assert len(WORD.findall(line)) >= 4
+    for error in seen:
+        for cause in causes(error):
+            said = " ".join(str(cause).split())
+            ours = line.replace(said, "") if said else line
+            assert len(WORD.findall(ours)) >= 4, f"{line!r} is all the words of {cause!r}"
+    return line
+
+
+def run(main: Main, words: Sequence[str], folder: Path, **environ: str) -> str:
+    with errors_seen() as seen:
+        done = run_here(main, words, folder, environ)
+    assert done.status in (1, 2), done
+    return assert_readable(done, seen)
+
+
+@pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
+def test_of_every_known_mistake(case: Bad, tmp_path: Path) -> None:
+    TABLE.to_parquet(tmp_path / "table.parquet")
+    case.make(tmp_path)
+    line = run(tune, [*GOOD, *shlex.split(case.options)], tmp_path, **case.environ)
+    assert [word for word in case.words if word not in line] == []
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A folder with a table of 1,500 columns with long names, and what else makes long lists."""
+    columns = {f"{LONG}{number}": np.arange(20.0) for number in range(1500)}
+    pd.DataFrame(columns).to_parquet(tmp_path / "wide.parquet")
+    TABLE.to_parquet(tmp_path / "table.parquet")
+    empty = {f"{LONG}{number}": np.nan for number in range(300)}
+    pd.concat([TABLE, pd.DataFrame(empty, index=TABLE.index)], axis=1).to_parquet(tmp_path / "empty.parquet")
+    targets = "".join(f"  {LONG}{number}: {{task: binary}}\n" for number in range(400))
+    (tmp_path / "many.yaml").write_text(f"targets:\n{targets}")
+    names = ", ".join(f"{LONG}{number}" for number in range(400))
+    (tmp_path / "both.yaml").write_text(f"use: [{names}]\ndrop: [{names}]\n")
+    (tmp_path / "drop.yaml").write_text(f"drop: [{names}]\n")
+    (tmp_path / "long.yaml").write_text(f"{'k' * 900}: 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [" + "x" * 5000)
+    (tmp_path / "twice.csv").write_text(",".join([LONG] * 400) + "\n" + ",".join(["1"] * 400) + "\n")
+    (tmp_path / "wide.csv").write_text(";".join([LONG] * 400) + "\n")
+    return tmp_path
+
+
+LENGTHY = {
+    "no target": (tune, "--data wide.parquet", ("'net_profit'", "more")),
+    "no value": (tune, "--data empty.parquet", ("features without a single value", "drop: in --config")),
+    "a target of many": (tune, "--config many.yaml --targets nobody", ("'nobody' is unknown", "or all")),
+    "columns used and dropped": (tune, "--config both.yaml", ("stands in `use` and in `drop`", "leave it in one")),
+    "columns dropped that are not there": (tune, "--config drop.yaml", ("(drop:)", "is missing")),
+    "a key": (tune, "--config long.yaml", ("unknown key", "the known ones are account")),
+    "a broken file": (tune, "--config broken.yaml", ("line 1", "correct the YAML")),
+    "columns twice": (tune, "--data twice.csv", ("occur more than once", "give each its own name")),
+    "a header": (tune, "--data wide.csv", ("wide.csv", "commas")),
+    "a path": (tune, f"--data {'d/' * 900}{'x' * 200}.csv", ("does not exist", "give")),
+    "a name of a path": (tune, f"--data {'x' * 2000}.csv", ("xxx.csv cannot be used", "give a shorter name")),
+    "a config": (tune, f"--config {'x' * 2000}.yaml", ("--config xxx", "give")),
+    "a folder": (
+        tune,
+        f"--output-dir {'x/' * 1500}{'y' * 300}",
+        ("--output-dir x/", "is too long", "name another folder"),
+    ),
+    "a query": (tune, f"--data sqlite:///t.db --query 'SELECT {'x' * 5000}'", ("--data sqlite", "t.db")),
+    "a URL": (tune, f"--storage-url mysql://{'h' * 3000}/d", ("--storage-url", "use postgresql:// or sqlite:///")),
+    "a target": (tune, f"--targets {'x' * 3000}", ("target 'xxx", "or all")),
+    "a study": (tune, f"--study-name {'x' * 3000}", ("--study-name 'xxx", "200 bytes")),
+    "an option": (tune, f"--{'x' * 3000} 1", ("unrecognized arguments: --xxx", "--help")),
+    "a value": (tune, f"--n-trials {'x' * 3000}", ("--n-trials", "--help")),
+    "a sampler": (tune, f"--sampler {'x' * 3000}", ("--sampler 'xxx", "gp, cmaes")),
+    "no study": (report, f"--study-name {'x' * 190}", ("there is no study", "study_19")),
+    "no studies": (report, f"--ensemble {'x' * 190} y", ("is neither a target nor a study", "study_19")),
+    "no store": (report, f"--storage-dir {'x/' * 900}", ("there is no store", "--storage-dir")),
+    "no model": (predict, f"--target {'x' * 170} --data table.parquet", ("cannot be found", "train and register")),
+    "no model of that name": (predict, f"--target {'x' * 3000}", ("target 'xxx", "rename the column")),
+    "no output": (predict, f"--target a --output {'x' * 3000}.doc", ("--output xxx", "use one of .parquet")),
+    "no models": (promote, "--config many.yaml", ("none of", "train and register one first")),
+    "no word": (fanout, f"up {'X' * 3000}=1", ("is unknown here", "WORKERS")),
+    "no command": (fanout, "x" * 3000, ("is no command", "use up, status, down")),
+    "no run": (fanout, f"up STUDY_NAME={'x' * 3000}", ("--study-name 'xxx", "200 bytes")),
+    "no overlay": (fanout, f"up OVERLAY={'x' * 3000}", ("OVERLAY=xxx", "local")),
+    "no kubectl": (fanout, f"up KUBECTL={'x' * 3000}", ("KUBECTL=xxx", "install it")),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHY)
+def test_of_names_lists_and_values_without_end(name: str, wide: Path, mlflow_store: str) -> None:
+    main, line, words = LENGTHY[name]
+    before = ("--data", "table.parquet", "--targets", "net_profit") if main is tune else ()
+    if main is report and "--storage-dir" not in line:
+        manager = OptunaStudyManager(wide / "artefacts/optuna_studies")
+        for number in range(180, 200):
+            manager.create_or_load_study(f"{'s' * 150}_study_{number}")
+    told = run(main, [*before, *shlex.split(line)], wide)
+    assert [word for word in words if word not in told] == [], told
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [f"http://{CLOSED}/{'x' * 900}", f"postgresql+psycopg2://u:{SECRET}@{CLOSED}/d"],
+    ids=["http", "postgres"],
+)
+@pytest.mark.parametrize(
+    ("main", "line"), [(predict, "--target a --data table.parquet"), (promote, "")], ids=["predict", "promote"]
+)
+def test_of_a_server_that_is_away(main: Main, line: str, uri: str, tmp_path: Path) -> None:
+    away = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    told = run(main, shlex.split(line), tmp_path, **away)
+    assert told.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
+    assert SECRET not in told
+
+
+TEXT = st.text(min_size=1, max_size=400) | st.text("a/\\:@?#\"'%,.- \n\x1b[0m…ü日\udcff", min_size=1, max_size=700)
+TYPED = st.sampled_from(
+    [
+        *("--targets", "--study-name", "--data", "--config", "--query", "--storage-url", "--n-trials", "--timeout"),
+        *("--cv", "--sampler", "--pruner", "--seed", "--use-cv", "--ensemble-size", "--max-workers", "--purge-days"),
+    ]
+)
+
+
+@given(option=TYPED, value=TEXT, times=st.sampled_from([1, 9]))
+@settings(max_examples=150)
+def test_of_whatever_is_typed(tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int) -> None:
+    """The table has no target: also what is right in itself ends with an error."""
+    folder = tmp_path_factory.getbasetemp() / "typed"
+    if not folder.exists():
+        folder.mkdir()
+        TABLE.drop(columns="net_profit").to_parquet(folder / "table.parquet")
+    typed = value.replace("\0", "") * times
+    run(tune, [*GOOD, f"{option}={typed}"], folder, MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db")
