@@ -12,7 +12,7 @@ TARGET := is_profitable
 N_TRIALS := 30
 GIVEN := $(sort TARGET N_TRIALS $(foreach name,$(OPTIONS),$(if $(filter command,$(origin $(name))),$(name))))
 # Those of `make fanout` and its sisters, beside the ones above that a pod can use.
-FANOUT := WORKERS OVERLAY DRY_RUN KUBECTL WAIT_SECONDS
+FANOUT := WORKERS OVERLAY DRY_RUN KUBECTL WAIT_SECONDS IDLE_SECONDS
 FANOUT_DOWN := STUDY_NAME OVERLAY KUBECTL ALL VOLUMES
 FANOUT_GIVEN := $(foreach name,$(sort $(FANOUT) $(FANOUT_DOWN)),$(if $(filter command,$(origin $(name))),$(name)))
 PORT := 5000

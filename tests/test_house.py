@@ -30,7 +30,8 @@ FLOW = """
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
-    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.stopping
+    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
+    modeling.stopping
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model
@@ -54,7 +55,7 @@ FLOW = """
     reporting.search_chapters reporting.study_chapters reporting.ensemble_numbers reporting.ensemble_agreement
     reporting.ensemble_plots reporting.ensemble_report modeling.report_files modeling.report_writer
     modeling.report_command modeling.optuna_visualization modeling.final_report modeling.summary modeling.finish
-    modeling.tasks modeling.train_with_optuna modeling.distributed modeling.waiting
+    modeling.tasks modeling.train_with_optuna modeling.waiting modeling.distributed
     modeling.optuna_parallel_optimization
 
     tracking.promotion tracking.honest_rows tracking.contest tracking.promote

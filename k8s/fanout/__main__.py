@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from k8s.fanout.following import follow
+from k8s.fanout.addresses import LOCAL_PORT, Mlflow, mlflow_of
+from k8s.fanout.following import follow, raise_if_lost, read_progress
+from k8s.fanout.jobs import read_jobs
 from k8s.fanout.kubectl import Kubectl
-from k8s.fanout.options import SETTINGS, Place, Run, given, is_on, place_of, run_name, run_of
+from k8s.fanout.options import SETTINGS, TOKEN, Place, Run, given, is_on, place_of, run_name, run_of
+from k8s.fanout.readiness import wait_for_services
 from k8s.fanout.rendering import (
     RUN_LABEL,
     SECRET,
@@ -33,7 +36,6 @@ from src.cli import run_command
 from src.errors import ConfigError, Interrupted, RunError
 from src.suggest import listing
 
-READY_SECONDS = 300
 WHERE = ("OVERLAY", "KUBECTL")
 RUN_KINDS = "jobs,configmaps,serviceaccounts,poddisruptionbudgets"
 ALL_KINDS = "statefulsets,deployments,cronjobs,jobs,pods"
@@ -47,7 +49,7 @@ def up(words: Sequence[str]) -> int:
         UserError: a value is wrong, or there is no cluster.
         RunError: the run failed.
     """
-    values = given(words, [*SETTINGS, "WORKERS", *WHERE, "DRY_RUN"])
+    values = given(words, [*(name for name in SETTINGS if name != TOKEN), "WORKERS", *WHERE, "DRY_RUN"])
     place, run, dry = place_of(values), run_of(values), is_on("DRY_RUN", values)
     kubectl = Kubectl(place.kubectl)
     services = render(kubectl, place.overlay / "services")
@@ -64,25 +66,45 @@ def up(words: Sequence[str]) -> int:
     if secret is not None:  # never `apply`: a Secret that somebody made meanwhile stays as it is
         kubectl.text("create", "-f", "-", stdin=text_of([secret]))
     kubectl.text("apply", "-f", "-", stdin=text_of(found for found in plain if found["kind"] != "Namespace"))
-    _wait_for(kubectl, namespace, plain)
+    wait_for_services(kubectl, namespace, plain)
     kubectl.text("apply", "-f", "-", stdin=text)
-    _say_where(place, namespace, run)
+    mlflow = mlflow_of(plain)
+    forward = mlflow.forward(" ".join(place.kubectl), namespace)
+    _say_where(run, mlflow, forward)
     try:
-        follow(kubectl, namespace, run.name)
+        log = follow(kubectl, namespace, run.name)
     except KeyboardInterrupt:
         raise Interrupted(f"the run goes on: see make fanout-status STUDY_NAME={run.study}") from None
+    sys.stdout.write(mlflow.for_a_browser(log))
+    if forward is not None:
+        sys.stdout.write(f"these addresses answer while this command runs: {forward}\n")
     return 0
 
 
 def status(words: Sequence[str]) -> int:
-    """Shows one run, or all that belongs to the product."""
+    """Shows one run, or all that belongs to the product; ends with the status of a run that has failed.
+
+    Raises:
+        ConfigError: there is no such run, or a pod said that its settings or its data are wrong.
+        RunError: a Job failed otherwise.
+    """
     values = given(words, ["STUDY_NAME", *WHERE])
     kubectl, namespace, _ = _cluster(values)
     study = values.get("STUDY_NAME")
-    if study:
-        kubectl.show("-n", namespace, "get", "jobs,pods", "-l", f"{RUN_LABEL}={run_name(study)}")
+    run = None if not study else _chosen_run(kubectl, namespace, study)
+    if run is not None:
+        kubectl.show("-n", namespace, "get", "jobs,pods", "-l", f"{RUN_LABEL}={run}")
     else:
         kubectl.show("-n", namespace, "get", ALL_KINDS, "-l", PART, "-L", RUN_LABEL)
+    states = read_jobs(kubectl, namespace, run)
+    for state in states:
+        sys.stdout.write(f"{state.name}: {state.line}\n")
+    for each in sorted({state.run for state in states}):
+        progress = read_progress(kubectl, namespace, [state for state in states if state.run == each])
+        sys.stdout.write(f"{progress}\n" if progress else "")
+    if run is not None and not states:
+        sys.stdout.write(f"the Jobs of run {run} were cleared away: make fanout-down STUDY_NAME={run} takes the rest\n")
+    raise_if_lost(kubectl, namespace, states)
     return 0
 
 
@@ -163,33 +185,22 @@ def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Doc
     return made
 
 
-def _wait_for(kubectl: Kubectl, namespace: str, services: Documents) -> None:
-    for found in services:
-        if found["kind"] in ("StatefulSet", "Deployment"):
-            name = f"{found['kind'].lower()}/{found['metadata']['name']}"
-            sys.stdout.write(f"waiting for {name}\n")
-            sys.stdout.flush()
-            try:
-                kubectl.text("-n", namespace, "rollout", "status", name, f"--timeout={READY_SECONDS}s")
-            except RunError as error:
-                said = f"{name} did not get ready in {READY_SECONDS} seconds ({error})"
-                raise RunError(f"{said}: see make fanout-status, and kubectl -n {namespace} describe {name}") from error
-
-
-def _say_where(place: Place, namespace: str, run: Run) -> None:
-    kubectl, study = " ".join(place.kubectl), f"STUDY_NAME={run.study}"
+def _say_where(run: Run, mlflow: Mlflow, forward: str | None) -> None:
+    study = f"STUDY_NAME={run.study}"
     n_trials = run.settings.get("N_TRIALS", SETTINGS["N_TRIALS"])
+    address = mlflow.address if forward is None else f"{forward}, then http://localhost:{LOCAL_PORT}"
     sys.stdout.write(
         f"run {run.name}: {run.workers} workers, {n_trials} trials in all\n"
-        f"  MLflow:     {kubectl} -n {namespace} port-forward service/mlflow 5000:5000, then http://localhost:5000\n"
+        f"  MLflow:     {address}\n"
         f"  state:      make fanout-status {study}\n"
         f"  take away:  make fanout-down {study}\n"
     )
 
 
 def _chosen_run(kubectl: Kubectl, namespace: str, study: str | None) -> str:
-    found = kubectl.json("-n", namespace, "get", "jobs", "-l", RUN_LABEL)
-    names = sorted({str(job["metadata"]["labels"][RUN_LABEL]) for job in found["items"]})
+    """The run of a study, or the only one; its Jobs are cleared away after a while, and the rest of it counts too."""
+    found = kubectl.items("-n", namespace, "get", RUN_KINDS, "-l", RUN_LABEL)
+    names = sorted({str(each["metadata"]["labels"][RUN_LABEL]) for each in found})
     wanted = [name for name in names if study is None or name == run_name(study)]
     if len(wanted) != 1:
         there = f"use STUDY_NAME={' or '.join(names[:5])}" if names else "there is no run in this cluster"

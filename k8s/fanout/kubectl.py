@@ -53,6 +53,14 @@ class Kubectl:
         text = self.text(*args, "-o", "json")
         return json.loads(text) if text.strip() else None
 
+    def items(self, *args: str) -> list[Any]:
+        """The objects that one call lists.
+
+        Raises:
+            RunError: the call failed.
+        """
+        return list((self.json(*args) or {}).get("items", []))
+
     def show(self, *args: str) -> None:
         """Lets a call print to the terminal; one that fails has said why there."""
         subprocess.run([*self.command, *args], check=False)

@@ -1,6 +1,7 @@
 """What is asked for by words such as `WORKERS=8`, checked by the product's own parser before a pod is."""
 
 import re
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ K8S = Path(__file__).resolve().parents[1]
 OVERLAYS = K8S / "overlays"
 SETTINGS: Mapping[str, str] = yaml.safe_load((K8S / "base" / "settings.yaml").read_text(encoding="utf-8"))["data"]
 """Keys of the base's ConfigMap `settings`, with their defaults."""
-NO_OPTIONS = ("TARGET", "WAIT_SECONDS")
+SECONDS = ("WAIT_SECONDS", "IDLE_SECONDS")
+TOKEN = "RUN_TOKEN"
+NO_OPTIONS = ("TARGET", *SECONDS, TOKEN)
 """Settings that are no option of the same name."""
 LONGEST_NAME = 48
 """A Job's name and an index must fit into the 63 characters of a host name."""
@@ -122,6 +125,7 @@ def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:
     for name in [study] if len(targets) == 1 else [f"{study}_{target}" for target in targets]:
         check_study_name(name)
     settings["STUDY_NAME"] = study
+    settings[TOKEN] = f"{stamp}-{secrets.token_hex(4)}"  # another one each time, also for the same study
     return Run(study, int(workers), settings, table)
 
 
@@ -157,9 +161,10 @@ def _checked(settings: dict[str, str]) -> tuple[list[str], str | None]:
         [f"--{name.lower().replace('_', '-')}={value}" for name, value in settings.items() if name not in NO_OPTIONS]
     )
     targets = chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
-    seconds = settings.get("WAIT_SECONDS", "1")
-    if not seconds.isdecimal() or int(seconds) < 1:
-        raise ConfigError(f"WAIT_SECONDS={seconds} is no time: use whole seconds above 0")
+    for name in SECONDS:
+        seconds = settings.get(name, "1")
+        if not seconds.isdecimal() or int(seconds) < 1:
+            raise ConfigError(f"{name}={seconds} is no time: use whole seconds above 0")
     data = settings.get("DATA", "")
     if mask_url(data) != data:
         raise ConfigError(

@@ -1,10 +1,13 @@
 """One worker of many on a shared study: how it joins, what it leaves behind, why it leaves; and who makes the study.
 
+With `--run-token` create, workers and finish are one run: see `run_token`.
+
 A worker needs the store and the study's name; everything else is on the study (`recipe`). Any of them may be killed at
 any time. The parent run in MLflow is nobody's: the one that projects at the moment writes it, and who leaves a study
 that has its total, first of all, ends it.
 """
 
+import contextlib
 import logging
 import os
 import platform
@@ -13,16 +16,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from src.cli import chosen_targets
 from src.config import SearchSettings
-from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError
+from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
 from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
 from src.modeling.parallel_search import search_study
-from src.modeling.recipe import BEGAN_ATTR
+from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
+from src.modeling.run_token import begin_run, note_failure
 from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
 from src.modeling.tasks import make_tasks, named
+from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option
 
 log = logging.getLogger(__name__)
@@ -39,44 +45,82 @@ def worker_name(given: str | None, environ: Mapping[str, str]) -> str:
 def join_studies(asked: Asked, worker: str) -> None:
     """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
 
-    Without a name it is the target's newest study in the store; the first worker to come makes it.
+    Without a name it is the target's newest study in the store; the first worker to come makes it. With `--run-token`
+    create makes it, and is waited for.
 
     Raises:
         UserError: the input is wrong, or contradicts what the study was made with.
         Interrupted: a stop was requested; the running trial waits for another worker.
         RunError: the store failed for longer than is waited for, or the search did.
     """
-    for task in _tasks(asked, _newest):
-        _work(_open(task), worker)
+    in_a_run = asked.args.run_token is not None
+    if in_a_run:
+        wait_for_run(asked)
+    with _failure_noted(asked, f"worker {worker}"):
+        for task in _tasks(asked, _newest):
+            _work(_open(task), worker, in_a_run)
 
 
 def create_studies(asked: Asked) -> list[str]:
     """Makes each target's study, with its settings and starting points, and its parent run; no trial is run.
 
+    A study that is there gets the total and the timeout that are given, and the token of the run as the last thing.
     MLflow may be away: the parent run is then made with the first trials.
 
     Returns:
-        The studies' names; without `--study-name` they are new ones, and those that were there are left as they are.
+        The studies' names; without `--study-name` they are new ones.
 
     Raises:
         UserError: the input is wrong, or contradicts what a study was made with.
         StoreError: the store was waited for in vain.
     """
-    names = []
-    for task in _tasks(asked, lambda search, target: None):
-        opened = replace(open_study(task), shared=True)
-        name, total = opened.study.study_name, opened.task.settings.search.n_trials
-        try:
-            opened.projection.project()
-        except (TrackingError, StoreError) as error:
-            log.warning("%s; the parent run is made with the first trials", error)
-        sys.stdout.write(
-            f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
-            f"join it, with the same store: "
-            f"python -m src.modeling.optuna_parallel_optimization --mode distributed {study_option(name)}\n"
-        )
-        names.append(name)
-    return names
+    with _failure_noted(asked, "create"):
+        return [_create(asked, task) for task in _tasks(asked, lambda search, target: None)]
+
+
+def _create(asked: Asked, task: SearchTask) -> str:
+    opened = replace(open_study(task), shared=True)
+    name, total = opened.study.study_name, opened.task.settings.search.n_trials
+    begin_run(opened.study, asked.args.run_token, asked.args.timeout if "timeout" in asked.given else None)
+    try:
+        opened.projection.project()
+    except (TrackingError, StoreError) as error:
+        log.warning("%s; the parent run is made with the first trials", error)
+    sys.stdout.write(
+        f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
+        f"join it, with the same store: "
+        f"python -m src.modeling.optuna_parallel_optimization --mode distributed {study_option(name)}\n"
+    )
+    return name
+
+
+@contextlib.contextmanager
+def _failure_noted(asked: Asked, who: str) -> Iterator[None]:
+    """A mistake ends every pod of the run and not only this one, because its Job starts it no more."""
+    try:
+        yield
+    except UserError as error:
+        if asked.args.run_token is not None:
+            try:
+                _note_failure(asked, who, str(error))
+            except (UserError, StoreError) as unnoted:  # the store itself is what is wrong, or nothing names the study
+                log.warning("the others of the run are not told: %s", unnoted)
+        raise
+
+
+def _note_failure(asked: Asked, who: str, message: str) -> None:
+    """On a study of the run that exists, else on the first, which is then made: they are all looked at."""
+    settings = asked.settings()
+    search, known = settings.search, settings.data.table.targets
+    names = study_names(asked, settings)
+    manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
+    there = set(manager.list_studies())
+    name = next((name for name in names if name in there), None)
+    if name is not None:
+        study = manager.load_study(name)
+    else:
+        study = manager.create_or_load_study(names[0], known[chosen_targets(asked.args.targets, known)[0]].direction)
+    note_failure(study, asked.args.run_token, who, message)
 
 
 def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -> Iterator[SearchTask]:
@@ -124,7 +168,7 @@ def _open(task: SearchTask) -> OpenStudy:
     return replace(open_study(task), shared=True)
 
 
-def _work(opened: OpenStudy, worker: str) -> None:
+def _work(opened: OpenStudy, worker: str, in_a_run: bool) -> None:
     study, total = opened.study, opened.task.settings.search.n_trials
     who = f"worker {worker}", f"study {study.study_name}"
     finished = n_finished(study)
@@ -132,10 +176,10 @@ def _work(opened: OpenStudy, worker: str) -> None:
     if finished >= total:
         log.warning("%s has its %d trials: another --study-name starts a new one", who[1], total)
     else:
-        if BEGAN_ATTR not in study.user_attrs:  # from here on the study's own timeout runs, whoever joins it when
+        if study.user_attrs.get(BEGAN_ATTR) is None:  # from here on the study's own timeout runs, whoever joins it when
             study.set_user_attr(BEGAN_ATTR, time.time())
         try:
-            search_study(opened.task, opened)
+            search_study(_in_time_left(opened) if in_a_run else opened.task, opened)
         except Interrupted as error:
             log.info("%s leaves %s: %s", *who, error)
             raise
@@ -145,6 +189,13 @@ def _work(opened: OpenStudy, worker: str) -> None:
         finished = n_finished(study)
         log.info("%s leaves %s: %s", *who, _why(finished, total))
     _end_parent_run_once(opened)
+
+
+def _in_time_left(opened: OpenStudy) -> SearchTask:
+    """The search with what is left of the study's time: the pod that replaces a lost one gets no new time."""
+    task, study = opened.task, opened.study
+    left = seconds_left(study.user_attrs, (recipe_of(study) or {}).get("timeout"))
+    return replace(task, settings=replace(task.settings, search=replace(task.settings.search, timeout=left)))
 
 
 def _why(finished: int, total: int) -> str:

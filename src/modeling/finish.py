@@ -20,7 +20,8 @@ from src.modeling.rows import split_record
 from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask
 from src.modeling.summary import Outcome
-from src.tracking.final_record import log_dataset, log_files, log_final_scores
+from src.tracking.final_record import log_dataset, log_files, log_final_scores, report_page
+from src.tracking.parent_run import REPORT_FOLDER
 from src.tracking.registry import register_model
 from src.tracking.served_model import ModelCard
 
@@ -127,10 +128,12 @@ def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, writt
     Raises:
         TrackingError: MLflow is away; the message says where the results lie and how to register them later.
     """
-    study_name, parent, version = opened.study.study_name, "", ""
+    study_name, parent, page, version = opened.study.study_name, "", "", ""
     away: TrackingError | None = None
     try:
-        parent, version = _register(task, opened, written)
+        parent = opened.projection.project()
+        page = report_page(opened.session, parent)
+        version = _register(task, opened, written, parent)
     except TrackingError as error:  # no reason to leave the report unwritten
         away = error
     folder = task.settings.output_dir / "reports" / study_name
@@ -142,24 +145,24 @@ def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, writt
     if failure is None and report.refused:
         failure = report.failure(report.by)
     ended = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
-    return Outcome(written.metadata, report.page, version, ended)
+    return Outcome(written.metadata, report.page, version, ended, page)
 
 
-def _register(task: SearchTask, opened: OpenStudy, written: Written) -> tuple[str, str]:
-    """Projects what MLflow still lacks, logs scores and data set, registers: the parent's id and the version in words.
+def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:
+    """Logs scores and data set to the parent run and registers: the version in words.
 
     Raises:
         TrackingError: MLflow is away, or refuses.
     """
-    parent, data = opened.projection.project(), task.data
+    data = task.data
     log_final_scores(opened.session, parent, written.metadata)
     log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
     if not task.settings.register:
-        return parent, "not registered"
+        return "not registered"
     example = data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
     registered = register_model(parent, ModelCard(data.target, written.model_path, written.metadata, example))
     alias = f" @{registered.alias}" if registered.alias else " (replaced since)"
-    return parent, f"{registered.name} v{registered.version}{alias}"
+    return f"{registered.name} v{registered.version}{alias}"
 
 
 def _saved(written: Written, report: FinalReport) -> str:
@@ -170,7 +173,7 @@ def _saved(written: Written, report: FinalReport) -> str:
 
 def _upload(opened: OpenStudy, parent: str, written: Written, report: FinalReport) -> str | None:
     """Adds the files to the parent run; what went wrong, because the model is registered by now."""
-    files = [("", written.metadata_path), ("", written.model_path), *(("report", path) for path in report.files)]
+    files = [("", written.metadata_path), ("", written.model_path), *((REPORT_FOLDER, path) for path in report.files)]
     files += [] if report.trials is None else [("study", report.trials)]
     try:
         log_files(opened.session, parent, files)

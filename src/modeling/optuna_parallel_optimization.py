@@ -161,6 +161,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_value(how, "--mode", str, next(iter(MODES)), "; ".join(f"{mode}: {what}" for mode, what in MODES.items()))
     text = "names a distributed worker in its log; else JOB_COMPLETION_INDEX, or host and process"
     add_value(how, "--worker-id", str, None, text)
+    text = "of create, workers and wait that start at once: create writes it on the study, and the others wait for it"
+    add_value(how, "--run-token", str, None, text)
+    text = "seconds without a sign of a worker that are waited; 2400 with --run-token, else for ever"
+    add_value(how, "--idle-timeout", float, None, text)
     add_tuning_options(parser, max_workers=None)
     return parser
 

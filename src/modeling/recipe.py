@@ -24,7 +24,8 @@ from src.secrets import MASK, mask_url, scrub
 
 RECIPE_ATTR = "recipe"
 BEGAN_ATTR = "search_began"
-"""Of a study that many machines share: when its first worker came, in seconds since 1970."""
+"""Of a study that many machines share: when the first worker of its latest run came, in seconds since 1970; None where
+nobody has come yet."""
 TOTAL = "n_trials"
 SOON = 0.001
 SAMPLE = describe_source(None, None)
@@ -73,6 +74,15 @@ def note_total(study: optuna.Study, n_trials: int) -> None:
     recipe = recipe_of(study)
     if recipe is not None and recipe[TOTAL] != n_trials:
         study.set_user_attr(RECIPE_ATTR, recipe | {TOTAL: n_trials})
+
+
+def note_timeout(study: optuna.Study, timeout: float) -> bool:
+    """Notes another timeout on the study; whether it is another one."""
+    recipe = recipe_of(study)
+    if recipe is None or recipe["timeout"] == timeout:
+        return False
+    study.set_user_attr(RECIPE_ATTR, recipe | {"timeout": timeout})
+    return True
 
 
 def follow(args: Namespace, given: Collection[str], recipe: Mapping[str, Any], study_name: str) -> Namespace:

@@ -17,6 +17,7 @@ class Outcome:
         metadata: as written beside the model; its scores are the registered model's.
         report: the HTML report; None where it could not be drawn.
         version: `models:/<name>/<number>` with its alias, or why there is none.
+        page: of the report in MLflow's pages, to be put after a server's address.
         failure: why a part of the report could not be written; the command ends with it.
     """
 
@@ -24,6 +25,7 @@ class Outcome:
     report: Path | None
     version: str
     failure: RunError | None = None
+    page: str = ""
 
 
 HEADER = ("target", "metric", "validation", "test", "95 % interval", "best baseline", "skill", "model")
@@ -41,11 +43,16 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
         for outcome in outcomes
         for name, note in interval_notes(outcome.metadata)
     ]
-    reports = [f"report   {outcome.report}" for outcome in outcomes if outcome.report is not None]
+    at_server = tracking_uri.startswith("http")
+    # A server's page opens from everywhere; the file may lie in a pod that is gone by now.
+    places = [
+        (each.report, f"{tracking_uri.rstrip('/')}/{each.page}" if at_server else each.report) for each in outcomes
+    ]
+    reports = [f"report   {place}" for report, place in places if report is not None]
     command = "mlflow ui"
     if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
-    elif tracking_uri.startswith("http"):
+    elif at_server:
         command = f"open {tracking_uri}"
     return "\n".join(["", *lines, "", *notes, *models, *reports, f"MLflow   {command}"])
 

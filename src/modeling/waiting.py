@@ -1,12 +1,15 @@
-"""`--mode wait`: until a study has its total. Nothing is made, taken over or written; Optuna is not even loaded.
+"""Waiting for a shared study: until it has its total (`--mode wait`), or until create has prepared it for a run.
 
-Meant for what runs before the finish: it may start before the study, before its tables and before the database.
+Nothing is made, taken over or written. What waits may start before the study, before its tables and before the
+database.
 """
 
 import json
 import logging
 import os
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,21 +24,37 @@ from src.errors import ConfigError, StoreError
 from src.modeling.asked import Asked
 from src.modeling.patience import is_passing
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, seconds_left
+from src.modeling.run_token import RUN_ATTR, failure_of
 from src.modeling.store_location import connect_args, store_url
 from src.secrets import mask_url, scrub
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
-SAY_SECONDS = 60.0
+SAY_SECONDS = 15.0
+"""Between two lines of progress; `make fanout` shows them."""
+REPEAT_SECONDS = 60.0
+"""Nothing changes, and the log says that it still waits."""
+RATE_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 """After a study's own timeout: as long as its last trials may still be told to be dead, and no longer."""
+IDLE_SECONDS = 2400.0
+"""How long a run may show no sign of life: create is given up after 1,800 s, and a Job starts a crashed pod again, or
+one of a lost node, within 15 minutes. Pods that queue longer for a machine need a longer time."""
 
 _ATTRIBUTES = sqlalchemy.text(
     "SELECT s.study_id, a.key, a.value_json FROM studies s "
     "LEFT JOIN study_user_attributes a ON a.study_id = s.study_id WHERE s.study_name = :name"
 )
 _STATES = sqlalchemy.text("SELECT state, count(*) FROM trials WHERE study_id = :id GROUP BY state")
+_BEST = sqlalchemy.text(
+    "SELECT d.direction, min(v.value), max(v.value) FROM trials t "
+    "JOIN study_directions d ON d.study_id = t.study_id JOIN trial_values v ON v.trial_id = t.trial_id "
+    "WHERE t.study_id = :id AND t.state = 'COMPLETE' AND v.value_type = 'FINITE' GROUP BY d.direction"
+)
+_HEARTBEAT = sqlalchemy.text(
+    "SELECT max(h.heartbeat) FROM trial_heartbeats h JOIN trials t ON t.trial_id = h.trial_id WHERE t.study_id = :id"
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +66,16 @@ class Progress:
         running: trials that somebody runs, or ran when he died.
         total: what it is to have; None while that is not noted.
         time_left: seconds of its own timeout, negative when it is over; None without one.
+        best: the best value so far.
+        heartbeat: of the worker that was heard of last.
     """
 
     finished: int
     running: int
     total: int | None
     time_left: float | None = None
+    best: float | None = None
+    heartbeat: str | None = None
 
     @property
     def over(self) -> bool:
@@ -62,79 +85,203 @@ class Progress:
         out_of_time = self.time_left is not None and self.time_left <= 0
         return out_of_time and (self.running == 0 or (self.time_left or 0.0) < -GRACE_SECONDS)
 
+    @property
+    def sign_of_life(self) -> tuple[object, ...]:
+        """What changes as long as anybody runs trials."""
+        return self.finished, self.running, self.heartbeat
+
     def __str__(self) -> str:
-        return f"{self.finished} of {self.total or 'an unknown number of'} trials are finished, {self.running} run"
+        best = "" if self.best is None else f", best {self.best:.5g}"
+        total = self.total or "an unknown number of"
+        return f"{self.finished} of {total} trials are finished, {self.running} run{best}"
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """Why nothing can be told of a study yet.
+
+    Attributes:
+        reason: in words.
+        away: it is the store that does not answer.
+    """
+
+    reason: str
+    away: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def wait_for_studies(asked: Asked) -> None:
     """Waits until every named study has its total, or its own time is up.
 
     Raises:
-        ConfigError: no name is given, or the store refuses.
-        StoreError: `--timeout` seconds have passed.
+        ConfigError: no name is given, the store refuses, or the run cannot go on because of a mistake.
+        StoreError: `--timeout` seconds have passed, or `--idle-timeout` seconds without a sign of a worker.
     """
-    settings = asked.settings()
-    url = store_url(settings.search.storage_url, settings.search.storage_dir, os.environ)
-    deadline = None if settings.search.timeout is None else time.monotonic() + settings.search.timeout
-    for name in _names(asked, settings):
-        _wait_for(url, name, deadline)
+    watch = _Watch(asked, asked.settings().search.timeout)
+    for name in watch.names:
+        log.info("study %s is over: %s", name, watch.until(name, lambda progress: progress.over))
 
 
-def _names(asked: Asked, settings: RunSettings) -> list[str]:
+def wait_for_run(asked: Asked) -> None:
+    """Waits until create has prepared every study of the run that `--run-token` names; a worker's first act.
+
+    Raises:
+        ConfigError: no name is given, the store refuses, create failed because of a mistake, or it never came.
+        StoreError: the store was waited for in vain.
+    """
+    watch = _Watch(asked, None)
+    for name in watch.names:
+        watch.until(name, lambda progress: True)
+
+
+def study_names(asked: Asked, settings: RunSettings) -> list[str]:
+    """Names of the studies that `--study-name` means, one for each target.
+
+    Raises:
+        ConfigError: no name is given, or a target is unknown.
+    """
     name = settings.search.study_name
     if name is None:
-        raise ConfigError("--mode wait does not know for what: give --study-name")
+        raise ConfigError(f"--mode {asked.args.mode} does not know which study to wait for: give --study-name")
     if asked.names_one_study:
         return [name]
     return [f"{name}_{target}" for target in chosen_targets(asked.args.targets, settings.data.table.targets)]
 
 
-def _wait_for(url: URL, name: str, deadline: float | None) -> None:
-    said = ""
-    next_word = 0.0
-    while True:
-        seen = read_progress(url, name)
-        if isinstance(seen, Progress) and seen.over:
-            log.info("study %s is over: %s", name, seen)
-            return
+class _Watch:
+    """Looks at the studies of a command until what it waits for has come, or can no longer come.
+
+    Args:
+        asked: the command.
+        timeout: seconds for all of it; None is no limit.
+    """
+
+    def __init__(self, asked: Asked, timeout: float | None) -> None:
+        settings = asked.settings()
+        self.names = study_names(asked, settings)
+        self._url = store_url(settings.search.storage_url, settings.search.storage_dir, os.environ)
+        self._token: str | None = asked.args.run_token
+        self._idle = _idle_limit(asked)
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._lively_at = time.monotonic()
+        self._signs: dict[str, tuple[object, ...]] = {}
+        self._said, self._said_at = "", float("-inf")
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def until(self, name: str, met: Callable[[Progress], bool]) -> Progress:
+        """Waits for one study and returns what was seen of it last.
+
+        Raises:
+            ConfigError, StoreError: see `wait_for_studies`.
+        """
+        self._counts.clear()
+        while True:
+            seen = {each: read_progress(self._url, each, self._token) for each in self.names}
+            mine = seen[name]
+            if isinstance(mine, Progress) and met(mine):
+                return mine
+            self._note_life(seen)
+            self._give_up_in_time(name, mine)
+            self._say(name, mine)
+            left = POLL_SECONDS if self._deadline is None else self._deadline - time.monotonic()
+            time.sleep(min(POLL_SECONDS, max(0.0, left)))
+
+    def _note_life(self, seen: dict[str, Progress | NotYet]) -> None:
+        signs = {name: each.sign_of_life for name, each in seen.items() if isinstance(each, Progress)}
+        if any(self._signs.get(name) != sign for name, sign in signs.items()):
+            self._lively_at = time.monotonic()
+        self._signs |= signs
+
+    def _give_up_in_time(self, name: str, seen: Progress | NotYet) -> None:
         now = time.monotonic()
-        if deadline is not None and now >= deadline:
+        if self._deadline is not None and now >= self._deadline:
             raise StoreError(f"study {name!r} was waited for in vain: {seen}; give it more workers, or --timeout")
-        if now >= next_word or (str(seen) != said and not isinstance(seen, Progress)):
-            log.info("waiting for study %s: %s", name, seen)
-            said, next_word = str(seen), now + SAY_SECONDS
-        time.sleep(POLL_SECONDS if deadline is None else min(POLL_SECONDS, max(0.0, deadline - now)))
+        if self._idle is None or now - self._lively_at < self._idle:
+            return
+        if isinstance(seen, Progress) or seen.away:
+            raise StoreError(
+                f"nobody has worked on study {name!r} for {self._idle:g} s: {seen}; the same command with "
+                f"--study-name goes on with it, and a longer --idle-timeout (IDLE_SECONDS) waits longer"
+            )
+        raise ConfigError(
+            f"study {name!r} was waited for in vain for {self._idle:g} s: {seen}; see why --mode create did not come "
+            f"to its end, or wait longer with --idle-timeout (IDLE_SECONDS)"
+        )
+
+    def _say(self, name: str, seen: Progress | NotYet) -> None:
+        now = time.monotonic()
+        words = f"waiting for study {name}: {seen}"
+        if isinstance(seen, Progress):
+            words += self._rate(now, seen.finished)
+        since = now - self._said_at
+        # What hinders it is told at once; progress not more often than a person wants to read it.
+        if since >= REPEAT_SECONDS or (words != self._said and (since >= SAY_SECONDS or isinstance(seen, NotYet))):
+            log.info("%s", words)
+            self._said, self._said_at = words, now
+
+    def _rate(self, now: float, finished: int) -> str:
+        """Trials per minute over the last five minutes, as this process saw them."""
+        counts = self._counts
+        counts.append((now, finished))
+        while now - counts[0][0] > RATE_SECONDS:
+            counts.popleft()
+        seconds, more = now - counts[0][0], finished - counts[0][1]
+        return f", {60 * more / seconds:.3g} trials per minute" if more > 0 and seconds > 0 else ""
 
 
-def read_progress(url: URL, name: str) -> Progress | str:
+def _idle_limit(asked: Asked) -> float | None:
+    given: float | None = asked.args.idle_timeout
+    if given is not None and given <= 0:
+        raise ConfigError(f"--idle-timeout {given:g} is not a time: use seconds above 0")
+    return given if given is not None or asked.args.run_token is None else IDLE_SECONDS
+
+
+def read_progress(url: URL, name: str, token: str | None = None) -> Progress | NotYet:
     """How far the study is, or why that cannot be told yet: no server, no database, no table, no study.
 
+    Args:
+        url: of the store.
+        name: of the study.
+        token: of the run that it has to be prepared for.
+
     Raises:
-        ConfigError: the server refuses, for a reason that no time mends.
+        ConfigError: the server refuses, for a reason that no time mends, or the run cannot go on.
     """
     if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
-        return "there is no store yet"
+        return NotYet("there is no store yet")
     engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args(url))
     try:
         with engine.connect() as connection:
-            return _read(connection, name)
+            return _read(connection, name, token)
     except SQLAlchemyError as error:
         return _not_yet(url, error)
 
 
-def _read(connection: sqlalchemy.Connection, name: str) -> Progress | str:
+def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> Progress | NotYet:
     rows = connection.execute(_ATTRIBUTES, {"name": name}).all()
     if not rows:
-        return "it does not exist yet"
+        return NotYet("it does not exist yet")
     attributes: dict[str, Any] = {key: json.loads(text) for _, key, text in rows if key is not None}
-    states = {state: int(count) for state, count in connection.execute(_STATES, {"id": rows[0][0]})}
+    failure = failure_of(attributes, token)
+    if failure is not None:
+        raise ConfigError(f"the run of study {name!r} cannot go on, because {failure}")
+    if token is not None and attributes.get(RUN_ATTR) != token:
+        return NotYet(f"create has not prepared it yet for run {token}")
+    study = {"id": rows[0][0]}
+    states = {state: int(count) for state, count in connection.execute(_STATES, study)}
     recipe = attributes.get(RECIPE_ATTR, {})
     left = seconds_left(attributes, recipe.get("timeout"), at_least=None)
     finished = states.get("COMPLETE", 0) + states.get("PRUNED", 0)
-    return Progress(finished, states.get("RUNNING", 0), recipe.get(TOTAL), left)
+    best = next(
+        (high if direction == "MAXIMIZE" else low for direction, low, high in connection.execute(_BEST, study)), None
+    )
+    heartbeat = connection.execute(_HEARTBEAT, study).scalar()
+    return Progress(finished, states.get("RUNNING", 0), recipe.get(TOTAL), left, best, heartbeat and str(heartbeat))
 
 
-def _not_yet(url: URL, error: SQLAlchemyError) -> str:
+def _not_yet(url: URL, error: SQLAlchemyError) -> NotYet:
     plain = url.render_as_string(hide_password=False)
     words = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
     no_table = isinstance(error, ProgrammingError | OperationalError) and (
@@ -142,7 +289,7 @@ def _not_yet(url: URL, error: SQLAlchemyError) -> str:
     )
     no_database = "FATAL:" in words and f'database "{url.database}" does not exist' in words
     if no_table or no_database or is_passing(error):
-        return f"the store is not ready: {scrub(words, plain)}"
+        return NotYet(f"the store is not ready: {scrub(words, plain)}", away=not (no_table or no_database))
     raise ConfigError(
         f"the store {mask_url(plain)} cannot be read: {scrub(words, plain)}; "
         f"check host, port, user, password and database"

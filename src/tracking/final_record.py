@@ -20,6 +20,7 @@ from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from src.tracking.parent_run import REPORT_FOLDER
 from src.tracking.session import TrackingSession, now_ms
 from src.tracking.tracking_errors import tracking_errors
 
@@ -134,6 +135,17 @@ def _dataset_entity(frame: pd.DataFrame, target: str, source: str, digest: str) 
     entity = PandasDataset(part, source=code, targets=target, name=name, digest=digest)._to_mlflow_entity()
     profile = json.dumps({"num_rows": len(frame), "num_elements": int(frame.size)})
     return Dataset(name, digest, entity.source_type, entity.source, entity.schema, profile)
+
+
+def report_page(session: TrackingSession, parent_id: str) -> str:
+    """The page of MLflow that shows the report of the parent run, to be put after a server's address.
+
+    Raises:
+        TrackingError: MLflow cannot be reached.
+    """
+    with tracking_errors(f"read run {parent_id}"):
+        experiment = session.client.get_run(parent_id).info.experiment_id
+    return f"#/experiments/{experiment}/runs/{parent_id}/artifacts/{REPORT_FOLDER}/report.html"
 
 
 def log_files(session: TrackingSession, parent_id: str, files: Sequence[tuple[str, Path]]) -> None:

@@ -1,6 +1,8 @@
 """A real MLflow server that is away when the search begins, and gone again for a while in the middle."""
 
+import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +40,7 @@ def test_trials_never_wait_for_mlflow_and_all_are_written_once_it_is_there(
     assert process.returncode == 0, err
     assert "num_trades v1 @champion" in out
     job.check(8)
+    (line,) = [line for line in out.splitlines() if line.startswith("report ")]
+    run, page = re.fullmatch(rf"report   {server.uri}/#/experiments/\d+/runs/(\w+)/artifacts/(\S+)", line).groups()  # type: ignore[union-attr]
+    with urllib.request.urlopen(f"{server.uri}/get-artifact?run_uuid={run}&path={page}") as answer:
+        assert b"<title>" in answer.read(), "the page whose address is shown"

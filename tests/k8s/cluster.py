@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from k8s.fanout.__main__ import main
 from tests.k8s.manifests import need_kubectl
 
 PROGRAM = """#!{python} -IS
@@ -28,6 +29,11 @@ for answer in answers:
             print(said if answer["plain"] else json.dumps(said))
         break
 """
+
+
+STUDY, RUN = "Net_Profit_7", "net-profit-7"
+WATCHED = f"get jobs,pods -l daily-profit/run={RUN} -o json"
+"""How a run is looked at while it is followed."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,54 @@ class FakeCluster:
         return [Call(tuple(words), stdin) for words, stdin in map(json.loads, lines)]
 
 
-def job(component: str, run: str, condition: str | None = None, reason: str = "", **status: int) -> dict[str, Any]:
+def call(cluster: FakeCluster, command: str, *words: str) -> int:
+    """Runs a command of `k8s.fanout` against it; returns the exit status."""
+    return main([command, f"KUBECTL={cluster.program}", *words])
+
+
+def job(component: str, run: str, condition: str | None = None, reason: str = "", **status: Any) -> dict[str, Any]:
     """A Job as the API shows it."""
-    met = [{"type": condition, "status": "True", "reason": reason, "message": "why"}] if condition else []
+    message = status.pop("message", "why")
+    met = [{"type": condition, "status": "True", "reason": reason, "message": message}] if condition else []
     return {
+        "kind": "Job",
         "metadata": {
             "name": f"{component}-{run}",
+            "uid": f"uid of {component}",
             "labels": {"app.kubernetes.io/component": component, "daily-profit/run": run},
         },
         "spec": {"completions": 3 if component == "worker" else 1},
         "status": {"conditions": met, **status},
+    }
+
+
+def pod(job: str, number: int = 0, phase: str = "Running", unscheduled: str = "", **state: Any) -> dict[str, Any]:
+    """A Pod of a Job as the API shows it.
+
+    Args:
+        job: name of the Job.
+        number: makes it another one.
+        phase: of the pod; Running is ready.
+        unscheduled: why no node takes it.
+        **state: of containers by their names, as `wait={"running": {}}`.
+    """
+    conditions = [{"type": "Ready", "status": str(phase == "Running")}]
+    if unscheduled:
+        conditions.append(
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unscheduled}
+        )
+    statuses = [{"name": name, "image": "tuner:1", "state": each} for name, each in state.items()]
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{job}-{number}",
+            "labels": {"batch.kubernetes.io/job-name": job},
+            "creationTimestamp": f"2024-01-01T00:00:{number:02}Z",
+        },
+        "status": {
+            "phase": phase,
+            "conditions": conditions,
+            "initContainerStatuses": [each for each in statuses if each["name"] == "wait"],
+            "containerStatuses": [each for each in statuses if each["name"] != "wait"],
+        },
     }

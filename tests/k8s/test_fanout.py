@@ -12,28 +12,13 @@ from typing import Any
 
 import pytest
 
-from k8s.fanout import following
 from k8s.fanout.__main__ import main
 from k8s.fanout.rendering import documents
-from tests.k8s.cluster import Call, FakeCluster, job
+from tests.k8s.cluster import RUN, STUDY, WATCHED, Call, FakeCluster, call, job
 from tests.k8s.manifests import ROOT, environment, named, need_kubectl, of_kind, pods
 
-STUDY, RUN = "Net_Profit_7", "net-profit-7"
-WATCHED = f"get jobs -l daily-profit/run={RUN} -o json"
-"""How a run is looked at while it is followed."""
 KEYS = ("OPTUNA_POSTGRES_PASSWORD", "MLFLOW_POSTGRES_PASSWORD", "S3_SECRET")
 QUERY = "select \"a b\", 'c' from t where d = '$(HOME)' and e = \"1\""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(following, "LOST_POLLS", 3)
-    return FakeCluster(tmp_path)
-
-
-def call(cluster: FakeCluster, command: str, *words: str) -> int:
-    return main([command, f"KUBECTL={cluster.program}", *words])
 
 
 def dry(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[Any, ...]:
@@ -132,8 +117,7 @@ class TestUp:
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
         done = [job(each, RUN, "Complete") for each in ("create", "worker", "finish")]
-        begun = [job("create", RUN, "Complete"), job("worker", RUN, active=3), job("finish", RUN, active=1)]
-        cluster.answers(WATCHED, {"items": begun}, "lost", {"items": done})
+        cluster.answers(WATCHED, "lost", {"items": done})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "WORKERS=3") == 0
         (space,), services, run = applied(cluster.calls)
         assert space["kind"] == "Namespace" and not of_kind(services, "Namespace")
@@ -147,9 +131,8 @@ class TestUp:
             "apply", "create", "apply", "rollout", "rollout", "rollout", "apply"
         ]  # fmt: skip
         out = capsys.readouterr().out
-        assert "worker  3 of 3 at work, 0 done" in out and "finish  done" in out
+        assert "worker  done" in out and "finish  done" in out
         assert f"make fanout-down STUDY_NAME={STUDY}" in out and "port-forward service/mlflow 5000:5000" in out
-        assert any(f"job-name=finish-{RUN}" in text for text in said), "the finish's log is shown"
 
     def test_passwords_are_made_where_there_are_none(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
@@ -198,22 +181,6 @@ class TestUp:
         assert 'User "a" cannot create' in line
         assert line.endswith("have namespace daily-profit made by those who may make it")
 
-    @pytest.mark.parametrize(("reason", "status"), [("PodFailurePolicy", 2), ("MaxFailedIndexesExceeded", 1)])
-    def test_a_failed_job_ends_it(
-        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], reason: str, status: int
-    ) -> None:
-        cluster.answers(WATCHED, {"items": [job("worker", RUN, "Failed", reason), job("finish", RUN)]})
-        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == status
-        err = capsys.readouterr().err
-        assert err == f"error: job worker-{RUN} failed ({reason}): its last lines stand above\n"
-        assert "logs -l batch.kubernetes.io/job-name=worker-" in cluster.calls[-1].text
-
-    def test_workers_that_were_given_up_on_do_not_end_it(self, cluster: FakeCluster) -> None:
-        lost = job("worker", RUN, "Failed", "FailedIndexes", succeeded=2)
-        finish = [{"items": [lost, job("finish", RUN, active=1)]}, {"items": [lost, job("finish", RUN, "Complete")]}]
-        cluster.answers(WATCHED, *finish)
-        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
-
     def test_a_run_of_this_name_is_not_overwritten(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -239,44 +206,8 @@ class TestUp:
         assert main(["up", "KUBECTL=no-such-kubectl"]) == 2
         assert "KUBECTL=no-such-kubectl is no program here: install it" in capsys.readouterr().err
 
-    @pytest.mark.parametrize(
-        ("to", "says", "said"),
-        [
-            ("rollout", "timed out", "statefulset/postgres did not get ready in 300 seconds"),
-            (
-                f"get jobs -l daily-profit/run={RUN} -o json",
-                "refused",
-                "refused; the run goes on without being watched",
-            ),
-            (WATCHED, {"items": []}, f"run {RUN} is gone"),
-        ],
-    )
-    def test_what_goes_wrong_is_told(
-        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], to: str, says: Any, said: str
-    ) -> None:
-        cluster.answers(to, says)
-        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
-        (line,) = capsys.readouterr().err.splitlines()
-        assert said in line
 
-    def test_who_stops_looking_is_told_how_to_look_again(
-        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        def stopped(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr("k8s.fanout.__main__.follow", stopped)
-        assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 130
-        assert capsys.readouterr().err == f"the run goes on: see make fanout-status STUDY_NAME={STUDY}\n"
-
-
-class TestStatusAndDown:
-    def test_status(self, cluster: FakeCluster) -> None:
-        assert call(cluster, "status") == call(cluster, "status", f"STUDY_NAME={STUDY}") == 0
-        shown = [each.text for each in cluster.calls if "get namespace" not in each.text]
-        assert "-l app.kubernetes.io/part-of=daily-profit" in shown[0]
-        assert shown[1] == f"-n daily-profit get jobs,pods -l daily-profit/run={RUN}"
-
+class TestDown:
     def test_down_takes_the_only_run(self, cluster: FakeCluster) -> None:
         cluster.answers("get jobs", {"items": [job("create", RUN), job("finish", RUN)]})
         assert call(cluster, "down") == call(cluster, "down", f"STUDY_NAME={STUDY}") == 0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from k8s.fanout.__main__ import up
 from k8s.fanout.options import LONGEST_NAME, OVERLAYS, SETTINGS, given, is_on, place_of, run_name, run_of
 from src.config import MODEL_CONFIGS
 from src.errors import ConfigError
@@ -44,13 +45,22 @@ def test_several_targets_make_one_run() -> None:
 def test_a_given_name_goes_on_with_its_study() -> None:
     run = run_of({"STUDY_NAME": "Net_Profit 2", "WORKERS": "3", "N_TRIALS": "7"}, NOON)
     assert (run.study, run.name, run.workers) == ("Net_Profit 2", "net-profit-2", 3)
-    assert run.settings == {"STUDY_NAME": "Net_Profit 2", "N_TRIALS": "7"}
+    assert run.settings == {"STUDY_NAME": "Net_Profit 2", "N_TRIALS": "7", "RUN_TOKEN": run.settings["RUN_TOKEN"]}
+
+
+def test_each_run_has_its_own_token() -> None:
+    """Also one that goes on with a study, and two in the same second."""
+    tokens = {run_of({"STUDY_NAME": "s"}, NOON).settings["RUN_TOKEN"] for _ in range(2)}
+    assert len(tokens) == 2
+    assert all(re.fullmatch(r"20240131_120005-[0-9a-f]{8}", token) for token in tokens)
+    with pytest.raises(ConfigError, match="RUN_TOKEN is unknown here"):
+        up(["RUN_TOKEN=mine"])
 
 
 def test_settings_are_options_of_the_product() -> None:
     offered = parser_of("src.modeling.train_with_optuna")._option_string_actions
     names = {f"--{name.lower().replace('_', '-')}" for name in SETTINGS}
-    assert names - set(offered) == {"--target", "--wait-seconds"}
+    assert names - set(offered) == {"--target", "--wait-seconds", "--idle-seconds", "--run-token"}
 
 
 def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
@@ -71,6 +81,7 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
         ({"TARGET": "net_profi"}, "target 'net_profi' is unknown (did you mean 'net_profit'?)"),
         ({"SAMPLER": "grid"}, "--sampler 'grid' is unknown"),
         ({"WAIT_SECONDS": "soon"}, "WAIT_SECONDS=soon is no time"),
+        ({"IDLE_SECONDS": "0"}, "IDLE_SECONDS=0 is no time"),
         ({"DATA": "table.parquet"}, "DATA=table.parquet lies on this machine"),
         ({"DATA": "postgresql://u:secret@h/d"}, "DATA=postgresql://u:***@h/d holds a password"),
         ({"STUDY_NAME": "___"}, "STUDY_NAME=___ names no run"),

@@ -43,6 +43,8 @@ OF_THE_MACHINE = {"--worker-id", "--max-workers", "--storage-url", "--storage-di
 """Options that a worker takes from its pod: its index, its CPU, the variables of its stores."""
 SAID_OTHERWISE = {"--mode", "--targets", "--use-cv", "--help"}
 """A setting of another name says it, or the Job itself."""
+OF_A_RUN = {"--run-token", "--idle-timeout"}
+"""Of those that wait for others."""
 
 
 def secret_keys(pod: Pod) -> list[dict[str, Any]]:
@@ -156,8 +158,22 @@ class TestOverlay:
         assert len(searching) == 5
         for owner, found in searching.items():
             passed = {word.partition("=")[0] for word in found}
-            over = {"--timeout"} if owner.endswith("/finish") else set()
-            assert passed | OF_THE_MACHINE | SAID_OTHERWISE | over == offered, owner
+            assert passed | OF_THE_MACHINE | SAID_OTHERWISE | OF_A_RUN == offered, owner
+
+    def test_create_workers_and_wait_know_their_run(self, name: str) -> None:
+        """Without it a resumed study would be taken for what it was before create has extended it."""
+        for owner in ("create/create", "work/work", "finish/wait"):
+            job, _, holder = owner.partition("/")
+            words = container(overlay(name), f"Job/{job}", holder)["args"]
+            assert "--run-token=$(RUN_TOKEN)" in words, owner
+            assert ("--idle-timeout=$(IDLE_SECONDS)" in words) is (owner != "create/create"), owner
+
+    def test_a_finish_searches_nothing(self, name: str) -> None:
+        """Also where the time was up, with several targets too: what is missing is not for one pod to do."""
+        for owner, holder in tuner_containers(overlay(name)):
+            if owner.endswith("/finish"):
+                module, words = command_line(overlay(name), holder)
+                assert parser_of(module).parse_args(words).timeout <= 0.001, owner
 
 
 def test_settings_are_those_that_the_commands_use() -> None:
@@ -166,7 +182,7 @@ def test_settings_are_those_that_the_commands_use() -> None:
     assert asked == set(SETTINGS)
     for name in OVERLAYS:
         nightly = named(overlay(name), "ConfigMap", "nightly")["data"]
-        assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS"}
+        assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
 
 
 def test_settings_default_to_the_commands_defaults() -> None:

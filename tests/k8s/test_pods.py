@@ -107,7 +107,7 @@ class TestJobs:
             rules = spec["podFailurePolicy"]["rules"]
             assert rules[0] == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
             codes = {
-                r["onExitCodes"]["containerName"]: r["action"] for r in rules[1:] if r["onExitCodes"]["values"] == [2]
+                r["onExitCodes"]["containerName"]: r["action"] for r in rules[1:] if 2 in r["onExitCodes"]["values"]
             }
             template = spec["template"]["spec"]
             assert codes == {
@@ -126,6 +126,12 @@ class TestJobs:
             (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
             labels = spec["template"]["metadata"]["labels"]
             assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+
+    def test_a_study_that_was_given_up_is_not_waited_for_again(self, name: str) -> None:
+        """Five times forty minutes, or five times a day."""
+        rules = dict(jobs(name))["finish"]["podFailurePolicy"]["rules"]
+        given_up = {"containerName": "wait", "operator": "In", "values": [1, 2]}
+        assert {"action": "FailJob", "onExitCodes": given_up} in rules
 
     def test_finish_waits_for_the_study_and_outlives_the_wait(self, name: str) -> None:
         found = pod(overlay(name), "Job/finish")

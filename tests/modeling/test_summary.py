@@ -11,6 +11,7 @@ FOUND: dict[str, Any] = {
     "best_baseline": "previous_day", "skill": 0.3125, "validation_baselines": {"median": 91.0},
     "validation_best_baseline": "median", "validation_skill": -0.054, "best_trial": {"number": 4},
 }  # fmt: skip
+FILE, PAGE = "artefacts/reports/s/report.html", "#/experiments/1/runs/ab/artifacts/report/report.html"
 NO_TEST: dict[str, Any] = {
     "test_score": None,
     "test_interval": None,
@@ -21,7 +22,7 @@ NO_TEST: dict[str, Any] = {
 
 
 def outcome(**changes: Any) -> Outcome:
-    return Outcome(FOUND | changes, Path("artefacts/reports/s/report.html"), "net_profit v1 @champion")
+    return Outcome(FOUND | changes, Path(FILE), "net_profit v1 @champion", page=PAGE)
 
 
 def row(text: str) -> str:
@@ -73,16 +74,18 @@ def test_it_says_which_trials_each_model_is_made_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "command"),
+    ("uri", "report", "command"),
     [
-        ("sqlite:///mlflow.db", "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
-        ("http://tracking:5000", "open http://tracking:5000"),
-        ("databricks", "mlflow ui"),
+        ("sqlite:///mlflow.db", FILE, "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
+        ("http://tracking:5000", f"http://tracking:5000/{PAGE}", "open http://tracking:5000"),
+        ("https://tracking/mlflow/", f"https://tracking/mlflow/{PAGE}", "open https://tracking/mlflow/"),
+        ("databricks", FILE, "mlflow ui"),
     ],
 )
-def test_it_ends_with_what_to_open(uri: str, command: str) -> None:
+def test_it_ends_with_what_to_open(uri: str, report: str, command: str) -> None:
+    """With a server that is the page in MLflow: the file may lie in a pod that is gone."""
     lines = summary_text([outcome()], uri).splitlines()
-    assert lines[-2:] == ["report   artefacts/reports/s/report.html", f"MLflow   {command}"]
+    assert lines[-2:] == [f"report   {report}", f"MLflow   {command}"]
 
 
 def test_numbers_have_five_digits() -> None:

@@ -336,3 +336,17 @@ def test_while_mlflow_is_away_nothing_is_lost(new_desk: Callable[[], Desk]) -> N
     assert "net_profit v1 @champion" in later.out
     assert desk.models() == ["lgb_net_profit_optuna_v1.txt"]
     assert sorted(desk.children(desk.parent(NAME))) == ["trial-0000", "trial-0001", "trial-0002"]
+
+
+def test_a_finish_whose_time_is_up_searches_nothing(new_desk: Callable[[], Desk]) -> None:
+    """As the finish of a cluster's run, whatever the study lacks; with several targets too."""
+    desk = new_desk()
+    targets = ("--targets", "net_profit,num_trades", "--study-name", "both", "--no-register")
+    assert desk.run(*targets, "--n-trials", "2").status == 0
+    finish = desk.run(*targets, "--n-trials", "50", "--timeout", "0.001")
+    assert finish.status == 0, finish.err
+    assert {target: desk.metadata(target)["n_trials"] for target in ("net_profit", "num_trades")} == {
+        "net_profit": 2,
+        "num_trades": 2,
+    }
+    assert "2 of 50 trials are done and saved" in finish.err

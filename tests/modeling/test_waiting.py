@@ -11,8 +11,9 @@ from src.modeling.asked import Asked, ask
 from src.modeling.optuna_parallel_optimization import build_parser
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.recipe import BEGAN_ATTR, RECIPE_ATTR
+from src.modeling.run_token import RUN_ATTR, begin_run, note_failure
 from src.modeling.store_location import store_url
-from src.modeling.waiting import Progress, read_progress, wait_for_studies
+from src.modeling.waiting import Progress, read_progress, wait_for_run, wait_for_studies
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_several_targets_are_several_studies(tmp_path: Path) -> None:
 
 
 def test_it_wants_a_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not know for what: give --study-name"):
+    with pytest.raises(ConfigError, match="does not know which study to wait for: give --study-name"):
         wait_for_studies(asked(tmp_path))
 
 
@@ -120,4 +121,117 @@ def test_who_is_refused_does_not_wait(words: str) -> None:
         waiting._not_yet(url, OperationalError("", {}, psycopg2.OperationalError(words)))
     assert "s3cret" not in str(caught.value)
     missing = OperationalError("", {}, psycopg2.OperationalError('FATAL:  database "optuna" does not exist'))
-    assert "not ready" in waiting._not_yet(url, missing)
+    assert "not ready" in str(waiting._not_yet(url, missing))
+
+
+RUN = ("--study-name", "s", "--run-token", "t2")
+
+
+def test_the_total_of_an_earlier_run_is_not_the_one_that_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = make(tmp_path)
+    finish(study, 2)
+    study.set_user_attr(RUN_ATTR, "t1")
+    waiter = threading.Thread(target=wait_for_studies, args=[asked(tmp_path, *RUN)])
+    with caplog.at_level(logging.INFO, logger="src"):
+        waiter.start()
+        waiter.join(0.2)
+        study.set_user_attr(RECIPE_ATTR, {"n_trials": 3, "timeout": None})
+        waiter.join(0.2)
+        begin_run(study, "t2", None)
+        waiter.join(0.2)
+        assert waiter.is_alive(), "two of three"
+        finish(study, 1)
+        waiter.join(20)
+    assert not waiter.is_alive()
+    assert "waiting for study s: create has not prepared it yet for run t2" in caplog.text
+    assert "study s is over: 3 of 3 trials are finished, 0 run, best 1" in caplog.text
+
+
+def test_a_worker_waits_for_create_of_each_study(tmp_path: Path) -> None:
+    studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
+    begin_run(studies[0], "t2", None)
+    mode = ("--mode", "distributed", "--targets", "net_profit,num_trades", "--timeout", "0.01")
+    worker = threading.Thread(target=wait_for_run, args=[asked(tmp_path, *RUN, *mode)])
+    worker.start()
+    worker.join(0.2)
+    assert worker.is_alive()
+    begin_run(studies[1], "t2", None)
+    worker.join(20)
+    assert not worker.is_alive()
+
+
+def test_a_run_that_cannot_go_on_is_not_waited_for(tmp_path: Path) -> None:
+    """Whichever of its studies says so, and never because of what happened to another run."""
+    studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
+    options = (*RUN, "--targets", "net_profit,num_trades")
+    note_failure(studies[1], "t1", "create", "no column x")
+    with pytest.raises(StoreError, match="in vain"):
+        wait_for_studies(asked(tmp_path, *options, "--timeout", "0.1"))
+    note_failure(studies[1], "t2", "create", "no column x")
+    said = "the run of study 's_num_trades' cannot go on, because create failed: no column x"
+    for wait in (wait_for_studies, wait_for_run):
+        with pytest.raises(ConfigError, match=said):
+            wait(asked(tmp_path, *options))
+
+
+def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> None:
+    """Status 2: a worker whose Job started it again would only wait once more."""
+    make(tmp_path)
+    for wait in (wait_for_studies, wait_for_run):
+        with pytest.raises(ConfigError, match=r"in vain for 0\.1 s: create has not prepared it yet for run t2"):
+            wait(asked(tmp_path, *RUN, "--idle-timeout", "0.1"))
+    with pytest.raises(ConfigError, match="--idle-timeout 0 is not a time"):
+        wait_for_run(asked(tmp_path, *RUN, "--idle-timeout", "0"))
+
+
+def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
+    study = make(tmp_path, total=9)
+    begin_run(study, "t2", None)
+    over = threading.Event()
+    waited: list[str] = []
+
+    def work() -> None:
+        while not over.wait(0.05):
+            finish(study, 1)
+
+    def wait() -> None:
+        with pytest.raises(StoreError) as caught:
+            wait_for_studies(asked(tmp_path, *RUN, "--idle-timeout", "2"))
+        waited.append(str(caught.value))
+
+    waiter, worker = threading.Thread(target=wait), threading.Thread(target=work)
+    study.set_user_attr(RECIPE_ATTR, {"n_trials": 10_000, "timeout": None})
+    waiter.start()
+    worker.start()
+    waiter.join(4)
+    assert waiter.is_alive(), "each trial is a sign of a worker"
+    over.set()
+    worker.join()
+    waiter.join(20)
+    assert waited and waited[0].startswith("nobody has worked on study 's' for 2 s: ")
+
+
+def test_a_run_waits_so_long_without_a_sign_and_a_wait_by_hand_for_ever(tmp_path: Path) -> None:
+    assert waiting._idle_limit(asked(tmp_path, *RUN)) == 2400
+    assert waiting._idle_limit(asked(tmp_path, "--study-name", "s")) is None
+
+
+def test_it_tells_best_value_and_rate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "SAY_SECONDS", 0.0)
+    study = OptunaStudyManager(tmp_path).create_or_load_study("s", "maximize")
+    study.set_user_attr(RECIPE_ATTR, {"n_trials": 3, "timeout": None})
+    waiter = threading.Thread(target=wait_for_studies, args=[asked(tmp_path, "--study-name", "s")])
+    with caplog.at_level(logging.INFO, logger="src"):
+        waiter.start()
+        waiter.join(0.2)
+        for value in (0.25, 0.75, 0.5):
+            study.add_trial(optuna.trial.create_trial(value=value))
+            waiter.join(0.2)
+        waiter.join(20)
+    assert "waiting for study s: 0 of 3 trials are finished, 0 run\n" in caplog.text
+    assert "waiting for study s: 2 of 3 trials are finished, 0 run, best 0.75, " in caplog.text
+    assert " trials per minute" in caplog.text

@@ -10,7 +10,14 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from src.errors import TrackingError
-from src.tracking.final_record import describe, final_metrics, log_dataset, log_files, log_final_scores
+from src.tracking.final_record import (
+    describe,
+    final_metrics,
+    log_dataset,
+    log_files,
+    log_final_scores,
+    report_page,
+)
 from src.tracking.session import TrackingSession
 from tests.small_table import small_table
 
@@ -182,3 +189,10 @@ def test_what_mlflow_refuses_is_one_line_of_ours(session: TrackingSession) -> No
         with pytest.raises(TrackingError, match=r"cannot (write|upload).*0123") as caught:
             write()
         assert "\n" not in str(caught.value)
+
+
+def test_the_report_s_page_is_one_that_mlflow_has(session: TrackingSession, parent: str) -> None:
+    assert report_page(session, parent) == f"#/experiments/1/runs/{parent}/artifacts/report/report.html"
+    pages = (Path(mlflow.__file__).parent / "server/js/build/static/js").glob("main.*.js")
+    route = '"/experiments/:experimentId/runs/:runUuid/*"'
+    assert any(route in page.read_text(encoding="utf-8") for page in pages)

@@ -1,0 +1,113 @@
+"""The three commands of one `make fanout`, as processes on a real Postgres, in the order that a cluster may choose."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from src.modeling.waiting import Progress, read_progress
+from tests.integration.fleet import FINISH, NAME, SHARED, Fleet
+
+NOT_YET = "waiting for study num_trades_20240101_120000: create has not prepared it yet for run "
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, postgres_url: str, mlflow_store: str) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path, postgres_url, mlflow_store)
+    yield fleet
+    fleet.stop()
+
+
+def waiter(fleet: Fleet, *options: str) -> subprocess.Popen[bytes]:
+    return fleet.run(SHARED, "--mode", "wait", "--study-name", NAME, *options)
+
+
+def too_early(fleet: Fleet, token: str, *options: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    """A wait and a worker of the run, once both have seen that create has not come."""
+    run = ("--run-token", token)
+    both = waiter(fleet, *run, "--timeout", "200"), fleet.worker(0, *run, *options)
+    for each in both:
+        while "waiting for study" not in fleet.said(each):
+            assert each.poll() is None, fleet.said(each)
+            time.sleep(0.05)
+    return both
+
+
+@pytest.mark.timeout(400)
+def test_an_extended_study_is_waited_for_in_whatever_order_its_pods_start(fleet: Fleet) -> None:
+    first = too_early(fleet, "t1", "--n-trials", "3")
+    fleet.done(fleet.create(3, "--run-token", "t1"))
+    for each in first:
+        fleet.done(each)
+    assert "3 of 3 trials are finished" in fleet.done(waiter(fleet)), "without a token, what is there counts"
+
+    waits, worker = too_early(fleet, "t2", "--n-trials", "5")
+    fleet.done(fleet.create(5, "--run-token", "t2"))
+    assert f"worker 0 joins study {NAME}: 3 of 5 trials are finished" in fleet.done(worker)
+    said = fleet.done(waits)
+    assert NOT_YET + "t2" in said
+    assert "is over: 5 of 5 trials are finished" in said
+
+    again = too_early(fleet, "t3", "--n-trials", "5")
+    fleet.done(fleet.create(5, "--run-token", "t3"))
+    assert "has its 5 trials: another --study-name starts a new one" in fleet.done(again[1])
+    assert "is over: 5 of 5 trials" in fleet.done(again[0])
+
+    fleet.done(fleet.run(FINISH, "--study-name", NAME, "--n-trials", "5", "--timeout", "0.001"))
+    fleet.check(5)
+    seen = read_progress(make_url(fleet.url), NAME, "t3")
+    assert isinstance(seen, Progress) and seen.heartbeat is not None
+    assert seen.best == fleet.study().best_value
+
+
+@pytest.mark.timeout(400)
+def test_a_longer_timeout_is_waited_for_and_counts_from_the_new_run(fleet: Fleet) -> None:
+    fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
+    assert "the time is up" in fleet.done(fleet.worker(0, "--n-trials", "5000", "--timeout", "1", "--run-token", "t1"))
+    assert "is over: " in fleet.done(waiter(fleet, "--run-token", "t1"))
+    total = str(sum(trial.state.is_finished() for trial in fleet.study().trials) + 2)
+
+    waits, worker = too_early(fleet, "t2", "--n-trials", total, "--timeout", "600")
+    fleet.done(fleet.create(int(total), "--timeout", "600", "--run-token", "t2"))
+    assert f"it has its {total} trials" in fleet.done(worker)
+    assert f"is over: {total} of {total} trials are finished" in fleet.done(waits)
+
+
+@pytest.mark.timeout(400)
+def test_a_pod_that_replaces_another_one_gets_no_new_time(fleet: Fleet) -> None:
+    timed = ("--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
+    fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
+    fleet.done(fleet.worker(0, *timed))
+    before = [trial.number for trial in fleet.study().trials if trial.state.is_finished()]
+    fleet.done(fleet.worker(1, *timed))
+    assert [trial.number for trial in fleet.study().trials if trial.state.is_finished()] == before
+
+
+@pytest.mark.timeout(400)
+def test_what_create_alone_can_see_ends_all_of_the_run_and_the_corrected_one_goes_on(fleet: Fleet) -> None:
+    wait, worker = too_early(fleet, "t1")
+    said = fleet.done(fleet.create(2, "--run-token", "t1", "--data", "s3.parquet"), status=2)
+    assert "s3.parquet" in said
+    for each in (wait, worker):
+        last = fleet.done(each, status=2).splitlines()[-1]
+        assert last.startswith(f"error: the run of study '{NAME}' cannot go on, because create failed: ")
+        assert "s3.parquet" in last
+
+    wait, worker = too_early(fleet, "t2")
+    fleet.done(fleet.create(2, "--run-token", "t2"))
+    fleet.done(worker)
+    assert "is over: 2 of 2" in fleet.done(wait)
+
+
+@pytest.mark.timeout(400)
+def test_what_a_worker_alone_can_see_ends_the_wait(fleet: Fleet) -> None:
+    fleet.done(fleet.create(2, "--run-token", "t1"))
+    wait = waiter(fleet, "--run-token", "t1", "--timeout", "200")
+    by_hand = fleet.worker(7, "--data", "gone.parquet")
+    fleet.done(by_hand, status=2)
+    assert wait.poll() is None, "a worker that belongs to no run says nothing of one"
+    fleet.done(fleet.worker(4, "--data", "gone.parquet", "--run-token", "t1"), status=2)
+    assert "because worker 4 failed: " in fleet.done(wait, status=2).splitlines()[-1]
