@@ -25,14 +25,15 @@ def check_artifacts(experiment: Experiment | None, environ: Mapping[str, str]) -
     """Refuses a place that cannot take files.
 
     Args:
-        experiment: where the runs go; None is a new one of a database, which begins in MLflow's default folder.
+        experiment: where the runs go; None is a new one of a database, which will lie in MLflow's default folder.
         environ: says where that is, and has the credentials of S3.
 
     Raises:
         ConfigError: no permission, no credentials, no such bucket.
         NoAnswer: S3 cannot be reached.
     """
-    place = environ.get(ROOT_VARIABLE) or DEFAULT_ROOT if experiment is None else experiment.artifacts
+    known = "" if experiment is None else experiment.artifacts
+    place = known or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT
     parts = urlsplit(place)
     if parts.scheme in ("", "file"):
         _check_folder(Path(unquote(parts.path) if parts.scheme else place), experiment)

@@ -20,7 +20,7 @@ from src.errors import ConfigError
 from src.modeling.patience import is_passing
 from src.secrets import mask_url, scrub
 from src.suggest import one_line
-from src.tracking.destination import Experiment, FoundRun, NoAnswer
+from src.tracking.destination import Experiment, FoundRun, NewStore, NoAnswer
 from src.tracking.schema_revisions import known_revisions, newest_revisions
 from src.tracking.tracking_database import CONNECT_SECONDS
 
@@ -46,22 +46,22 @@ class DatabaseLookup:
         """The experiment of this id."""
         if not experiment_id.isdecimal() or int(experiment_id) >= 2**31:
             return None
-        return self._experiment("experiment_id", int(experiment_id))
+        return self._experiment("experiment_id", int(experiment_id), NewStore().experiment(experiment_id))
 
     def experiment_named(self, name: str) -> Experiment | None:
         """The experiment of this name."""
-        return self._experiment("name", name)
+        return self._experiment("name", name, NewStore().experiment_named(name))
 
     def run(self, run_id: str) -> FoundRun | None:
         """The run of this id."""
-        rows = self._ask(_RUN, run_id)
+        rows = self._ask(_RUN, run_id) or []
         return FoundRun(str(rows[0][0]), rows[0][1] == "active") if rows else None
 
-    def _experiment(self, column: str, value: Any) -> Experiment | None:
-        found = [
-            Experiment(str(number), name, stage == "active", location or "")
-            for number, name, stage, location in self._ask(_EXPERIMENT.format(column), value)
-        ]
+    def _experiment(self, column: str, value: Any, to_come: Experiment | None) -> Experiment | None:
+        rows = self._ask(_EXPERIMENT.format(column), value)
+        if rows is None:
+            return to_come
+        found = [Experiment(str(number), name, stage == "active", place or "") for number, name, stage, place in rows]
         return max(found, key=lambda each: each.active, default=None)  # workspaces may share a name
 
     def refuse_other_schema(self) -> None:
@@ -98,11 +98,12 @@ class DatabaseLookup:
 
         return bool(_all_tables_exist(connection.engine))
 
-    def _ask(self, statement: str, value: Any) -> list[Any]:
+    def _ask(self, statement: str, value: Any) -> list[Any] | None:
+        """The rows; None where MLflow has not made its tables yet."""
         with self._connection() as connection:
             table = statement.partition(" FROM ")[2].partition(" ")[0]
             if not sqlalchemy.inspect(connection).has_table(table):
-                return []
+                return None
             return list(connection.execute(sqlalchemy.text(statement), {"value": value}).all())
 
     @contextmanager

@@ -26,7 +26,7 @@ class Experiment:
         experiment_id: MLflow's.
         name: its name.
         active: False for a deleted one, which keeps its name until it is purged.
-        artifacts: where its runs keep files, a path or a URI.
+        artifacts: where its runs keep files, a path or a URI; empty where MLflow's default is not resolved yet.
     """
 
     experiment_id: str
@@ -54,6 +54,25 @@ class Lookup(Protocol):
 
     def run(self, run_id: str) -> FoundRun | None:
         """The run of this id; None if there is none."""
+
+
+class NewStore:
+    """What a store will have that MLflow has yet to make: its first experiment, and no run."""
+
+    def experiment(self, experiment_id: str) -> Experiment | None:
+        """The experiment of this id."""
+        return _FIRST if experiment_id == _FIRST.experiment_id else None
+
+    def experiment_named(self, name: str) -> Experiment | None:
+        """The experiment of this name."""
+        return _FIRST if name == _FIRST.name else None
+
+    def run(self, run_id: str) -> FoundRun | None:
+        """There is none."""
+        return None
+
+
+_FIRST = Experiment("0", "Default", True, "")
 
 
 def experiment_name(environ: Mapping[str, str]) -> str:

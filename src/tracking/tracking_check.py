@@ -18,7 +18,7 @@ from src.errors import ConfigError
 from src.secrets import mask_url
 from src.tracking.artifact_place import check_artifacts, check_database_file
 from src.tracking.database_lookup import DatabaseLookup
-from src.tracking.destination import Experiment, NoAnswer, choose_experiment
+from src.tracking.destination import Experiment, NewStore, NoAnswer, choose_experiment
 from src.tracking.embedded_store import DEFAULT_URI
 from src.tracking.server_lookup import (
     Forbidden,
@@ -88,7 +88,7 @@ def refuse_permanent_errors(environ: Mapping[str, str]) -> None:
     kind = _kind(uri)
     if kind == "sqlite" and not _sqlite_path(uri).is_file():
         check_database_file(_sqlite_path(uri), _shown(environ))
-        check_artifacts(None, environ)
+        check_artifacts(choose_experiment(environ, NewStore(), mask_url(uri)[:150]), environ)
     elif kind == "sqlite" or kind in DATABASE_SERVERS:
         lookup = _open_database(uri, environ)
         check_artifacts(choose_experiment(environ, lookup, mask_url(uri)[:150]), environ)

@@ -103,7 +103,11 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     lookup = DatabaseLookup(uri)
     lookup.refuse_other_schema()
-    assert [ask(lookup) for ask in QUESTIONS] == [None] * len(QUESTIONS)
+    assert [ask(lookup) for ask in QUESTIONS[1:]] == [None] * (len(QUESTIONS) - 1)
+    first = lookup.experiment("0")
+    assert first == lookup.experiment_named("Default"), "MLflow will make it"
+    assert first is not None
+    assert (first.experiment_id, first.name, first.active) == ("0", "Default", True)
     assert (tmp_path / "empty.db").stat().st_size == 0, "nothing is written"
 
 

@@ -48,6 +48,20 @@ def test_nothing_is_made_where_nothing_is_yet(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["no file", "an empty file"])
+def test_a_store_that_is_yet_to_be_made_has_its_first_experiment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if made:
+        (tmp_path / "mlflow.db").touch()
+    for name, value in (("EXPERIMENT_ID", "0"), ("EXPERIMENT_NAME", "Default"), ("EXPERIMENT_NAME", "new")):
+        refuse_permanent_errors({f"MLFLOW_{name}": value})
+    for name, value in (("EXPERIMENT_ID", "77"), ("EXPERIMENT_ID", "my-exp"), ("RUN_ID", "0" * 32)):
+        with pytest.raises(ConfigError, match=f"^MLFLOW_{name} '{value}'"):
+            refuse_permanent_errors({f"MLFLOW_{name}": value})
+
+
 def test_a_server_that_is_not_there_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
