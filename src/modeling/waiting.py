@@ -202,12 +202,12 @@ class _Watch:
             return
         if isinstance(seen, Progress) or seen.away:
             raise StoreError(
-                f"nobody has worked on study {name!r} for {self._idle:g} s: {seen}; the same command with "
-                f"--study-name goes on with it, and a longer --idle-timeout (IDLE_SECONDS) waits longer"
+                f"nobody has worked on study {name!r} for {self._idle:g} s: {seen}; the same command goes on with it, "
+                f"and a longer --idle-timeout (IDLE_SECONDS of make fanout) waits longer"
             )
         raise ConfigError(
             f"study {name!r} was waited for in vain for {self._idle:g} s: {seen}; see why --mode create did not come "
-            f"to its end, or wait longer with --idle-timeout (IDLE_SECONDS)"
+            f"to its end, or wait longer with --idle-timeout (IDLE_SECONDS of make fanout)"
         )
 
     def _say(self, name: str, seen: Progress | NotYet) -> None:
