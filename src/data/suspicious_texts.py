@@ -43,7 +43,7 @@ def check_texts(name: str, texts: pd.Series, rows: NDArray[np.int64]) -> list[st
     # Leading zeros make a code, and the other values of its column too: "007" and "123".
     is_code = any(_CODE.fullmatch(text) for text in values.index)
     for what, looks_like, keys in (
-        ("numbers", looks_like_number, "numbers: in --config to read them, or under categories:"),
+        ("numbers", looks_like_number, "numbers: in --config to read them, under drop: or under categories:"),
         ("dates", looks_like_date, "drop: in --config, or under categories:"),
     ):
         looks = np.array([looks_like(text) for text in values.index], dtype=bool)

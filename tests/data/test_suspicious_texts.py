@@ -21,7 +21,7 @@ def test_ordinary_categories_cause_no_warning() -> None:
 def test_most_values_that_look_like_numbers_or_dates_are_told_with_three_of_them_and_the_key() -> None:
     (numbers,) = warnings(["12", "15", "X1"] * 30)
     assert "feature 'c' holds texts, 66.7 % of them look like numbers ('12', '15')" in numbers
-    assert "under numbers: in --config to read them, or under categories: to keep it" in numbers
+    assert "under numbers: in --config to read them, under drop: or under categories: to keep it" in numbers
     (dates,) = warnings(["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30", "perpetual"] * 9)
     assert "80 % of them look like dates ('2024-01-31', '2024-02-29', '2024-03-31')" in dates
     assert "drop: in --config, or under categories:" in dates
