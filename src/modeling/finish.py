@@ -178,8 +178,9 @@ def _upload(opened: OpenStudy, parent: str, written: Written, report: FinalRepor
     try:
         log_files(opened.session, parent, files)
     except TrackingError as error:
-        missing = f"{report.refused[0].filename} is not, and " if report.refused else ""
-        return f"{missing}{error}: {same_command(opened.study.study_name)} adds what is missing"
+        unsaved = f"{report.refused[0].filename} is not, and " if report.refused else ""
+        again = same_command(opened.study.study_name)
+        return f"{unsaved}its MLflow run lacks files: {error}: {again} adds what is missing"
     return None
 
 
