@@ -137,11 +137,10 @@ def _try_lock(handle: IO[str]) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # another process holds it
         return False
+    # Past the buffer of the handle, which would fail once more when it is closed.
     with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
-        handle.seek(0)
-        handle.truncate()
-        handle.write(f"{process_name()} since {utc_text(time.time())}")
-        handle.flush()
+        os.ftruncate(handle.fileno(), 0)
+        os.write(handle.fileno(), f"{process_name()} since {utc_text(time.time())}".encode())
     return True
 
 

@@ -93,13 +93,20 @@ def place_of(values: Mapping[str, str]) -> Place:
     """
     overlay = values.get("OVERLAY", "local")
     folder = Path(overlay).expanduser() if "/" in overlay else OVERLAYS / overlay
-    if not all((folder / part / "kustomization.yaml").is_file() for part in PARTS):
+    if not _is_overlay(folder):
         known = sorted(folder.parent.name for folder in OVERLAYS.glob("*/run"))
         raise ConfigError(
-            f"OVERLAY={overlay} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}, or the path of a "
-            f"folder with {' and '.join(PARTS)} in it, as k8s/examples/team has them"
+            f"OVERLAY={one_line(overlay, 150)} is unknown{did_you_mean(overlay, known)}: use {' or '.join(known)}, or "
+            f"the path of a folder with {' and '.join(PARTS)} in it, as k8s/examples/team has them"
         )
     return Place(folder, tuple(shlex.split(values.get("KUBECTL", "kubectl"))))
+
+
+def _is_overlay(folder: Path) -> bool:
+    try:
+        return all((folder / part / "kustomization.yaml").is_file() for part in PARTS)
+    except OSError:  # a name that is too long, a folder that is closed to this user
+        return False
 
 
 def run_of(values: Mapping[str, str], now: datetime | None = None) -> Run:

@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,13 @@ class OptunaStudyManager:
                 f"study {study_name!r} exists and does {existing}, not {direction}: use another --study-name"
             )
         return study
+
+    def unused_study_name(self, target: str) -> str:
+        """The name of a new study; two that begin within one second are two studies all the same."""
+        now, known = datetime.now(UTC), set(self.list_studies())
+        while (name := new_study_name(target, now)) in known:
+            now += timedelta(seconds=1)
+        return name
 
     def load_study(
         self, study_name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None

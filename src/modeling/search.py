@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import ConfigError, Interrupted, RunError, SearchError, StoreError, TrackingError
 from src.modeling.brake import Brake
 from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
-from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, new_study_name, quiet_optuna, store_error
+from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, quiet_optuna, store_error
 from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
@@ -84,7 +84,7 @@ def open_study(task: SearchTask) -> OpenStudy:
     settings, data = task.settings.search, task.data
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, settings.wait_for_store)
     study = manager.create_or_load_study(
-        settings.study_name or new_study_name(data.target),
+        settings.study_name or manager.unused_study_name(data.target),
         data.config.direction,
         sampler=task_sampler(task),
         pruner=make_pruner(settings.pruner),

@@ -127,3 +127,13 @@ def test_failed_trials_are_no_improvement_and_no_patience() -> None:
     study.add_trial(create_trial(state=TrialState.FAIL))
     OptunaCallbacks.early_stopping(1)(study, study.trials[-1])
     assert len(study.trials) == 2, "stop() outside of optimize would have raised"
+
+
+def test_two_studies_that_begin_within_a_second_have_two_names(tmp_path: Path) -> None:
+    manager = OptunaStudyManager(tmp_path)
+    names = set()
+    for _ in range(3):
+        name = manager.unused_study_name("net_profit")
+        manager.create_or_load_study(name)
+        names.add(name)
+    assert len(names) == 3
