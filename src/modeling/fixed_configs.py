@@ -1,9 +1,9 @@
 """The part of an ensemble that the validation rows had little say in.
 
-A search finds what suits its validation rows, and where the next season differs it has gone astray, the further the
-longer it searched. Part of each ensemble is therefore the mean of configurations that do well on many tables and that
-every study starts with: they are trained in any case, and no score chose them. Where tables drift this takes back much
-of what tuning lost, elsewhere their own errors average out; figures are in the README. The mean of a chosen forecast
+A search finds what suits its validation rows, and overfits them the more, the longer it searches. Part of each ensemble
+is therefore the mean of configurations that do well on many tables and that every study starts with: they are trained
+in any case, and no score chose them. Where tables drift this takes back much of what tuning lost, elsewhere their own
+errors average out; figures are in docs/search.md. The mean of a chosen forecast
 and a plain one is an old remedy (Bates and Granger 1969; shrinkage towards equal weights: Stock and Watson 2004).
 
 The remedy is the mean of several: LightGBM's defaults alone, which is what a short search or a strict pruner leaves,

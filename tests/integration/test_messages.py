@@ -191,4 +191,4 @@ def test_of_whatever_is_typed(tmp_path_factory: pytest.TempPathFactory, option: 
         folder.mkdir()
         TABLE.drop(columns="net_profit").to_parquet(folder / "table.parquet")
     typed = value.replace("\0", "") * times
-    run(tune, [*GOOD, f"{option}={typed}"], folder, MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db")
+    assert run(tune, [*GOOD, f"{option}={typed}"], folder, MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db")

@@ -185,19 +185,23 @@ def write_everywhere(frame: pd.DataFrame, folder: Path) -> dict[str, list[str]]:
     }
 
 
-def test_promote_reads_every_format_alike(registered: Registered) -> None:
-    """On days after both trainings, some of whose desks are all numbers and some blank."""
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_promote_reads_every_format_alike(registered: Registered, seed: int) -> None:
+    """On days after both trainings, at random with desks that are all numbers or texts, and with blanks."""
     frame = account_days(140)
     later = frame[frame["day"] >= "2024-05-06"].reset_index(drop=True)
-    later["desk"] = later["desk"].map({"12": 12.0, "15": 15.0, "X1": 99.0})
-    later["flag"] = later["flag"].astype(object)
-    later.loc[::9, "flag"] = None
+    rng = np.random.default_rng(seed)
+    numbers = {"12": 12.0, "15": 15.0, "X1": 99.0}
+    later["desk"] = later["desk"].map(numbers) if seed else later["desk"].replace({"X1": "never seen"})
+    for name in ("desk", "flag", "balance", "size"):
+        later[name] = later[name].mask(rng.random(len(later)) < 0.2)
     judged = {}
     for name, source in write_everywhere(later, registered.folder).items():
-        options = ["--targets", "pnl", "--config", "c.yaml", "--test-fraction", "1", "--dry-run", "--output-dir", name]
+        options = ["--targets", "pnl", "--config", "c.yaml", "--test-fraction", "1", "--dry-run"]
+        options += ["--output-dir", f"{name}_{seed}"]
         done = run_here(promote, [*options, *source], registered.folder, registered.environ)
         assert done.status == 0, f"{name}: {done.err}"
-        (record,) = (registered.folder / name / "promotions").iterdir()
+        (record,) = (registered.folder / f"{name}_{seed}" / "promotions").iterdir()
         compared = json.loads(record.read_text())["comparison"]
         judged[name] = (compared["champion_score"], compared["challenger_score"], compared["n_rows"])
     assert len(set(judged.values())) == 1, judged
