@@ -1,0 +1,58 @@
+"""What is wrong is said by the command that a person looks at, within seconds, and ends it with its status."""
+
+import time
+
+from tests.k8s.on_cluster.real_cluster import RealCluster, Started, overlay_in
+
+MISTAKE = {"DATA": "postgresql://optuna@postgres:5432/optuna", "QUERY": "select 1 as account_id"}
+
+
+def test_a_mistake_that_only_a_pod_sees_ends_the_run(cluster: RealCluster) -> None:
+    said = cluster.fanout("up", STUDY_NAME="mistake", TARGET="net_profit", WORKERS=2, N_TRIALS=5, **MISTAKE)
+    assert said.status == 2, said.text
+    assert "job create-mistake failed (PodFailurePolicy)" in said.text
+    shown = cluster.fanout("status", STUDY_NAME="mistake")
+    assert shown.status == 2
+    assert "job create-mistake failed" in shown.text
+    cluster.clear("mistake")
+    assert cluster.left_of("mistake") == []
+
+
+def test_an_image_that_is_not_there_is_said_within_seconds(cluster: RealCluster, started: list[Started]) -> None:
+    images = "images:\n  - name: daily-profit/tuner\n    newTag: of-nobody"
+    overlay = overlay_in(cluster.namespace, cluster.folder / "images", images)
+    other = RealCluster(cluster.folder, overlay=overlay)
+    command = other.start("up", STUDY_NAME="image", TARGET="net_profit", WORKERS=3, N_TRIALS=5)
+    started.append(command)
+    line = command.says(r"worker .*ErrImage|worker .*ImagePull", 120)
+    assert "0 of 3 at work" in line
+    assert "of-nobody" in line
+    other.clear("image")
+
+
+def test_pods_without_room_are_not_at_work(cluster: RealCluster, started: list[Started]) -> None:
+    patch = (
+        "patches:\n  - target: {kind: Job, name: work}\n    patch: |\n"
+        '      - {op: replace, path: /spec/template/spec/containers/0/resources/requests/memory, value: "900Gi"}\n'
+        '      - {op: replace, path: /spec/template/spec/containers/0/resources/limits/memory, value: "900Gi"}'
+    )
+    other = RealCluster(cluster.folder, overlay=overlay_in(cluster.namespace, cluster.folder / "room", patch))
+    command = other.start("up", STUDY_NAME="room", TARGET="net_profit", WORKERS=3, N_TRIALS=5)
+    started.append(command)
+    line = command.says(r"worker .*memory", 120)
+    assert "0 of 3 at work" in line
+    other.clear("room")
+
+
+def test_what_is_left_of_a_run_whose_jobs_are_gone_is_found(cluster: RealCluster, started: list[Started]) -> None:
+    command = cluster.start("up", STUDY_NAME="leftover", TARGET="net_profit", WORKERS=1, N_TRIALS=50)
+    started.append(command)
+    command.says(r"worker .*1 of 1 at work|worker .*at work", 120)
+    cluster.kubectl("delete", "jobs", "-l", "daily-profit/run=leftover")
+    said = command.end(60)
+    assert said.status == 1
+    assert "run leftover is gone" in said.text
+    assert cluster.left_of("leftover") != []
+    cluster.clear("leftover")
+    time.sleep(1)
+    assert cluster.left_of("leftover") == []

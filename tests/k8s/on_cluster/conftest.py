@@ -1,0 +1,29 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.k8s.on_cluster.real_cluster import NAMESPACE, RealCluster, Started
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """A cluster without the product, which is taken away again at the end. Nobody's studies are touched."""
+    found = RealCluster(tmp_path_factory.mktemp("cluster"))
+    if found.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
+        pytest.exit(
+            f"namespace {NAMESPACE} exists in this cluster: these checks make and delete it, use another cluster"
+        )
+    yield found
+    said = found.fanout("down", ALL=1, VOLUMES=1)
+    assert said.status == 0, said.text
+    found.kubectl("delete", "-k", "k8s/namespace", "--ignore-not-found")
+
+
+@pytest.fixture
+def started(cluster: RealCluster) -> Iterator[list[Started]]:
+    """Commands that a check has started; those that still run at its end are killed."""
+    commands: list[Started] = []
+    yield commands
+    for command in commands:
+        command.process.kill()
+        command.process.wait()
