@@ -8,7 +8,6 @@
 """
 
 import base64
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -129,8 +128,7 @@ def down(words: Sequence[str]) -> int:
     # A volume is of no use without the passwords that its databases were made with, so they go and stay together.
     kept = {"Namespace"} if volumes else {"Namespace", "Secret"}
     items = [found for found in services if found["kind"] not in kept]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=listed))
+    sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=text_of(items)))
     # Also those that an earlier version of the manifests has left: the names of generated ConfigMaps change.
     left = "configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
     kubectl.show("-n", namespace, "delete", left, "-l", PART)

@@ -28,12 +28,13 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def documents(text: str) -> Documents:
     """The objects of a rendered text."""
-    return [document for document in yaml.load_all(text, Loader=LOADER) if document]
+    found = [document for document in yaml.load_all(text, Loader=LOADER) if document]
+    return [item for each in found for item in (each["items"] if each["kind"] == "List" else [each])]
 
 
 def text_of(objects: Iterable[Mapping[str, Any]]) -> str:
-    """Objects as `kubectl apply -f -` takes them."""
-    return "---\n".join(json.dumps(found) + "\n" for found in objects)
+    """Objects as `kubectl apply -f -` takes them: one JSON list, since it reads no `---` between JSON documents."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
 def namespace_of(objects: Documents) -> str:
