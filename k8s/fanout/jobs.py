@@ -58,7 +58,8 @@ class JobState:
         """Pods that there should be and are not."""
         if self.complete or self.failed is not None:
             return 0
-        return max(0, self.wanted - self.succeeded - len(self.active))
+        done = max(self.succeeded, sum(pod.phase == "Succeeded" for pod in self.pods))
+        return max(0, self.wanted - done - len(self.active))
 
     @property
     def is_lost(self) -> bool:
@@ -98,6 +99,8 @@ class JobState:
             return [("at work", ""), *tries]
         if any(pod.first_step for pod in self.active):
             return [("waits for the trials", ""), *tries]
+        if any(pod.ending and pod.ended is None for pod in self.pods):
+            return [("ending", ""), *tries]
         return [*(hindrances or [("not begun", "")]), *tries]
 
 

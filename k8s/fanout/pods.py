@@ -36,7 +36,8 @@ class PodState:
         phase: Pending, Running, Succeeded, Failed or Unknown.
         ready: all of its containers are at work.
         first_step: one of its init containers is at work.
-        hindrance: why neither is so.
+        ending: all of its containers have ended, or the pod has succeeded; the Job need not know it yet.
+        hindrance: why nothing of this is so.
         ended: the container that failed, and its exit status.
     """
 
@@ -46,6 +47,7 @@ class PodState:
     phase: str
     ready: bool
     first_step: bool
+    ending: bool
     hindrance: Hindrance | None
     ended: tuple[str, int] | None
 
@@ -63,7 +65,9 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
     phase = status.get("phase", "Pending")
     ready = conditions.get("Ready", {}).get("status") == "True"
     first_step = any("running" in (each.get("state") or {}) for each in status.get("initContainerStatuses") or [])
-    idle = phase in ("Pending", "Running") and not ready and not first_step
+    last = status.get("containerStatuses") or []
+    ending = phase == "Succeeded" or (bool(last) and all("terminated" in (each.get("state") or {}) for each in last))
+    idle = phase in ("Pending", "Running") and not (ready or first_step or ending)
     return PodState(
         name=metadata["name"],
         job=metadata.get("labels", {}).get("batch.kubernetes.io/job-name", ""),
@@ -71,6 +75,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         phase=phase,
         ready=ready,
         first_step=first_step,
+        ending=ending,
         hindrance=_hindrance(conditions.get("PodScheduled", {}), containers) if idle else None,
         ended=_ended(containers),
     )

@@ -1,5 +1,6 @@
 """What `make fanout` and `make fanout-status` say of a run, and with which status they end."""
 
+import re
 from typing import Any
 
 import pytest
@@ -87,6 +88,15 @@ class TestWhatIsSaid:
     def test_pods_that_crash_are_counted(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         assert up(cluster, items(job("create", RUN, failed=2), job("finish", RUN)), DONE) == 0
         assert " create  not begun; 2 failed tries\n" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("phase", ["Running", "Succeeded"])
+    def test_a_pod_that_has_ended_before_its_job_says_so_is_ending(
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], phase: str
+    ) -> None:
+        ended = pod(FINISH, 0, phase, finish={"terminated": {"exitCode": 0}})
+        ended["status"]["conditions"] = []
+        assert up(cluster, items(job("finish", RUN), ended), DONE) == 0
+        assert re.findall(r" finish  (.*)\n", capsys.readouterr().out) == ["ending", "done"]
 
     def test_the_progress_of_the_study(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         """As the finish's first step logs it; only what has changed."""
