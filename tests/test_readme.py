@@ -86,6 +86,8 @@ def test_a_command_on_registered_models_runs_as_it_stands(
 @pytest.mark.parametrize("program", [text for language, text in BLOCKS if language == "python"])
 def test_a_program_runs_as_it_stands(program: str, folder: Path, store: str) -> None:
     small = re.sub(r"n_trials=\d+", 'n_trials=2, data="table.parquet"', program)
+    small = re.sub(r"n_trials_per_target=\d+", "n_trials_per_target=2", small)
+    small = small.replace("ParallelOptimizer(", 'ParallelOptimizer(data="table.parquet", ')
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store}
     done = subprocess.run([sys.executable, "-c", small], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
