@@ -27,8 +27,8 @@ def test_postgres_asks_for_a_password_over_every_way(cluster: RealCluster) -> No
 
 def test_pods_wait_and_name_the_secret_that_is_missing(cluster: RealCluster) -> None:
     lone = RealCluster(cluster.folder, "daily-profit-lone", overlay_in("daily-profit-lone", cluster.folder / "lone"))
-    cluster.kubectl("apply", "-k", f"{lone.overlay}/services")
     try:
+        lone.kubectl("apply", "-k", f"{lone.overlay}/services")
         why = until(lambda: _waiting(lone, "postgres-0"), 120, "waiting container")
         assert "credentials" in why
         empty = ["OPTUNA_POSTGRES_PASSWORD", "MLFLOW_POSTGRES_PASSWORD", "S3_SECRET"]
