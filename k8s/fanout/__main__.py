@@ -129,8 +129,9 @@ def down(words: Sequence[str]) -> int:
     kept = {"Namespace"} if volumes else {"Namespace", "Secret"}
     items = [found for found in services if found["kind"] not in kept]
     sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=text_of(items)))
-    # Also those that an earlier version of the manifests has left: the names of generated ConfigMaps change.
-    left = "configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
+    # Also what an earlier version of the manifests has left (the names of generated ConfigMaps change), nights that
+    # were begun by hand, and migrations.
+    left = "jobs,configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
     kubectl.show("-n", namespace, "delete", left, "-l", PART)
     return 0
 

@@ -239,6 +239,6 @@ class TestDown:
         kinds = {found["kind"] for found in listed}
         assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy", "CronJob"} <= kinds
         assert not kinds & {"Namespace", "Secret"}
-        left = "configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
+        left = "jobs,configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
         label = "app.kubernetes.io/part-of=daily-profit"
         assert cluster.calls[-1].text == f"-n daily-profit delete {left} -l {label}"

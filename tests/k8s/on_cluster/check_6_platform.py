@@ -35,7 +35,7 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}}]
 @pytest.fixture(scope="module")
 def space(cluster: RealCluster) -> Iterator[RealCluster]:
     """A namespace with a quota, in which jane may edit."""
-    cluster.kubectl("apply", "-f", "-", stdin=SPACE_YAML)
+    RealCluster(cluster.folder, SPACE).kubectl("apply", "-f", "-", stdin=SPACE_YAML)
     yield RealCluster(cluster.folder, SPACE, overlay_in(SPACE, cluster.folder / "team"), user="jane")
     cluster.kubectl("delete", "namespace", SPACE, "--wait=true", "--timeout=180s")
 
