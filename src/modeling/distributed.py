@@ -47,7 +47,7 @@ def join_studies(asked: Asked, worker: str) -> None:
     """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
 
     Without a name it is the target's newest study in the store; the first worker to come makes it. With `--run-token`
-    create makes it, and is waited for.
+    create makes it, and is waited for; with `--create` too, every worker of the run first does what create does.
 
     Raises:
         UserError: the input is wrong, or contradicts what the study was made with.
@@ -55,6 +55,8 @@ def join_studies(asked: Asked, worker: str) -> None:
         RunError: the store failed for longer than is waited for, or the search did.
     """
     in_a_run = asked.args.run_token is not None
+    if asked.args.create:
+        create_studies(asked)
     if in_a_run:
         wait_for_run(asked)
     with _failure_noted(asked, f"worker {worker}"):
