@@ -7,6 +7,7 @@ import optuna
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from sqlalchemy.engine import make_url
 
 from src.errors import Interrupted, RunError, SearchError, StoreError, UserError
 from src.modeling.run_ending import end_parent_run_as, ends_parent_runs, failure_text, parent_run
@@ -109,11 +110,11 @@ def test_a_study_with_a_model_is_searching_again_only_with_new_trials(opened: Op
     assert outcome_of(mlflow_store) == "searching"
 
 
-def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters(opened: OpenStudy) -> None:
-    error = ValueError("no column\nx at postgresql://u:secret@host/db " + 1000 * "y" + " name another")
-    text = failure_text(opened, error)
+def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters() -> None:
+    error = ValueError("no column\nx at postgresql://u:secret@host/db " + 1000 * "y" + " not h1dden, name another")
+    text = failure_text(error, make_url("postgresql://u:h1dden@h/d"))
     assert text.startswith("failed: ValueError: no column x at postgresql://u:***@host/db yy")
-    assert text.endswith("yy name another")
+    assert text.endswith("yy not ***, name another")
     assert len(text) <= 500
 
 
