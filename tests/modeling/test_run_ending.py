@@ -102,12 +102,14 @@ def test_a_study_says_that_it_is_searched_and_then_what_came_of_it(opened: OpenS
 def test_a_study_with_a_model_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
     with parent_run(opened):
         opened.ending.outcome = "registered"
-    late = open_study(opened.task)  # of a worker, say, that comes when all is done
+    open_study(opened.task).projection.project()  # a create, say, or a worker that comes when all is done
+    assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
+    late = open_study(opened.task)
     assert end_parent_run_as(late, late.ending)
     assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
     late.study.add_trial(optuna.trial.create_trial(value=0.5))
     open_study(opened.task).projection.project()
-    assert outcome_of(mlflow_store) == "searching"
+    assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("searching", "RUNNING")
 
 
 def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters() -> None:
