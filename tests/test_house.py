@@ -29,17 +29,17 @@ FLOW = """
     modeling.trial_owners modeling.study_storage modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
-    modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
+    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
-    modeling.stopping
+    modeling.study_index modeling.stopping
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model
     tracking.final_record tracking.registry tracking.registered_models
 
     modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
-    modeling.worker_process modeling.worker_pool modeling.search modeling.parallel_search modeling.final_model
-    modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
+    modeling.worker_process modeling.worker_pool modeling.search modeling.run_ending modeling.parallel_search
+    modeling.final_model modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves

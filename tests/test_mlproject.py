@@ -25,7 +25,7 @@ def option_of(entry: str, parameter: str) -> str:
 TAKE_A_LIST = {(entry, "target") for entry in ("tune", "main", "parallel", "worker", "promote")}
 MODE = {"parallel": ["--mode=parallel"], "worker": ["--mode=distributed"]}
 """What an entry point itself says, whatever its parameters."""
-ELSEWHERE = {"parallel": {"--worker-id", "--run-token", "--idle-timeout"}}
+ELSEWHERE = {"parallel": {"--worker-id", "--run-token", "--create", "--idle-timeout"}}
 """Options that mean nothing in an entry point's mode."""
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_tuning_options, add_value, run_command
+from src.cli import OneLineParser, add_flag, add_tuning_options, add_value, run_command
 from src.config import RunSettings
 from src.errors import ConfigError, RunError
 from src.modeling.asked import Asked, ask, settle
@@ -163,6 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_value(how, "--worker-id", str, None, text)
     text = "of create, workers and wait that start at once: create writes it on the study, and the others wait for it"
     add_value(how, "--run-token", str, None, text)
+    add_flag(how, "--create", "a worker first does what --mode create does: for a run without a create of its own")
     text = "seconds without a sign of a worker that are waited; 2400 with --run-token, else for ever"
     add_value(how, "--idle-timeout", float, None, text)
     add_tuning_options(parser, max_workers=None)

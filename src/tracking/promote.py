@@ -5,7 +5,8 @@
 Two conditions: the challenger's score is strictly better, and the one-sided confidence that it is better, by Student's
 t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are judged before any alias is
 moved. Both versions are tagged with the dates that judged them and with what came out, also where the champion stays;
-with `--dry-run` nothing is written.
+with `--dry-run` nothing is written. A schedule that promotes or does not, as a setting says, gives it as `--mode`, and
+has its options looked at beforehand with `--check`.
 """
 
 import argparse
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MODES = {
+    "on": "move the aliases of the better challengers",
+    "dry-run": "is --dry-run",
+    "off": "do nothing",
+}
 HEADER = (
     "target", "metric", "champion", "challenger", "rows", "dates", "champion's score", "challenger's score",
     "difference", "95 % interval", "better with", "decision",
@@ -235,6 +241,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_value(judged, "--purge-days", int, defaults.purge_days, "dates left out after either model's training")
     add_value(judged, "--min-probability", float, defaults.min_probability, "confidence that the challenger must reach")
     add_flag(judged, "--dry-run", "show the decision and move nothing")
+    add_value(judged, "--mode", str, next(iter(MODES)), "; ".join(f"{mode}: {what}" for mode, what in MODES.items()))
+    add_flag(judged, "--check", "look at the options only: is each of them possible")
     add_value(judged, "--output-dir", Path, None, "write each decision as JSON into its folder promotions, too")
     add_flag(judged, "--verbose", "log what happens, with tracebacks")
     return parser
@@ -245,13 +253,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def command() -> int:
+        if args.mode not in MODES:
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(MODES)}")
+        if args.mode == "off":
+            sys.stdout.write("nothing is promoted: --mode is off\n")
+            return 0
         check_tracking_uri(os.environ)
-        data = data_settings(args)
+        data, dry_run = data_settings(args), args.dry_run or args.mode == "dry-run"
         settings = PromotionSettings(
-            data, args.test_fraction, args.purge_days, args.min_probability, args.dry_run, args.output_dir
+            data, args.test_fraction, args.purge_days, args.min_probability, dry_run, args.output_dir
         )
         targets = chosen_targets(args.targets, data.table.targets)
-        promote_targets(_registered(targets, args.targets), settings)
+        if not args.check:
+            promote_targets(_registered(targets, args.targets), settings)
         return 0
 
     return run_command(command, args.verbose)
