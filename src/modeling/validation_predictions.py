@@ -18,9 +18,10 @@ import optuna
 import sqlalchemy
 from optuna.storages._rdb import models
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from src.config import Task
+from src.disk import is_full
 from src.modeling.store_location import SQLITE_BUSY_SECONDS
 from src.modeling.study_storage import storage_of
 from src.secrets import scrub
@@ -140,8 +141,8 @@ class PredictionStore:
             self._say_once(
                 logging.WARNING,
                 f"validation predictions of trial {number} cannot be kept in the store: "
-                f"{_reason(error, self._engine)}: the search goes on, the final model's choice trains the trial again "
-                f"if it needs it; see that the store's user may create and write the table {TABLE.name}",
+                f"{_reason(error, self._engine)}: the search goes on, and the final model's choice trains the trial "
+                f"again if it needs it{_remedy(error)}",
             )
 
     def load(self, values: Mapping[int, float], n_rows: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -240,6 +241,12 @@ class PredictionStore:
         kind = logging.getLevelName(level)
         log.log(logging.DEBUG if kind in self._said else level, "%s", message)
         self._said.add(kind)
+
+
+def _remedy(error: SQLAlchemyError) -> str:
+    if isinstance(error, ProgrammingError):  # of Postgres: no such table, no permission
+        return f"; let the store's user create and write the table {TABLE.name}"
+    return "; free space on the store's disk" if is_full(error) else ""
 
 
 def _reason(error: SQLAlchemyError, engine: sqlalchemy.Engine) -> str:
