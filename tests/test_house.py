@@ -23,10 +23,10 @@ FLOW = """
     modeling.rows modeling.auto_folds modeling.search_space modeling.scoring modeling.baselines
     modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
-    modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
+    modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
     modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
-    modeling.trial_owners modeling.study_storage modeling.sampler
+    modeling.trial_owners modeling.study_storage modeling.validation_predictions modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
     modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
@@ -21,7 +21,7 @@ from src.modeling.member_rounds import measure_rounds_factor
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
 from src.modeling.threads import run_in_threads
-from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
+from src.modeling.validation_predictions import MAX_KEPT, PredictionStore
 
 log = logging.getLogger(__name__)
 
@@ -100,26 +100,27 @@ def _train_mean(
 
 
 def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
-    """The best trials and what each predicted for the validation rows; what is nowhere kept is trained again."""
+    """The best trials and what each predicted for the validation rows; what is not kept is trained again."""
     trials = _best_trials(study)
     n_best = len(trials)
     fixed = find_fixed_configs(study)
     numbers = {trial.number for trial in trials}
     trials += [trial for trial in fixed if trial.number not in numbers]
     judge = make_judge(task)
-    folder = predictions_dir(task.settings.search) / study.study_name
-    store = PredictionStore(folder, task.data.config.direction == "maximize")
-    loaded = {trial.number: store.load(trial.number, _value(trial), len(judge.y)) for trial in trials}
-    kept = {number: scores for number, scores in loaded.items() if scores is not None}
-    missing = [trial for trial in trials if trial.number not in kept]
+    rows = {trial.number: row for row, trial in enumerate(trials)}
+    predictions = np.empty((len(trials), len(judge.y)), dtype=np.float32)
+    missing = dict(enumerate(trials))
+    values = {trial.number: _value(trial) for trial in trials}
+    for number, scores in PredictionStore.of(study).load(values, len(judge.y)):
+        predictions[rows[number]] = scores
+        del missing[rows[number]]
     if missing:
         log.warning(
             "validation predictions of %d of the %d best trials are not kept here: training these again for the choice",
             len(missing), len(trials),
         )  # fmt: skip
-        kept |= _train_again(task, missing)
-    rows = {trial.number: row for row, trial in enumerate(trials)}
-    predictions = np.stack([kept[trial.number] for trial in trials])
+        for number, scores in _train_again(task, list(missing.values())):
+            predictions[rows[number]] = scores
     return Candidates(tuple(trials), predictions, judge, n_best, tuple(rows[trial.number] for trial in fixed))
 
 
@@ -142,9 +143,8 @@ def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(best, key=lambda trial: trial.number)
 
 
-def _train_again(task: SearchTask, trials: Sequence[FrozenTrial]) -> dict[int, np.ndarray]:
-    """Raw scores by trial number. Trials of one `max_bin` after the other: the Datasets of all need not fit at once."""
-    found: dict[int, np.ndarray] = {}
+def _train_again(task: SearchTask, trials: Sequence[FrozenTrial]) -> Iterator[tuple[int, np.ndarray]]:
+    """Trial numbers with raw scores, one `max_bin` after the other: the Datasets of all need not fit at once."""
     by_bins = sorted(trials, key=_max_bin)
     for max_bin, group in groupby(by_bins, key=_max_bin):
         folds = BinnedFolds(task.data, task.rows.folds)
@@ -152,8 +152,7 @@ def _train_again(task: SearchTask, trials: Sequence[FrozenTrial]) -> dict[int, n
         of_bins = list(group)
         jobs = [_job(folds, trial, task.settings.search.seed) for trial in of_bins]
         scores = run_in_threads(jobs, available_cpus())
-        found |= {trial.number: each for trial, each in zip(of_bins, scores, strict=True)}
-    return found
+        yield from zip([trial.number for trial in of_bins], scores, strict=True)
 
 
 def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[Brake], np.ndarray]:

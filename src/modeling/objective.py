@@ -6,7 +6,6 @@ The hold-out rows never come here: the folds hold indices of search rows only.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
@@ -30,7 +29,7 @@ UserObjective = Callable[..., float]
 class ObjectiveSettings:
     """How a trial is trained; the same settings and seed give the same score to the bit.
 
-    With `predictions_dir` the validation predictions of complete trials are kept there, in a folder of the study.
+    With `predictions` the validation predictions of the best complete trials are kept there.
     """
 
     seed: int = 42
@@ -38,7 +37,7 @@ class ObjectiveSettings:
     patience: int = EARLY_STOPPING_ROUNDS
     report_every: int = REPORT_EVERY_ROUNDS
     brake: Brake = field(default_factory=Brake)
-    predictions_dir: Path | None = None
+    predictions: PredictionStore | None = None
 
 
 def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective:
@@ -51,14 +50,16 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
     def objective(trial: optuna.Trial) -> float:
         hyperparameters = suggest_hyperparameters(trial)
         curve = Curve(maximize=folds.data.config.direction == "maximize")
-        best = None if settings.predictions_dir is None else BestPredictions(len(folds.folds), curve.maximize)
+        best = None if settings.predictions is None else BestPredictions(len(folds.folds), curve.maximize)
         try:
             boosters = _make_boosters(folds, hyperparameters, settings.seed)
             boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings), best)
         finally:
             _keep(trial, curve)
-        if best is not None and math.isfinite(curve.best_value):
-            _keep_predictions(trial, curve, best, folds, settings)
+        if best is not None and settings.predictions is not None and math.isfinite(curve.best_value):
+            trial.set_user_attr("predicted_round", best.round)
+            scores = raw_scores(folds.data.config.task, best.values)
+            settings.predictions.keep(trial.number, curve.best_value, scores, pinned=is_fixed_config(trial.params))
         return curve.best_value
 
     return objective
@@ -129,14 +130,3 @@ def _keep(trial: optuna.Trial, curve: Curve) -> None:
     if curve.best_round:
         trial.set_user_attr("best_iteration", curve.best_round)
         trial.set_user_attr("curve", curve.thinned())
-
-
-def _keep_predictions(
-    trial: optuna.Trial, curve: Curve, best: BestPredictions, folds: BinnedFolds, settings: ObjectiveSettings
-) -> None:
-    if settings.predictions_dir is None:
-        return
-    trial.set_user_attr("predicted_round", best.round)
-    store = PredictionStore(settings.predictions_dir / trial.study.study_name, curve.maximize)
-    scores = raw_scores(folds.data.config.task, best.values)
-    store.keep(trial.number, curve.best_value, scores, pinned=is_fixed_config(trial.params))

@@ -28,6 +28,7 @@ from src.modeling.store_location import connect_args, engine_options, store_url
 from src.modeling.store_lock import store_lock
 from src.modeling.study_storage import StudyStorage
 from src.modeling.trial_times import epoch_ms
+from src.modeling.validation_predictions import create_table
 from src.names import check_study_name, study_option
 from src.secrets import mask_url, scrub
 from src.suggest import listing, one_line
@@ -177,6 +178,7 @@ class OptunaStudyManager:
             with store_lock(self.url, "create"):  # two processes that create the tables at once: one would fail
                 self._refuse_database_of_others()
                 storage = StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
+                create_table(storage.engine)
             storage.patience.quiet = self._quiet
             return storage
         except OSError as error:

@@ -154,7 +154,7 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
     context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
     try:
         with stop_on_signals(brake), projected([opened]), progress:
-            run_trials(study, make_task_objective(task, brake), context)
+            run_trials(study, make_task_objective(task, study, brake), context)
         if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
             log.warning("%s", so_far(task, opened))
     except (Interrupted, KeyboardInterrupt):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import optuna
+
 from src.config import RunSettings
 from src.data.table import Dataset
 from src.modeling.brake import Brake
@@ -84,7 +86,7 @@ def run_as_worker(task: WorkerTask, brake: Brake) -> None:
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, PATIENCE_SECONDS)
     study = manager.load_study(task.study_name, task_sampler(task), make_pruner(settings.pruner))
     context = WorkerContext(manager.storage, settings.n_trials, brake, [give_memory_back, *task.callbacks])
-    run_trials(study, _objective_on(_shared_folds(task), task, brake), context)
+    run_trials(study, _objective_on(_shared_folds(task), task, study, brake), context)
 
 
 def task_sampler(task: SearchTask | WorkerTask) -> "BaseSampler":
@@ -99,11 +101,11 @@ def task_sampler(task: SearchTask | WorkerTask) -> "BaseSampler":
     return make_starting_sampler(search.sampler, search.seed)
 
 
-def make_task_objective(task: SearchTask, brake: Brake) -> Objective:
-    """The objective of the task, the user's own or LightGBM's, on rows that are binned here."""
+def make_task_objective(task: SearchTask, study: optuna.Study, brake: Brake) -> Objective:
+    """The objective of the study's trials, the user's own or LightGBM's, on rows that are binned here."""
     from src.modeling.binned_folds import BinnedFolds
 
-    return _objective_on(BinnedFolds(task.data, task.rows.folds), task, brake)
+    return _objective_on(BinnedFolds(task.data, task.rows.folds), task, study, brake)
 
 
 def _shared_folds(task: WorkerTask) -> "BinnedFolds":
@@ -115,15 +117,15 @@ def _shared_folds(task: WorkerTask) -> "BinnedFolds":
     return SharedFolds(task.table)
 
 
-def _objective_on(folds: "BinnedFolds", task: SearchTask | WorkerTask, brake: Brake) -> Objective:
+def _objective_on(folds: "BinnedFolds", task: SearchTask | WorkerTask, study: optuna.Study, brake: Brake) -> Objective:
     from src.modeling.objective import ObjectiveSettings, make_objective, make_user_objective
-    from src.modeling.validation_predictions import predictions_dir
+    from src.modeling.validation_predictions import PredictionStore
 
     if task.user_objective is not None:
         return make_user_objective(folds, task.user_objective, brake)
-    kept_in = predictions_dir(task.settings.search) if task.settings.ensemble_size > 1 else None
+    predictions = PredictionStore.of(study) if task.settings.ensemble_size > 1 else None
     return make_objective(
-        folds, ObjectiveSettings(seed=task.settings.search.seed, brake=brake, predictions_dir=kept_in)
+        folds, ObjectiveSettings(seed=task.settings.search.seed, brake=brake, predictions=predictions)
     )
 
 

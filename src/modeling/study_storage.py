@@ -283,10 +283,14 @@ class StudyStorage(BufferedStorage):
         return True
 
 
+def storage_of(study: optuna.Study) -> Any:
+    """The study's storage without the cache that Optuna puts in front of a database."""
+    return getattr(study._storage, "_backend", study._storage)
+
+
 def take_over_dead_trials(study: optuna.Study) -> None:
     """What Optuna does before each trial, for when no trial is about to start; at once."""
-    backend: Any = getattr(study._storage, "_backend", study._storage)  # Optuna puts its cache in front
-    backend._swept = -SECONDS_BETWEEN_SWEEPS
+    storage_of(study)._swept = -SECONDS_BETWEEN_SWEEPS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)

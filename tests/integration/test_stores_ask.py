@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import alembic.command
+import numpy as np
 import optuna
 import psutil
 import pytest
 import sqlalchemy
 
+from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.study_storage import storage_of
+from src.modeling.validation_predictions import PredictionStore
 from tests.integration.conftest import S3Store, free_ports, wait_for_bucket
 from tests.integration.servers import PostgresServer
 from tests.k8s.manifests import container, environment, expanded, rendered
@@ -108,6 +112,32 @@ def test_a_backup_brings_both_databases_back(postgres: Pod) -> None:
         assert postgres.rows(role, "SELECT count(*), min(v) FROM runs") == [f"500|{role} of old"]
         assert postgres.rows(role, "SELECT tablename FROM pg_tables WHERE tablename = 'newer'") == []
         assert postgres.rows(role, f"INSERT INTO runs (v) VALUES ('{role} of old') RETURNING id") == ["501"]
+
+
+def test_a_backup_leaves_out_validation_predictions_and_the_study_goes_on_without(
+    postgres: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORDS["OPTUNA_POSTGRES_PASSWORD"])
+    url = f"postgresql://optuna@/optuna?host={postgres.server.socket}"
+    scores = np.arange(20_000, dtype=np.float32)
+    study = OptunaStudyManager(storage_url=url).create_or_load_study("s")
+    study.optimize(lambda trial: 0.5, n_trials=1)
+    PredictionStore.of(study).keep(0, 0.5, scores)
+    storage_of(study).engine.dispose()
+    backup = postgres.script("backup.sh")
+    assert "CREATE TABLE public.daily_profit_predictions" in backup.stdout
+    assert len(backup.stdout) < scores.nbytes
+    restored = postgres.script("restore.sh", backup.stdout)
+    assert restored.returncode == 0, restored.stderr
+    study = OptunaStudyManager(storage_url=url).load_study("s")
+    assert [trial.value for trial in study.trials] == [0.5]
+    store = PredictionStore.of(study)
+    assert dict(store.load({0: 0.5}, len(scores))) == {}
+    store.keep(0, 0.5, scores)
+    assert dict(store.load({0: 0.5}, len(scores))).keys() == {0}
+    optuna.delete_study(study_name="s", storage=storage_of(study))
+    assert postgres.rows("optuna", "SELECT count(*) FROM daily_profit_predictions") == ["0"], "the foreign key is back"
+    storage_of(study).engine.dispose()
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.8])

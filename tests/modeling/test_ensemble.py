@@ -1,7 +1,6 @@
 """From finished trials to one booster: candidates, selection, refits and their mean."""
 
 import logging
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import lightgbm as lgb
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
@@ -23,10 +23,12 @@ from src.modeling.final_model import FinalModel, TrainedModel, final_rounds, mak
 from src.modeling.fixed_configs import FIXED_SHARE
 from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
+from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask, make_task_objective
 from src.modeling.starting_points import FIXED_CONFIGS
-from src.modeling.validation_predictions import MAX_KEPT, PredictionStore, predictions_dir
+from src.modeling.study_storage import storage_of
+from src.modeling.validation_predictions import MAX_KEPT, TABLE, PredictionStore
 from tests.small_table import small_table
 
 BASE: dict[str, Any] = {
@@ -49,11 +51,23 @@ def make_task(folder: Path, target: str = "net_profit", split: str = "hold-out",
 
 def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name="s", direction=task.data.config.direction, pruner=optuna.pruners.NopPruner())
+    manager = OptunaStudyManager(task.settings.search.storage_dir)
+    study = manager.create_or_load_study("s", task.data.config.direction, pruner=optuna.pruners.NopPruner())
     for each in drawn:
         study.enqueue_trial(each)
-    study.optimize(make_task_objective(task, Brake()), n_trials=len(drawn))
+    study.optimize(make_task_objective(task, study, Brake()), n_trials=len(drawn))
     return study
+
+
+def kept_numbers(study: optuna.Study) -> set[int]:
+    with storage_of(study).engine.connect() as connection:
+        return set(connection.execute(sqlalchemy.select(TABLE.c.trial_number)).scalars())
+
+
+def forget(study: optuna.Study, *numbers: int) -> None:
+    """Takes kept predictions away."""
+    with storage_of(study).engine.begin() as connection:
+        connection.execute(sqlalchemy.delete(TABLE).where(TABLE.c.trial_number.in_(numbers)))
 
 
 def train_alone(task: SearchTask, study: optuna.Study, made: FinalModel) -> list[TrainedModel]:
@@ -74,8 +88,8 @@ def test_what_trials_kept_is_what_training_again_gives(tmp_path: Path, target: s
         reached = kept.judge.score(scores.astype(np.float64))
         exact = trial.user_attrs["predicted_round"] == trial.user_attrs["best_iteration"]
         assert reached == pytest.approx(trial.value, rel=1e-6 if exact else 0.03)
-    assert len(list((tmp_path / "predictions" / "s").iterdir())) == len(DRAWN)
-    shutil.rmtree(tmp_path / "predictions")
+    assert kept_numbers(study) == set(range(len(DRAWN)))
+    forget(study, *range(len(DRAWN)))
     again = gather_candidates(task, study)
     assert [trial.number for trial in again.trials] == [trial.number for trial in kept.trials] == [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(again.predictions, kept.predictions)
@@ -86,8 +100,7 @@ def test_only_what_is_missing_is_trained_again(
 ) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN[:3])
-    (lost,) = predictions_dir(task.settings.search).glob("s/1_*.npy")
-    lost.unlink()
+    forget(study, 1)
     trained: list[int] = []
 
     def watched(folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, *rest: Any) -> np.ndarray:
@@ -167,7 +180,7 @@ def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: p
 def test_switched_off_nothing_is_kept_and_nothing_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task(tmp_path, size=1)
     study = run_trials(task, DRAWN[:2])
-    assert not (tmp_path / "predictions").exists()
+    assert kept_numbers(study) == set()
     monkeypatch.setattr(ensemble, "gather_candidates", None)
     assert len(fit_final_model(task, study, study.best_trial).members) == 1
 
@@ -233,10 +246,8 @@ def test_predictions_of_fixed_configurations_are_kept_beside_the_best(tmp_path: 
     task = make_task(tmp_path)
     study = run_trials(task, [FIXED_CONFIGS[0], BASE])
     known, other = study.trials
-    folder = predictions_dir(task.settings.search) / "s"
-    store = PredictionStore(folder, maximize=False)
-    scores = store.load(1, float(other.value or 0), len(make_judge(task).y))
-    assert scores is not None
+    store = PredictionStore.of(study)
+    ((_, scores),) = store.load({1: float(other.value or 0)}, len(make_judge(task).y))
     for number in range(2, MAX_KEPT + 2):
         value = float(known.value or 0) - number * 1e-3
         attrs = other.user_attrs
@@ -246,7 +257,7 @@ def test_predictions_of_fixed_configurations_are_kept_beside_the_best(tmp_path: 
             )
         )
         store.keep(number, value, scores)
-    assert len(list(folder.iterdir())) == MAX_KEPT + 1, "of the others the best only"
+    assert kept_numbers(study) == {0, *range(2, MAX_KEPT + 2)}, "of the others the best only"
     kept = gather_candidates(task, study)
     assert kept.trials[-1].number == 0, "behind those that are selected from"
     assert (kept.n_best, kept.fixed) == (MAX_KEPT, (MAX_KEPT,))

@@ -1,7 +1,9 @@
 """`--ensemble-size` as its user sees it: the command, the files, the registered model."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,8 @@ def test_a_study_is_gone_on_with_as_an_ensemble_and_back(tmp_path: Path, tune: T
     alone = metadata(tmp_path)
     assert "members" not in alone
     assert alone["validation_score"] == alone["best_trial"]["value"]
-    assert not (tmp_path / "artefacts/optuna_studies/predictions").exists()
+    with closing(sqlite3.connect(tmp_path / "artefacts/optuna_studies/studies.db")) as store:
+        assert store.execute("SELECT count(*) FROM daily_profit_predictions").fetchone() == (0,)
     run = tune(*options, "--ensemble-size", "3")
     assert run.status == 0, run.err
     assert "predictions of 4 of the 4 best trials are not kept here" in run.err
