@@ -28,6 +28,11 @@ SEARCH_MODES = {
     "create": "make a shared study and run nothing",
     "wait": "until a study has its total, --timeout seconds at most",
 }
+PROMOTE_MODES = {
+    "on": "move the aliases of the better challengers",
+    "dry-run": "is --dry-run",
+    "off": "do nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,10 @@ class Option:
         return "" if self.default is None else str(self.default)
 
 
+def _listed(modes: Mapping[str, str]) -> str:
+    return "; ".join(f"{mode}: {what}" for mode, what in modes.items())
+
+
 TUNING = ("tune", "parallel", "worker", "create")
 ON_TABLES = (*TUNING, "promote", "predict")
 SHARED = ("worker", "create", "wait")
@@ -113,9 +122,10 @@ STORED = (*TUNING, "wait", "report")
 _AUTOMATIC = {"default": None, "help": "processes that run trials; all CPUs, or 1 if distributed"}
 
 OPTIONS: tuple[Option, ...] = (
+    Option("mode", str, "parallel", _listed(SEARCH_MODES), "how", ("parallel", *SHARED)),
+    Option("mode", str, "on", _listed(PROMOTE_MODES), "how", ("promote",)),
     Option(
-        "mode", str, "parallel", "; ".join(f"{mode}: {what}" for mode, what in SEARCH_MODES.items()), "how",
-        ("parallel", *SHARED),
+        "check", bool, False, "look at the options only: is each of them possible", "how", ("promote",), in_pods=False
     ),
     Option(
         "targets", list, ["all"], "names, comma-separated too, or all", "what", (*TUNING, "wait", "promote"),
@@ -207,6 +217,10 @@ OPTIONS: tuple[Option, ...] = (
         "run-token", str, None,
         "of create, workers and wait that start at once: create writes it on the study, and the others wait for it",
         "a shared study", SHARED,
+    ),
+    Option(
+        "create", bool, False, "a worker first does what --mode create does: for a run without a create of its own",
+        "a shared study", ("worker",), in_pods=False,
     ),
     Option(
         "idle-timeout", float, None,

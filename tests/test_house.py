@@ -39,8 +39,8 @@ FLOW = """
     tracking.final_record tracking.registry tracking.registered_models
 
     modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
-    modeling.worker_process modeling.worker_pool modeling.search modeling.parallel_search modeling.final_model
-    modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
+    modeling.worker_process modeling.worker_pool modeling.search modeling.run_ending modeling.parallel_search
+    modeling.final_model modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves

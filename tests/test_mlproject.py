@@ -19,6 +19,8 @@ ENTRY_POINTS: dict[str, Any] = MLPROJECT["entry_points"]
 
 MODE = {"parallel": ["--mode=parallel"], "worker": ["--mode=distributed"]}
 """What an entry point itself says, whatever its parameters."""
+
+
 def command_of(entry: str, **given: str) -> tuple[str, list[str]]:
     """The module and the words that `mlflow run -e ENTRY -P …` makes, by MLflow's own code."""
     from mlflow.projects._project_spec import load_project

@@ -23,8 +23,9 @@ from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
 from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
 from src.modeling.parallel_search import search_study
 from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
+from src.modeling.run_ending import end_parent_run_as
 from src.modeling.run_token import begin_run, note_failure
-from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
+from src.modeling.search import OpenStudy, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
 from src.modeling.tasks import make_tasks, named
@@ -46,7 +47,7 @@ def join_studies(asked: Asked, worker: str) -> None:
     """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
 
     Without a name it is the target's newest study in the store; the first worker to come makes it. With `--run-token`
-    create makes it, and is waited for.
+    create makes it, and is waited for; with `--create` too, every worker of the run first does what create does.
 
     Raises:
         UserError: the input is wrong, or contradicts what the study was made with.
@@ -54,6 +55,8 @@ def join_studies(asked: Asked, worker: str) -> None:
         RunError: the store failed for longer than is waited for, or the search did.
     """
     in_a_run = asked.args.run_token is not None
+    if asked.args.create:
+        create_studies(asked)
     if in_a_run:
         wait_for_run(asked)
     with _failure_noted(asked, f"worker {worker}"):
@@ -209,7 +212,7 @@ def _end_parent_run_once(opened: OpenStudy) -> None:
     study, finished = opened.study, n_finished(opened.study)
     try:
         with try_store_lock(opened.manager.url, f"last-pass-{study.study_name}") as held:
-            if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, "FINISHED"):
+            if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, opened.ending):
                 study.set_user_attr(PROJECTED_ATTR, finished)
     except (StoreError, ConfigError) as error:  # the store is away; whoever finishes the study writes the rest
         log.warning("%s; missing MLflow runs are written when the study is resumed", error)

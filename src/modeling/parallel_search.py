@@ -11,16 +11,8 @@ from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
 from src.modeling.progress import SearchProgress
-from src.modeling.search import (
-    OpenStudy,
-    ends_parent_runs,
-    n_finished,
-    open_study,
-    parent_run,
-    projected,
-    run_search,
-    so_far,
-)
+from src.modeling.run_ending import ends_parent_runs, parent_run
+from src.modeling.search import OpenStudy, n_finished, open_study, projected, run_search, so_far
 from src.modeling.search_task import SearchTask, run_as_worker, share_task, verbose
 from src.modeling.shared_table import TableSharer
 from src.modeling.stopping import interrupted, stop_on_signals

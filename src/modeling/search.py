@@ -3,22 +3,20 @@
 MLflow is imported when it is first written to: trials begin seconds earlier.
 """
 
-import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import ConfigError, Interrupted, RunError, SearchError, StoreError, TrackingError
+from src.errors import ConfigError, Interrupted, SearchError
 from src.modeling.brake import Brake
 from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
-from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, quiet_optuna, store_error
+from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, quiet_optuna
 from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
@@ -28,6 +26,7 @@ from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.store_lock import store_lock
 from src.modeling.trial_loop import WorkerContext, run_trials
 from src.names import study_option
+from src.tracking.parent_run import RunEnding
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
@@ -48,12 +47,14 @@ class OpenStudy:
         manager: of its store.
         task: what is searched, with the study's own total.
         shared: other processes, elsewhere too, work on it at the same time.
+        ending: how its parent run ends, unless an error ends it; whoever trains the final model says so here.
     """
 
     study: optuna.Study
     manager: OptunaStudyManager
     task: SearchTask
     shared: bool = False
+    ending: RunEnding = field(default_factory=RunEnding)
 
     @cached_property
     def session(self) -> "TrackingSession":
@@ -252,49 +253,3 @@ def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[t
             yield "data", f"{noted.get('data')} ({before})", f"{now.get('data')} ({after})"
         else:
             yield name, before, after
-
-
-@contextlib.contextmanager
-def parent_run(opened: OpenStudy) -> Iterator[None]:
-    """Whatever ends the block, finished trials are projected and the parent run ends with the right status.
-
-    Raises:
-        StoreError: the store failed inside the block.
-        RunError: a file could not be written or read; its name and the remedy are in the message.
-    """
-    status = "FAILED"
-    try:
-        yield
-        status = "FINISHED"
-    except Interrupted:
-        status = "KILLED"
-        raise
-    except (StorageInternalError, OSError) as error:  # OSError: a full disk, say; no reason to skip the next target
-        raise store_error(error, opened.study.study_name) from error
-    finally:
-        end_parent_run_as(opened, status)
-
-
-def end_parent_run_as(opened: OpenStudy, status: str) -> bool:
-    """Writes what MLflow lacks and ends the parent run with this status; False if that is left to a later time."""
-    from src.tracking.session import end_parent_run
-
-    try:
-        end_parent_run(opened.session, opened.projection.project(), status)
-    except (TrackingError, StorageInternalError, StoreError) as error:
-        told = error if isinstance(error, RunError) else store_error(error, opened.study.study_name)
-        log.warning("%s; missing MLflow runs are written when the study is resumed", told)
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
-    """An error that ends the block ends the parent runs of these studies too, each with its last trials."""
-    try:
-        yield
-    except BaseException as error:
-        for each in opened:
-            with contextlib.suppress(type(error), RunError), parent_run(each):
-                raise
-        raise

@@ -73,7 +73,8 @@ def optimize_hyperparameters(
         RunError: the store failed, or no trial is complete.
     """
     from src.modeling.parallel_search import search_study
-    from src.modeling.search import best_trial, open_study, parent_run
+    from src.modeling.run_ending import parent_run
+    from src.modeling.search import best_trial, open_study
 
     settings = _with_arguments(settings or RunSettings(), n_trials, use_cv, n_folds)
     if config is not None:
@@ -109,7 +110,8 @@ def train_target(task: "SearchTask") -> "Outcome":
         DailyProfitError: see `src.errors`; what was finished before it is kept.
     """
     from src.modeling.parallel_search import search_study
-    from src.modeling.search import open_study, parent_run
+    from src.modeling.run_ending import parent_run
+    from src.modeling.search import open_study
 
     opened = open_study(task)
     with parent_run(opened):

@@ -5,7 +5,8 @@
 Two conditions: the challenger's score is strictly better, and the one-sided confidence that it is better, by Student's
 t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are judged before any alias is
 moved. Both versions are tagged with the dates that judged them and with what came out, also where the champion stays;
-with `--dry-run` nothing is written.
+with `--dry-run` nothing is written. A schedule that promotes or does not, as a setting says, gives it as `--mode`, and
+has its options looked at beforehand with `--check`.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from src.cli import chosen_targets, command_parser, data_settings, run_command, settings_of
 from src.config import PromotionSettings
-from src.errors import UserError
+from src.errors import ConfigError, UserError
+from src.options import PROMOTE_MODES
 from src.tracking.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
@@ -197,10 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def command() -> int:
+        if args.mode not in PROMOTE_MODES:
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(PROMOTE_MODES)}")
+        if args.mode == "off":
+            sys.stdout.write("nothing is promoted: --mode is off\n")
+            return 0
         check_tracking_uri(os.environ)
-        settings = settings_of(PromotionSettings, args, data=data_settings(args))
+        dry_run = args.dry_run or args.mode == "dry-run"
+        settings = settings_of(PromotionSettings, args, data=data_settings(args), dry_run=dry_run)
         targets = chosen_targets(args.targets, settings.data.table.targets)
-        promote_targets(_registered(targets, args.targets), settings)
+        if not args.check:
+            promote_targets(_registered(targets, args.targets), settings)
         return 0
 
     return run_command(command, args.verbose)

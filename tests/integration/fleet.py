@@ -81,7 +81,7 @@ class Fleet:
         assert len(counted) == n_trials
         assert {trial.state.name for trial in trials} <= {*STATUS, "FAIL"}, "none RUNNING, none WAITING"
         parent, children = self.runs()
-        assert parent.info.status == "FINISHED"
+        assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "registered")
         expected = {f"trial-{t.number:04d}": STATUS.get(t.state.name, "FAILED") for t in trials}
         assert sorted((run.info.run_name, run.info.status) for run in children) == sorted(expected.items())
         metadata = json.loads((self.folder / "artefacts/models/lgb_num_trades_optuna_metadata.json").read_text())

@@ -111,3 +111,30 @@ def test_what_a_worker_alone_can_see_ends_the_wait(fleet: Fleet) -> None:
     assert wait.poll() is None, "a worker that belongs to no run says nothing of one"
     fleet.done(fleet.worker(4, "--data", "gone.parquet", "--run-token", "t1"), status=2)
     assert "because worker 4 failed: " in fleet.done(wait, status=2).splitlines()[-1]
+
+
+NIGHT = ("--create", "--run-token", "t1", "--targets", "num_trades", "--data", "table.parquet")
+"""Of a run without a create: every worker first does what create does."""
+
+
+@pytest.mark.timeout(400)
+def test_workers_that_do_what_create_does_make_one_study(fleet: Fleet) -> None:
+    for each in [fleet.worker(number, *NIGHT, "--n-trials", "3") for number in (0, 1)]:
+        assert "waiting for study" not in fleet.done(each)
+    parent, _ = fleet.runs()
+    assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "searched")
+    fleet.done(fleet.run(FINISH, "--study-name", NAME, "--timeout", "0.001"))
+    fleet.check(3)
+    assert "has its 3 trials" in fleet.done(fleet.worker(2, *NIGHT, "--n-trials", "3"))
+    fleet.check(3)
+
+
+@pytest.mark.timeout(400)
+def test_a_pod_that_replaces_another_one_gets_no_new_time_without_a_create_either(fleet: Fleet) -> None:
+    timed = (*NIGHT, "--n-trials", "5000", "--timeout", "1")
+    assert "the time is up" in fleet.done(fleet.worker(0, *timed))
+    before = len([trial for trial in fleet.study().trials if trial.state.is_finished()])
+    began = fleet.study().user_attrs["search_began"]
+    fleet.done(fleet.worker(1, *timed))
+    assert len([trial for trial in fleet.study().trials if trial.state.is_finished()]) == before
+    assert fleet.study().user_attrs["search_began"] == began

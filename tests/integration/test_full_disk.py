@@ -71,7 +71,9 @@ def test_a_report_that_the_disk_refuses_costs_the_model_nothing(tmp_path: Path) 
     assert "is saved (net_profit v1 @champion), but" in done.error
     assert f"{page.relative_to(tmp_path)} cannot be written: File too large: raise the limit" in done.error
     run_id, client = champion_of(tmp_path), MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    assert client.get_run(run_id).info.status == "FINISHED"
+    ended = client.get_run(run_id)
+    assert ended.info.status == "FAILED", "as the command did"
+    assert ended.data.tags["daily_profit.outcome"] == done.error.replace("error: ", "failed: ")
     assert not page.exists()
     assert (page.parent / "report.pdf").exists(), "what is smaller is written all the same"
     remedy = done.error.partition(MODULE)[2].partition(" writes it")[0]

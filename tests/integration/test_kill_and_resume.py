@@ -56,7 +56,7 @@ def test_a_stop_saves_what_is_done_and_says_how_to_go_on(tmp_path: Path, number:
     assert "RUNNING" not in states
     assert "FAIL" not in states
     parent, children = job.runs()
-    assert parent.info.status == "KILLED"
+    assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("KILLED", "stopped")
     assert len(children) == job.finished() >= 2, "what was finished is in MLflow before the command ends"
     process = job.start()
     _, err = process.communicate(timeout=300)

@@ -72,7 +72,7 @@ class Job:
         assert sorted(trial.number for trial in trials) == list(range(n_trials))
         assert {trial.state.name for trial in trials} <= set(STATUS)
         parent, children = self.runs()
-        assert parent.info.status == "FINISHED"
+        assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "registered")
         expected = {f"trial-{trial.number:04d}": STATUS[trial.state.name] for trial in trials}
         assert sorted((run.info.run_name, run.info.status) for run in children) == sorted(expected.items())
         best = self.study().best_trial

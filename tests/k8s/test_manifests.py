@@ -43,7 +43,7 @@ OF_THE_MACHINE = {"--worker-id", "--max-workers", "--storage-url", "--storage-di
 """Options that a worker takes from its pod: its index, its CPU, the variables of its stores."""
 SAID_OTHERWISE = {"--mode", "--targets", "--use-cv", "--help"}
 """A setting of another name says it, or the Job itself."""
-OF_A_RUN = {"--run-token", "--idle-timeout"}
+OF_A_RUN = {"--run-token", "--idle-timeout", "--create"}
 """Of those that wait for others."""
 
 
@@ -125,7 +125,8 @@ class TestOverlay:
         """By the parser of the command itself, with the values that the settings have."""
         for owner, holder in tuner_containers(overlay(name)):
             module, words = command_line(overlay(name), holder)
-            assert parser_of(module).parse_args(words).study_name, owner
+            args = parser_of(module).parse_args(words)
+            assert args.targets and getattr(args, "study_name", owner), owner
 
     def test_pods_mount_what_they_have(self, name: str) -> None:
         for pod in pods(overlay(name)):
@@ -154,7 +155,8 @@ class TestOverlay:
         module = "src.modeling.optuna_parallel_optimization"
         offered = {o for o in parser_of(module)._option_string_actions if o.startswith("--")}
         words = {owner: command_line(overlay(name), holder)[1] for owner, holder in tuner_containers(overlay(name))}
-        searching = {owner: found for owner, found in words.items() if found[0] != "--mode=wait"}
+        others = ("--mode=wait", "--check")
+        searching = {o: found for o, found in words.items() if found[0] not in others and "/promote" not in o}
         assert len(searching) == 5
         for owner, found in searching.items():
             passed = {word.partition("=")[0] for word in found}
@@ -182,7 +184,8 @@ def test_settings_are_those_that_the_commands_use() -> None:
     assert asked == set(SETTINGS)
     for name in OVERLAYS:
         nightly = named(overlay(name), "ConfigMap", "nightly")["data"]
-        assert set(nightly) == set(SETTINGS) - {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
+        of_a_run = {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
+        assert set(nightly) == set(SETTINGS) - of_a_run | {"PROMOTE", "MIN_PROBABILITY"}
 
 
 def test_settings_default_to_the_commands_defaults() -> None:
@@ -230,6 +233,6 @@ def test_who_tunes_has_one_name(name: str) -> None:
     """So that a workload identity is bound once, for all runs and nights; the server has another one."""
     used = {each.owner: each.spec.get("serviceAccountName") for each in pods(overlay(name))}
     tuning = {owner.rpartition("/")[0] for owner, _ in tuner_containers(overlay(name))}
-    assert len(tuning) == 4
+    assert len(tuning) == 5
     assert {used[owner] for owner in tuning} == {"tuner"}
     assert {used[owner] for owner in used.keys() - tuning} <= {"mlflow", None}

@@ -11,7 +11,6 @@ from tests.k8s.manifests import (
     Pod,
     container,
     environment,
-    named,
     of_kind,
     overlay,
     pod,
@@ -138,31 +137,6 @@ class TestJobs:
         assert [each["name"] for each in found.containers] == ["wait", "finish"]
         waits = int(environment(overlay(name), found.containers[0])["WAIT_SECONDS"])
         assert waits < dict(jobs(name))["finish"]["activeDeadlineSeconds"]
-
-
-@pytest.mark.parametrize("name", OVERLAYS)
-class TestNightly:
-    def test_nights_do_not_overlap(self, name: str) -> None:
-        spec = named(overlay(name), "CronJob", "nightly")["spec"]
-        assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
-        assert spec["startingDeadlineSeconds"] > 0
-        assert spec["successfulJobsHistoryLimit"] > 0 and spec["failedJobsHistoryLimit"] > 0
-        assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
-
-    def test_study_is_named_after_the_nights_job(self, name: str) -> None:
-        """Which is new every night and the same in all of its pods, also in those that replace lost ones."""
-        for step in ("work", "finish"):
-            holder = container(overlay(name), "CronJob/nightly", step)
-            (study,) = [each for each in holder["env"] if each["name"] == "STUDY_NAME"]
-            path = "metadata.labels['batch.kubernetes.io/job-name']"
-            assert study["valueFrom"] == {"fieldRef": {"fieldPath": path}}
-            assert "--study-name=$(STUDY_NAME)" in holder["args"]
-
-    def test_one_pod_finishes_and_its_success_is_the_nights(self, name: str) -> None:
-        spec = named(overlay(name), "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]
-        assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
-        script = container(overlay(name), "CronJob/nightly", "finish")["args"][0]
-        assert script.startswith('[ "$JOB_COMPLETION_INDEX" = 0 ] || exit 0;')
 
 
 class TestDisruptionBudget:

@@ -14,7 +14,7 @@ from k8s.fanout.rendering import documents
 from tests.k8s.manifests import ROOT, Object, Pod, container, named, need_kubectl, of_kind, pods
 
 EXAMPLE = ROOT / "k8s" / "examples" / "team"
-SEARCHING = {"Job/create-a", "Job/work-a", "Job/finish-a", "CronJob/nightly"}
+SEARCHING = {"Job/create-a", "Job/work-a", "Job/finish-a", "CronJob/nightly", "CronJob/promote"}
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_mlflow_shows_the_study(story: Story) -> None:
     parent = desk.parent(NAME)
     experiment = desk.client.get_experiment(parent.info.experiment_id)
     assert experiment.name == "daily-profit"
-    assert parent.info.status == "FINISHED"
+    assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "registered")
     children = desk.children(parent)
     assert sorted(children) == ["trial-0000", "trial-0001", "trial-0002"]
     assert {run.info.status for run in children.values()} <= {"FINISHED", "KILLED"}
@@ -242,6 +242,7 @@ def test_without_a_hold_out_and_without_the_registry(new_desk: Callable[[], Desk
     assert len(found["split"]["folds"]) == 2
     assert found["validation_baselines"]
     assert "test_score" not in desk.parent(NAME).data.metrics
+    assert desk.parent(NAME).data.tags["daily_profit.outcome"] == "trained"
     later = desk.tune("--study-name", NAME, "--test-fraction", "0", "--use-cv", "--n-folds", "2")
     assert "net_profit v1 @champion" in later.out, later.err
 
@@ -259,7 +260,7 @@ def test_several_targets_inside_mlflow_run_stand_below_its_run(new_desk: Callabl
     assert sorted(below) == ["both_is_profitable", "both_net_profit"]
     for parent in below.values():
         assert len(desk.children(parent)) == 2
-        assert parent.info.status == "FINISHED"
+        assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "trained")
         assert client.get_experiment(parent.info.experiment_id).name == "of-mlflow-run"
     assert desk.metadata("is_profitable")["direction"] == "maximize"
 

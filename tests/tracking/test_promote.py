@@ -175,6 +175,7 @@ def test_none_named_means_all_that_have_a_model(two_versions: TwoVersions, tmp_p
         (["--targets", "profit", "--test-fraction", "0"], "--test-fraction 0.0 is out of range: above 0, up to 1"),
         (["--targets", "profit", "--purge-days", "-1"], "--purge-days -1 is negative"),
         (["--targets", "profit", "--min-probability", "1.5"], "--min-probability 1.5 is out of range: from 0 to 1"),
+        (["--mode", "yes"], "--mode 'yes' is unknown: use on, dry-run, off"),
     ],
 )
 def test_mistakes_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str) -> None:
@@ -203,3 +204,45 @@ def test_all_dates_may_be_judged_but_none_is_too_few() -> None:
     for bad in (0.0, -0.1, 1.1):
         with pytest.raises(ConfigError, match="--test-fraction"):
             PromotionSettings(DataSettings(), test_fraction=bad)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "champion"),
+    [
+        (["--mode", "on"], "promoted", 2),
+        (["--mode", "dry-run"], "would be promoted", 1),
+        (["--mode", "on", "--dry-run"], "would be promoted", 1),
+    ],
+)
+def test_the_mode_says_whether_aliases_move(
+    two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str, champion: int
+) -> None:
+    assert decision(promote(two_versions, tmp_path, "--targets", "profit", *options)) == said
+    assert aliases()["champion"] == champion
+
+
+def test_off_does_nothing_whatever_else_is_given(two_versions: TwoVersions, tmp_path: Path) -> None:
+    done = promote(two_versions, tmp_path, "--targets", "profit", "--mode", "off", "--test-fraction", "0")
+    assert (done.status, done.out, done.err) == (0, "nothing is promoted: --mode is off\n", "")
+    assert aliases() == {"champion": 1, "challenger": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--targets", "all"], 0, ""),
+        (["--mode", "yes"], 2, "--mode 'yes' is unknown"),
+        (["--test-fraction", "0"], 2, "--test-fraction 0.0 is out of range"),
+        (["--targets", "nobody"], 2, "target 'nobody' is unknown"),
+        (["--config", "gone.yaml"], 2, "gone.yaml"),
+    ],
+)
+def test_options_are_looked_at_before_there_is_a_model_or_a_table(
+    tmp_path: Path, options: list[str], status: int, said: str
+) -> None:
+    """What a night asks before its search: no store is made, no table is read."""
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = run_here(main, ["--check", "--data", "gone.parquet", *options], tmp_path, away)
+    assert (done.status, done.out) == (status, "")
+    assert said in done.err and done.err.count("\n") == (1 if status else 0)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,116 @@
+"""The nightly search: one Job whose pods run their containers in order, and what the settings make of its promotion."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.k8s.manifests import OVERLAYS, TEAM, command_line, container, environment, named, overlay, parser_of, pod
+
+NIGHTLY, PROMOTE = "CronJob/nightly", "CronJob/promote"
+OF_THE_TABLE = ("data", "query", "config", "test_fraction", "purge_days")
+
+
+def job(name: str) -> Any:
+    return named(overlay(name), "CronJob", "nightly")["spec"]["jobTemplate"]["spec"]
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, TEAM])
+def test_the_containers_run_in_their_order(name: str) -> None:
+    """Also where an overlay changes some of them: a strategic merge patch would put those before the others."""
+    spec = pod(overlay(name), NIGHTLY).spec
+    assert [each["name"] for each in spec["initContainers"]] == ["check", "work", "finish"]
+    assert [each["name"] for each in spec["containers"]] == ["promote"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+class TestNightly:
+    def test_nights_do_not_overlap(self, name: str) -> None:
+        spec = named(overlay(name), "CronJob", "nightly")["spec"]
+        assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
+        assert spec["startingDeadlineSeconds"] > 0
+        assert spec["successfulJobsHistoryLimit"] > 0 and spec["failedJobsHistoryLimit"] > 0
+        assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
+
+    def test_study_and_run_are_named_after_the_nights_job(self, name: str) -> None:
+        """Which is new every night and the same in all of its pods, also in those that replace lost ones."""
+        labels = {"STUDY_NAME": "job-name", "RUN_TOKEN": "controller-uid"}
+        for step in ("work", "finish"):
+            holder = container(overlay(name), NIGHTLY, step)
+            for variable, label in labels.items():
+                (found,) = [each for each in holder["env"] if each["name"] == variable]
+                path = f"metadata.labels['batch.kubernetes.io/{label}']"
+                assert found["valueFrom"] == {"fieldRef": {"fieldPath": path}}
+            assert "--study-name=$(STUDY_NAME)" in holder["args"]
+
+    def test_workers_wait_for_nobody_and_share_one_timeout(self, name: str) -> None:
+        """Without the token a pod that replaces a lost one had the whole timeout again."""
+        module, words = command_line(overlay(name), container(overlay(name), NIGHTLY, "work"))
+        args = parser_of(module).parse_args(words)
+        assert (args.mode, args.create, args.run_token) == ("distributed", True, "<RUN_TOKEN>")
+
+    def test_one_pod_finishes_and_its_success_is_the_nights(self, name: str) -> None:
+        assert job(name)["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+        for step in ("finish", "promote"):
+            assert container(overlay(name), NIGHTLY, step)["args"][0].startswith('[ "$JOB_COMPLETION_INDEX" = 0 ] ')
+
+
+def called(tmp_path: Path, step: str, **settings: str) -> tuple[int, list[str]]:
+    """Runs a container's script as the kubelet would, with a `python` that says how it was called."""
+    (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    objects = overlay("local")
+    holder = container(objects, NIGHTLY, step)
+    script, name, *_ = holder["args"]
+    variables = environment(objects, holder) | settings
+    patched = {**holder, "env": [{"name": key, "value": value} for key, value in variables.items()]}
+    module, words = command_line(objects, {key: value for key, value in patched.items() if key != "envFrom"})
+    env = variables | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    assert holder["command"] == ["tini", "--", "sh", "-c"]
+    done = subprocess.run(["sh", "-c", script, name, module, *words], env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("index", ["0", "3"])
+@pytest.mark.parametrize("step", ["check", "promote"])
+@pytest.mark.parametrize("value", ["off", "dry-run", "on", "yes", ""])
+def test_the_setting_reaches_the_command(tmp_path: Path, value: str, step: str, index: str) -> None:
+    """Every pod looks at it before the search, so that none begins with a wrong one; one pod promotes."""
+    status, said = called(tmp_path, step, PROMOTE=value, JOB_COMPLETION_INDEX=index)
+    assert status == 0
+    if not value or (step == "promote" and index != "0"):
+        assert said == []
+        return
+    assert said[:2] == ["-m", "src.tracking.promote"]
+    args = parser_of("src.tracking.promote").parse_args(said[2:])
+    assert (args.mode, args.dry_run, args.check) == (value, False, step == "check")
+
+
+def test_it_is_off_unless_somebody_says_otherwise() -> None:
+    for name in (*OVERLAYS, TEAM):
+        assert named(overlay(name), "ConfigMap", "nightly")["data"]["PROMOTE"] == "off"
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, TEAM])
+def test_who_promotes_reads_the_nights_table(name: str) -> None:
+    objects = overlay(name)
+    holders = [container(objects, NIGHTLY, step) for step in ("finish", "check", "promote")]
+    holders.append(container(objects, PROMOTE, "promote"))
+    found = []
+    for holder in holders:
+        module, words = command_line(objects, holder)
+        args = vars(parser_of(module).parse_args(words))
+        found.append({key: args[key] for key in ("targets", *OF_THE_TABLE)})
+    assert found == [found[0]] * 4
+    assert all(f"--{key.replace('_', '-')}=" in " ".join(holders[-1]["args"]) for key in OF_THE_TABLE)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_promotion_by_hand_never_runs_by_itself_and_moves_the_aliases(name: str) -> None:
+    objects = overlay(name)
+    assert named(objects, "CronJob", "promote")["spec"]["suspend"] is True
+    module, words = command_line(objects, container(objects, PROMOTE, "promote"))
+    args = parser_of(module).parse_args(words)
+    assert (args.mode, args.dry_run, args.check) == ("on", False, False)
