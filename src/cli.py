@@ -87,7 +87,7 @@ def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
         how = {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
     elif option.kind is list:
         how = {"nargs": "*", "action": _Words, "type": _words, "metavar": option.metavar}
-    group.add_argument(f"--{option.name}", default=option.default, help=option.help, **how)
+    group.add_argument(f"--{option.name}", default=option.default, help=option.help.replace("%", "%%"), **how)
 
 
 class _Words(argparse.Action):

@@ -29,6 +29,9 @@ REPORT_EVERY_ROUNDS = 10
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
+IDLE_SECONDS = 2400
+"""How long a run may show no sign of life: create is given up after 1,800 s, and a Job starts a crashed pod again, or
+one of a lost node, within 15 minutes. Pods that queue longer for a machine need a longer time."""
 PREDICTIONS = Path("predictions.parquet")
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from src.config import (
     CV_MODES,
+    IDLE_SECONDS,
     PREDICTION_ENDINGS,
     PREDICTIONS,
     PRUNERS,
@@ -75,7 +76,7 @@ class Option:
         group: its heading in `--help`.
         commands: that take it, names in COMMANDS.
         metavar: stands for the value in `--help`; the name in capitals when empty.
-        parameter: its name in MLproject and, in capitals, in the Makefile and in Kubernetes; the name when empty.
+        parameter: its name in MLproject; made of its name when empty.
         in_pods: a setting gives it its value in Kubernetes. False where the machine decides it (its store, its
             processors, its folders), or where another option says the same.
         overrides: attributes that differ for a command, by the command's name.
@@ -101,6 +102,11 @@ class Option:
         return replace(self, **self.overrides.get(command, {}))
 
     @property
+    def variable(self) -> str:
+        """Its name on make's command line and among the settings in Kubernetes."""
+        return self.parameter.upper()
+
+    @property
     def default_text(self) -> str:
         """The default as a command line gives it; empty without one."""
         if self.kind is bool:
@@ -123,7 +129,7 @@ _AUTOMATIC = {"default": None, "help": "processes that run trials; all CPUs, or 
 
 OPTIONS: tuple[Option, ...] = (
     Option("mode", str, "parallel", _listed(SEARCH_MODES), "how", ("parallel", *SHARED)),
-    Option("mode", str, "on", _listed(PROMOTE_MODES), "how", ("promote",)),
+    Option("mode", str, "on", _listed(PROMOTE_MODES), "how", ("promote",), in_pods=False),
     Option(
         "check", bool, False, "look at the options only: is each of them possible", "how", ("promote",), in_pods=False
     ),
@@ -224,32 +230,38 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "idle-timeout", float, None,
-        "seconds without a sign of a worker that are waited; 2400 with --run-token, else for ever", "a shared study",
-        ("worker", "wait"),
+        f"seconds without a sign of a worker that are waited; {IDLE_SECONDS} with --run-token, else for ever",
+        "a shared study", ("worker", "wait"),
     ),
 )  # fmt: skip
 
 
-def options_of(command: str) -> list[Option]:
-    """The options that a command takes, in the order of the table, those with a fixed value too."""
-    return [option.of(command) for option in OPTIONS if command in option.commands]
+def options_of(*commands: str) -> list[Option]:
+    """The options that commands take, as the first of them that takes it has each, in the order of the table.
 
-
-def parser_options(command: str) -> list[Option]:
-    """The options of a command's module: of all commands that share its parser."""
-    together = [name for name, other in COMMANDS.items() if other.module == COMMANDS[command].module]
-    takers = [(option, [name for name in together if name in option.commands]) for option in OPTIONS]
+    Those whose value a command fixes are among them.
+    """
+    takers = [(option, [name for name in commands if name in option.commands]) for option in OPTIONS]
     return [option.of(names[0]) for option, names in takers if names]
 
 
-def arguments(command: str, fixed: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
-    """The words after `python`'s `-m` that run a command.
+def parser_options(command: str) -> list[Option]:
+    """The options of a command's module: those of all commands that share its parser."""
+    return options_of(*(name for name, other in COMMANDS.items() if other.module == COMMANDS[command].module))
+
+
+def arguments(command: str, values: Mapping[str, str]) -> list[str]:
+    """The words after `python -m` that run a command.
 
     Args:
         command: its name.
-        fixed: values of options, by the option's name; they win over `values`.
-        values: of further options, such as `{n_trials}` or `$(N_TRIALS)`, by the option's name. Others are left out.
+        values: of options, such as `{n_trials}` or `$(N_TRIALS)`, by the option's name; the others are left out.
+
+    Raises:
+        KeyError: the command does not take one of them.
     """
-    said = {**values, **fixed, **COMMANDS[command].fixed}
-    words = [f"--{option.name}={said[option.name]}" for option in options_of(command) if option.name in said]
+    said = {**values, **COMMANDS[command].fixed}
+    words = [f"--{option.name}={said.pop(option.name)}" for option in options_of(command) if option.name in said]
+    if said:
+        raise KeyError(f"{command} takes no {', '.join(said)}")
     return [COMMANDS[command].module, *words]
