@@ -3,16 +3,20 @@
 # Two recipes must never install into one .venv at a time.
 .NOTPARALLEL:
 
-# Options of `make tune`: each is a parameter of MLproject, in capitals. Only what stands on make's command line counts,
-# because names such as DATA or SEED may mean something else in the environment.
-OPTIONS := TARGET N_TRIALS TIMEOUT USE_CV CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION DATA QUERY CONFIG \
-	STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR MAX_WORKERS SAMPLER PRUNER ENSEMBLE_SIZE \
-	SEED NO_REGISTER VERBOSE
+# OPTIONS are those of `make tune`: each is a parameter of MLproject, in capitals. Only what stands on make's command line
+# counts, because names such as DATA or SEED may mean something else in the environment.
+# begin options: lists, written by `make options` from src/options.py
+OPTIONS := TARGET DATA QUERY CONFIG N_TRIALS TIMEOUT MAX_WORKERS SAMPLER PRUNER ENSEMBLE_SIZE SEED USE_CV CV \
+	N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR NO_REGISTER \
+	VERBOSE
+REPORT_OPTIONS := STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR VERBOSE
+RUN_OPTIONS := WAIT_SECONDS IDLE_SECONDS
+# end options
 TARGET := is_profitable
 N_TRIALS := 30
 GIVEN := $(sort TARGET N_TRIALS $(foreach name,$(OPTIONS),$(if $(filter command,$(origin $(name))),$(name))))
 # Those of `make fanout` and its sisters, beside the ones above that a pod can use.
-FANOUT := WORKERS OVERLAY DRY_RUN KUBECTL WAIT_SECONDS IDLE_SECONDS
+FANOUT := WORKERS OVERLAY DRY_RUN KUBECTL $(RUN_OPTIONS)
 FANOUT_DOWN := STUDY_NAME OVERLAY KUBECTL ALL VOLUMES
 FANOUT_GIVEN := $(foreach name,$(sort $(FANOUT) $(FANOUT_DOWN)),$(if $(filter command,$(origin $(name))),$(name)))
 PORT := 5000
@@ -56,7 +60,7 @@ DEV := .venv/.stamp-requirements-dev.lock
 # The peers' packages must not decide what the product runs on.
 PEERS := .venv-bench/.stamp-requirements-bench.lock
 
-.PHONY: help setup tune report fanout fanout-status fanout-down ui test test-cluster check bench lock clean force
+.PHONY: help setup tune report fanout fanout-status fanout-down ui test test-cluster check bench lock options clean force
 help: ## List the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo "Options of tune, as in \`make tune TARGET=net_profit N_TRIALS=100\`:" && echo "$(OPTIONS)" | fold -s -w 100 | sed 's/^/  /'
@@ -78,7 +82,7 @@ tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=
 	python -m src.tracking.embedded_store && exec mlflow run . -e tune --env-manager local "$$@"
 
 report: $(RUN) ## Write a study's report, the newest's (STUDY_NAME=..., or ARGS="--ensemble net_profit num_trades")
-	@set -- $(ARGS); for name in $(filter STUDY_NAME STORAGE_URL STORAGE_DIR OUTPUT_DIR VERBOSE,$(GIVEN)); do \
+	@set -- $(ARGS); for name in $(filter $(REPORT_OPTIONS),$(GIVEN)); do \
 	    eval "value=\$$$$name"; \
 	    set -- "$$@" "--$$(echo $$name | tr 'A-Z_' 'a-z-')=$$value"; \
 	done; \
@@ -107,8 +111,9 @@ test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 test-cluster: $(DEV) ## Check fan-out, nights and stores on the cluster that kubectl points to (ARGS="-k losses")
 	@python -m pytest -o python_files='check_*.py' --timeout 1800 -x -v $(ARGS) tests/k8s/on_cluster
 
-check: $(DEV) ## Check dependencies, style, types, manifests and the names of the tests
+check: $(DEV) ## Check dependencies, options, style, types, manifests and the names of the tests
 	@python .ci/deps.py check
+	@python .ci/options.py check
 	@ruff check --quiet .
 	@ruff format --quiet --check . || { ruff format --diff --quiet .; false; }
 	@mypy
@@ -120,6 +125,9 @@ bench: $(PEERS) ## Measure against the peers (BENCH=quality ARGS="--seconds 60 -
 
 lock: $(DEV) ## Derive the locks and conda.yaml from pyproject.toml (UPGRADE=1 for newer versions)
 	@python .ci/deps.py lock $(if $(UPGRADE),--upgrade)
+
+options: $(RUN) ## Write what derives from src/options.py: MLproject, lists of this file, settings in k8s
+	@python .ci/options.py write
 
 clean: ## Remove environments and caches; results stay
 	@rm -rf .venv .venv-bench .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -20,12 +20,11 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 
 from benchmarks.record import bench_parser, print_table, write_result
-from src.config import Metric
+from src.config import Metric, PromotionSettings
 from src.modeling.intervals import Estimate, difference_estimate, score_estimate, skill_estimate
 from src.reporting.hold_out import HoldOut
 from src.reporting.model_bins import bin_means, measure_money
 from src.reporting.model_groups import AccountSizes, score_accounts, score_periods
-from src.tracking.promote import PromotionSettings
 
 Floats = NDArray[np.float64]
 DAY_0 = np.datetime64("2020-01-01")

@@ -7,28 +7,23 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from src.config import (
-    CV_MODES,
-    PRUNERS,
-    SAMPLERS,
-    DataSettings,
-    RunSettings,
-    SearchSettings,
-    SplitSettings,
-    TableConfig,
-    TargetConfig,
-)
+from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
 from src.console import LineFormatter, accept_any_text, output_failure
 from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
+from src.options import COMMANDS, Option, parser_options
 from src.secrets import mask_url, scrub
 from src.suggest import did_you_mean, listing, one_line, shorten
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -60,8 +55,7 @@ def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -
         parser: of the command, made for this question; it is no use afterwards.
         argv: the command line.
     """
-    args, defaults = vars(parser.parse_args(argv)), {action.dest: action.default for action in parser._actions}
-    defaults["targets"] = ["all"]
+    args, defaults = vars(parser.parse_args(argv)), vars(parser.parse_args([]))
     for action in parser._actions:
         action.default, action.type = argparse.SUPPRESS, None
     raw = vars(parser.parse_args(argv))
@@ -71,49 +65,44 @@ def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -
     return frozenset(given)
 
 
-def add_tuning_options(parser: argparse.ArgumentParser, max_workers: int | None = SearchSettings.max_workers) -> None:
-    """The options that every command that tunes takes. An empty value is the same as none: MLflow passes those.
+def command_parser(command: str, description: str) -> OneLineParser:
+    """The parser of a command, with its options of `src.options`; an empty value is the same as none.
 
     Args:
-        parser: of the command.
-        max_workers: the default; None leaves it to the command.
+        command: its name in `src.options.COMMANDS`; those that share its module share its parser.
+        description: what the module does.
     """
-    search, split = SearchSettings(), SplitSettings()
-    what = parser.add_argument_group("what")
-    what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
-    add_table_options(what)
-    long = parser.add_argument_group("search")
-    add_value(long, "--n-trials", int, search.n_trials, "the study's total")
-    add_value(long, "--timeout", float, None, "seconds for the search of one target")
-    automatic = "" if max_workers else "; all CPUs, or 1 if distributed"
-    add_value(long, "--max-workers", int, max_workers, f"processes that run trials{automatic}")
-    add_value(long, "--sampler", str, search.sampler, f"who proposes parameters: {', '.join(SAMPLERS)}")
-    add_value(long, "--pruner", str, search.pruner, f"who stops bad trials early: {', '.join(PRUNERS)}")
-    size = RunSettings.ensemble_size
-    add_value(long, "--ensemble-size", int, size, "trials, at most, that the final model is made of; 1 is no ensemble")
-    add_value(long, "--seed", int, search.seed, "of split, search and LightGBM")
-    judged = parser.add_argument_group("evaluation")
-    add_flag(judged, "--use-cv", "walk forward over expanding windows")
-    modes = ", ".join(CV_MODES)
-    add_value(judged, "--cv", str, CV_MODES[0], f"{modes}: on is --use-cv, auto takes 3 windows where it can")
-    add_value(judged, "--n-folds", int, split.n_folds, "windows, with --use-cv")
-    add_value(judged, "--purge-days", int, split.purge_days, "dates left out before whatever is judged")
-    add_value(judged, "--test-fraction", float, split.test_fraction, "of the dates, the last; 0 keeps no hold-out")
-    add_value(judged, "--valid-fraction", float, split.valid_fraction, "of the dates that are left, the last")
-    kept = parser.add_argument_group("where")
-    kept.add_argument("--storage-url", type=_text, help="postgresql://… or sqlite:///…, else OPTUNA_POSTGRES_*, else:")
-    add_value(kept, "--storage-dir", Path, search.storage_dir, "folder of the embedded store")
-    kept.add_argument("--study-name", type=_text, help="goes on with this study, or names a new one")
-    add_value(kept, "--output-dir", Path, RunSettings.output_dir, "folder of models and reports")
-    add_flag(kept, "--no-register", "leave the model registry alone")
-    add_flag(kept, "--verbose", "log what happens, with tracebacks")
+    parser = OneLineParser(prog=f"python -m {COMMANDS[command].module}", description=description)
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in parser_options(command):
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
+        _add_option(groups[option.group], option)
+    return parser
 
 
-def add_table_options(group: argparse._ArgumentGroup) -> None:
-    """Where the table comes from and what its columns are called."""
-    group.add_argument("--data", type=_text, help="Parquet file or folder, CSV, s3://…, SQL URL; the sample if absent")
-    group.add_argument("--query", type=_text, help="SELECT statement, with a SQL URL")
-    group.add_argument("--config", type=_path, help="YAML file naming columns, features and targets")
+def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
+    how: dict[str, Any] = {"type": _or(option.default, option.kind), "metavar": option.metavar}
+    if option.kind is bool:  # takes a value too, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`
+        how = {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
+    elif option.kind is list:
+        how = {"nargs": "*", "action": _Words, "type": _words, "metavar": option.metavar}
+    group.add_argument(f"--{option.name}", default=option.default, help=option.help.replace("%", "%%"), **how)
+
+
+class _Words(argparse.Action):
+    """Collects words, separated by spaces or commas; empty ones are none, for `mlflow run`."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        words = [word for several in values for word in several]
+        if words:
+            setattr(namespace, self.dest, words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -125,23 +114,31 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
     data = data_settings(args)
     if args.cv not in CV_MODES:
         raise ConfigError(f"--cv {args.cv!r} is unknown: use one of {', '.join(CV_MODES)}")
-    folded = args.use_cv or args.cv == "on"
-    split = SplitSettings(
-        args.test_fraction, args.valid_fraction, folded, args.n_folds, args.purge_days, _seed(args.seed)
+    split = settings_of(SplitSettings, args, use_cv=args.use_cv or args.cv == "on", seed=_seed(args.seed))
+    return settings_of(
+        RunSettings,
+        args,
+        data=data,
+        split=split,
+        search=settings_of(SearchSettings, args),
+        register=not args.no_register,
+        cv_auto=args.cv == "auto",
     )
-    search = SearchSettings(
-        n_trials=args.n_trials,
-        timeout=args.timeout,
-        max_workers=args.max_workers,
-        sampler=args.sampler,
-        pruner=args.pruner,
-        seed=args.seed,
-        study_name=args.study_name,
-        storage_url=args.storage_url,
-        storage_dir=args.storage_dir,
-    )
-    cv_auto = args.cv == "auto"
-    return RunSettings(data, split, search, args.output_dir, not args.no_register, args.ensemble_size, cv_auto)
+
+
+def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:
+    """A settings dataclass of parsed options.
+
+    Args:
+        kind: the dataclass; a field has the value of the option that is named like it, or its default without one.
+        args: the options.
+        others: fields that are not just the option of their name.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    named = {each.name: getattr(args, each.name) for each in fields(kind) if each.name in args}
+    return kind(**named | others)
 
 
 def data_settings(args: argparse.Namespace) -> DataSettings:
@@ -243,29 +240,11 @@ def set_up_logging(verbose: bool, tells: bool = False) -> None:
         warnings.filterwarnings("ignore", category=category)
 
 
-def add_flag(group: argparse._ArgumentGroup, name: str, text: str) -> None:
-    """A switch that also takes a value, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`."""
-    group.add_argument(name, nargs="?", const=True, default=False, type=_boolean, metavar="true|false", help=text)
-
-
-def add_value(group: argparse._ArgumentGroup, name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
-    """An option with a value of one kind; an empty one is the default."""
-    group.add_argument(name, type=_or(default, kind), default=default, metavar=name[2:].upper(), help=text)
-
-
 def _boolean(text: str) -> bool:
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
     if text.lower() not in words:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return words[text.lower()]
-
-
-def _text(text: str) -> str | None:
-    return text or None
-
-
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None
 
 
 def _or(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any]:

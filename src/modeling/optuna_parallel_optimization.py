@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_flag, add_tuning_options, add_value, run_command
+from src.cli import command_parser, run_command
 from src.config import RunSettings
 from src.errors import ConfigError, RunError
 from src.modeling.asked import Asked, ask, settle
@@ -25,6 +25,7 @@ from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
 from src.modeling.tasks import make_tasks
 from src.modeling.train_with_optuna import train_targets
+from src.options import SEARCH_MODES
 
 if TYPE_CHECKING:
     import optuna
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MODES = {
-    "parallel": "the whole flow, trials in processes",
-    "distributed": "one worker's trials of a shared study, until it has its total",
-    "create": "make a shared study and run nothing",
-    "wait": "until a study has its total, --timeout seconds at most",
-}
 Best = tuple["optuna.Study", dict[str, Any]]
 
 
@@ -153,21 +148,9 @@ def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = OneLineParser(
-        prog="python -m src.modeling.optuna_parallel_optimization",
-        description="Tunes with trials in several processes, or joins a shared study and runs trials of it.",
+    return command_parser(
+        "parallel", "Tunes with trials in several processes, or joins a shared study and runs trials of it."
     )
-    how = parser.add_argument_group("how")
-    add_value(how, "--mode", str, next(iter(MODES)), "; ".join(f"{mode}: {what}" for mode, what in MODES.items()))
-    text = "names a distributed worker in its log; else JOB_COMPLETION_INDEX, or host and process"
-    add_value(how, "--worker-id", str, None, text)
-    text = "of create, workers and wait that start at once: create writes it on the study, and the others wait for it"
-    add_value(how, "--run-token", str, None, text)
-    add_flag(how, "--create", "a worker first does what --mode create does: for a run without a create of its own")
-    text = "seconds without a sign of a worker that are waited; 2400 with --run-token, else for ever"
-    add_value(how, "--idle-timeout", float, None, text)
-    add_tuning_options(parser, max_workers=None)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -176,8 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = asked.args
 
     def command() -> int:
-        if args.mode not in MODES:
-            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(MODES)}")
+        if args.mode not in SEARCH_MODES:
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(SEARCH_MODES)}")
         if args.max_workers is None:
             args.max_workers = available_cpus() if args.mode == "parallel" else 1
         if args.mode == "parallel":
@@ -187,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _on_a_cluster(asked)
         return 0
 
-    return run_command(command, args.verbose, tells=args.mode in MODES and args.mode != "parallel")
+    return run_command(command, args.verbose, tells=args.mode in SEARCH_MODES and args.mode != "parallel")
 
 
 def _on_a_cluster(asked: Asked) -> None:

@@ -14,8 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_flag, add_value, refuse_recorded_passwords, run_command
-from src.config import RunSettings, SearchSettings
+from src.cli import command_parser, refuse_recorded_passwords, run_command
 from src.modeling.report_writer import write_html, write_pdf
 
 if TYPE_CHECKING:
@@ -87,34 +86,11 @@ class OptunaVisualizer:
         return write_pdf(self.document, path)
 
 
-class _Names(argparse.Action):
-    """Collects words, comma-separated too; empty ones are none, for `mlflow run`."""
-
-    def __call__(
-        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
-        names = [word.strip() for value in values for word in value.split(",") if word.strip()]
-        setattr(namespace, self.dest, names)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = OneLineParser(
-        prog="python -m src.modeling.optuna_visualization",
-        description="Writes the report of a study (the newest when none is named), or one of several studies.",
+    return command_parser(
+        "report", "Writes the report of a study (the newest when none is named), or one of several studies."
     )
-    what = parser.add_argument_group("what")
-    add_value(what, "--study-name", str, None, "the study")
-    what.add_argument(
-        "--ensemble", nargs="*", default=[], action=_Names, metavar="TARGET",
-        help="several: each target's newest study; or names of studies, or TARGET=STUDY",
-    )  # fmt: skip
-    kept = parser.add_argument_group("where")
-    add_value(kept, "--storage-url", str, None, "postgresql://… or sqlite:///…, else OPTUNA_POSTGRES_*, else:")
-    add_value(kept, "--storage-dir", Path, SearchSettings.storage_dir, "folder of the embedded store")
-    add_value(kept, "--output-dir", Path, RunSettings.output_dir, "folder of models and reports")
-    add_flag(kept, "--verbose", "log what happens, with tracebacks")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

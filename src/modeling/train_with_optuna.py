@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_tuning_options, run_command
+from src.cli import command_parser, run_command
 from src.config import MODEL_CONFIGS, RunSettings, TargetConfig
 from src.errors import RunError
 from src.modeling.asked import ask, settle
@@ -210,12 +210,9 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = OneLineParser(
-        prog="python -m src.modeling.train_with_optuna",
-        description="Tunes, judges, reports and registers a LightGBM model of each target (all when none is named).",
+    return command_parser(
+        "tune", "Tunes, judges, reports and registers a LightGBM model of each target (all when none is named)."
     )
-    add_tuning_options(parser)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

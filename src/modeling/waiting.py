@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from src.cli import chosen_targets
-from src.config import RunSettings
+from src.config import IDLE_SECONDS, RunSettings
 from src.errors import ConfigError, StoreError
 from src.modeling.asked import Asked
 from src.modeling.patience import is_passing
@@ -38,9 +38,6 @@ REPEAT_SECONDS = 60.0
 RATE_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 """After a study's own timeout: as long as its last trials may still be told to be dead, and no longer."""
-IDLE_SECONDS = 2400.0
-"""How long a run may show no sign of life: create is given up after 1,800 s, and a Job starts a crashed pod again, or
-one of a lost node, within 15 minutes. Pods that queue longer for a machine need a longer time."""
 
 _ATTRIBUTES = sqlalchemy.text(
     "SELECT s.study_id, a.key, a.value_json FROM studies s "

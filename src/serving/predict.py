@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.cli import OneLineParser, add_flag, add_table_options, add_value, data_settings, run_command
-from src.config import TableConfig
+from src.cli import command_parser, data_settings, run_command
+from src.config import PREDICTION_ENDINGS, TableConfig
 from src.config_file import FileTableConfig
 from src.disk import is_full
 from src.errors import ConfigError, DataError
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREDICTION = "prediction"
-OUTPUT = Path("predictions.parquet")
-_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | None = None) -> "pd.DataFrame":
@@ -139,25 +137,19 @@ def check_output(path: Path) -> str:
     Raises:
         ConfigError: the ending is none that can be written.
     """
-    for ending in sorted(_ENDINGS, key=len, reverse=True):
+    for ending in sorted(PREDICTION_ENDINGS, key=len, reverse=True):
         if path.name.endswith(ending) and path.name != ending:
             return ending
-    raise ConfigError(f"--output {path} has an ending that cannot be written: use one of {', '.join(_ENDINGS)}")
+    raise ConfigError(
+        f"--output {path} has an ending that cannot be written: use one of {', '.join(PREDICTION_ENDINGS)}"
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = OneLineParser(
-        prog="python -m src.serving.predict",
-        description="Predicts every row of a table with a registered model; the table needs no target column.",
+    return command_parser(
+        "predict", "Predicts every row of a table with a registered model; the table needs no target column."
     )
-    what = parser.add_argument_group("what")
-    add_value(what, "--target", str, None, "predict with this target's champion")
-    add_value(what, "--model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/…, a folder")
-    add_table_options(what)
-    add_value(what, "--output", Path, OUTPUT, f"where to, as {', '.join(_ENDINGS)}")
-    add_flag(what, "--verbose", "log what happens, with tracebacks")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,13 +15,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.cli import OneLineParser, add_flag, add_table_options, add_value, chosen_targets, data_settings, run_command
-from src.config import DataSettings, SplitSettings
+from src.cli import chosen_targets, command_parser, data_settings, run_command, settings_of
+from src.config import PromotionSettings
 from src.errors import ConfigError, UserError
+from src.options import PROMOTE_MODES
 from src.tracking.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
@@ -29,50 +30,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MODES = {
-    "on": "move the aliases of the better challengers",
-    "dry-run": "is --dry-run",
-    "off": "do nothing",
-}
 HEADER = (
     "target", "metric", "champion", "challenger", "rows", "dates", "champion's score", "challenger's score",
     "difference", "95 % interval", "better with", "decision",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PromotionSettings:
-    """What one command was asked for.
-
-    Attributes:
-        data: where the rows come from.
-        test_fraction: of the table's dates, the last; 1 for a table that holds new dates only.
-        purge_days: dates left out after the last training date of either model.
-        min_probability: one-sided confidence with which the challenger has to be better. Up to 0.5 the better score
-            alone decides, so that every other challenger that is no better becomes champion; at 0.95 few real
-            improvements would pass in some months of dates. At 0.8 an equal model passes one time in five, which
-            costs nothing, and one that is better by its own standard error passes more often than not.
-        dry_run: judge and move nothing.
-        output_dir: where the decisions are written, too; None writes none.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    data: DataSettings
-    test_fraction: float = SplitSettings.test_fraction
-    purge_days: int = SplitSettings.purge_days
-    min_probability: float = 0.8
-    dry_run: bool = False
-    output_dir: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.test_fraction <= 1:
-            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: above 0, up to 1 (all dates)")
-        if self.purge_days < 0:
-            raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
-        if not 0 <= self.min_probability <= 1:
-            raise ConfigError(f"--min-probability {self.min_probability} is out of range: from 0 to 1")
 
 
 def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict[str, str]:
@@ -228,24 +189,9 @@ def _versions(contest: "Contest") -> tuple[str, str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    defaults = PromotionSettings
-    parser = OneLineParser(
-        prog="python -m src.tracking.promote",
-        description="Judges challenger against champion on dates new to both, and promotes the challenger if better.",
+    return command_parser(
+        "promote", "Judges challenger against champion on dates new to both, and promotes the challenger if better."
     )
-    what = parser.add_argument_group("what")
-    what.add_argument("--targets", nargs="*", default=[], metavar="TARGET", help="names, comma-separated too, or all")
-    add_table_options(what)
-    judged = parser.add_argument_group("judging")
-    add_value(judged, "--test-fraction", float, defaults.test_fraction, "of the dates, the last; 1 takes all")
-    add_value(judged, "--purge-days", int, defaults.purge_days, "dates left out after either model's training")
-    add_value(judged, "--min-probability", float, defaults.min_probability, "confidence that the challenger must reach")
-    add_flag(judged, "--dry-run", "show the decision and move nothing")
-    add_value(judged, "--mode", str, next(iter(MODES)), "; ".join(f"{mode}: {what}" for mode, what in MODES.items()))
-    add_flag(judged, "--check", "look at the options only: is each of them possible")
-    add_value(judged, "--output-dir", Path, None, "write each decision as JSON into its folder promotions, too")
-    add_flag(judged, "--verbose", "log what happens, with tracebacks")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -253,17 +199,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def command() -> int:
-        if args.mode not in MODES:
-            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(MODES)}")
+        if args.mode not in PROMOTE_MODES:
+            raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(PROMOTE_MODES)}")
         if args.mode == "off":
             sys.stdout.write("nothing is promoted: --mode is off\n")
             return 0
         check_tracking_uri(os.environ)
-        data, dry_run = data_settings(args), args.dry_run or args.mode == "dry-run"
-        settings = PromotionSettings(
-            data, args.test_fraction, args.purge_days, args.min_probability, dry_run, args.output_dir
-        )
-        targets = chosen_targets(args.targets, data.table.targets)
+        dry_run = args.dry_run or args.mode == "dry-run"
+        settings = settings_of(PromotionSettings, args, data=data_settings(args), dry_run=dry_run)
+        targets = chosen_targets(args.targets, settings.data.table.targets)
         if not args.check:
             promote_targets(_registered(targets, args.targets), settings)
         return 0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from src.options import SEARCH_MODES
 from tests.command_lines import commands_in, options_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,11 +68,9 @@ def test_every_option_exists_in_the_command_it_is_given_to() -> None:
 
 
 def test_modes_are_those_of_the_command() -> None:
-    from src.modeling.optuna_parallel_optimization import MODES
-
     named = {word.removeprefix("--mode=") for c in commands_in(TEXT) for word in c.words if word.startswith("--mode=")}
     assert named == {"create", "distributed", "wait"}
-    assert named <= set(MODES)
+    assert named <= set(SEARCH_MODES)
 
 
 def test_only_mlflow_reaches_the_s3_store_and_has_its_keys() -> None:

@@ -9,10 +9,9 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from k8s.fanout.__main__ import up
-from k8s.fanout.options import LONGEST_NAME, OVERLAYS, SETTINGS, given, is_on, place_of, run_name, run_of
+from k8s.fanout.options import LONGEST_NAME, OVERLAYS, given, is_on, place_of, run_name, run_of
 from src.config import MODEL_CONFIGS
 from src.errors import ConfigError
-from tests.k8s.manifests import parser_of
 
 NOON = datetime(2024, 1, 31, 12, 0, 5, tzinfo=UTC)
 
@@ -55,12 +54,6 @@ def test_each_run_has_its_own_token() -> None:
     assert all(re.fullmatch(r"20240131_120005-[0-9a-f]{8}", token) for token in tokens)
     with pytest.raises(ConfigError, match="RUN_TOKEN is unknown here"):
         up(["RUN_TOKEN=mine"])
-
-
-def test_settings_are_options_of_the_product() -> None:
-    offered = parser_of("src.modeling.train_with_optuna")._option_string_actions
-    names = {f"--{name.lower().replace('_', '-')}" for name in SETTINGS}
-    assert names - set(offered) == {"--target", "--wait-seconds", "--idle-seconds", "--run-token"}
 
 
 def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import yaml
 from kubernetes_validate import utils
 from packaging.version import Version
 
-from k8s.fanout.options import SETTINGS
 from src.secrets import mask_url
 from tests.command_lines import commands_in, mlflow_options_of, options_after, options_of
 from tests.k8s.manifests import (
@@ -39,12 +38,6 @@ SUPPORTED = [
 ]
 """From the first Kubernetes in which podFailurePolicy is stable up to the newest whose schema there is."""
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-OF_THE_MACHINE = {"--worker-id", "--max-workers", "--storage-url", "--storage-dir", "--output-dir", "--no-register"}
-"""Options that a worker takes from its pod: its index, its CPU, the variables of its stores."""
-SAID_OTHERWISE = {"--mode", "--targets", "--use-cv", "--help"}
-"""A setting of another name says it, or the Job itself."""
-OF_A_RUN = {"--run-token", "--idle-timeout", "--create"}
-"""Of those that wait for others."""
 
 
 def secret_keys(pod: Pod) -> list[dict[str, Any]]:
@@ -150,42 +143,12 @@ class TestOverlay:
                 asked = {probe["httpGet"]["port"] for probe in probes if probe and "httpGet" in probe}
                 assert asked <= {port["name"] for port in holder.get("ports", [])}, pod.owner
 
-    def test_all_are_given_every_option(self, name: str) -> None:
-        """So that the study is the same whoever makes it, and none of a run's settings is without effect."""
-        module = "src.modeling.optuna_parallel_optimization"
-        offered = {o for o in parser_of(module)._option_string_actions if o.startswith("--")}
-        words = {owner: command_line(overlay(name), holder)[1] for owner, holder in tuner_containers(overlay(name))}
-        others = ("--mode=wait", "--check")
-        searching = {o: found for o, found in words.items() if found[0] not in others and "/promote" not in o}
-        assert len(searching) == 5
-        for owner, found in searching.items():
-            passed = {word.partition("=")[0] for word in found}
-            assert passed | OF_THE_MACHINE | SAID_OTHERWISE | OF_A_RUN == offered, owner
-
-    def test_create_workers_and_wait_know_their_run(self, name: str) -> None:
-        """Without it a resumed study would be taken for what it was before create has extended it."""
-        for owner in ("create/create", "work/work", "finish/wait"):
-            job, _, holder = owner.partition("/")
-            words = container(overlay(name), f"Job/{job}", holder)["args"]
-            assert "--run-token=$(RUN_TOKEN)" in words, owner
-            assert ("--idle-timeout=$(IDLE_SECONDS)" in words) is (owner != "create/create"), owner
-
     def test_a_finish_searches_nothing(self, name: str) -> None:
         """Also where the time was up, with several targets too: what is missing is not for one pod to do."""
         for owner, holder in tuner_containers(overlay(name)):
             if owner.endswith("/finish"):
                 module, words = command_line(overlay(name), holder)
                 assert parser_of(module).parse_args(words).timeout <= 0.001, owner
-
-
-def test_settings_are_those_that_the_commands_use() -> None:
-    objects = rendered("base")
-    asked = {match for _, c in tuner_containers(objects) for word in c["args"] for match in VARIABLE.findall(word)}
-    assert asked == set(SETTINGS)
-    for name in OVERLAYS:
-        nightly = named(overlay(name), "ConfigMap", "nightly")["data"]
-        of_a_run = {"STUDY_NAME", "WAIT_SECONDS", "IDLE_SECONDS", "RUN_TOKEN"}
-        assert set(nightly) == set(SETTINGS) - of_a_run | {"PROMOTE", "MIN_PROBABILITY"}
 
 
 def test_settings_default_to_the_commands_defaults() -> None:

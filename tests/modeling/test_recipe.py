@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.cli import OneLineParser, add_tuning_options, run_settings
+from src.cli import run_settings
 from src.config import CV_MODES, PRUNERS, SAMPLERS, RunSettings, TableConfig, TargetConfig
 from src.config_file import FileTableConfig
 from src.data.table import load_dataset
@@ -27,15 +27,14 @@ from src.modeling.recipe import (
 )
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask
+from src.modeling.train_with_optuna import build_parser
 from tests.small_table import small_table
 
 FRAME = small_table(n_days=80)
 
 
 def parsed(*argv: str) -> Namespace:
-    parser = OneLineParser()
-    add_tuning_options(parser)
-    parsed: Namespace = parser.parse_args(argv)
+    parsed: Namespace = build_parser().parse_args(argv)
     return parsed
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from src.config import DataSettings
+from src.config import DataSettings, PromotionSettings
 from src.errors import ConfigError
-from src.tracking.promote import PromotionSettings, main
+from src.tracking.promote import main
 from tests.commands import Finished, run_here
 from tests.contenders import TwoVersions, aliases
 
