@@ -48,8 +48,8 @@ FLOW = """
     reporting.model_plots reporting.model_words reporting.model_chapters reporting.palette reporting.plot_layout
     reporting.plotly_marks reporting.plotly_drawing reporting.page_style reporting.page_script reporting.html_blocks
     reporting.html_page reporting.pdf_text reporting.matplotlib_marks reporting.matplotlib_drawing
-    reporting.pdf_flow reporting.pdf_tables reporting.pdf_blocks reporting.pdf_layout reporting.pdf_drawing
-    reporting.pdf_pages reporting.thin reporting.focus reporting.histogram reporting.parameter_ranges
+    reporting.pdf_drawing reporting.pdf_pages
+    reporting.thin reporting.focus reporting.histogram reporting.parameter_ranges
     reporting.study_importances reporting.study_history reporting.study_slices reporting.study_pairs
     reporting.study_coordinates reporting.study_evolution reporting.study_curves reporting.study_pruning
     reporting.study_time reporting.study_workers reporting.study_failures reporting.baseline_bars
@@ -204,7 +204,7 @@ def test_every_test_asserts() -> None:
     assert not silent
 
 
-HEAVY = "boto3 lightgbm matplotlib mlflow numpy optuna pandas plotly pyarrow scipy sklearn sqlalchemy"
+HEAVY = "boto3 lightgbm matplotlib mlflow numpy optuna pandas plotly pyarrow scipy sklearn sqlalchemy typst"
 
 
 COMMANDS = [

@@ -184,7 +184,7 @@ def _colorbar(drawn: "ScalarMappable", axes: "Axes", title: str) -> None:
     bar.outline.set_visible(False)
     bar.solids.set(alpha=1.0, rasterized=False, edgecolor="face")
     bar.ax.tick_params(labelsize=FONT_SIZE - 1, labelcolor=SOFT, length=2, color=SOFT)
-    bar.set_label(fitted(title, size_of(axes)[1] * 0.75, FONT_SIZE), fontsize=FONT_SIZE, color=INK)
+    bar.set_label(fitted(title, size_of(axes)[1], FONT_SIZE), fontsize=FONT_SIZE, color=INK)
 
 
 def _rule(rule: Rule, plot: Plot, axes: "Axes", row: int) -> None:
