@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.config import RunSettings, SearchSettings
-from src.disk import explain
+from src.disk import explain, write_atomically
 from src.errors import DailyProfitError
 from src.modeling.final_model import FinalModel
 from src.modeling.optuna_visualization import OptunaVisualizer
-from src.modeling.outputs import write_atomically
 from src.modeling.report_files import METADATA_FILE
 from src.modeling.report_writer import HTML_FILE, PDF_FILE
 from src.modeling.search_task import SearchTask

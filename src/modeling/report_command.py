@@ -17,9 +17,9 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from src.config import RunSettings, SearchSettings
+from src.disk import check_folder
 from src.errors import ConfigError, StoreError, TrackingError
 from src.modeling.optuna_utils import OptunaStudyManager, first_line, quiet_optuna
-from src.modeling.preflight import check_folder
 from src.modeling.report_files import FinalModelFiles, find_model_files, report_folder
 from src.modeling.report_writer import write_both
 from src.modeling.store_location import store_url

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from src.modeling.outputs import write_atomically
+from src.disk import write_atomically
 from src.reporting.blocks import Document
 from src.reporting.pdf_layout import lay_out
 
