@@ -26,19 +26,21 @@ FLOW = """
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
     modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
     modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
-    modeling.trial_owners modeling.study_storage modeling.sampler
+    modeling.trial_owners modeling.study_storage modeling.earlier_model modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
-    modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
-    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
-    modeling.stopping
+    modeling.studies modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop
+    modeling.search_task
+    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.worker_task modeling.recipe
+    modeling.run_token modeling.stopping
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model
     tracking.final_record tracking.registry tracking.registered_models
 
     modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
-    modeling.worker_process modeling.worker_pool modeling.search modeling.parallel_search modeling.final_model
+    modeling.worker_process modeling.worker_pool modeling.open_study modeling.run_search
+    modeling.parent_run_status modeling.parallel_search modeling.final_model
     modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members

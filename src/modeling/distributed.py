@@ -20,13 +20,14 @@ from src.cli import chosen_targets
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
-from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
+from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
+from src.modeling.parent_run_status import end_parent_run_as
 from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
 from src.modeling.run_token import begin_run, note_failure
-from src.modeling.search import OpenStudy, end_parent_run_as, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
+from src.modeling.studies import OptunaStudyManager, n_finished, new_study_name
 from src.modeling.tasks import make_tasks, named
 from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option

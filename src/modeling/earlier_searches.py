@@ -6,17 +6,17 @@ out (see `SeenRows`). Which registered model is champion plays no part: that was
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial, TrialState
 
+from src.modeling.earlier_model import EarlierModel
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import N_EARLIER, Params
-from src.tracking.earlier_models import EarlierModel, EarlierModels
 
 log = logging.getLogger(__name__)
 
@@ -66,26 +66,28 @@ def rows_seen_by(task: SearchTask) -> SeenRows:
     return SeenRows(search_until(task), task.data.digest, split.test_fraction, split.seed)
 
 
-def best_of_earlier_searches(task: SearchTask, study: optuna.Study, same: Mapping[str, Any]) -> list[Params]:
+def best_of_earlier_searches(
+    task: SearchTask, study: optuna.Study, same: Mapping[str, Any], registered: Callable[[], Sequence[EarlierModel]]
+) -> list[Params]:
     """Parameters of this store's studies and, where these are too few, of models that others registered.
 
     Args:
         task: the new search.
         study: its study.
         same: as `best_of_earlier_studies` takes it.
+        registered: gives the versions of the target's registered model; called only if the store has too few studies.
     """
     new = rows_seen_by(task)
     found = best_of_earlier_studies(study, same, new)
     if len(found) < N_EARLIER:
-        found += best_of_earlier_models(_registered_elsewhere(task, study), new)
+        found += best_of_earlier_models(_from_elsewhere(registered(), task, study), new)
     return found[:N_EARLIER]
 
 
-def _registered_elsewhere(task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
-    """Models of this target and metric whose studies are not in this store."""
-    target, metric = task.data.target, task.data.config.metric
-    models = (task.earlier or EarlierModels([target])).of(target)
+def _from_elsewhere(models: Sequence[EarlierModel], task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
+    """Those of the task's metric whose studies are not in this store."""
     known = {each.study_name for each in study._storage.get_all_studies()}
+    metric = task.data.config.metric
     return [each for each in models if each.metric == metric and each.study_name not in known]
 
 

@@ -20,7 +20,7 @@ from src.errors import RunError
 log = logging.getLogger(__name__)
 
 PRELOADED = (
-    "src.modeling.search_task",
+    "src.modeling.worker_task",
     "src.modeling.shared_folds",
     "src.modeling.objective",
     "src.modeling.worker_process",

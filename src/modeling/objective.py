@@ -18,9 +18,9 @@ from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
 from src.modeling.dart import make_booster
-from src.modeling.fixed_configs import is_fixed_config
-from src.modeling.optuna_utils import Objective
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
+from src.modeling.starting_points import is_fixed_config
+from src.modeling.studies import Objective
 from src.modeling.validation_predictions import PredictionStore, raw_scores
 
 UserObjective = Callable[..., float]

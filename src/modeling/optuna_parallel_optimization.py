@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from src.modeling.search import OpenStudy
+    from src.modeling.open_study import OpenStudy
     from src.modeling.search_task import SearchTask
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class ParallelOptimizer:
 
 
 def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
-    from src.modeling.search import best_trial
+    from src.modeling.studies import best_trial
 
     return opened.study, dict(best_trial(opened.study).params)
 

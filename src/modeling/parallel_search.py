@@ -10,23 +10,18 @@ from src.errors import DailyProfitError, Interrupted, RunError
 from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
+from src.modeling.open_study import OpenStudy, open_study
+from src.modeling.parent_run_status import ends_parent_runs, parent_run
 from src.modeling.progress import SearchProgress
-from src.modeling.search import (
-    OpenStudy,
-    ends_parent_runs,
-    n_finished,
-    open_study,
-    parent_run,
-    projected,
-    run_search,
-    so_far,
-)
-from src.modeling.search_task import SearchTask, run_as_worker, share_task, verbose
+from src.modeling.run_search import projected, run_search, so_far
+from src.modeling.search_task import SearchTask, verbose
 from src.modeling.shared_table import TableSharer
 from src.modeling.stopping import interrupted, stop_on_signals
+from src.modeling.studies import n_finished
 from src.modeling.study_storage import take_over_dead_trials
 from src.modeling.work_folder import work_folder
 from src.modeling.worker_pool import Search, WorkerPool
+from src.modeling.worker_task import run_as_worker, share_task
 
 log = logging.getLogger(__name__)
 

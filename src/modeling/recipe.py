@@ -15,11 +15,10 @@ from typing import Any
 
 import optuna
 
-from src.config import TableConfig, TargetConfig
+from src.config import RunSettings, TableConfig, TargetConfig
 from src.config_file import FileTableConfig
 from src.data.sources import describe_source
 from src.errors import ConfigError
-from src.modeling.search_task import SearchTask
 from src.secrets import MASK, mask_url, scrub
 
 RECIPE_ATTR = "recipe"
@@ -39,13 +38,18 @@ _MASKED_USER = re.compile(rf":{re.escape(MASK)}@")
 _MASKED_PARAMETER = re.compile(rf"(?<=[?&])[^=&]+={re.escape(MASK)}&?")
 
 
-def make_recipe(task: SearchTask) -> dict[str, Any]:
-    """The recipe of a new study, plain enough for JSON."""
-    settings, split = task.settings, task.settings.split
-    data = settings.data
+def make_recipe(settings: RunSettings, target: str, source: str) -> dict[str, Any]:
+    """The recipe of a new study, plain enough for JSON.
+
+    Args:
+        settings: of its search.
+        target: name of the target.
+        source: where the table comes from, in words.
+    """
+    split, data = settings.split, settings.data
     return {
-        "target": task.data.target,
-        "described": task.data.source,
+        "target": target,
+        "described": source,
         "data": _location(data.source),
         "query": None if data.query is None else scrub(data.query, data.source or ""),
         "table": plain_table(data.table),

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import DailyProfitError, SearchError
 from src.modeling.brake import Brake
 from src.modeling.buffered_storage import TrialLost
-from src.modeling.optuna_utils import FINISHED, Callback, Objective, store_error
+from src.modeling.studies import FINISHED, Callback, Objective, store_error
 from src.modeling.study_storage import BudgetMet, StudyStorage, take_over_dead_trials
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 
 
 @pytest.fixture

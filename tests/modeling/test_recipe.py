@@ -46,7 +46,7 @@ def task_of(settings: RunSettings, described: str = SAMPLE) -> SearchTask:
 
 def noted(task: SearchTask) -> dict[str, Any]:
     """The recipe as whoever joins reads it."""
-    recipe: dict[str, Any] = json.loads(json.dumps(make_recipe(task)))
+    recipe: dict[str, Any] = json.loads(json.dumps(make_recipe(task.settings, task.data.target, task.data.source)))
     return recipe
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.recipe import BEGAN_ATTR, RECIPE_ATTR
 from src.modeling.run_token import RUN_ATTR, begin_run, failure_of, note_failure
+from src.modeling.studies import OptunaStudyManager
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from src.errors import Interrupted, SearchError, StoreError
 from src.modeling.brake import Brake
-from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager
+from src.modeling.optuna_utils import OptunaCallbacks
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.trial_loop import MAX_FAILURES_IN_A_ROW, WorkerContext, run_trials
 
 

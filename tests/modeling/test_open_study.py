@@ -1,0 +1,89 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+
+from src.config import MODEL_CONFIGS, SplitSettings, TableConfig, TargetConfig
+from src.data.sources import describe_source
+from src.errors import ConfigError
+from src.modeling.open_study import SETTINGS_ATTR, open_study, settings_record
+from tests.search_tasks import NAME, make_task, uniform
+from tests.small_table import small_table
+
+RMSE = TableConfig(targets={**MODEL_CONFIGS, "net_profit": TargetConfig("regression", "rmse")})
+
+
+def test_a_study_is_noted_with_what_makes_its_scores_comparable(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    opened = open_study(task)
+    noted = opened.study.user_attrs[SETTINGS_ATTR]
+    assert noted == settings_record(task)
+    assert (noted["target"], noted["metric"], noted["seed"]) == ("net_profit", "mae", 42)
+    assert noted["split"]["test_fraction"] == 0.2
+    assert opened.study.study_name == NAME
+    assert opened.study.direction.name == "MINIMIZE"
+
+
+def test_without_a_name_it_is_named_by_target_and_time(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    settings = replace(task.settings, search=replace(task.settings.search, study_name=None))
+    name = open_study(replace(task, settings=settings)).study.study_name
+    assert pd.to_datetime(name.removeprefix("net_profit_"), format="%Y%m%d_%H%M%S") is not None
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds the study already; its tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("made")
+    open_study(make_task(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"target": "gross_profit"}, "target 'net_profit', now it is 'gross_profit'"),
+        ({"table": RMSE}, "metric 'mae', now it is 'rmse'"),
+        ({"seed": 43}, "seed 42, now it is 43"),
+        ({"split": SplitSettings(test_fraction=0)}, "test_fraction 0.2, now it is 0"),
+        ({"split": SplitSettings(use_cv=True)}, "use_cv False, now it is True"),
+        ({"split": SplitSettings(purge_days=2)}, "purge_days 1, now it is 2"),
+        ({"frame": small_table(seed=1)}, "data 'table.parquet ("),
+        ({"frame": small_table().drop(columns="noise"), "source": "b.csv"}, "now it is 'b.csv ("),
+        ({"objective": uniform}, "objective 'lightgbm', now it is 'user'"),
+    ],
+)
+def test_a_study_goes_on_only_with_what_it_was_made_with(made: Path, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_study(make_task(made, **changes))
+    assert f"study '{NAME}' was made with " in str(caught.value)
+    assert named in str(caught.value)
+    assert "another --study-name" in str(caught.value)
+
+
+def test_the_same_table_may_lie_elsewhere_in_another_order(made: Path) -> None:
+    shuffled = small_table().sample(frac=1, random_state=0)
+    again = open_study(make_task(made, frame=shuffled, source="s3://b/t.csv", n_trials=99))  # the total may grow
+    assert again.study.user_attrs[SETTINGS_ATTR]["data"] == "table.parquet", "the first note stays"
+
+
+def test_trials_of_unknown_origin_are_refused(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    study = open_study(task).study
+    study._storage.set_study_user_attr(study._study_id, SETTINGS_ATTR, None)
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(ConfigError, match="trials of unknown data and split"):
+        open_study(task)
+
+
+def test_no_password_is_kept_on_the_study(tmp_path: Path) -> None:
+    source = describe_source("postgresql://u:secret@host:5432/db", "SELECT 'secret' AS x")
+    raw = make_task(tmp_path / "raw", source="postgresql://u:secret@host:5432/db")
+    for task in (make_task(tmp_path / "described", source=source), raw):
+        attrs = str(open_study(task).study.user_attrs)
+        assert "postgresql://u:***@host:5432/db" in attrs
+        assert "secret" not in attrs
+        assert "secret" not in repr(task.data.source)
