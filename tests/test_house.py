@@ -40,7 +40,7 @@ FLOW = """
 
     modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
     modeling.worker_process modeling.worker_pool modeling.open_study modeling.run_search
-    modeling.parent_run_status modeling.parallel_search modeling.final_model
+    modeling.run_ending modeling.parallel_search modeling.final_model
     modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members

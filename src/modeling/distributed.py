@@ -22,8 +22,8 @@ from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingE
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
 from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
-from src.modeling.parent_run_status import end_parent_run_as
 from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
+from src.modeling.run_ending import end_parent_run_as
 from src.modeling.run_token import begin_run, note_failure
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
@@ -210,7 +210,7 @@ def _end_parent_run_once(opened: OpenStudy) -> None:
     study, finished = opened.study, n_finished(opened.study)
     try:
         with try_store_lock(opened.manager.url, f"last-pass-{study.study_name}") as held:
-            if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, "FINISHED"):
+            if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, opened.ending):
                 study.set_user_attr(PROJECTED_ATTR, finished)
     except (StoreError, ConfigError) as error:  # the store is away; whoever finishes the study writes the rest
         log.warning("%s; missing MLflow runs are written when the study is resumed", error)

@@ -17,11 +17,12 @@ from src.modeling.open_study import OpenStudy
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
 from src.modeling.recipe import plain_table
 from src.modeling.rows import split_record
+from src.modeling.run_ending import failure_text
 from src.modeling.search_task import SearchTask
 from src.modeling.studies import FINISHED
 from src.modeling.summary import Outcome
 from src.tracking.final_record import log_dataset, log_files, log_final_scores, report_page
-from src.tracking.parent_run import REPORT_FOLDER
+from src.tracking.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
 from src.tracking.registry import register_model
 from src.tracking.served_model import ModelCard
 
@@ -145,7 +146,15 @@ def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, writt
     if failure is None and report.refused:
         failure = report.failure(report.by)
     ended = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
+    _note_ending(task, opened, ended)
     return Outcome(written.metadata, report.page, version, ended, page)
+
+
+def _note_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) -> None:
+    ending = opened.ending
+    ending.outcome = REGISTERED if task.settings.register else TRAINED
+    if failure is not None:
+        ending.status, ending.outcome = "FAILED", failure_text(opened, failure)
 
 
 def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:

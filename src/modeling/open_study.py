@@ -5,7 +5,7 @@ MLflow is imported when it is first written to: trials begin seconds earlier.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from src.modeling.search_task import SearchTask, task_sampler, verbose
 from src.modeling.starting_points import Params, keep_starting_points
 from src.modeling.store_lock import store_lock
 from src.modeling.studies import OptunaStudyManager, quiet_optuna
+from src.tracking.parent_run import RunEnding
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
@@ -39,12 +40,14 @@ class OpenStudy:
         manager: of its store.
         task: what is searched, with the study's own total.
         shared: other processes, elsewhere too, work on it at the same time.
+        ending: how its parent run ends, unless an error ends it; whoever trains the final model says so here.
     """
 
     study: optuna.Study
     manager: OptunaStudyManager
     task: SearchTask
     shared: bool = False
+    ending: RunEnding = field(default_factory=RunEnding)
 
     @cached_property
     def session(self) -> "TrackingSession":

@@ -11,8 +11,8 @@ from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
 from src.modeling.open_study import OpenStudy, open_study
-from src.modeling.parent_run_status import ends_parent_runs, parent_run
 from src.modeling.progress import SearchProgress
+from src.modeling.run_ending import ends_parent_runs, parent_run
 from src.modeling.run_search import projected, run_search, so_far
 from src.modeling.search_task import SearchTask, verbose
 from src.modeling.shared_table import TableSharer

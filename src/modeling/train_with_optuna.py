@@ -74,7 +74,7 @@ def optimize_hyperparameters(
     """
     from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
-    from src.modeling.parent_run_status import parent_run
+    from src.modeling.run_ending import parent_run
     from src.modeling.studies import best_trial
 
     settings = _with_arguments(settings or RunSettings(), n_trials, use_cv, n_folds)
@@ -112,7 +112,7 @@ def train_target(task: "SearchTask") -> "Outcome":
     """
     from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
-    from src.modeling.parent_run_status import parent_run
+    from src.modeling.run_ending import parent_run
 
     opened = open_study(task)
     with parent_run(opened):

@@ -1,4 +1,4 @@
-"""The MLflow run of a study, found again from the note on the study: to read its artifacts and to add the report.
+"""The MLflow run of a study, found again from the note on the study: to read its files, to add the report, to end it.
 
 Nothing is made here, neither a run nor an experiment nor a store: a report of a study that MLflow does not know stays
 outside of MLflow. MLflow is imported when a study has such a note, it takes seconds.
@@ -17,6 +17,29 @@ if TYPE_CHECKING:
 PARENT_ATTR = "mlflow_parent"
 """Of a study: `{"tracking_uri": …, "run_id": …}`, set by the projection; the URI holds no password."""
 REPORT_FOLDER = "report"
+OUTCOME_TAG = "daily_profit.outcome"
+"""Of a parent run: what became of the study. A process that is killed cannot say so: its run keeps the tag that it has,
+`searching` or `searched`."""
+SEARCHING = "searching"
+"""Trials are run, or whatever ran them was killed."""
+SEARCHED = "searched"
+"""The search has ended and no final model is trained yet."""
+TRAINED, REGISTERED = "trained", "registered"
+"""The final model is trained, and registered unless that was not wanted."""
+
+
+@dataclass
+class RunEnding:
+    """How a parent run ends.
+
+    Attributes:
+        status: MLflow's: FINISHED, KILLED after Ctrl-C or SIGTERM, FAILED.
+        outcome: the tag's text: `searched`, `trained`, `registered`, `stopped` or `failed: ` and why; at most 500
+            characters in one line, without passwords.
+    """
+
+    status: str = "FINISHED"
+    outcome: str = SEARCHED
 
 
 @dataclass(frozen=True)
@@ -94,6 +117,24 @@ def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun
     if run.info.lifecycle_stage != "active":
         raise TrackingError(f"run {run_id} of study {study_name!r} is deleted in MLflow: restore it")
     return ParentRun(session, run_id)
+
+
+def end_parent_run(session: "TrackingSession", run_id: str, ending: RunEnding) -> None:
+    """Ends a parent run and says how in its tag; of a study that has its model, a search without one says nothing new.
+
+    The run of `mlflow run` is then ended by MLflow once more, with the status of the process.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    from src.tracking.tracking_errors import tracking_errors
+
+    client = session.client
+    with tracking_errors(f"end run {run_id}"):
+        before = client.get_run(run_id).data.tags.get(OUTCOME_TAG, SEARCHING)
+        if ending.outcome != SEARCHED or before == SEARCHING:
+            client.set_tag(run_id, OUTCOME_TAG, ending.outcome)
+        client.set_terminated(run_id, ending.status)
 
 
 def _refuse_absent_store(remedy: str) -> None:

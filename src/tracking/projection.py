@@ -27,19 +27,15 @@ from src.errors import StoreError
 from src.modeling.trial_times import epoch_ms, seconds_taken
 from src.modeling.worker_identity import worker_identity
 from src.names import mlflow_key
-from src.tracking.parent_run import PARENT_ATTR
+from src.tracking.parent_run import OUTCOME_TAG, PARENT_ATTR, SEARCHING
 from src.tracking.session import TrackingSession, shown_uri
 from src.tracking.tracking_errors import tracking_errors
 
 log = logging.getLogger(__name__)
 
 STATUS_OF_STATE = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
-STUDY_NAME, STUDY_UID, TRIAL_NUMBER, TRIAL_STATE = (
-    "optuna.study_name",
-    "optuna.study_uid",
-    "optuna.trial_number",
-    "optuna.state",
-)
+STUDY_NAME, STUDY_UID = "optuna.study_name", "optuna.study_uid"
+TRIAL_NUMBER, TRIAL_STATE = "optuna.trial_number", "optuna.state"
 PROJECTOR_ATTR, UID_ATTR = "mlflow_projector", "uid"
 MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
@@ -77,6 +73,7 @@ class StudyProjection:
         self._parent_id: str | None = None
         self._done: set[int] = set()
         self._open: dict[int, str] = {}
+        self._has_outcome = False
 
     def project(self) -> str:
         """One pass: finds or makes the parent, and writes every finished trial that MLflow lacks.
@@ -98,6 +95,9 @@ class StudyProjection:
             self._read_children_if_another_wrote()
             best = best_values(finished, self.study.direction.name == "MAXIMIZE")
             missing = [trial for trial in pending if trial.number not in self._done]
+            if missing and not self._has_outcome:  # only then: a study that has its model may be opened again
+                self.session.client.set_tag(self._parent_id, OUTCOME_TAG, SEARCHING)
+                self._has_outcome = True
             for start in range(0, len(missing), TRIALS_PER_BATCH):
                 self._write(missing[start : start + TRIALS_PER_BATCH], best)
         return self._parent_id
@@ -166,6 +166,7 @@ class StudyProjection:
     def _new_parent(self, uid: str) -> Run:
         client, outer = self.session.client, self.session.outer_run
         tags = {
+            OUTCOME_TAG: SEARCHING,
             STUDY_UID: uid,
             STUDY_NAME: self.study.study_name,
             "optuna.direction": self.study.direction.name.lower(),

@@ -118,15 +118,3 @@ class _ClientLookup:
 def now_ms() -> int:
     """MLflow's unit of time."""
     return int(time.time() * 1000)
-
-
-def end_parent_run(session: TrackingSession, run_id: str, status: str) -> None:
-    """Ends the parent run: FINISHED, KILLED after Ctrl-C, FAILED.
-
-    The run of `mlflow run` is then ended by MLflow once more, with the status of the process.
-
-    Raises:
-        TrackingError: MLflow cannot be reached or refuses.
-    """
-    with tracking_errors(f"end run {run_id}"):
-        session.client.set_terminated(run_id, status)

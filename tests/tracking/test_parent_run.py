@@ -11,7 +11,7 @@ import pytest
 from src.errors import TrackingError
 from src.modeling.store_location import store_url
 from src.modeling.store_lock import store_lock
-from src.tracking.parent_run import PARENT_ATTR, ParentRun, find_parent_run
+from src.tracking.parent_run import OUTCOME_TAG, PARENT_ATTR, ParentRun, RunEnding, end_parent_run, find_parent_run
 from src.tracking.projection import StudyProjection
 from src.tracking.session import TrackingSession
 
@@ -85,3 +85,26 @@ def test_a_server_that_is_away_is_one_line(study: optuna.Study, monkeypatch: pyt
     assert str(told.value).startswith("cannot read the run of study 's'")
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome", "after"),
+    [
+        (None, "searched", "searched"),
+        ("searching", "searched", "searched"),
+        ("registered", "searched", "registered"),
+        ("registered", "failed: no", "failed: no"),
+        ("failed: no", "registered", "registered"),
+    ],
+)
+@pytest.mark.parametrize("status", ["FINISHED", "KILLED", "FAILED"])
+def test_a_run_ends_with_its_status_and_its_outcome(
+    mlflow_store: str, before: str | None, outcome: str, after: str, status: str
+) -> None:
+    mlflow.set_tracking_uri(mlflow_store)
+    session = TrackingSession({})
+    run_id = session.client.create_run("0", tags={} if before is None else {OUTCOME_TAG: before}).info.run_id
+    end_parent_run(session, run_id, RunEnding(status, outcome))
+    run = session.client.get_run(run_id)
+    assert (run.info.status, run.data.tags[OUTCOME_TAG]) == (status, after)
+    assert run.info.end_time is not None

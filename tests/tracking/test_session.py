@@ -7,7 +7,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from src.errors import TrackingError
-from src.tracking.session import TrackingSession, end_parent_run, shown_uri
+from src.tracking.parent_run import RunEnding, end_parent_run
+from src.tracking.session import TrackingSession, shown_uri
 
 AWAY = "http://127.0.0.1:9"
 
@@ -80,19 +81,10 @@ def test_two_that_make_it_at_once_get_the_same(client: MlflowClient) -> None:
     assert len(set(found)) == 1
 
 
-@pytest.mark.parametrize("status", ["FINISHED", "KILLED", "FAILED"])
-def test_the_parent_ends_with_its_status(client: MlflowClient, status: str) -> None:
-    run_id = client.create_run("0").info.run_id
-    end_parent_run(TrackingSession({}), run_id, status)
-    run = client.get_run(run_id)
-    assert run.info.status == status
-    assert run.info.end_time is not None
-
-
 def test_a_server_that_is_away_is_one_line_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri(AWAY)
-    for ask in (lambda s: s.experiment_id, lambda s: end_parent_run(s, "0123", "FAILED")):
+    for ask in (lambda s: s.experiment_id, lambda s: end_parent_run(s, "0123", RunEnding())):
         with pytest.raises(TrackingError, match="check MLFLOW_TRACKING_URI") as caught:
             ask(TrackingSession({}))
         assert "\n" not in str(caught.value)
