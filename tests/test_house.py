@@ -32,7 +32,6 @@ FLOW = """
     modeling.studies modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop
     modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.worker_task modeling.recipe
-    modeling.run_token modeling.stopping
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model

@@ -190,8 +190,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _on_a_cluster(asked: Asked) -> None:
+    from src.modeling.brake import drained_on_sigterm
     from src.modeling.patience import PATIENCE_SECONDS
-    from src.modeling.stopping import drained_on_sigterm
 
     asked = replace(asked, wait=PATIENCE_SECONDS)
     with drained_on_sigterm():

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from src.errors import DailyProfitError, Interrupted, RunError
-from src.modeling.brake import Brake
+from src.modeling.brake import Brake, interrupted, stop_on_signals
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
 from src.modeling.open_study import OpenStudy, open_study
@@ -16,7 +16,6 @@ from src.modeling.run_ending import ends_parent_runs, parent_run
 from src.modeling.run_search import projected, run_search, so_far
 from src.modeling.search_task import SearchTask, verbose
 from src.modeling.shared_table import TableSharer
-from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.studies import n_finished
 from src.modeling.study_storage import take_over_dead_trials
 from src.modeling.work_folder import work_folder

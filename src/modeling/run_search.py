@@ -6,11 +6,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from src.errors import Interrupted
-from src.modeling.brake import Brake
+from src.modeling.brake import Brake, interrupted, stop_on_signals
 from src.modeling.open_study import OpenStudy
 from src.modeling.progress import SearchProgress
 from src.modeling.search_task import SearchTask, make_task_objective, verbose
-from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.studies import n_finished
 from src.modeling.trial_loop import WorkerContext, run_trials
 from src.names import study_option
