@@ -24,7 +24,8 @@ FLOW = """
     modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
     modeling.validation_predictions modeling.ensemble_selection modeling.merged_model modeling.cpus
-    modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
+    modeling.shared_table modeling.shared_folds modeling.patience modeling.optuna_internals
+    modeling.store_location modeling.store_lock
     modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
     modeling.trial_owners modeling.study_storage modeling.earlier_model modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
@@ -127,6 +128,25 @@ def test_mlflow_is_imported_only_in_tracking_and_serving() -> None:
 def test_optuna_is_never_imported_where_data_is_read_or_models_are_served() -> None:
     users = {name for name in MODULES if "optuna" in EXTERNAL[name]}
     assert not [name for name in users if name.startswith(("src.data.", "src.serving.", "src.tracking.registry"))]
+
+
+OPTUNA_ATTRIBUTES = {"_study_id", "_trial_id", "_storage", "_datetime_start_utc", "_datetime_complete_utc"}
+
+
+def private_names_of_optuna(path: Path) -> Iterator[str]:
+    """What a file imports of Optuna that begins with an underscore, and the private attributes that it reads."""
+    for name in imported_names(path):
+        if name.startswith("optuna.") and "._" in name:
+            yield name
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in OPTUNA_ATTRIBUTES:
+            yield node.attr
+
+
+def test_private_names_of_optuna_are_used_in_one_module() -> None:
+    used = {name: sorted(private_names_of_optuna(path)) for name, path in MODULES.items()}
+    users = {name: names for name, names in used.items() if names and not name.endswith(".optuna_internals")}
+    assert not users, "use them by src/modeling/optuna_internals.py, and list them there"
 
 
 def test_every_init_is_empty() -> None:

@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FixedTrial, TrialState
 
 from src.modeling.earlier_model import EarlierModel
+from src.modeling.optuna_internals import id_of_study, storage_of
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import N_EARLIER, Params
@@ -86,7 +87,7 @@ def best_of_earlier_searches(
 
 def _from_elsewhere(models: Sequence[EarlierModel], task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
     """Those of the task's metric whose studies are not in this store."""
-    known = {each.study_name for each in study._storage.get_all_studies()}
+    known = {each.study_name for each in storage_of(study).get_all_studies()}
     metric = task.data.config.metric
     return [each for each in models if each.metric == metric and each.study_name not in known]
 
@@ -99,19 +100,19 @@ def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: S
         same: items that the `settings` of an earlier study must have: target, task, metric, objective.
         new: which rows the new study's search sees.
     """
-    storage = study._storage
+    storage = storage_of(study)
     found: list[Params] = []
-    for other in sorted(storage.get_all_studies(), key=lambda each: -each._study_id):
+    for other in sorted(storage.get_all_studies(), key=lambda each: -id_of_study(each)):
         if len(found) == N_EARLIER:
             break
         settings = other.user_attrs.get("settings", {})
-        if other._study_id == study._study_id or any(settings.get(name) != value for name, value in same.items()):
+        if id_of_study(other) == id_of_study(study) or any(settings.get(name) != value for name, value in same.items()):
             continue
         if not _rows_seen(other.user_attrs).contain_none_that_judges(new):
             continue
-        if not storage.get_all_trials(other._study_id, deepcopy=False, states=(TrialState.COMPLETE,)):
+        if not storage.get_all_trials(id_of_study(other), deepcopy=False, states=(TrialState.COMPLETE,)):
             continue
-        found.append(dict(storage.get_best_trial(other._study_id).params))
+        found.append(dict(storage.get_best_trial(id_of_study(other)).params))
         log.info("the best trial of study %s is tried first", other.study_name)
     return found
 

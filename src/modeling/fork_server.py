@@ -24,7 +24,6 @@ PRELOADED = (
     "src.modeling.shared_folds",
     "src.modeling.objective",
     "src.modeling.worker_process",
-    "optuna.storages._cached_storage",
     "sqlalchemy.dialects.sqlite",
     "sqlalchemy.dialects.postgresql",
     "alembic.command",

@@ -11,6 +11,7 @@ from src.modeling.brake import Brake, interrupted, stop_on_signals
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
 from src.modeling.open_study import OpenStudy, open_study
+from src.modeling.optuna_internals import id_of_study
 from src.modeling.progress import SearchProgress
 from src.modeling.run_ending import ends_parent_runs, parent_run
 from src.modeling.run_search import projected, run_search, so_far
@@ -143,7 +144,7 @@ def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> Sear
 
 
 def _fail(opened: OpenStudy, pid: int, reason: str) -> None:
-    opened.manager.storage.fail_trials_of(opened.study._study_id, pid, reason)
+    opened.manager.storage.fail_trials_of(id_of_study(opened.study), pid, reason)
 
 
 def _nothing(brake: Brake) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from src.config import Direction, SearchSettings
 from src.disk import explain, is_full
 from src.errors import ConfigError, RunError, SearchError, StoreError
+from src.modeling.optuna_internals import id_of_study
 from src.modeling.patience import Patience, is_passing
 from src.modeling.pruner import make_pruner
 from src.modeling.sampler import make_sampler
@@ -167,7 +168,7 @@ class OptunaStudyManager:
         """
         pattern = re.compile(re.escape(target) + r"_\d{8}_\d{6}")
         studies = [each for each in self.storage.get_all_studies() if pattern.fullmatch(each.study_name)]
-        return max(studies, key=lambda each: each._study_id).study_name if studies else None
+        return max(studies, key=id_of_study).study_name if studies else None
 
     def _open(self) -> StudyStorage:
         try:

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from src.errors import ConfigError
+from src.modeling.optuna_internals import id_of_study
 from src.modeling.studies import OptunaStudyManager
 from src.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:
-    from optuna.study._frozen import FrozenStudy
+    from src.modeling.optuna_internals import FrozenStudy
 
 NEWEST_NAMED = 5
 _NAMED = re.compile(r"(?P<target>.+)_(?P<time>\d{8}_\d{6})")
@@ -36,7 +37,7 @@ def known_studies(manager: OptunaStudyManager) -> list[KnownStudy]:
 
     The order of creation is the store's own; the times in the names are those of several machines' clocks.
     """
-    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -each._study_id)
+    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -id_of_study(each))
     return [KnownStudy(study.study_name, _target_of(study)) for study in studies]
 
 

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import DailyProfitError, SearchError
 from src.modeling.brake import Brake
 from src.modeling.buffered_storage import TrialLost
+from src.modeling.optuna_internals import id_of_study, id_of_trial
 from src.modeling.studies import FINISHED, Callback, Objective, store_error
 from src.modeling.study_storage import BudgetMet, StudyStorage, take_over_dead_trials
 
@@ -102,7 +103,7 @@ def _guarded(objective: Objective, storage: StudyStorage) -> Objective:
             log.warning("%s; this one goes on with the next trial", lost)
             raise
         except (DailyProfitError, StorageInternalError, KeyboardInterrupt):
-            storage.give_back(trial._trial_id)
+            storage.give_back(id_of_trial(trial))
             raise
         except Exception as error:  # the boundary to LightGBM and to a user's own objective: anything may come
             reason = f"{type(error).__name__}: {error}"
@@ -168,6 +169,6 @@ def _passed(brake: Brake) -> bool:
 
 def _release(study: optuna.Study, storage: StudyStorage) -> None:
     try:
-        storage.give_back_own(study._study_id)
+        storage.give_back_own(id_of_study(study))
     except StorageInternalError as error:  # the store is gone; whoever opens it next finds the owner dead
         log.debug("could not give back the running trial: %s", error)
