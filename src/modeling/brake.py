@@ -31,14 +31,17 @@ class Brake:
     leaving: bool = False
     signal: int = 0
 
-    def check(self) -> bool:
-        """True when the deadline has passed.
+    def raise_if_stopped(self) -> None:
+        """Ends the trial if a stop was requested.
 
         Raises:
-            Interrupted: a stop was requested.
+            Interrupted: it was.
         """
         if self.requested:
             raise Interrupted("interrupted")
+
+    def deadline_passed(self) -> bool:
+        """Whether the running trial is to end now."""
         return self.deadline is not None and monotonic() >= self.deadline
 
 

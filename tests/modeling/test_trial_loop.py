@@ -62,7 +62,7 @@ def test_a_stop_gives_the_running_trial_back_and_the_next_run_takes_it(
         x = uniform(trial)
         if trial.number == 2:
             brake.requested = True
-        brake.check()
+        brake.raise_if_stopped()
         return x
 
     with pytest.raises(Interrupted):
