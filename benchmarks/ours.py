@@ -82,10 +82,10 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
 
     from src.config import TableConfig
     from src.data.table import load_dataset
-    from src.modeling.optuna_utils import OptunaStudyManager
+    from src.modeling.open_study import SETTINGS_ATTR, settings_record
     from src.modeling.rows import make_rows
-    from src.modeling.search import SETTINGS_ATTR, settings_record
     from src.modeling.search_task import SearchTask
+    from src.modeling.studies import OptunaStudyManager
 
     data = load_dataset(pd.read_parquet(job.data), TableConfig(), TARGET)
     record = settings_record(SearchTask(data, make_rows(data, settings.split), settings))
@@ -95,7 +95,7 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
 
 def timings(study: "optuna.Study", first: int = 0) -> Result:
     """Begin, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
-    from src.modeling.optuna_utils import FINISHED
+    from src.modeling.studies import FINISHED
     from src.modeling.trial_owners import OWNER
 
     trials = []

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from src.modeling.outputs import write_atomically
+from src.disk import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("artefacts/benchmarks")

@@ -17,7 +17,7 @@ from benchmarks import our_command
 from benchmarks.problem import Answer, Problem, read_answer
 from benchmarks.ranking import Run
 from src.config import Metric
-from src.modeling.outputs import write_atomically
+from src.disk import write_atomically
 from src.modeling.scoring import score
 from src.suggest import one_line
 

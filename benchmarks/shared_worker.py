@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     """Joins, waits for the word, works; returns the exit status."""
     import src.modeling.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
     from src.config import RunSettings, SearchSettings
-    from src.modeling.search import open_study, run_search
+    from src.modeling.open_study import open_study
+    from src.modeling.run_search import run_search
     from src.modeling.tasks import make_tasks
 
     job = json.loads(Path((argv or sys.argv[1:])[0]).read_text(encoding="utf-8"))

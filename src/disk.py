@@ -1,15 +1,18 @@
-"""What the operating system refuses, in words: which file, why, and what to do about it.
+"""Files and folders: written whole or not at all, and what the operating system refuses, in words.
 
 A write to a full disk raises an error that names no file, and Python's text of it is an error number. So whoever writes
 a file names it (`names_file`), and whoever shows the error explains it (`explain`).
 """
 
 import errno
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from src.errors import ConfigError
 from src.suggest import shorten
 
 _PERMISSION = "let this user write there, or name another place"
@@ -28,6 +31,8 @@ _CURES = {
     errno.EPIPE: "give the output a reader that stays to the end, or a file",
     errno.ENOENT: "see what has removed it or its folder meanwhile",
 }
+LONGEST_FOLDER = 1000
+"""Bytes of the whole path; its files' names come on top, and a system takes some 4,000."""
 _AGAIN = "then give the same command again"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("no space left", "disk is full", "disk quota exceeded")
@@ -75,3 +80,61 @@ def is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def check_folder(option: str, folder: Path, remedy: str = "name another folder") -> None:
+    """Refuses a folder that cannot be written, or cannot be made where it does not exist yet.
+
+    Args:
+        option: what names the folder, for messages.
+        folder: the folder.
+        remedy: what would be right.
+
+    Raises:
+        ConfigError: says which part of its path is no folder or closed to this user.
+    """
+    there = folder.absolute()
+    if len(os.fsencode(there)) > LONGEST_FOLDER:
+        raise ConfigError(
+            f"{option} {shorten(folder, 100)} is too long, with more than {LONGEST_FOLDER} bytes: name another folder"
+        )
+    try:
+        while not there.exists() and not there.is_symlink():
+            there = there.parent
+        is_folder = there.is_dir()
+    except OSError as error:  # a name that is too long, a closed folder on the way
+        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: {remedy}") from error
+    if not is_folder:
+        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: {remedy}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: {remedy}")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """The whole content or, after a kill or on a full disk, what was there before.
+
+    Raises:
+        OSError: the file cannot be written; its `filename` is the path.
+    """
+    with names_file(path):
+        complete = write_temporary(path, content)
+        try:
+            os.replace(complete, path)
+        except BaseException:
+            complete.unlink(missing_ok=True)
+            raise
+
+
+def write_temporary(path: Path, content: str | bytes) -> Path:
+    """Writes a hidden file beside a path, to be given its name; it is on the disk when this returns."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp's files are private, results are not
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)

@@ -1,4 +1,4 @@
-"""Words for messages: what there is, what was probably meant, and a length that a person reads."""
+"""Words and numbers of messages: what there is, what was probably meant, and a length that a person reads."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -48,3 +48,8 @@ def shorten(message: object, limit: int = LONGEST_MESSAGE) -> str:
         return line
     end = limit * 2 // 5
     return f"{line[: limit - end - 3].rstrip()} … {line[-end:].lstrip()}"
+
+
+def number(value: float | None) -> str:
+    """Five significant digits; a dash for what does not exist."""
+    return "-" if value is None else f"{value:.5g}"

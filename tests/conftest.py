@@ -8,10 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+if TYPE_CHECKING:
+    import optuna
+
+    from src.modeling.studies import OptunaStudyManager
 
 # LightGBM's OpenMP reads it once, when it is loaded; a second thread on a busy machine makes a fit many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -76,3 +82,17 @@ def mlflow_store(_empty_mlflow_store: Path, tmp_path: Path, monkeypatch: pytest.
     # Without it, an experiment made later would keep its artifacts in the working directory.
     monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", str(artifacts))
     return uri
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> "OptunaStudyManager":
+    """The embedded store in a folder of the test's own."""
+    from src.modeling.studies import OptunaStudyManager
+
+    return OptunaStudyManager(tmp_path)
+
+
+@pytest.fixture
+def study(manager: "OptunaStudyManager") -> "optuna.Study":
+    """A new study `s` in it."""
+    return manager.create_or_load_study("s")

@@ -1,10 +1,11 @@
 import errno
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from src.disk import explain, is_full, names_file
+from src.disk import explain, is_full, names_file, write_atomically
 from src.errors import StoreError
 
 
@@ -68,3 +69,18 @@ def test_a_full_disk_is_found_behind_other_errors() -> None:
     assert not is_full(StoreError("gone"))
     assert not is_full(refused(errno.EACCES))
     assert not is_full(None)
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file.bin", b"\x00\xff\r\n")
+    assert (tmp_path / "file.bin").read_bytes() == b"\x00\xff\r\n"
+
+
+def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "the beginning \ud800")  # half a surrogate pair: no encoding of it exists
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "others may read a result"

@@ -25,22 +25,25 @@ FLOW = """
     modeling.influence modeling.intervals
     modeling.dart modeling.boosting modeling.binned_folds modeling.brake modeling.threads
     modeling.ensemble_selection modeling.merged_model modeling.cpus
-    modeling.shared_table modeling.shared_folds modeling.patience modeling.store_location modeling.store_lock
+    modeling.shared_table modeling.shared_folds modeling.patience modeling.optuna_internals
+    modeling.store_location modeling.store_lock
     modeling.worker_identity modeling.work_folder modeling.trial_times modeling.buffered_storage
-    modeling.trial_owners modeling.study_storage modeling.validation_predictions modeling.sampler
+    modeling.trial_owners modeling.study_storage modeling.validation_predictions modeling.earlier_model modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
-    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task
-    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
-    modeling.study_index modeling.stopping
+    modeling.studies modeling.optuna_utils modeling.objective modeling.trial_loop
+    modeling.search_task
+    modeling.earlier_searches modeling.progress modeling.fit_progress modeling.worker_task modeling.recipe
+    modeling.study_index
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model
     tracking.final_record tracking.registry tracking.registered_models
 
     modeling.preflight tracking.artifact_place tracking.tracking_check modeling.asked modeling.fork_server
-    modeling.worker_process modeling.worker_pool modeling.search modeling.run_ending modeling.parallel_search
-    modeling.final_model modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
+    modeling.worker_process modeling.worker_pool modeling.open_study modeling.run_search
+    modeling.run_ending modeling.parallel_search modeling.final_model
+    modeling.retrain modeling.member_rounds modeling.ensemble modeling.outputs
 
     reporting.plot reporting.blocks reporting.study_numbers reporting.words reporting.members
     reporting.model_numbers reporting.model_files reporting.hold_out reporting.model_bins reporting.model_curves
@@ -127,6 +130,25 @@ def test_mlflow_is_imported_only_in_tracking_and_serving() -> None:
 def test_optuna_is_never_imported_where_data_is_read_or_models_are_served() -> None:
     users = {name for name in MODULES if "optuna" in EXTERNAL[name]}
     assert not [name for name in users if name.startswith(("src.data.", "src.serving.", "src.tracking.registry"))]
+
+
+OPTUNA_ATTRIBUTES = {"_study_id", "_trial_id", "_storage", "_datetime_start_utc", "_datetime_complete_utc"}
+
+
+def private_names_of_optuna(path: Path) -> Iterator[str]:
+    """What a file imports of Optuna that begins with an underscore, and the private attributes that it reads."""
+    for name in imported_names(path):
+        if name.startswith("optuna.") and "._" in name:
+            yield name
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in OPTUNA_ATTRIBUTES:
+            yield node.attr
+
+
+def test_private_names_of_optuna_are_used_in_one_module() -> None:
+    used = {name: sorted(private_names_of_optuna(path)) for name, path in MODULES.items()}
+    users = {name: names for name, names in used.items() if names and not name.endswith(".optuna_internals")}
+    assert not users, "use them by src/modeling/optuna_internals.py, and list them there"
 
 
 def test_every_init_is_empty() -> None:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import ConfigError, StoreError
-from src.suggest import LONGEST_MESSAGE, did_you_mean, listing, one_line, shorten
+from src.suggest import LONGEST_MESSAGE, did_you_mean, listing, number, one_line, shorten
 
 
 def test_a_long_list_is_cut() -> None:
@@ -43,3 +43,7 @@ def test_a_long_message_keeps_the_value_at_its_beginning_and_the_remedy_at_its_e
     assert line.endswith("words : write it so")
     assert " … " in line
     assert shorten("two  spaces\n and lines\n") == "two  spaces and lines"
+
+
+def test_numbers_have_five_digits() -> None:
+    assert [number(value) for value in (None, 0.0, 123456.7, 0.000123456)] == ["-", "0", "1.2346e+05", "0.00012346"]

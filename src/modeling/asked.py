@@ -116,8 +116,8 @@ def find_recipe(search: SearchSettings, study_name: str) -> Recipe | None:
         ConfigError: the store cannot be reached.
         StoreError: the store was waited for in vain.
     """
-    from src.modeling.optuna_utils import OptunaStudyManager
     from src.modeling.recipe import recipe_of, seconds_left
+    from src.modeling.studies import OptunaStudyManager
 
     if not store_exists(search):
         return None

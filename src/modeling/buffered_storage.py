@@ -14,10 +14,9 @@ A trial that was taken from this process in the meantime is not written to: `Tri
 Each of these may be repeated, because a database that died may have done it and not lived to say so: what was written
 is written once, and what is held here is let go only when the database has it.
 
-It reaches into `optuna.storages._rdb`, which the lock file pins to an exact version.
+Optuna's private names that it uses are listed in `optuna_internals`.
 """
 
-import copy
 import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +26,11 @@ from typing import Any
 import sqlalchemy
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from src.modeling.optuna_internals import completed_utc, copy_of_trial, id_of_trial, models, started_utc, transaction
 from src.modeling.trial_times import local_time
 
 Rows = list[dict[str, Any]]
@@ -84,7 +82,7 @@ class BufferedStorage(RDBStorage):
 
     def open_trial(self, trial: FrozenTrial) -> None:
         """From now on the trial is held here; it runs in this process."""
-        self._open[trial._trial_id] = OpenTrial(trial)
+        self._open[id_of_trial(trial)] = OpenTrial(trial)
 
     def forget_trial(self, trial_id: int) -> None:
         """What is held of the trial is dropped; it is none of this process any more."""
@@ -101,7 +99,7 @@ class BufferedStorage(RDBStorage):
             TrialLost: it runs elsewhere by now.
         """
         trial = self._open[trial_id]
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             if not self._still_ours(session, trial_id):
                 self.forget_trial(trial_id)
                 self._lost.add(trial_id)
@@ -115,7 +113,7 @@ class BufferedStorage(RDBStorage):
             self._lost.discard(trial_id)
             return False
         trial, now = self._open[trial_id], datetime.now()
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             if self._still_ours(session, trial_id):
                 self._write(session, trial)
                 row = models.TrialModel.find_or_raise_by_id(trial_id, session)
@@ -139,7 +137,7 @@ class BufferedStorage(RDBStorage):
         return None
 
     def _write(self, session: Session, trial: OpenTrial) -> None:
-        trial_id = trial.seen._trial_id
+        trial_id = id_of_trial(trial.seen)
         insert = (sqlite if self.engine.name == "sqlite" else postgresql).insert
         if trial.params:
             session.execute(insert(models.TrialParamModel).on_conflict_do_nothing(), trial.params)
@@ -208,15 +206,14 @@ class BufferedStorage(RDBStorage):
     def _build_frozen_trial_from_trial_model(self, trial: models.TrialModel) -> FrozenTrial:
         """As Optuna, and in an hour that the local clock repeats the times keep which of the two is meant."""
         built = super()._build_frozen_trial_from_trial_model(trial)
-        stored: Any = trial
-        built.datetime_start = local_time(stored._datetime_start_utc)
-        built.datetime_complete = local_time(stored._datetime_complete_utc)
+        built.datetime_start = local_time(started_utc(trial))
+        built.datetime_complete = local_time(completed_utc(trial))
         return built
 
     def _held(self, trial_id: int) -> FrozenTrial | None:
         if trial_id in self._ended:
             return self._ended[trial_id]
-        return _snapshot(self._open[trial_id].seen) if trial_id in self._open else None
+        return copy_of_trial(self._open[trial_id].seen) if trial_id in self._open else None
 
     def _get_trials(
         self,
@@ -232,10 +229,10 @@ class BufferedStorage(RDBStorage):
             trials = [self.get_trial(trial_id) for trial_id in found]
         else:
             read = super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
-            trials = [self._held(trial._trial_id) or trial for trial in read]
+            trials = [self._held(id_of_trial(trial)) or trial for trial in read]
         if states is None:  # from here on Optuna's cache has them
             for trial in trials:
-                self._ended.pop(trial._trial_id, None)
+                self._ended.pop(id_of_trial(trial), None)
         return trials
 
     def _unread(self, study_id: int, wanted: set[int], newer_than: int) -> list[int] | None:
@@ -244,14 +241,6 @@ class BufferedStorage(RDBStorage):
             return None
         trial = models.TrialModel
         unread = sqlalchemy.or_(trial.trial_id > newer_than, trial.trial_id.in_(wanted))
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             query = sqlalchemy.select(trial.trial_id).where(trial.study_id == study_id, unread)
             return list(session.execute(query.order_by(trial.trial_id)).scalars())
-
-
-def _snapshot(trial: FrozenTrial) -> FrozenTrial:
-    """A copy that later reports and parameters do not change; values in it are never mutated."""
-    seen = copy.copy(trial)
-    for name in ("_params", "_distributions", "_user_attrs", "_system_attrs", "intermediate_values"):
-        setattr(seen, name, dict(getattr(trial, name)))
-    return seen

@@ -1,6 +1,6 @@
 """One worker of many on a shared study: how it joins, what it leaves behind, why it leaves; and who makes the study.
 
-With `--run-token` create, workers and finish are one run: see `run_token`.
+With `--run-token` create, workers and finish are one run: see `recipe`.
 
 A worker needs the store and the study's name; everything else is on the study (`recipe`). Any of them may be killed at
 any time. The parent run in MLflow is nobody's: the one that projects at the moment writes it, and who leaves a study
@@ -20,14 +20,13 @@ from src.cli import chosen_targets
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
 from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
-from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
+from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
-from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
+from src.modeling.recipe import BEGAN_ATTR, begin_run, note_failure, recipe_of, seconds_left
 from src.modeling.run_ending import end_parent_run_as, failure_text
-from src.modeling.run_token import begin_run, note_failure
-from src.modeling.search import OpenStudy, n_finished, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.store_lock import store_lock, try_store_lock
+from src.modeling.studies import OptunaStudyManager, n_finished, new_study_name
 from src.modeling.tasks import make_tasks, named
 from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option

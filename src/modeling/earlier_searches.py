@@ -6,17 +6,18 @@ out (see `SeenRows`). Which registered model is champion plays no part: that was
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial, TrialState
 
+from src.modeling.earlier_model import EarlierModel
+from src.modeling.optuna_internals import id_of_study, storage_of
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import N_EARLIER, Params
-from src.tracking.earlier_models import EarlierModel, EarlierModels
 
 log = logging.getLogger(__name__)
 
@@ -66,26 +67,28 @@ def rows_seen_by(task: SearchTask) -> SeenRows:
     return SeenRows(search_until(task), task.data.digest, split.test_fraction, split.seed)
 
 
-def best_of_earlier_searches(task: SearchTask, study: optuna.Study, same: Mapping[str, Any]) -> list[Params]:
+def best_of_earlier_searches(
+    task: SearchTask, study: optuna.Study, same: Mapping[str, Any], registered: Callable[[], Sequence[EarlierModel]]
+) -> list[Params]:
     """Parameters of this store's studies and, where these are too few, of models that others registered.
 
     Args:
         task: the new search.
         study: its study.
         same: as `best_of_earlier_studies` takes it.
+        registered: gives the versions of the target's registered model; called only if the store has too few studies.
     """
     new = rows_seen_by(task)
     found = best_of_earlier_studies(study, same, new)
     if len(found) < N_EARLIER:
-        found += best_of_earlier_models(_registered_elsewhere(task, study), new)
+        found += best_of_earlier_models(_from_elsewhere(registered(), task, study), new)
     return found[:N_EARLIER]
 
 
-def _registered_elsewhere(task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
-    """Models of this target and metric whose studies are not in this store."""
-    target, metric = task.data.target, task.data.config.metric
-    models = (task.earlier or EarlierModels([target])).of(target)
-    known = {each.study_name for each in study._storage.get_all_studies()}
+def _from_elsewhere(models: Sequence[EarlierModel], task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
+    """Those of the task's metric whose studies are not in this store."""
+    known = {each.study_name for each in storage_of(study).get_all_studies()}
+    metric = task.data.config.metric
     return [each for each in models if each.metric == metric and each.study_name not in known]
 
 
@@ -97,19 +100,19 @@ def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: S
         same: items that the `settings` of an earlier study must have: target, task, metric, objective.
         new: which rows the new study's search sees.
     """
-    storage = study._storage
+    storage = storage_of(study)
     found: list[Params] = []
-    for other in sorted(storage.get_all_studies(), key=lambda each: -each._study_id):
+    for other in sorted(storage.get_all_studies(), key=lambda each: -id_of_study(each)):
         if len(found) == N_EARLIER:
             break
         settings = other.user_attrs.get("settings", {})
-        if other._study_id == study._study_id or any(settings.get(name) != value for name, value in same.items()):
+        if id_of_study(other) == id_of_study(study) or any(settings.get(name) != value for name, value in same.items()):
             continue
         if not _rows_seen(other.user_attrs).contain_none_that_judges(new):
             continue
-        if not storage.get_all_trials(other._study_id, deepcopy=False, states=(TrialState.COMPLETE,)):
+        if not storage.get_all_trials(id_of_study(other), deepcopy=False, states=(TrialState.COMPLETE,)):
             continue
-        found.append(dict(storage.get_best_trial(other._study_id).params))
+        found.append(dict(storage.get_best_trial(id_of_study(other)).params))
         log.info("the best trial of study %s is tried first", other.study_name)
     return found
 

@@ -16,10 +16,11 @@ from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.ensemble_selection import Judge, select
 from src.modeling.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
-from src.modeling.fixed_configs import Composition, compose, find_fixed_configs, is_fixed_config, suitable
+from src.modeling.fixed_configs import Composition, compose, find_fixed_configs, suitable
 from src.modeling.member_rounds import measure_rounds_factor
 from src.modeling.objective import predict_again
 from src.modeling.search_task import SearchTask
+from src.modeling.starting_points import is_fixed_config
 from src.modeling.threads import run_in_threads
 from src.modeling.validation_predictions import MAX_KEPT, PredictionStore
 

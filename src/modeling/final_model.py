@@ -196,7 +196,7 @@ def _job(params: dict[str, Any], train: lgb.Dataset, progress: FitProgress) -> C
         for done in range(params["num_iterations"]):
             if is_stuck(booster) and done:  # the same once more, without the round that spoiled it
                 return _job(params | {"num_iterations": done}, train, progress)(brake)
-            brake.check()
+            brake.raise_if_stopped()
             progress.advance()
         return complete(booster, train)
 

@@ -10,22 +10,23 @@ import logging
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.config import RunSettings, SearchSettings
-from src.disk import explain
+from src.disk import explain, write_atomically
 from src.errors import DailyProfitError
 from src.modeling.final_model import FinalModel
-from src.modeling.optuna_visualization import OptunaVisualizer
-from src.modeling.outputs import write_atomically
 from src.modeling.report_files import METADATA_FILE
-from src.modeling.report_writer import HTML_FILE, PDF_FILE
+from src.modeling.report_writer import HTML_FILE, PDF_FILE, write_html, write_pdf
 from src.modeling.search_task import SearchTask
 from src.modeling.trial_times import trials_in_utc
 from src.names import study_option
 from src.reporting.model_files import write_model_numbers
 from src.reporting.model_measure import measure_model
+from src.reporting.study_chapters import Material, study_document
+from src.reporting.study_numbers import take_snapshot
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -93,9 +94,10 @@ def write_final_report(
     numbers = None if measured is None else on_disk(lambda: write_model_numbers(*measured, folder))
     # Page and PDF can be drawn again from these; without one of them the model has to be measured again.
     by = same_command(study.study_name) if refused else report_command(study.study_name, task.settings)
-    visualizer = OptunaVisualizer(study, metadata, None if measured is None else measured[0])
-    html = on_disk(lambda: attempt(HTML_FILE, lambda: visualizer.write_html(folder / HTML_FILE)))
-    pdf = on_disk(lambda: attempt(PDF_FILE, lambda: visualizer.write_pdf(folder / PDF_FILE)))
+    model_numbers = None if measured is None else measured[0]
+    document = cache(lambda: study_document(Material(study, take_snapshot(study), metadata, model_numbers)))
+    html = on_disk(lambda: attempt(HTML_FILE, lambda: write_html(document(), folder / HTML_FILE)))
+    pdf = on_disk(lambda: attempt(PDF_FILE, lambda: write_pdf(document(), folder / PDF_FILE)))
     files = (*(path for path in (html, pdf) if path is not None), *(numbers or ()))
     return FinalReport(folder, trials, files, tuple(refused), by)
 

@@ -13,13 +13,13 @@ from src.errors import RunError, TrackingError
 from src.modeling.earlier_searches import search_until
 from src.modeling.final_model import FinalModel, judge, judge_validation
 from src.modeling.final_report import FinalReport, same_command, write_final_report
-from src.modeling.optuna_utils import FINISHED
+from src.modeling.open_study import OpenStudy
 from src.modeling.outputs import library_versions, write_metadata, write_model_text
 from src.modeling.recipe import plain_table
 from src.modeling.rows import split_record
 from src.modeling.run_ending import failure_text
-from src.modeling.search import OpenStudy
 from src.modeling.search_task import SearchTask
+from src.modeling.studies import FINISHED
 from src.modeling.summary import Outcome
 from src.tracking.final_record import log_dataset, log_files, log_final_scores, report_page
 from src.tracking.parent_run import REGISTERED, REPORT_FOLDER, TRAINED

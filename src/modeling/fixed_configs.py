@@ -16,9 +16,8 @@ that of the best trial alone, in the mean, and in how many it was above by more 
 1.2 % and 40. Without any tolerance, ensembles of ten gain 2.2 %.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import optuna
@@ -50,11 +49,6 @@ class Composition:
     rows: tuple[int, ...]
     weights: tuple[float, ...]
     score: float
-
-
-def is_fixed_config(params: Mapping[str, Any]) -> bool:
-    """Whether a trial's parameters are one of the fixed configurations."""
-    return dict(params) in FIXED_CONFIGS
 
 
 def find_fixed_configs(study: optuna.Study) -> list[FrozenTrial]:

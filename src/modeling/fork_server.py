@@ -20,11 +20,10 @@ from src.errors import RunError
 log = logging.getLogger(__name__)
 
 PRELOADED = (
-    "src.modeling.search_task",
+    "src.modeling.worker_task",
     "src.modeling.shared_folds",
     "src.modeling.objective",
     "src.modeling.worker_process",
-    "optuna.storages._cached_storage",
     "sqlalchemy.dialects.sqlite",
     "sqlalchemy.dialects.postgresql",
     "alembic.command",

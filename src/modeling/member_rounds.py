@@ -26,11 +26,10 @@ from src.modeling.brake import Brake
 from src.modeling.cpus import available_cpus
 from src.modeling.dart import is_dart
 from src.modeling.fit_progress import FitProgress
-from src.modeling.fixed_configs import is_fixed_config
 from src.modeling.objective import ObjectiveSettings, make_objective
 from src.modeling.rows import Rows
 from src.modeling.search_task import SearchTask
-from src.modeling.starting_points import FIXED_CONFIGS
+from src.modeling.starting_points import FIXED_CONFIGS, is_fixed_config
 from src.modeling.threads import run_in_threads
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from src.modeling.binned_folds import BinnedFolds
 from src.modeling.boosting import BestPredictions, Curve, boost
 from src.modeling.brake import Brake
 from src.modeling.dart import make_booster
-from src.modeling.fixed_configs import is_fixed_config
-from src.modeling.optuna_utils import Objective
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
+from src.modeling.starting_points import is_fixed_config
+from src.modeling.studies import Objective
 from src.modeling.validation_predictions import PredictionStore, raw_scores
 
 UserObjective = Callable[..., float]
@@ -89,7 +89,7 @@ def predict_again(
     for number, booster in enumerate(boosters):
         for _ in range(rounds):
             booster.update()
-            brake.check()
+            brake.raise_if_stopped()
         booster.eval_valid(last.feval(number))
     last.offer(rounds, 0.0)
     return raw_scores(folds.data.config.task, last.values)
@@ -101,7 +101,7 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, brake: Brake) -
     def objective(trial: optuna.Trial) -> float:
         scores = []
         for number in range(len(folds.folds)):
-            brake.check()
+            brake.raise_if_stopped()
             scores.append(float(user(trial, *folds.frames(number))))
         return float(np.mean(scores))
 
@@ -115,7 +115,8 @@ def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: in
 
 def _make_reporter(trial: optuna.Trial, settings: ObjectiveSettings) -> Callable[[int, float], bool]:
     def on_round(round_number: int, score: float) -> bool:
-        if settings.brake.check():
+        settings.brake.raise_if_stopped()
+        if settings.brake.deadline_passed():
             return True
         if round_number % settings.report_every == 0:
             trial.report(score, round_number)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from src.modeling.search import OpenStudy
+    from src.modeling.open_study import OpenStudy
     from src.modeling.search_task import SearchTask
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class ParallelOptimizer:
 
 
 def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
-    from src.modeling.search import best_trial
+    from src.modeling.studies import best_trial
 
     return opened.study, dict(best_trial(opened.study).params)
 
@@ -174,8 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _on_a_cluster(asked: Asked) -> None:
+    from src.modeling.brake import drained_on_sigterm
     from src.modeling.patience import PATIENCE_SECONDS
-    from src.modeling.stopping import drained_on_sigterm
 
     asked = replace(asked, wait=PATIENCE_SECONDS)
     with drained_on_sigterm():

@@ -5,13 +5,12 @@ import fcntl
 import glob
 import json
 import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from src.disk import names_file
+from src.disk import names_file, write_atomically, write_temporary
 
 VERSIONED = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn")
 
@@ -38,7 +37,7 @@ def write_model_text(text: str, output_dir: Path, target: str) -> Path:
     if number and path.read_text(encoding="utf-8") == text:
         return path
     with names_file(path):
-        complete = _write_temporary(path, text)
+        complete = write_temporary(path, text)
     try:
         while True:
             number += 1
@@ -78,36 +77,6 @@ def write_metadata(metadata: dict[str, Any], output_dir: Path, target: str) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(metadata, indent=2, allow_nan=False) + "\n")
     return path
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """The whole content or, after a kill or on a full disk, what was there before.
-
-    Raises:
-        OSError: the file cannot be written; its `filename` is the path.
-    """
-    with names_file(path):
-        complete = _write_temporary(path, content)
-        try:
-            os.replace(complete, path)
-        except BaseException:
-            complete.unlink(missing_ok=True)
-            raise
-
-
-def _write_temporary(path: Path, content: str | bytes) -> Path:
-    """Writes a hidden file beside a path, to be given its name; it is on the disk when this returns."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp's files are private, results are not
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
 
 
 def library_versions() -> dict[str, str]:

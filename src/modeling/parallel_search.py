@@ -7,18 +7,21 @@ from functools import partial
 from typing import TypeVar
 
 from src.errors import DailyProfitError, Interrupted, RunError
-from src.modeling.brake import Brake
+from src.modeling.brake import Brake, interrupted, stop_on_signals
 from src.modeling.cpus import available_cpus
 from src.modeling.fork_server import start_fork_server
+from src.modeling.open_study import OpenStudy, open_study
+from src.modeling.optuna_internals import id_of_study
 from src.modeling.progress import SearchProgress
 from src.modeling.run_ending import ends_parent_runs, parent_run
-from src.modeling.search import OpenStudy, n_finished, open_study, projected, run_search, so_far
-from src.modeling.search_task import SearchTask, run_as_worker, share_task, verbose
+from src.modeling.run_search import projected, run_search, so_far
+from src.modeling.search_task import SearchTask, verbose
 from src.modeling.shared_table import TableSharer
-from src.modeling.stopping import interrupted, stop_on_signals
+from src.modeling.studies import n_finished
 from src.modeling.study_storage import take_over_dead_trials
 from src.modeling.work_folder import work_folder
 from src.modeling.worker_pool import Search, WorkerPool
+from src.modeling.worker_task import run_as_worker, share_task
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +144,7 @@ def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> Sear
 
 
 def _fail(opened: OpenStudy, pid: int, reason: str) -> None:
-    opened.manager.storage.fail_trials_of(opened.study._study_id, pid, reason)
+    opened.manager.storage.fail_trials_of(id_of_study(opened.study), pid, reason)
 
 
 def _nothing(brake: Brake) -> None:

@@ -10,14 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from src.config import RunSettings
+from src.disk import check_folder
 from src.errors import ConfigError
 from src.modeling.store_location import store_url
 from src.names import check_experiment_name
-from src.suggest import shorten
 from src.tracking.tracking_uri import check_tracking_uri
-
-LONGEST_FOLDER = 1000
-"""Bytes of the whole path; its files' names come on top, and a system takes some 4,000."""
 
 
 def check_places(settings: RunSettings, writes_results: bool = True) -> None:
@@ -61,31 +58,3 @@ def _check_sqlite_file(option: str, path: Path) -> None:
         raise ConfigError(
             f"{option} {path} is a file, but no SQLite database: name another, it is made if it is new"
         ) from error
-
-
-def check_folder(option: str, folder: Path, remedy: str = "name another folder") -> None:
-    """Refuses a folder that cannot be written, or cannot be made where it does not exist yet.
-
-    Args:
-        option: what names the folder, for messages.
-        folder: the folder.
-        remedy: what would be right.
-
-    Raises:
-        ConfigError: says which part of its path is no folder or closed to this user.
-    """
-    there = folder.absolute()
-    if len(os.fsencode(there)) > LONGEST_FOLDER:
-        raise ConfigError(
-            f"{option} {shorten(folder, 100)} is too long, with more than {LONGEST_FOLDER} bytes: name another folder"
-        )
-    try:
-        while not there.exists() and not there.is_symlink():
-            there = there.parent
-        is_folder = there.is_dir()
-    except OSError as error:  # a name that is too long, a closed folder on the way
-        raise ConfigError(f"{option} {folder} cannot be used: {error.strerror}: {remedy}") from error
-    if not is_folder:
-        raise ConfigError(f"{option} {folder} cannot be a folder: {there} is a file: {remedy}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} {folder} cannot be written: no permission in {there}: {remedy}")

@@ -3,6 +3,11 @@
 `settings` on a study says what makes two scores comparable (`search.settings_record`); the recipe is how to get there
 again: where the table lies, what its columns are, split, sampler, pruner, and the study's total. No password is ever in
 it: a URL is kept without, and whoever joins takes his own from PGPASSWORD, `~/.pgpass` or AWS_*.
+
+The three Jobs of `make fanout` start at the same moment. On a study that exists already, a worker or a finish that is
+faster than create would read the total and the timeout of an earlier run. Each run therefore has a token: create writes
+it on the study after everything else, and nobody else of the run does anything before it is there. A mistake that only
+one pod of a run can see is written on the study too, so that the others end at once.
 """
 
 import re
@@ -15,17 +20,18 @@ from typing import Any
 
 import optuna
 
-from src.config import TableConfig, TargetConfig
+from src.config import RunSettings, TableConfig, TargetConfig
 from src.config_file import FileTableConfig
 from src.data.sources import describe_source
 from src.errors import ConfigError
-from src.modeling.search_task import SearchTask
 from src.secrets import MASK, mask_url, scrub
 
 RECIPE_ATTR = "recipe"
 BEGAN_ATTR = "search_began"
 """Of a study that many machines share: when the first worker of its latest run came, in seconds since 1970; None where
 nobody has come yet."""
+RUN_ATTR = "run_token"
+FAILED_RUN_ATTR = "failed_run"
 TOTAL = "n_trials"
 SOON = 0.001
 SAMPLE = describe_source(None, None)
@@ -39,13 +45,18 @@ _MASKED_USER = re.compile(rf":{re.escape(MASK)}@")
 _MASKED_PARAMETER = re.compile(rf"(?<=[?&])[^=&]+={re.escape(MASK)}&?")
 
 
-def make_recipe(task: SearchTask) -> dict[str, Any]:
-    """The recipe of a new study, plain enough for JSON."""
-    settings, split = task.settings, task.settings.split
-    data = settings.data
+def make_recipe(settings: RunSettings, target: str, source: str) -> dict[str, Any]:
+    """The recipe of a new study, plain enough for JSON.
+
+    Args:
+        settings: of its search.
+        target: name of the target.
+        source: where the table comes from, in words.
+    """
+    split, data = settings.split, settings.data
     return {
-        "target": task.data.target,
-        "described": task.data.source,
+        "target": target,
+        "described": source,
         "data": _location(data.source),
         "query": None if data.query is None else scrub(data.query, data.source or ""),
         "table": plain_table(data.table),
@@ -156,3 +167,41 @@ def _location(source: str | None) -> str | None:
     if "://" not in source:
         return str(Path(source).expanduser().absolute())
     return _MASKED_PARAMETER.sub("", _MASKED_USER.sub("@", mask_url(source))).rstrip("?&")
+
+
+def begin_run(study: optuna.Study, token: str | None, timeout: float | None) -> None:
+    """Prepares a study for a run, as the last act of create; repeated with the same token it changes nothing.
+
+    Every run has the whole timeout: it counts from the run's first worker.
+
+    Args:
+        study: with its total noted.
+        token: of the run; None for a create by hand, which orders nothing.
+        timeout: seconds for the search, if they were given; None keeps the study's own.
+    """
+    attributes = study.user_attrs
+    if token is not None and attributes.get(RUN_ATTR) == token:
+        return
+    changed = timeout is not None and note_timeout(study, timeout)
+    if (changed or token is not None) and attributes.get(BEGAN_ATTR) is not None:
+        study.set_user_attr(BEGAN_ATTR, None)
+    if token is not None:
+        study.set_user_attr(RUN_ATTR, token)
+
+
+def note_failure(study: optuna.Study, token: str, who: str, message: str) -> None:
+    """Writes on the study that the run cannot go on, and why."""
+    study.set_user_attr(FAILED_RUN_ATTR, {"token": token, "who": who, "message": message})
+
+
+def failure_of(attributes: Mapping[str, Any], token: str | None) -> str | None:
+    """Why the run with this token cannot go on; None if nothing is known.
+
+    Args:
+        attributes: the study's user attributes.
+        token: of the run; the failure of another run says nothing.
+    """
+    noted = attributes.get(FAILED_RUN_ATTR)
+    if token is None or not isinstance(noted, Mapping) or noted.get("token") != token:
+        return None
+    return f"{noted['who']} failed: {noted['message']}"

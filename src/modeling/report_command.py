@@ -17,12 +17,12 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from src.config import RunSettings, SearchSettings
+from src.disk import check_folder
 from src.errors import ConfigError, StoreError, TrackingError
-from src.modeling.optuna_utils import OptunaStudyManager, first_line, quiet_optuna
-from src.modeling.preflight import check_folder
 from src.modeling.report_files import FinalModelFiles, find_model_files, report_folder
 from src.modeling.report_writer import write_both
 from src.modeling.store_location import store_url
+from src.modeling.studies import OptunaStudyManager, first_line, quiet_optuna
 from src.modeling.study_index import choose_several, choose_study, known_studies
 from src.reporting.ensemble_numbers import EnsembleItem
 from src.reporting.ensemble_report import ensemble_document

@@ -23,7 +23,7 @@ def write_html(document: "Document", path: Path) -> Path:
         OSError: the file cannot be written.
     """
     # Here and not at the top: plotly takes longer to import than `--help` may take to answer.
-    from src.modeling.outputs import write_atomically
+    from src.disk import write_atomically
     from src.reporting.html_page import page_html
 
     text = page_html(document)

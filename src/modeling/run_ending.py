@@ -12,8 +12,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import URL
 
 from src.errors import DailyProfitError, Interrupted, RunError, StoreError, TrackingError
-from src.modeling.optuna_utils import store_error
-from src.modeling.search import OpenStudy
+from src.modeling.open_study import OpenStudy
+from src.modeling.studies import store_error
 from src.secrets import scrub
 from src.suggest import shorten
 from src.tracking.parent_run import RunEnding, end_parent_run

@@ -21,10 +21,10 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import ConfigError
+from src.modeling.optuna_internals import default_gamma, split_trials
 
 MODELLED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 MAX_WORSE = 1000
@@ -72,7 +72,7 @@ class NumberedTPESampler(TPESampler):
             seen = study.get_trials(deepcopy=False, states=MODELLED)
             others = [each for each in seen if each.number != trial.number]
             n_ended = sum(each.state != TrialState.RUNNING for each in others)
-            better, worse = _split_trials(study, others, default_gamma(n_ended))
+            better, worse = split_trials(study, others, default_gamma(n_ended))
             self._sorted = (key, better, worse[-MAX_WORSE:])
         return self._sorted[1], self._sorted[2]
 

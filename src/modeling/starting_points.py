@@ -88,6 +88,11 @@ class StartingSampler(RemadeSampler):
         return points[trial.number] if trial.number < len(points) else {}
 
 
+def is_fixed_config(params: Mapping[str, Any]) -> bool:
+    """Whether a trial's parameters are one of the fixed configurations."""
+    return dict(params) in FIXED_CONFIGS
+
+
 def make_starting_sampler(name: str, seed: int) -> BaseSampler:
     """The sampler of this name for LightGBM's search space, after the starting points.
 

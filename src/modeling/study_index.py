@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.run_token import FAILED_RUN_ATTR
+from src.modeling.optuna_internals import id_of_study
+from src.modeling.recipe import FAILED_RUN_ATTR
+from src.modeling.studies import OptunaStudyManager
 from src.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:
-    from optuna.study._frozen import FrozenStudy
+    from src.modeling.optuna_internals import FrozenStudy
 
 NEWEST_NAMED = 5
 _NAMED = re.compile(r"(?P<target>.+)_(?P<time>\d{8}_\d{6})")
@@ -37,7 +38,7 @@ def known_studies(manager: OptunaStudyManager) -> list[KnownStudy]:
 
     The order of creation is the store's own; the times in the names are those of several machines' clocks.
     """
-    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -each._study_id)
+    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -id_of_study(each))
     return [KnownStudy(each.study_name, _target_of(each)) for each in studies if not _has_only_failed(each)]
 
 

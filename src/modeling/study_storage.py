@@ -10,8 +10,8 @@
   lost finds, by the trial's owner and state, that it was done already. Nobody is taken for dead because he was silent
   while nobody could write.
 
-It reaches into `optuna.storages._rdb`, which the lock file pins to an exact version; `test_study_storage` and the
-integration tests hold what is relied on.
+Optuna's private names that it uses are listed in `optuna_internals`; `test_study_storage` and the integration tests
+hold what is relied on.
 """
 
 import contextlib
@@ -26,13 +26,12 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from src.modeling.buffered_storage import BufferedStorage, TrialLost
+from src.modeling.optuna_internals import models, started_utc, storage_behind_cache, transaction
 from src.modeling.patience import Patience, is_passing, patiently
 from src.modeling.store_location import set_up_sessions
 from src.modeling.trial_owners import (
@@ -158,7 +157,7 @@ class StudyStorage(BufferedStorage):
         return True
 
     def _start_waiting(self, trial_id: int) -> bool:
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             lock_study(session, trial.study_id)
             session.refresh(trial)
@@ -221,12 +220,12 @@ class StudyStorage(BufferedStorage):
         if self.patience.retrying or self._creating.tries > 1:
             made = newest_run_by(session, study_id, worker_identity(), self._open.keys())
             if made is not None:  # an earlier try created it, and the answer was lost
-                self._creating.started = made._datetime_start_utc
+                self._creating.started = started_utc(made)
                 return made
         if self.n_trials is not None and count_trials(session, study_id, CLAIMED) >= self.n_trials:
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
-        self._creating.started = trial._datetime_start_utc
+        self._creating.started = started_utc(trial)
         trial_id: Any = trial.trial_id
         # In the same transaction: no trial can die before it could be found dead or stale.
         self._note_owner(session, trial_id)
@@ -256,17 +255,17 @@ class StudyStorage(BufferedStorage):
             return False
         if self.patience.was_away_within(GRACE_SECONDS):
             return True
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             return seconds_up(session) < GRACE_SECONDS
 
     def _owned(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             return owned_trials(session, study_id, states)
 
     def _to_waiting(self, trial_id: int, owner: str, attempts: int | None = None) -> bool:
         """RUNNING → WAITING, unless somebody else has taken the trial over or finished it in the meantime."""
         self.forget_trial(trial_id)
-        with _create_scoped_session(self.scoped_session) as session:
+        with transaction(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             lock_study(session, trial.study_id)
             session.refresh(trial)
@@ -283,14 +282,10 @@ class StudyStorage(BufferedStorage):
         return True
 
 
-def storage_of(study: optuna.Study) -> Any:
-    """The study's storage without the cache that Optuna puts in front of a database."""
-    return getattr(study._storage, "_backend", study._storage)
-
-
 def take_over_dead_trials(study: optuna.Study) -> None:
     """What Optuna does before each trial, for when no trial is about to start; at once."""
-    storage_of(study)._swept = -SECONDS_BETWEEN_SWEEPS
+    backend: Any = storage_behind_cache(study)
+    backend._swept = -SECONDS_BETWEEN_SWEEPS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)

@@ -7,6 +7,7 @@ from typing import Any
 
 from src.errors import RunError
 from src.reporting.words import interval_notes
+from src.suggest import number
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,3 @@ def made_of(found: Mapping[str, Any]) -> str:
         return f"{found['target']} is trial {found['best_trial']['number']}"
     said = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
     return f"{found['target']} is the weighted mean of {len(members)} trials: {said}"
-
-
-def number(value: float | None) -> str:
-    """Five significant digits; a dash for what does not exist."""
-    return "-" if value is None else f"{value:.5g}"

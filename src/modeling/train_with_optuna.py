@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from src.modeling.search import OpenStudy
+    from src.modeling.open_study import OpenStudy
     from src.modeling.search_task import SearchTask
     from src.modeling.summary import Outcome
 
@@ -72,9 +72,10 @@ def optimize_hyperparameters(
         UserError: the input is wrong.
         RunError: the store failed, or no trial is complete.
     """
+    from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
     from src.modeling.run_ending import parent_run
-    from src.modeling.search import best_trial, open_study
+    from src.modeling.studies import best_trial
 
     settings = _with_arguments(settings or RunSettings(), n_trials, use_cv, n_folds)
     if config is not None:
@@ -109,9 +110,9 @@ def train_target(task: "SearchTask") -> "Outcome":
     Raises:
         DailyProfitError: see `src.errors`; what was finished before it is kept.
     """
+    from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
     from src.modeling.run_ending import parent_run
-    from src.modeling.search import open_study
 
     opened = open_study(task)
     with parent_run(opened):
@@ -123,7 +124,7 @@ def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
     """After the search: the final model, its judgement, its files, its registration, its report."""
     from src.modeling.ensemble import fit_final_model
     from src.modeling.finish import record_outcome, write_outcome
-    from src.modeling.search import best_trial
+    from src.modeling.studies import best_trial
 
     best = best_trial(opened.study)
     model = fit_final_model(task, opened.study, best)
@@ -161,7 +162,7 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
         start_fork_server()
     tasks = _begun_to_ask(targets, settings)
     if settings.search.study_name and len(tasks) > 1:
-        from src.modeling.search import refuse_other_studies
+        from src.modeling.open_study import refuse_other_studies
 
         refuse_other_studies(tasks)
     if not in_processes and size == 1:
@@ -177,8 +178,8 @@ def _begun_to_ask(targets: Sequence[str], settings: RunSettings) -> list["Search
     """The checked tasks; of new studies the registry is asked what it knows while the table is read."""
     from src.tracking.earlier_models import EarlierModels
 
-    earlier = None if settings.search.study_name else EarlierModels(targets)
-    return [replace(task, earlier=earlier) for task in make_tasks(targets, settings, writes_results=True)]
+    registered = None if settings.search.study_name else EarlierModels(targets).of
+    return [replace(task, registered_models=registered) for task in make_tasks(targets, settings, writes_results=True)]
 
 
 def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:

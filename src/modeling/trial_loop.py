@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import DailyProfitError, SearchError
 from src.modeling.brake import Brake
 from src.modeling.buffered_storage import TrialLost
-from src.modeling.optuna_utils import FINISHED, Callback, Objective, store_error
+from src.modeling.optuna_internals import id_of_study, id_of_trial
+from src.modeling.studies import FINISHED, Callback, Objective, store_error
 from src.modeling.study_storage import BudgetMet, StudyStorage, take_over_dead_trials
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
     context.storage.patience.stop = lambda: context.brake.requested
     callbacks = [_watch_failures(), _watch_brake(context.brake), *context.callbacks]
     try:
-        while not _passed(context.brake) and not context.brake.leaving:
+        while not context.brake.deadline_passed() and not context.brake.leaving:
             try:
                 study.optimize(
                     _guarded(objective, context.storage),
@@ -67,7 +68,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
                     callbacks=callbacks,
                     catch=(TrialFailed, TrialLost),
                 )
-                context.brake.leaving = not _passed(context.brake)
+                context.brake.leaving = not context.brake.deadline_passed()
                 return
             except BudgetMet:
                 if not _wait_for_others(study, context):
@@ -76,7 +77,7 @@ def run_trials(study: optuna.Study, objective: Objective, context: WorkerContext
         failure = _store_failure(error)
         if failure is None:
             raise
-        context.brake.check()  # asked to stop while it waited for the store: that is why it leaves
+        context.brake.raise_if_stopped()  # asked to stop while it waited for the store: that is why it leaves
         raise store_error(failure, study.study_name) from error
     finally:
         _release(study, context.storage)
@@ -102,7 +103,7 @@ def _guarded(objective: Objective, storage: StudyStorage) -> Objective:
             log.warning("%s; this one goes on with the next trial", lost)
             raise
         except (DailyProfitError, StorageInternalError, KeyboardInterrupt):
-            storage.give_back(trial._trial_id)
+            storage.give_back(id_of_trial(trial))
             raise
         except Exception as error:  # the boundary to LightGBM and to a user's own objective: anything may come
             reason = f"{type(error).__name__}: {error}"
@@ -131,7 +132,7 @@ def _watch_brake(brake: Brake) -> Callback:
     """For objectives that do not look at the brake themselves: stops between two trials."""
 
     def callback(study: optuna.Study, trial: FrozenTrial) -> None:
-        brake.check()
+        brake.raise_if_stopped()
         if brake.leaving:
             study.stop()
 
@@ -153,7 +154,8 @@ def _wait_for_others(study: optuna.Study, context: WorkerContext) -> bool:
         if not said:
             log.info("waiting for %d trials that other workers run", running)
             said = True
-        if context.brake.check() or context.brake.leaving:
+        context.brake.raise_if_stopped()
+        if context.brake.deadline_passed() or context.brake.leaving:
             return False
         time.sleep(POLL_SECONDS)
 
@@ -162,12 +164,8 @@ def _time_left(brake: Brake) -> float | None:
     return None if brake.deadline is None else max(0.0, brake.deadline - time.monotonic())
 
 
-def _passed(brake: Brake) -> bool:
-    return brake.deadline is not None and time.monotonic() >= brake.deadline
-
-
 def _release(study: optuna.Study, storage: StudyStorage) -> None:
     try:
-        storage.give_back_own(study._study_id)
+        storage.give_back_own(id_of_study(study))
     except StorageInternalError as error:  # the store is gone; whoever opens it next finds the owner dead
         log.debug("could not give back the running trial: %s", error)

@@ -1,7 +1,4 @@
-"""Questions to the store about trials and the processes that run them, each in a transaction of the caller's.
-
-It reaches into `optuna.storages._rdb`, which the lock file pins to an exact version.
-"""
+"""Questions to the store about trials and the processes that run them, each in a transaction of the caller's."""
 
 import json
 from collections.abc import Collection
@@ -9,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.orm import Session
 
+from src.modeling.optuna_internals import COMPLETED_UTC, models
 from src.modeling.trial_times import local_time
 
 OWNER = "worker"
@@ -75,8 +72,7 @@ def newest_run_by(
 def when_ended_by(session: Session, trial_id: int, owner: str, state: TrialState) -> datetime | None:
     """When this owner ended the trial with this state; None if he did not."""
     trial = models.TrialModel
-    stored: Any = trial._datetime_complete_utc  # `datetime_complete` is no column
-    query = sqlalchemy.select(stored).where(trial.trial_id == trial_id, trial.state == state)
+    query = sqlalchemy.select(COMPLETED_UTC).where(trial.trial_id == trial_id, trial.state == state)
     ended = local_time(session.execute(query).scalar())
     return ended if owner_of(session, trial_id) == owner else None
 

@@ -16,14 +16,13 @@ from typing import NamedTuple, Self
 import numpy as np
 import optuna
 import sqlalchemy
-from optuna.storages._rdb import models
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from src.config import Task
 from src.disk import is_full
+from src.modeling.optuna_internals import id_of_study, models, storage_behind_cache
 from src.modeling.store_location import SQLITE_BUSY_SECONDS
-from src.modeling.study_storage import storage_of
 from src.secrets import scrub
 from src.suggest import one_line
 
@@ -113,14 +112,14 @@ class PredictionStore:
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int, maximize: bool) -> None:
         self._engine = engine
-        self._study_id = study_id
+        self._study = study_id
         self._sign = -1 if maximize else 1
         self._said: set[str] = set()
 
     @classmethod
     def of(cls, study: optuna.Study) -> Self:
         """The store of a study in a database."""
-        return cls(storage_of(study).engine, study._study_id, study.direction.name == "MAXIMIZE")
+        return cls(storage_behind_cache(study).engine, id_of_study(study), study.direction.name == "MAXIMIZE")
 
     def keep(self, number: int, value: float, scores: np.ndarray, pinned: bool = False) -> None:
         """Keeps (n_rows,) raw scores of a complete trial if it is one of the best, or pinned.
@@ -157,7 +156,7 @@ class PredictionStore:
         """
         columns = TABLE.c
         for number, value in values.items():
-            row = (columns.study_id == self._study_id) & (columns.trial_number == number)
+            row = (columns.study_id == self._study) & (columns.trial_number == number)
             usable = row & (columns.value == repr(float(value))) & (columns.n_rows == n_rows)
             try:
                 with self._transaction() as connection:
@@ -184,7 +183,7 @@ class PredictionStore:
         columns = TABLE.c
         query = sqlalchemy.select(columns.trial_number, columns.value, columns.pinned, columns.n_rows)
         with self._transaction() as connection:
-            rows = connection.execute(query.where(columns.study_id == self._study_id)).all()
+            rows = connection.execute(query.where(columns.study_id == self._study)).all()
         return [Kept(number, float(value), pinned, n_rows) for number, value, pinned, n_rows in rows]
 
     def _surplus(self, rows: Sequence[Kept]) -> list[int]:
@@ -209,7 +208,7 @@ class PredictionStore:
         content = np.ascontiguousarray(scores, dtype="<f4").view(np.uint8).data
         row = {"value": repr(new.value), "pinned": new.pinned, "n_rows": new.n_rows, "scores": content}
         insert = (sqlite if self._engine.name == "sqlite" else postgresql).insert(TABLE)
-        statement = insert.values(study_id=self._study_id, trial_number=new.number, **row)
+        statement = insert.values(study_id=self._study, trial_number=new.number, **row)
         written = {name: statement.excluded[name] for name in row}
         with self._transaction() as connection:
             connection.execute(
@@ -219,7 +218,7 @@ class PredictionStore:
     def _remove(self, numbers: Sequence[int]) -> None:
         """Each in a transaction of its own: two processes that remove several in another order would deadlock."""
         for number in numbers:
-            row = (TABLE.c.study_id == self._study_id) & (TABLE.c.trial_number == number)
+            row = (TABLE.c.study_id == self._study) & (TABLE.c.trial_number == number)
             with self._transaction() as connection:
                 connection.execute(sqlalchemy.delete(TABLE).where(row))
 
@@ -232,7 +231,7 @@ class PredictionStore:
         room = MAX_STORE_BYTES
         for other, size in newest_first:
             room -= size
-            if room < 0 and other != self._study_id:
+            if room < 0 and other != self._study:
                 with self._transaction() as connection:
                     connection.execute(sqlalchemy.delete(TABLE).where(study_id == other))
 

@@ -23,8 +23,7 @@ from src.config import IDLE_SECONDS, RunSettings
 from src.errors import ConfigError, StoreError
 from src.modeling.asked import Asked
 from src.modeling.patience import is_passing
-from src.modeling.recipe import RECIPE_ATTR, TOTAL, seconds_left
-from src.modeling.run_token import RUN_ATTR, failure_of
+from src.modeling.recipe import RECIPE_ATTR, RUN_ATTR, TOTAL, failure_of, seconds_left
 from src.modeling.store_location import connect_args, store_url
 from src.secrets import mask_url, scrub
 

@@ -39,12 +39,12 @@ class WorkerBrake(Brake):
         self.supervisor = supervisor
         self._looked = -LOOK_SECONDS
 
-    def check(self) -> bool:
+    def raise_if_stopped(self) -> None:
         """As in `Brake`; an orphan is asked to stop."""
         if monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = monotonic()
             self.requested = self.requested or not self.supervisor.is_alive()
-        return super().check()
+        super().raise_if_stopped()
 
 
 @dataclass(frozen=True)

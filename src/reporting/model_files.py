@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.modeling.outputs import write_atomically
+from src.disk import write_atomically
 from src.reporting.model_numbers import ModelNumbers
 
 if TYPE_CHECKING:

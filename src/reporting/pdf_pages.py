@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from src.modeling.outputs import write_atomically
+from src.disk import write_atomically
 from src.reporting.blocks import Block, Document, Facts, Figure, Grid, Paragraph, Table, TableBlock, Tiles
 from src.reporting.pdf_text import fitted, printable
 from src.reporting.words import format_cell, is_number

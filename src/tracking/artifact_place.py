@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from src.disk import check_folder
 from src.errors import ConfigError
-from src.modeling.preflight import check_folder
 from src.suggest import one_line
 from src.tracking.destination import EXPERIMENT_NAME, Experiment, NoAnswer
 

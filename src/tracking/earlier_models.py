@@ -14,13 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
+from src.modeling.earlier_model import EarlierModel
 from src.tracking.embedded_store import DEFAULT_URI
 
 log = logging.getLogger(__name__)
@@ -31,31 +30,6 @@ _START = (
     "from src.tracking.registered_models import answer; answer(given['targets'])"
 )
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-
-
-@dataclass(frozen=True)
-class EarlierModel:
-    """A version of a registered model.
-
-    Attributes:
-        uri: `models:/<target>/<version>`.
-        study_name: the study that it came from.
-        metric: what that study was judged by.
-        params: hyperparameters of its best trial.
-        search_until: the last day that the study saw; None for a table without dates.
-        data_digest: of the study's table.
-        test_fraction, split_seed: which rows of a table without dates were held out. These three are None where an
-            earlier version of this project, which did not write them, registered the model.
-    """
-
-    uri: str
-    study_name: str
-    metric: str
-    params: dict[str, Any]
-    search_until: str | None
-    data_digest: str | None = None
-    test_fraction: float | None = None
-    split_seed: int | None = None
 
 
 class EarlierModels:

@@ -120,7 +120,7 @@ def serve(given: dict[str, Any]) -> None:
 
 def _project(studies: Sequence[Projected], verbose: bool) -> None:
     # Not before: the settings of logging are read by MLflow when it is imported.
-    from src.modeling.optuna_utils import quiet_optuna
+    from src.modeling.studies import quiet_optuna
     from src.tracking.background import BackgroundProjector
 
     quiet_optuna(verbose)
@@ -149,9 +149,9 @@ def _is_our_turn(study: Projected, stack: contextlib.ExitStack) -> bool:
 
 
 def _projection(projected: Projected) -> "StudyProjection":
-    from src.modeling.optuna_utils import OptunaStudyManager
     from src.modeling.patience import PATIENCE_SECONDS
     from src.modeling.store_lock import store_lock
+    from src.modeling.studies import OptunaStudyManager
     from src.tracking.projection import StudyProjection
     from src.tracking.session import TrackingSession
 

@@ -142,7 +142,7 @@ def _record(contest: "Contest", min_probability: float, passed: bool) -> dict[st
 
 
 def _write(contest: "Contest", decision: str, settings: PromotionSettings, folder: Path) -> None:
-    from src.modeling.outputs import write_atomically
+    from src.disk import write_atomically
 
     champion, challenger = _versions(contest)
     record = asdict(contest) | {"decision": decision, "min_probability": settings.min_probability}
@@ -162,7 +162,7 @@ def table_text(contests: Sequence["Contest"], decisions: Sequence[str]) -> str:
 
 
 def _row(contest: "Contest", decision: str) -> tuple[str, ...]:
-    from src.modeling.summary import number
+    from src.suggest import number
 
     compared, interval = contest.comparison, contest.difference.interval
     return (

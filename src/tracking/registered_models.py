@@ -8,7 +8,7 @@ from dataclasses import asdict
 from mlflow import MlflowClient
 
 from src.errors import TrackingError
-from src.tracking.earlier_models import EarlierModel
+from src.modeling.earlier_model import EarlierModel
 from src.tracking.registry import STARTING_POINT_TAG, STUDY_TAG, versions_of
 from src.tracking.tracking_errors import tracking_errors
 

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main
 from src.tracking.tracking_uri import check_tracking_uri
 from tests.commands import run_here

@@ -20,10 +20,10 @@ from sqlalchemy.engine import make_url
 from src.errors import ConfigError, StoreError
 from src.modeling import study_storage
 from src.modeling.brake import Brake
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.recipe import recipe_of
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.store_lock import store_lock
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.trial_loop import WorkerContext, run_trials
 from tests.integration.fleet import FINISH, NAME, ROOT, SHARED, Fleet
 from tests.integration.servers import PostgresServer

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8s.fanout.__main__ import main as fanout
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.optuna_visualization import main as report
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main as tune
 from src.serving.predict import main as predict
 from src.tracking.promote import main as promote

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from src.modeling.cpus import oom_kills
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.work_folder import PREFIX
 from tests.integration.tuning_job import NAME, ROOT, Job
 

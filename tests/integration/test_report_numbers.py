@@ -16,8 +16,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from scipy.stats import spearmanr
 
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.optuna_visualization import main
+from src.modeling.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
 from tests.report_page import Page
 from tests.small_table import small_table

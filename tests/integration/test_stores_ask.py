@@ -16,8 +16,8 @@ import psutil
 import pytest
 import sqlalchemy
 
+from src.modeling.optuna_internals import storage_behind_cache
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.study_storage import storage_of
 from src.modeling.validation_predictions import PredictionStore
 from tests.integration.conftest import S3Store, free_ports, wait_for_bucket
 from tests.integration.servers import PostgresServer
@@ -123,7 +123,7 @@ def test_a_backup_leaves_out_validation_predictions_and_the_study_goes_on_withou
     study = OptunaStudyManager(storage_url=url).create_or_load_study("s")
     study.optimize(lambda trial: 0.5, n_trials=1)
     PredictionStore.of(study).keep(0, 0.5, scores)
-    storage_of(study).engine.dispose()
+    storage_behind_cache(study).engine.dispose()
     backup = postgres.script("backup.sh")
     assert "CREATE TABLE public.daily_profit_predictions" in backup.stdout
     assert len(backup.stdout) < scores.nbytes
@@ -135,9 +135,9 @@ def test_a_backup_leaves_out_validation_predictions_and_the_study_goes_on_withou
     assert dict(store.load({0: 0.5}, len(scores))) == {}
     store.keep(0, 0.5, scores)
     assert dict(store.load({0: 0.5}, len(scores))).keys() == {0}
-    optuna.delete_study(study_name="s", storage=storage_of(study))
+    optuna.delete_study(study_name="s", storage=storage_behind_cache(study))
     assert postgres.rows("optuna", "SELECT count(*) FROM daily_profit_predictions") == ["0"], "the foreign key is back"
-    storage_of(study).engine.dispose()
+    storage_behind_cache(study).engine.dispose()
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.8])

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.study_storage import StudyStorage, take_over_dead_trials
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used:UserWarning")
@@ -22,7 +22,7 @@ ZONES = ("America/New_York", "UTC", "Asia/Tokyo")
 WORK = """
 import sys
 from src.modeling.brake import Brake
-from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
+from src.modeling.studies import OptunaStudyManager, new_study_name
 from src.modeling.trial_loop import WorkerContext, run_trials
 manager = OptunaStudyManager(sys.argv[1])
 study = manager.create_or_load_study(sys.argv[2] if len(sys.argv) > 2 else new_study_name("profit"))

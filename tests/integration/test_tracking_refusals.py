@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.tracking.destination import NoAnswer
 from src.tracking.tracking_check import refuse_no_entry, refuse_permanent_errors
 from tests.integration.conftest import S3Store, free_ports

@@ -6,9 +6,9 @@ import pytest
 from src.cli import given_options
 from src.errors import ConfigError
 from src.modeling.asked import Asked, ask, settle
+from src.modeling.open_study import open_study
 from src.modeling.optuna_parallel_optimization import build_parser
-from src.modeling.search import open_study
-from tests.modeling.test_search import NAME, make_task
+from tests.search_tasks import NAME, make_task
 
 
 @pytest.mark.parametrize(

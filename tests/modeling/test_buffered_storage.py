@@ -10,9 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.modeling.brake import Brake
 from src.modeling.buffered_storage import TrialLost
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.sampler import make_sampler
 from src.modeling.search_space import suggest_hyperparameters
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.study_storage import StudyStorage
 from src.modeling.trial_loop import WorkerContext, run_trials
 from src.modeling.trial_owners import OWNER

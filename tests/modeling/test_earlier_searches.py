@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from src.config import DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.table import load_dataset
 from src.modeling.distributed import _open as open_shared
+from src.modeling.earlier_model import EarlierModel
 from src.modeling.earlier_searches import (
     SEARCH_UNTIL_ATTR,
     SeenRows,
@@ -20,14 +21,13 @@ from src.modeling.earlier_searches import (
     is_in_space,
     search_until,
 )
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.open_study import open_study
 from src.modeling.rows import make_rows
-from src.modeling.search import open_study
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR, Params
 from src.modeling.store_lock import try_store_lock
-from src.tracking.earlier_models import EarlierModel, EarlierModels
+from src.modeling.studies import OptunaStudyManager
 from tests.small_table import small_table
 
 SAME = {"target": "net_profit", "objective": "lightgbm"}
@@ -193,18 +193,16 @@ def test_with_and_without_dates_by_the_whole_way(tmp_path: Path, mlflow_store: s
 
 
 def test_nobody_waits_for_the_store_while_the_registry_is_asked(tmp_path: Path) -> None:
-    class SlowRegistry(EarlierModels):
+    def slow_registry(target: str) -> list[EarlierModel]:
         """Takes the locks of the store in place of the ten seconds that a silent registry costs."""
-
-        def of(self, target: str) -> list[EarlierModel]:
-            for name in ("begin", "create", "join-net_profit"):
-                with try_store_lock(OptunaStudyManager(tmp_path).url, name) as held:
-                    free[name] = held
-            return [a_model(1, "2000-01-01")]
+        for name in ("begin", "create", "join-net_profit"):
+            with try_store_lock(OptunaStudyManager(tmp_path).url, name) as held:
+                free[name] = held
+        return [a_model(1, "2000-01-01")]
 
     free: dict[str, bool] = {}
     task = make_task(tmp_path)
     unnamed = replace(task.settings, search=replace(task.settings.search, study_name=None))
-    opened = open_shared(replace(task, settings=unnamed, earlier=SlowRegistry([], {})))
+    opened = open_shared(replace(task, settings=unnamed, registered_models=slow_registry))
     assert free == {"begin": True, "create": True, "join-net_profit": True}
     assert leaves(opened.study.user_attrs[STARTING_POINTS_ATTR])[1] == 11

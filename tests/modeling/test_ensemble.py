@@ -23,11 +23,11 @@ from src.modeling.final_model import FinalModel, TrainedModel, final_rounds, mak
 from src.modeling.fixed_configs import FIXED_SHARE
 from src.modeling.merged_model import merge_models
 from src.modeling.objective import predict_again
+from src.modeling.optuna_internals import storage_behind_cache
 from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.rows import make_rows
 from src.modeling.search_task import SearchTask, make_task_objective
 from src.modeling.starting_points import FIXED_CONFIGS
-from src.modeling.study_storage import storage_of
 from src.modeling.validation_predictions import MAX_KEPT, TABLE, PredictionStore
 from tests.small_table import small_table
 
@@ -60,13 +60,13 @@ def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
 
 
 def kept_numbers(study: optuna.Study) -> set[int]:
-    with storage_of(study).engine.connect() as connection:
+    with storage_behind_cache(study).engine.connect() as connection:
         return set(connection.execute(sqlalchemy.select(TABLE.c.trial_number)).scalars())
 
 
 def forget(study: optuna.Study, *numbers: int) -> None:
     """Takes kept predictions away."""
-    with storage_of(study).engine.begin() as connection:
+    with storage_behind_cache(study).engine.begin() as connection:
         connection.execute(sqlalchemy.delete(TABLE).where(TABLE.c.trial_number.in_(numbers)))
 
 

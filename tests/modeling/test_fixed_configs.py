@@ -18,13 +18,12 @@ from src.modeling.fixed_configs import (
     TOLERATED_LOSS,
     compose,
     find_fixed_configs,
-    is_fixed_config,
     suitable,
 )
 from src.modeling.sampler import make_sampler
 from src.modeling.scoring import Floats
 from src.modeling.search_space import suggest_hyperparameters
-from src.modeling.starting_points import FIXED_CONFIGS, keep_starting_points, make_starting_sampler
+from src.modeling.starting_points import FIXED_CONFIGS, is_fixed_config, keep_starting_points, make_starting_sampler
 
 N_DAYS, ROWS_A_DAY = 40, 10
 DATES = np.repeat(np.datetime64("2024-01-01", "D") + np.arange(N_DAYS), ROWS_A_DAY)

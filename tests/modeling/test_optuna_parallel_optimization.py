@@ -14,7 +14,7 @@ from src.errors import ConfigError, SearchError
 from src.modeling import train_with_optuna
 from src.modeling.distributed import worker_name
 from src.modeling.optuna_parallel_optimization import ParallelOptimizer, build_parser, main
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
 from tests.small_table import small_table
 

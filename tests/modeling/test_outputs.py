@@ -1,7 +1,6 @@
 import json
 import math
 import os
-import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import lightgbm
 import optuna
 import pytest
 
-from src.modeling.outputs import library_versions, write_atomically, write_metadata, write_model_text
+from src.modeling.outputs import library_versions, write_metadata, write_model_text
 
 ROOT = Path(__file__).parents[2]
 KILLED_IN = """
@@ -117,21 +116,6 @@ def test_metadata_holds_only_numbers_that_json_has(tmp_path: Path, value: float)
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_metadata({"test_score": value}, tmp_path, "t")
     assert json.loads((tmp_path / "models" / "lgb_t_optuna_metadata.json").read_text()) == {"n": 1}
-
-
-def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "file.bin", b"\x00\xff\r\n")
-    assert (tmp_path / "file.bin").read_bytes() == b"\x00\xff\r\n"
-
-
-def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, UNWRITABLE)
-    assert path.read_text() == "old"
-    assert names(tmp_path) == ["file.txt"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "others may read a result"
 
 
 def test_versions_are_those_that_are_installed() -> None:

@@ -17,9 +17,9 @@ from src.data.table import load_dataset
 from src.errors import RunError, SearchError
 from src.modeling.binned_folds import BinnedFolds
 from src.modeling.objective import ObjectiveSettings, make_objective
+from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import run_searches, search_study, search_together
 from src.modeling.rows import make_rows
-from src.modeling.search import OpenStudy, open_study
 from src.modeling.search_task import SearchTask
 from src.modeling.work_folder import PREFIX
 from src.modeling.worker_pool import WorkerPool

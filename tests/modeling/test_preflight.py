@@ -6,8 +6,8 @@ import pytest
 
 from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.preflight import check_places
+from src.modeling.studies import OptunaStudyManager
 
 ROOT = Path(__file__).parents[2]
 ADD_TRIALS = """

@@ -12,9 +12,9 @@ from mlflow.tracking import MlflowClient
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.optuna_visualization import main
 from src.modeling.store_lock import store_lock
+from src.modeling.studies import OptunaStudyManager
 from src.tracking.projection import StudyProjection
 from src.tracking.session import TrackingSession
 from tests.commands import Finished, run_here

@@ -17,9 +17,10 @@ from src.modeling import auto_folds
 from src.modeling.ensemble import fit_final_model
 from src.modeling.final_model import FinalModel, final_rounds, make_member, train_members
 from src.modeling.finish import describe_outcome
+from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.retrain import retrain
 from src.modeling.rows import make_rows
-from src.modeling.search import OpenStudy, open_study, run_search
+from src.modeling.run_search import run_search
 from src.modeling.search_space import suggest_hyperparameters
 from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import LARGE_GRADIENTS, SLOW_AND_SAMPLED

@@ -10,10 +10,10 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.engine import make_url
 
 from src.errors import Interrupted, RunError, SearchError, StoreError, UserError
+from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.run_ending import end_parent_run_as, ends_parent_runs, failure_text, parent_run
-from src.modeling.search import OpenStudy, open_study
 from src.tracking.parent_run import OUTCOME_TAG, RunEnding
-from tests.modeling.test_search import NAME, make_task
+from tests.search_tasks import NAME, make_task
 
 
 @pytest.fixture

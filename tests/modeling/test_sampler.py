@@ -7,9 +7,9 @@ import pytest
 
 from src.config import SAMPLERS
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.sampler import MAKERS, NumberedTPESampler, make_sampler, seeds_of_trial
 from src.modeling.search_space import suggest_hyperparameters
+from src.modeling.studies import OptunaStudyManager
 
 WITHOUT_TORCH = [name for name in SAMPLERS if name != "gp"]
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
 from src.config import MODEL_CONFIGS
-from src.modeling.optuna_utils import OptunaStudyManager
 from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
 from src.modeling.starting_points import (
     FIXED_CONFIGS,
@@ -23,6 +22,7 @@ from src.modeling.starting_points import (
     reckoned_cost,
     starting_points,
 )
+from src.modeling.studies import OptunaStudyManager
 
 SAME = {"target": "net_profit", "objective": "lightgbm"}
 

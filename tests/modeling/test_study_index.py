@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.run_token import note_failure
+from src.modeling.recipe import note_failure
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.study_index import KnownStudy, choose_several, choose_study, known_studies
 
 

@@ -11,7 +11,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.study_storage import (
     GRACE_SECONDS,
     MAX_ATTEMPTS,

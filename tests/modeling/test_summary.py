@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from src.modeling.summary import Outcome, number, summary_text
+from src.modeling.summary import Outcome, summary_text
 
 FOUND: dict[str, Any] = {
     "target": "net_profit", "metric": "mae", "validation_score": 61.23456, "test_score": 60.5,
@@ -86,7 +86,3 @@ def test_it_ends_with_what_to_open(uri: str, report: str, command: str) -> None:
     """With a server that is the page in MLflow: the file may lie in a pod that is gone."""
     lines = summary_text([outcome()], uri).splitlines()
     assert lines[-2:] == [f"report   {report}", f"MLflow   {command}"]
-
-
-def test_numbers_have_five_digits() -> None:
-    assert [number(value) for value in (None, 0.0, 123456.7, 0.000123456)] == ["-", "0", "1.2346e+05", "0.00012346"]

@@ -44,10 +44,10 @@ def test_one_that_fails_stops_the_others() -> None:
         for number in range(2000):
             rounds.append(number)
             time.sleep(0.005)
-            brake.check()
+            brake.raise_if_stopped()
 
     def waits(brake: Brake) -> None:
-        brake.check()
+        brake.raise_if_stopped()
         rounds.append(-1)
 
     with pytest.raises(ZeroDivisionError, match="no luck"):

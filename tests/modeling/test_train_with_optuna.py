@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import mean_absolute_error
 
 from src.data.encoding import encode
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main
 from tests.commands import Finished, run_here
 from tests.small_table import small_table

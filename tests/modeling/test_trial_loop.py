@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from src.errors import Interrupted, SearchError, StoreError
 from src.modeling.brake import Brake
-from src.modeling.optuna_utils import OptunaCallbacks, OptunaStudyManager
+from src.modeling.optuna_utils import OptunaCallbacks
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.trial_loop import MAX_FAILURES_IN_A_ROW, WorkerContext, run_trials
 
 
@@ -61,7 +62,7 @@ def test_a_stop_gives_the_running_trial_back_and_the_next_run_takes_it(
         x = uniform(trial)
         if trial.number == 2:
             brake.requested = True
-        brake.check()
+        brake.raise_if_stopped()
         return x
 
     with pytest.raises(Interrupted):

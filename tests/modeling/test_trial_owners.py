@@ -3,7 +3,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy.orm import Session
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.trial_owners import when_ended_by
 from src.modeling.worker_identity import worker_identity
 

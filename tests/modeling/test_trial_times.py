@@ -11,7 +11,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState, create_trial
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.trial_times import epoch_ms, local_time, seconds_taken, trials_in_utc, utc_time
 
 REPEATED = [datetime(2024, 11, 3, 5, 30), datetime(2024, 11, 3, 6, 30)]

@@ -9,10 +9,9 @@ from src.errors import ConfigError, StoreError
 from src.modeling import waiting
 from src.modeling.asked import Asked, ask
 from src.modeling.optuna_parallel_optimization import build_parser
-from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.recipe import BEGAN_ATTR, RECIPE_ATTR
-from src.modeling.run_token import RUN_ATTR, begin_run, note_failure
+from src.modeling.recipe import BEGAN_ATTR, RECIPE_ATTR, RUN_ATTR, begin_run, note_failure
 from src.modeling.store_location import store_url
+from src.modeling.studies import OptunaStudyManager
 from src.modeling.waiting import Progress, read_progress, wait_for_run, wait_for_studies
 
 

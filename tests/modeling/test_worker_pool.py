@@ -27,7 +27,8 @@ def run(work: Work, size: int = 1, brake: Brake | None = None, **settings: Any) 
 
 
 def until_asked(brake: Brake) -> None:
-    while not brake.leaving and not brake.check():
+    while not brake.leaving and not brake.deadline_passed():
+        brake.raise_if_stopped()
         time.sleep(0.005)
 
 
@@ -83,7 +84,7 @@ def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
         while not list(Path(folder).iterdir()):
             time.sleep(0.005)
         time.sleep(0.2)
-        brake.check()
+        brake.raise_if_stopped()
         (Path(folder) / "whole").touch()
 
     failures = WorkerPool([Search("a", fails), Search("b", works)], 2, Brake()).run()
@@ -94,7 +95,7 @@ def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
 def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
     def work(brake: Brake) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        brake.check()
+        brake.raise_if_stopped()
 
     with pytest.raises(Interrupted, match="told to stop"):
         run(work)
@@ -334,7 +335,8 @@ def test_late_is_no_failure_and_nobody_comes_after_the_deadline(tmp_path: Path) 
 
     def work(brake: Brake) -> None:
         (Path(folder) / str(os.getpid())).touch()
-        while not brake.check():
+        while not brake.deadline_passed():
+            brake.raise_if_stopped()
             time.sleep(0.005)
         die(brake)
 

@@ -53,10 +53,10 @@ def test_an_orphan_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.modeling.worker_process.LOOK_SECONDS", 0)
     supervisor = Supervisor()
     brake = WorkerBrake(None, supervisor)
-    assert not brake.check()
+    brake.raise_if_stopped()
     supervisor.lives = False
     with pytest.raises(Interrupted):
-        brake.check()
+        brake.raise_if_stopped()
 
 
 def test_a_worker_whose_supervisor_is_killed_stops(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def work(brake):
     Path({str(tmp_path)!r}, 'started').touch()
     try:
         while True:
-            brake.check()
+            brake.raise_if_stopped()
             time.sleep(0.01)
     except Interrupted:
         Path({str(tmp_path)!r}, 'stopped').touch()

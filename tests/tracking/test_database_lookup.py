@@ -13,7 +13,7 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
 
 from src.errors import ConfigError
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.tracking.database_lookup import DatabaseLookup
 from src.tracking.destination import Lookup, NoAnswer
 from src.tracking.embedded_store import prepare_embedded_store

@@ -10,7 +10,8 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from src.tracking.earlier_models import EarlierModel, EarlierModels, may_hold_models
+from src.modeling.earlier_model import EarlierModel
+from src.tracking.earlier_models import EarlierModels, may_hold_models
 from src.tracking.registered_models import registered
 from src.tracking.registry import register_model
 from tests.tiny_model import tiny_model

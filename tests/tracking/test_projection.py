@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.errors import TrackingError
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.tracking.projection import StudyProjection, best_values, trial_curve
 from src.tracking.session import TrackingSession
 

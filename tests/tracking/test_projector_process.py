@@ -14,7 +14,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.studies import OptunaStudyManager
 from src.tracking.projector_process import NICENESS, Projected, ProjectorProcess
 
 ROOT = Path(__file__).parents[2]

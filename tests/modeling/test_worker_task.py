@@ -8,8 +8,9 @@ import pytest
 from src.config import RunSettings, TableConfig
 from src.data.table import load_dataset
 from src.modeling.rows import make_rows
-from src.modeling.search_task import SearchTask, give_memory_back, share_task
+from src.modeling.search_task import SearchTask
 from src.modeling.shared_table import FRAME, TableSharer
+from src.modeling.worker_task import give_memory_back, share_task
 from tests.small_table import small_table
 
 

@@ -1,5 +1,3 @@
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,38 +6,14 @@ import optuna
 import pandas as pd
 import pytest
 
-from src.config import MODEL_CONFIGS, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
+from src.config import MODEL_CONFIGS, SplitSettings, TableConfig, TargetConfig
 from src.data.sources import describe_source
-from src.data.table import load_dataset
-from src.errors import ConfigError, Interrupted, SearchError
-from src.modeling.rows import make_rows
-from src.modeling.search import (
-    SETTINGS_ATTR,
-    best_trial,
-    open_study,
-    run_search,
-    settings_record,
-)
-from src.modeling.search_task import SearchTask
+from src.errors import ConfigError
+from src.modeling.open_study import SETTINGS_ATTR, open_study, settings_record
+from tests.search_tasks import NAME, make_task, uniform
 from tests.small_table import small_table
 
-NAME = "net_profit_20240101_120000"
 RMSE = TableConfig(targets={**MODEL_CONFIGS, "net_profit": TargetConfig("regression", "rmse")})
-
-
-def make_task(folder: Path, target: str = "net_profit", **changes: Any) -> SearchTask:
-    """Changes of: frame, table, source, split, seed, n_trials, objective."""
-    frame = changes.get("frame", small_table())
-    data = load_dataset(frame, changes.get("table", TableConfig()), target, changes.get("source", "table.parquet"))
-    split = changes.get("split", SplitSettings())
-    search = SearchSettings(
-        n_trials=changes.get("n_trials", 2), seed=changes.get("seed", 42), study_name=NAME, storage_dir=folder
-    )
-    return SearchTask(data, make_rows(data, split), RunSettings(split=split, search=search), changes.get("objective"))
-
-
-def uniform(trial: optuna.Trial, *_: Any) -> float:
-    return trial.suggest_float("x", 0, 1)
 
 
 def test_a_study_is_noted_with_what_makes_its_scores_comparable(tmp_path: Path) -> None:
@@ -113,53 +87,3 @@ def test_no_password_is_kept_on_the_study(tmp_path: Path) -> None:
         assert "postgresql://u:***@host:5432/db" in attrs
         assert "secret" not in attrs
         assert "secret" not in repr(task.data.source)
-
-
-def test_the_best_trial_is_that_of_the_direction(tmp_path: Path) -> None:
-    opened = open_study(make_task(tmp_path, target="is_profitable"))
-    with pytest.raises(SearchError, match=f"'{NAME}' has no complete trial.*--study-name {NAME}"):
-        best_trial(opened.study)
-    for value in (0.6, 0.8, 0.7):
-        opened.study.add_trial(optuna.trial.create_trial(value=value))
-    opened.study.add_trial(optuna.trial.create_trial(value=0.99, state=optuna.trial.TrialState.PRUNED))
-    assert best_trial(opened.study).value == 0.8
-
-
-def test_the_same_search_gives_the_same_study(tmp_path: Path, mlflow_store: str) -> None:
-    """Resumed or not: the draws depend on the seed and the trial's number."""
-    whole, parts = make_task(tmp_path / "whole", n_trials=4), tmp_path / "parts"
-    opened = open_study(whole)
-    run_search(whole, opened)
-    for total in (1, 3, 4):
-        task = make_task(parts, n_trials=total)
-        again = open_study(task)
-        run_search(task, again)
-    seen = [[(trial.params, trial.value) for trial in each.study.trials] for each in (opened, again)]
-    assert seen[0] == seen[1]
-    assert len(seen[0]) == 4
-
-
-def test_a_stop_says_what_is_saved_and_how_to_go_on(tmp_path: Path, mlflow_store: str) -> None:
-    def stopped(trial: optuna.Trial, *_: Any) -> float:
-        if trial.number == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return uniform(trial)
-
-    task = make_task(tmp_path, n_trials=9, objective=stopped)
-    opened = open_study(task)
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(Interrupted) as caught:
-        run_search(task, opened)
-    assert str(caught.value) == (
-        f"stopped: 3 of 9 trials are done and saved; the same command with --study-name {NAME} goes on"
-    )
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_a_timeout_ends_the_search_of_a_target(tmp_path: Path, mlflow_store: str) -> None:
-    task = make_task(tmp_path, n_trials=100_000)
-    task = replace(task, settings=replace(task.settings, search=replace(task.settings.search, timeout=0.3)))
-    opened = open_study(task)
-    run_search(task, opened)
-    assert 0 < len(opened.study.trials) < 1000
-    assert {trial.state.name for trial in opened.study.trials} <= {"COMPLETE", "PRUNED"}

@@ -1,4 +1,4 @@
-"""One target's search: open its study, run trials beside the projection, keep the honest settings on the study.
+"""A search's study with its store and its projection: created or resumed, with the same settings as before.
 
 MLflow is imported when it is first written to: trials begin seconds earlier.
 """
@@ -7,30 +7,23 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import ConfigError, Interrupted, SearchError
-from src.modeling.brake import Brake
+from src.errors import ConfigError
+from src.modeling.earlier_model import EarlierModel
 from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
-from src.modeling.optuna_utils import FINISHED, OptunaStudyManager, quiet_optuna
-from src.modeling.progress import SearchProgress
 from src.modeling.pruner import make_pruner
 from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
-from src.modeling.search_task import SearchTask, make_task_objective, task_sampler, verbose
+from src.modeling.search_task import SearchTask, task_sampler, verbose
 from src.modeling.starting_points import Params, keep_starting_points
-from src.modeling.stopping import interrupted, stop_on_signals
 from src.modeling.store_lock import store_lock
-from src.modeling.trial_loop import WorkerContext, run_trials
-from src.names import study_option
+from src.modeling.studies import OptunaStudyManager, quiet_optuna
 from src.tracking.parent_run import RunEnding
 
 if TYPE_CHECKING:
     from src.tracking.projection import StudyProjection
-    from src.tracking.projector_process import ProjectorProcess
     from src.tracking.session import TrackingSession
 
 log = logging.getLogger(__name__)
@@ -87,7 +80,7 @@ def open_study(task: SearchTask) -> OpenStudy:
     study = manager.create_or_load_study(
         settings.study_name or manager.unused_study_name(data.target),
         data.config.direction,
-        sampler=task_sampler(task),
+        sampler=task_sampler(settings, task.user_objective),
         pruner=make_pruner(settings.pruner),
     )
     record = settings_record(task)
@@ -129,83 +122,22 @@ def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, 
     if task.user_objective is not None:
         return []
     same = {name: record[name] for name in ("target", "task", "metric", "objective")}
-    return best_of_earlier_searches(task, study, same)
+    return best_of_earlier_searches(task, study, same, partial(_registered_models, task))
+
+
+def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
+    """What the registry says of the target's models; it is asked now where it was not asked in advance."""
+    from src.tracking.earlier_models import EarlierModels
+
+    target = task.data.target
+    return (task.registered_models or EarlierModels([target]).of)(target)
 
 
 def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
-    study.set_user_attr(RECIPE_ATTR, make_recipe(task))
+    study.set_user_attr(RECIPE_ATTR, make_recipe(task.settings, task.data.target, task.data.source))
     study.set_user_attr(SEARCH_UNTIL_ATTR, search_until(task))
     if task.user_objective is None:
         keep_starting_points(study, task.settings.search.seed, earlier)
-
-
-def run_search(task: SearchTask, opened: OpenStudy) -> None:
-    """Runs trials in this process until the study has its total; MLflow is written beside them.
-
-    Raises:
-        Interrupted: Ctrl-C or SIGTERM; finished trials are saved and projected, the running one waits again.
-        SearchError: trial after trial fails.
-        StoreError: the store failed.
-    """
-    study, settings = opened.study, task.settings.search
-    brake = Brake(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
-    progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
-    callbacks = [*task.callbacks, lambda study, trial: progress.update(now=False)]
-    context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
-    try:
-        with stop_on_signals(brake), projected([opened]), progress:
-            run_trials(study, make_task_objective(task, study, brake), context)
-        if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
-            log.warning("%s", so_far(task, opened))
-    except (Interrupted, KeyboardInterrupt):
-        raise interrupted(brake, so_far(task, opened)) from None
-
-
-def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
-    """What writes MLflow beside the search and never holds it up; to be used as a context manager around it."""
-    from src.tracking.projector_process import Projected, ProjectorProcess
-
-    return ProjectorProcess(
-        [
-            Projected(
-                each.manager.url.render_as_string(hide_password=False),
-                each.study.study_name,
-                each.task.shares_outer_run,
-                each.task.data.config.metric,
-                each.shared,
-            )
-            for each in studies
-        ],
-        verbose(),
-    )
-
-
-def so_far(task: SearchTask, opened: OpenStudy) -> str:
-    """What is done, and how to go on."""
-    return (
-        f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "
-        f"the same command with {study_option(opened.study.study_name)} goes on"
-    )
-
-
-def n_finished(study: optuna.Study) -> int:
-    """Complete and pruned trials."""
-    return len(study.get_trials(deepcopy=False, states=FINISHED))
-
-
-def best_trial(study: optuna.Study) -> FrozenTrial:
-    """The study's best complete trial.
-
-    Raises:
-        SearchError: there is none.
-    """
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
-        raise SearchError(
-            f"study {study.study_name!r} has no complete trial: give it more --timeout or --n-trials "
-            f"and go on with {study_option(study.study_name)}"
-        )
-    return study.best_trial
 
 
 def settings_record(task: SearchTask) -> dict[str, Any]:

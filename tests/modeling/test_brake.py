@@ -5,8 +5,7 @@ import threading
 import pytest
 
 from src.errors import Drained, Interrupted
-from src.modeling.brake import Brake
-from src.modeling.stopping import drained_on_sigterm, interrupted, stop_on_signals
+from src.modeling.brake import Brake, drained_on_sigterm, interrupted, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
