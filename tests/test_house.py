@@ -30,9 +30,9 @@ FLOW = """
     modeling.trial_owners modeling.study_storage modeling.sampler
     tracking.tracking_uri tracking.tracking_errors tracking.schema_revisions tracking.embedded_store
     tracking.earlier_models modeling.starting_points modeling.fixed_configs modeling.pruner
-    modeling.optuna_utils modeling.study_index modeling.objective modeling.trial_loop modeling.search_task
+    modeling.optuna_utils modeling.objective modeling.trial_loop modeling.search_task
     modeling.earlier_searches modeling.progress modeling.fit_progress modeling.recipe modeling.run_token
-    modeling.stopping
+    modeling.study_index modeling.stopping
 
     tracking.tracking_database tracking.destination tracking.session tracking.database_lookup tracking.server_lookup
     tracking.parent_run tracking.projection tracking.background tracking.projector_process tracking.served_model

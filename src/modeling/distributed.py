@@ -23,7 +23,7 @@ from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
 from src.modeling.optuna_utils import OptunaStudyManager, new_study_name
 from src.modeling.parallel_search import search_study
 from src.modeling.recipe import BEGAN_ATTR, recipe_of, seconds_left
-from src.modeling.run_ending import end_parent_run_as
+from src.modeling.run_ending import end_parent_run_as, failure_text
 from src.modeling.run_token import begin_run, note_failure
 from src.modeling.search import OpenStudy, n_finished, open_study
 from src.modeling.search_task import SearchTask
@@ -31,6 +31,7 @@ from src.modeling.store_lock import store_lock, try_store_lock
 from src.modeling.tasks import make_tasks, named
 from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option
+from src.tracking.parent_run import RunEnding, end_parent_run, find_parent_run
 
 log = logging.getLogger(__name__)
 
@@ -99,19 +100,21 @@ def _create(asked: Asked, task: SearchTask) -> str:
 
 @contextlib.contextmanager
 def _failure_noted(asked: Asked, who: str) -> Iterator[None]:
-    """A mistake ends every pod of the run and not only this one, because its Job starts it no more."""
+    """A mistake ends every pod of the run and not only this one, because its Job starts it no more; MLflow shows it."""
     try:
         yield
     except UserError as error:
         if asked.args.run_token is not None:
             try:
-                _note_failure(asked, who, str(error))
+                _note_failure(asked, who, error)
             except (UserError, StoreError) as unnoted:  # the store itself is what is wrong, or nothing names the study
                 log.warning("the others of the run are not told: %s", unnoted)
+            except TrackingError as away:  # the others are told all the same
+                log.warning("MLflow does not show that the run failed: %s", away)
         raise
 
 
-def _note_failure(asked: Asked, who: str, message: str) -> None:
+def _note_failure(asked: Asked, who: str, error: UserError) -> None:
     """On a study of the run that exists, else on the first, which is then made: they are all looked at."""
     settings = asked.settings()
     search, known = settings.search, settings.data.table.targets
@@ -123,7 +126,10 @@ def _note_failure(asked: Asked, who: str, message: str) -> None:
         study = manager.load_study(name)
     else:
         study = manager.create_or_load_study(names[0], known[chosen_targets(asked.args.targets, known)[0]].direction)
-    note_failure(study, asked.args.run_token, who, message)
+    note_failure(study, asked.args.run_token, who, str(error))
+    shown = find_parent_run(study.study_name, study.user_attrs)
+    if shown is not None:
+        end_parent_run(shown.session, shown.run_id, RunEnding("FAILED", failure_text(error, manager.url)))
 
 
 def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -> Iterator[SearchTask]:

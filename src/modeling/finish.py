@@ -154,7 +154,7 @@ def _note_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) 
     ending = opened.ending
     ending.outcome = REGISTERED if task.settings.register else TRAINED
     if failure is not None:
-        ending.status, ending.outcome = "FAILED", failure_text(opened, failure)
+        ending.status, ending.outcome = "FAILED", failure_text(failure, opened.manager.url)
 
 
 def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from optuna.exceptions import StorageInternalError
+from sqlalchemy.engine import URL
 
 from src.errors import DailyProfitError, Interrupted, RunError, StoreError, TrackingError
 from src.modeling.optuna_utils import store_error
@@ -36,19 +37,19 @@ def parent_run(opened: OpenStudy) -> Iterator[None]:
         raise
     except (StorageInternalError, OSError) as error:  # OSError: a full disk, say; no reason to skip the next target
         told = store_error(error, opened.study.study_name)
-        ending = RunEnding("FAILED", failure_text(opened, told))
+        ending = RunEnding("FAILED", failure_text(told, opened.manager.url))
         raise told from error
     except Exception as error:
-        ending = RunEnding("FAILED", failure_text(opened, error))
+        ending = RunEnding("FAILED", failure_text(error, opened.manager.url))
         raise
     finally:
         end_parent_run_as(opened, ending)
 
 
-def failure_text(opened: OpenStudy, error: Exception) -> str:
-    """What the tag says of an error; of an unexpected one it names the type, too."""
+def failure_text(error: Exception, store: URL) -> str:
+    """What the tag says of an error, without the store's password; of an unexpected error it names the type, too."""
     kind = "" if isinstance(error, DailyProfitError) else f"{type(error).__name__}: "
-    text = scrub(str(error), opened.manager.url.render_as_string(hide_password=False))
+    text = scrub(str(error), store.render_as_string(hide_password=False))
     return shorten(f"failed: {kind}{text}")
 
 

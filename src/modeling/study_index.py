@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.run_token import FAILED_RUN_ATTR
 from src.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ def known_studies(manager: OptunaStudyManager) -> list[KnownStudy]:
     The order of creation is the store's own; the times in the names are those of several machines' clocks.
     """
     studies = sorted(manager.storage.get_all_studies(), key=lambda each: -each._study_id)
-    return [KnownStudy(study.study_name, _target_of(study)) for study in studies]
+    return [KnownStudy(each.study_name, _target_of(each)) for each in studies if not _has_only_failed(each)]
+
+
+def _has_only_failed(study: "FrozenStudy") -> bool:
+    """Whether nothing was made but the note that its create failed, which the other pods of the run have read."""
+    return set(study.user_attrs) == {FAILED_RUN_ATTR}
 
 
 def _target_of(study: "FrozenStudy") -> str | None:

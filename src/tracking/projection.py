@@ -73,7 +73,7 @@ class StudyProjection:
         self._parent_id: str | None = None
         self._done: set[int] = set()
         self._open: dict[int, str] = {}
-        self._has_outcome = False
+        self._is_open = False
 
     def project(self) -> str:
         """One pass: finds or makes the parent, and writes every finished trial that MLflow lacks.
@@ -95,9 +95,8 @@ class StudyProjection:
             self._read_children_if_another_wrote()
             best = best_values(finished, self.study.direction.name == "MAXIMIZE")
             missing = [trial for trial in pending if trial.number not in self._done]
-            if missing and not self._has_outcome:  # only then: a study that has its model may be opened again
-                self.session.client.set_tag(self._parent_id, OUTCOME_TAG, SEARCHING)
-                self._has_outcome = True
+            if missing:
+                self._open_parent(self._parent_id)
             for start in range(0, len(missing), TRIALS_PER_BATCH):
                 self._write(missing[start : start + TRIALS_PER_BATCH], best)
         return self._parent_id
@@ -139,9 +138,14 @@ class StudyProjection:
         if outer is not None and outer.info.run_id not in (run.info.run_id, run.data.tags.get(MLFLOW_PARENT_RUN_ID)):
             self.session.client.set_tag(outer.info.run_id, "daily_profit.continues_run", run.info.run_id)
             self.session.client.update_run(outer.info.run_id, name=f"{self.study.study_name} (continued)")
-        if run.info.status != "RUNNING":
-            self.session.client.update_run(run.info.run_id, status="RUNNING")
         return str(run.info.run_id)
+
+    def _open_parent(self, run_id: str) -> None:
+        """Only for new trials: a study that is looked at again, when all is done, is not being searched."""
+        if not self._is_open:
+            self.session.client.set_tag(run_id, OUTCOME_TAG, SEARCHING)
+            self.session.client.update_run(run_id, status="RUNNING")
+            self._is_open = True
 
     def _noted_parent(self, attrs: dict[str, Any]) -> Run | None:
         """The run noted on the study, if this tracking store has it."""
@@ -165,12 +169,8 @@ class StudyProjection:
 
     def _new_parent(self, uid: str) -> Run:
         client, outer = self.session.client, self.session.outer_run
-        tags = {
-            OUTCOME_TAG: SEARCHING,
-            STUDY_UID: uid,
-            STUDY_NAME: self.study.study_name,
-            "optuna.direction": self.study.direction.name.lower(),
-        }
+        tags = {OUTCOME_TAG: SEARCHING, STUDY_UID: uid, STUDY_NAME: self.study.study_name}
+        tags["optuna.direction"] = self.study.direction.name.lower()
         if outer is not None and not self._shares_outer_run and STUDY_UID not in outer.data.tags:
             client.update_run(outer.info.run_id, name=self.study.study_name)
             for key, value in tags.items():

@@ -109,8 +109,13 @@ def test_what_a_worker_alone_can_see_ends_the_wait(fleet: Fleet) -> None:
     by_hand = fleet.worker(7, "--data", "gone.parquet")
     fleet.done(by_hand, status=2)
     assert wait.poll() is None, "a worker that belongs to no run says nothing of one"
+    assert fleet.runs()[0].data.tags["daily_profit.outcome"] == "searching"
     fleet.done(fleet.worker(4, "--data", "gone.parquet", "--run-token", "t1"), status=2)
     assert "because worker 4 failed: " in fleet.done(wait, status=2).splitlines()[-1]
+    parent, _ = fleet.runs()
+    assert parent.info.status == "FAILED", "the run of the study shows it too"
+    assert parent.data.tags["daily_profit.outcome"].startswith("failed: ")
+    assert "gone.parquet" in parent.data.tags["daily_profit.outcome"]
 
 
 NIGHT = ("--create", "--run-token", "t1", "--targets", "num_trades", "--data", "table.parquet")

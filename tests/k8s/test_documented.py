@@ -22,7 +22,13 @@ def test_every_folder_that_is_named_is_there(file: Path) -> None:
 
 def test_the_commands_name_what_is_there() -> None:
     objects = overlay("local") + rendered("overlays/local/migrate")
-    for kind, name in (("Deployment", "mlflow"), ("CronJob", "nightly"), ("Job", "migrate"), ("Service", "mlflow")):
+    for kind, name in (
+        ("Deployment", "mlflow"),
+        ("CronJob", "nightly"),
+        ("CronJob", "promote"),
+        ("Job", "migrate"),
+        ("Service", "mlflow"),
+    ):
         assert f"{kind.lower()}/{name}" in PAGE
         assert named(objects, kind, name)["metadata"]["namespace"] == "daily-profit"
     for script in re.findall(r"/scripts/(\S+\.sh)", PAGE):

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from sqlalchemy.engine import make_url
 
 from src.errors import Interrupted, RunError, SearchError, StoreError, UserError
 from src.modeling.run_ending import end_parent_run_as, ends_parent_runs, failure_text, parent_run
@@ -101,19 +102,21 @@ def test_a_study_says_that_it_is_searched_and_then_what_came_of_it(opened: OpenS
 def test_a_study_with_a_model_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
     with parent_run(opened):
         opened.ending.outcome = "registered"
-    late = open_study(opened.task)  # of a worker, say, that comes when all is done
+    open_study(opened.task).projection.project()  # a create, say, or a worker that comes when all is done
+    assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
+    late = open_study(opened.task)
     assert end_parent_run_as(late, late.ending)
     assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
     late.study.add_trial(optuna.trial.create_trial(value=0.5))
     open_study(opened.task).projection.project()
-    assert outcome_of(mlflow_store) == "searching"
+    assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("searching", "RUNNING")
 
 
-def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters(opened: OpenStudy) -> None:
-    error = ValueError("no column\nx at postgresql://u:secret@host/db " + 1000 * "y" + " name another")
-    text = failure_text(opened, error)
+def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters() -> None:
+    error = ValueError("no column\nx at postgresql://u:secret@host/db " + 1000 * "y" + " not h1dden, name another")
+    text = failure_text(error, make_url("postgresql://u:h1dden@h/d"))
     assert text.startswith("failed: ValueError: no column x at postgresql://u:***@host/db yy")
-    assert text.endswith("yy name another")
+    assert text.endswith("yy not ***, name another")
     assert len(text) <= 500
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from src.errors import ConfigError
 from src.modeling.optuna_utils import OptunaStudyManager
+from src.modeling.run_token import note_failure
 from src.modeling.study_index import KnownStudy, choose_several, choose_study, known_studies
 
 
@@ -36,6 +37,14 @@ def test_age_is_the_order_of_creation_whatever_the_clock_in_the_name(tmp_path: P
         ("net_profit_20240301_120000", "net_profit"),
         ("first", None),
     ]
+
+
+def test_what_only_notes_that_create_failed_is_no_study(tmp_path: Path) -> None:
+    manager = OptunaStudyManager(tmp_path)
+    for name in ("real", "nightly-29"):
+        note_failure(manager.create_or_load_study(name), "t1", "create", "no column x")
+    manager.load_study("real").set_user_attr("settings", {"target": "num_trades"})
+    assert known_studies(manager) == [KnownStudy("real", "num_trades")]
 
 
 def test_what_a_foreign_study_keeps_under_settings_is_no_target(tmp_path: Path) -> None:
