@@ -208,6 +208,16 @@ def test_a_store_that_somebody_else_locks_is_not_waited_for_long(
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000, "Optuna's own patience"
 
 
+def test_a_full_disk_costs_only_the_cache(store: PredictionStore, caplog: pytest.LogCaptureFixture) -> None:
+    with store._engine.connect() as connection:  # the pool has this one connection
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    store.keep(7, 0.5, np.zeros(100_000, dtype=np.float32))
+    assert "cannot be kept in the store: database or disk is full: the search goes on" in caplog.text
+    assert caplog.records[-1].getMessage().endswith("; free space on the store's disk")
+    assert numbers(store._engine) == set(), "nothing by half"
+
+
 @pytest.mark.parametrize("by", ["our storage", "Optuna alone"])
 def test_a_deleted_study_leaves_nothing_to_the_next_one_with_its_id(
     tmp_path: Path, manager: OptunaStudyManager, study: optuna.Study, by: str
