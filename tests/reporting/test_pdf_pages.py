@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -280,3 +281,11 @@ def test_what_cannot_be_typeset_raises_and_leaves_the_earlier_report(
     with pytest.raises(typst.TypstError, match="panicked"):
         write_pdf(SHORT, path)
     assert path.read_text() == "earlier"
+
+
+def test_a_panic_of_typst_is_an_error_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no `Exception` by itself, so that it would end a command that has a model to register."""
+    panics = partial(typst.compile, b"a", format="png", ppi=1e9)
+    monkeypatch.setattr(typst, "compile_with_warnings", lambda *_, **__: panics())
+    with pytest.raises(RuntimeError, match="typst panicked"):
+        typeset(SHORT)
