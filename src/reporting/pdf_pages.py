@@ -38,6 +38,7 @@ def write_pdf(document: Document, path: Path) -> None:
 
     Raises:
         OSError: the file cannot be written.
+        RuntimeError: typst cannot make pages of the template.
     """
     content = typeset(document)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,9 @@ def typeset(document: Document) -> bytes:
     """The PDF's bytes.
 
     Tags would make screen readers say what is a table, and the file three times as large; the HTML report has them.
+
+    Raises:
+        RuntimeError: typst cannot make pages of the template.
     """
     import matplotlib as mpl
     import typst
@@ -56,7 +60,12 @@ def typeset(document: Document) -> bytes:
     files["document.json"] = json.dumps(_document_data(document, files)).encode()
     own = [Path(mpl.get_data_path(), "fonts", "ttf")]
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=own)
-    content, warnings = typst.compile_with_warnings(files, format="pdf", font_paths=fonts, pdf_tags=False)
+    try:
+        content, warnings = typst.compile_with_warnings(files, format="pdf", font_paths=fonts, pdf_tags=False)
+    except BaseException as error:  # a panic in typst's own code is no Exception, and nothing else would stop it
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(f"typst panicked: {error}") from error
+        raise
     for warning in warnings:
         log.debug("typst: %s", warning)
     return content

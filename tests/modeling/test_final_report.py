@@ -16,6 +16,7 @@ from src.errors import ConfigError
 from src.modeling.final_model import judge
 from src.modeling.final_report import FinalReport, attempt, write_final_report
 from src.modeling.search_task import SearchTask
+from src.reporting import pdf_pages
 from src.reporting.model_files import read_model_numbers
 from tests.reporting.trained import Trained, trained
 
@@ -64,6 +65,17 @@ def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, ca
     assert record.message.startswith("the report lacks the model's page, which failed with LightGBMError: ")
     assert record.message.endswith("the model is saved and goes on to be registered, --verbose shows where it failed")
     assert "\n" not in record.message
+
+
+def test_a_report_that_cannot_be_typeset_has_all_but_its_pdf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    template = tmp_path / "broken.typ"
+    template.write_text("#unknown")
+    monkeypatch.setattr(pdf_pages, "TEMPLATE", template)
+    report = write(trained(), tmp_path / "s")
+    assert [path.name for path in report.files] == [name for name in FILES if name != "report.pdf"]
+    assert "the report lacks report.pdf, which failed with TypstError: unknown variable" in caplog.text
 
 
 def test_a_failure_is_one_line_whatever_it_says(caplog: pytest.LogCaptureFixture) -> None:
