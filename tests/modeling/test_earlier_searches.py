@@ -28,6 +28,7 @@ from src.modeling.search_task import SearchTask
 from src.modeling.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR, Params
 from src.modeling.store_lock import try_store_lock
 from src.modeling.studies import OptunaStudyManager
+from src.tracking.earlier_models import EarlierModels
 from tests.small_table import small_table
 
 SAME = {"target": "net_profit", "objective": "lightgbm"}
@@ -155,7 +156,8 @@ def register_version(study_name: str, num_leaves: int, point: dict[str, Any], me
 
 
 def points_of(task: SearchTask) -> list[Params]:
-    points: list[Params] = open_study(task).study.user_attrs[STARTING_POINTS_ATTR]
+    patient = replace(task, registered_models=EarlierModels([task.data.target], seconds=120).of)
+    points: list[Params] = open_study(patient).study.user_attrs[STARTING_POINTS_ATTR]
     return points
 
 
