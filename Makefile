@@ -79,7 +79,7 @@ tune: $(RUN) ## Tune, judge and register a model (TARGET=is_profitable N_TRIALS=
 	done; \
 	[ -n "$$MLFLOW_EXPERIMENT_ID" ] || set -- --experiment-name "$${MLFLOW_EXPERIMENT_NAME:-daily-profit}" "$$@"; \
 	echo "mlflow run . -e tune --env-manager local $$*"; \
-	python -m src.tracking.embedded_store && exec mlflow run . -e tune --env-manager local "$$@"
+	python -m src.tracking.connection.embedded_store && exec mlflow run . -e tune --env-manager local "$$@"
 
 report: $(RUN) ## Write a study's report, the newest's (STUDY_NAME=..., or ARGS="--ensemble net_profit num_trades")
 	@set -- $(ARGS); for name in $(filter $(REPORT_OPTIONS),$(GIVEN)); do \

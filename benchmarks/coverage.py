@@ -21,10 +21,10 @@ from scipy.special import ndtr
 
 from benchmarks.record import bench_parser, print_table, write_result
 from src.config import Metric, PromotionSettings
-from src.modeling.intervals import Estimate, difference_estimate, score_estimate, skill_estimate
-from src.reporting.hold_out import HoldOut
-from src.reporting.model_bins import bin_means, measure_money
-from src.reporting.model_groups import AccountSizes, score_accounts, score_periods
+from src.evaluation.intervals import Estimate, difference_estimate, score_estimate, skill_estimate
+from src.reporting.model.bins import bin_means, measure_profit
+from src.reporting.model.groups import AccountSizes, score_accounts, score_periods
+from src.reporting.model.hold_out import HoldOut
 
 Floats = NDArray[np.float64]
 DAY_0 = np.datetime64("2020-01-01")
@@ -167,7 +167,7 @@ def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
     chance = OF_DATE * np.repeat(of_date, design.n_accounts) + OF_TRADE * rng.normal(size=dates.size)
     earned = expected + chance
     tested = HoldOut("rmse", earned, prediction, np.zeros(dates.size), dates, _accounts(design), earned)
-    found = measure_money(tested)
+    found = measure_profit(tested)
     if found is None or len(found.bins) < 10:
         return
     for tenth in bin_means(tested, earned):

@@ -82,7 +82,7 @@ class Database:
     def __init__(self, url: str, pid: int | None = None) -> None:
         import sqlalchemy
 
-        from src.modeling.store_location import store_url
+        from src.study.store_location import store_url
 
         self.url = url
         self._engine = sqlalchemy.create_engine(store_url(url, Path(), {}), pool_size=1)

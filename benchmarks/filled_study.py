@@ -30,8 +30,8 @@ def finished_trials(n: int, seed: int = 0) -> list["FrozenTrial"]:
     import optuna
 
     from benchmarks.synthetic import draw_sets
-    from src.modeling.boosting import Curve
-    from src.modeling.search_space import suggest_hyperparameters
+    from src.search.boosting import ValidationCurve
+    from src.search.search_space import suggest_hyperparameters
 
     rng = np.random.default_rng(seed)
     trials = []
@@ -41,7 +41,7 @@ def finished_trials(n: int, seed: int = 0) -> list["FrozenTrial"]:
         value = 1.0 + abs(np.log(params["learning_rate"] / 0.05)) / 10 + rng.normal() / 20
         pruned = bool(rng.random() < PRUNED_SHARE)
         n_rounds = int(rng.integers(50, LONGEST // 2 if pruned else LONGEST))
-        curve = Curve(maximize=False)
+        curve = ValidationCurve(maximize=False)
         for score in value + np.exp(-np.arange(n_rounds) / 20):
             curve.add(float(score))
         reported = range(REPORT_EVERY_ROUNDS, n_rounds, REPORT_EVERY_ROUNDS)
@@ -52,7 +52,7 @@ def finished_trials(n: int, seed: int = 0) -> list["FrozenTrial"]:
                 params=params,
                 distributions=fixed.distributions,
                 intermediate_values={step: curve.values[step - 1] for step in reported},
-                user_attrs={"best_iteration": curve.best_round, "curve": curve.thinned()},
+                user_attrs={"best_iteration": curve.best_round, "curve": curve.downsampled()},
             )
         )
     return trials
@@ -114,7 +114,7 @@ def tpe_in_memory(job: Job) -> dict[str, Any]:
     """Seconds of a trial of Optuna's TPE alone, in memory and without training, in a study of each of `sizes`."""
     import optuna
 
-    from src.modeling.search_space import suggest_hyperparameters
+    from src.search.search_space import suggest_hyperparameters
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED))

@@ -73,7 +73,7 @@ def workspace() -> Iterator[Path]:
     MLflow makes the schema of a new store in seconds, once in the life of an installation: no part of a trial's cost.
     """
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # read when MLflow is imported: it tells of its tables
-    from src.tracking.embedded_store import prepare_embedded_store
+    from src.tracking.connection.embedded_store import prepare_embedded_store
 
     with tempfile.TemporaryDirectory(prefix="daily-profit-bench-") as name:
         prepare_embedded_store(f"sqlite:///{Path(name) / EMPTY_STORE}")

@@ -96,7 +96,7 @@ def watch(job: Job, space: Path) -> tuple[Peaks, dict[str, Any]]:
 
 def bare_interpreter() -> dict[str, int]:
     """A process that has imported what a worker needs, and does nothing."""
-    code = "import lightgbm, src.modeling.worker_task; print('ready', flush=True); input()"
+    code = "import lightgbm, src.workers.worker_task; print('ready', flush=True); input()"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -81,22 +81,22 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
     import pandas as pd
 
     from src.config import TableConfig
+    from src.data.split_rows import make_split_rows
     from src.data.table import load_dataset
     from src.modeling.open_study import SETTINGS_ATTR, settings_record
-    from src.modeling.rows import make_rows
-    from src.modeling.search_task import SearchTask
-    from src.modeling.studies import OptunaStudyManager
+    from src.search.search_task import SearchTask
+    from src.study.studies import OptunaStudyManager
 
     data = load_dataset(pd.read_parquet(job.data), TableConfig(), TARGET)
-    record = settings_record(SearchTask(data, make_rows(data, settings.split), settings))
+    record = settings_record(SearchTask(data, make_split_rows(data, settings.split), settings))
     manager = OptunaStudyManager(settings.search.storage_dir)
     return manager.create_or_load_study(STUDY, data.config.direction, user_attrs={SETTINGS_ATTR: record})
 
 
 def timings(study: "optuna.Study", first: int = 0) -> Result:
     """Begin, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
-    from src.modeling.studies import FINISHED
-    from src.modeling.trial_owners import OWNER
+    from src.study.studies import FINISHED
+    from src.study.trial_owners import OWNER
 
     trials = []
     for trial in study.get_trials(deepcopy=False, states=FINISHED):

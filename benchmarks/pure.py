@@ -40,11 +40,11 @@ def load_fold(path: Path) -> Fold:
     """The rows that a search learns from and is judged on, by the product's own default split."""
     import pandas as pd
 
+    from src.data.split_rows import make_split_rows
     from src.data.table import load_dataset
-    from src.modeling.rows import make_rows
 
     data = load_dataset(pd.read_parquet(path), TableConfig(), TARGET)
-    fold = make_rows(data, SplitSettings()).folds[0]
+    fold = make_split_rows(data, SplitSettings()).folds[0]
     x = data.features.to_numpy("float64")
     return Fold(x[fold.train], data.y[fold.train], x[fold.valid], data.y[fold.valid])
 
@@ -53,7 +53,7 @@ def params_of(trial_params: dict[str, Any], threads: int = 1) -> dict[str, Any]:
     """What LightGBM takes, of one set as a study records it."""
     import optuna
 
-    from src.modeling.search_space import lightgbm_params, suggest_hyperparameters
+    from src.search.search_space import lightgbm_params, suggest_hyperparameters
 
     hyperparameters = suggest_hyperparameters(optuna.trial.FixedTrial(trial_params))
     return lightgbm_params(hyperparameters, MODEL_CONFIGS[TARGET], SEED, threads)

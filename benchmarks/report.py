@@ -28,7 +28,7 @@ def fill(folder: Path, n_trials: int, seed: int) -> None:
     """A store with one study of `n_trials` finished trials."""
     import optuna
 
-    from src.modeling.studies import OptunaStudyManager
+    from src.study.studies import OptunaStudyManager
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = OptunaStudyManager(storage_url=f"sqlite:///{folder / STORE}").create_or_load_study("filled")

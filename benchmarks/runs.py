@@ -18,7 +18,7 @@ from benchmarks.problem import Answer, Problem, read_answer
 from benchmarks.ranking import Run
 from src.config import Metric
 from src.disk import write_atomically
-from src.modeling.scoring import score
+from src.evaluation.scoring import score
 from src.suggest import one_line
 
 LAST_WORDS = 3

@@ -90,7 +90,7 @@ def _search(
 def _train(fold: Fold, trial: "optuna.Trial", rounds: int, callbacks: list[Any]) -> float:
     import lightgbm as lgb
 
-    from src.modeling.search_space import suggest_hyperparameters
+    from src.search.search_space import suggest_hyperparameters
 
     hyperparameters = suggest_hyperparameters(trial)
     params = params_of(trial.params)

@@ -23,7 +23,7 @@ REPORTS = 20
 
 def sleeping(seconds: float) -> Any:
     """An objective that draws LightGBM's parameters, sleeps so long in all, and reports on the way."""
-    from src.modeling.search_space import suggest_hyperparameters
+    from src.search.search_space import suggest_hyperparameters
 
     def objective(trial: "optuna.Trial", *_: Any) -> float:
         drawn = suggest_hyperparameters(trial)
@@ -38,7 +38,7 @@ def sleeping(seconds: float) -> Any:
 
 def main(argv: list[str] | None = None) -> int:
     """Joins, waits for the word, works; returns the exit status."""
-    import src.modeling.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
+    import src.search.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
     from src.config import RunSettings, SearchSettings
     from src.modeling.open_study import open_study
     from src.modeling.run_search import run_search

@@ -85,7 +85,7 @@ def largest_max_bin(limit: int = 256) -> int:
 def _drawn(n: int, seed: int, fixed: Mapping[str, Any]) -> list["optuna.trial.FrozenTrial"]:
     import optuna
 
-    from src.modeling.search_space import suggest_hyperparameters
+    from src.search.search_space import suggest_hyperparameters
 
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

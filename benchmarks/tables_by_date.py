@@ -272,7 +272,7 @@ def sample_is_profitable() -> Table:
 
 
 def _sample(target: str) -> Table:
-    from src.data.sample import TARGETS, sample_table
+    from src.data.sample.sample_table import TARGETS, sample_table
 
     frame = sample_table().drop(columns=["account_id", *(name for name in TARGETS if name != target)])
     return Table(

@@ -188,7 +188,7 @@ class RunSettings:
     ensemble_size: int = 10
     """Different trials, at most, that the final model is made of; 1 is the best trial alone."""
     cv_auto: bool = False
-    """Whether there are folds is left to `src.modeling.auto_folds`."""
+    """Whether there are folds is left to `src.data.auto_folds`."""
 
     def __post_init__(self) -> None:
         if self.cv_auto and self.split.use_cv:

@@ -17,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 if TYPE_CHECKING:
     import optuna
 
-    from src.modeling.studies import OptunaStudyManager
+    from src.study.studies import OptunaStudyManager
 
 # LightGBM's OpenMP reads it once, when it is loaded; a second thread on a busy machine makes a fit many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -87,7 +87,7 @@ def mlflow_store(_empty_mlflow_store: Path, tmp_path: Path, monkeypatch: pytest.
 @pytest.fixture
 def manager(tmp_path: Path) -> "OptunaStudyManager":
     """The embedded store in a folder of the test's own."""
-    from src.modeling.studies import OptunaStudyManager
+    from src.study.studies import OptunaStudyManager
 
     return OptunaStudyManager(tmp_path)
 

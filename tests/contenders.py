@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 
-from src.tracking.registry import register_model
+from src.tracking.registry.model_versions import register_model
 from tests.tiny_model import TinyModel, tiny_model
 
 CHAMPION_UNTIL, CHALLENGER_UNTIL = "2024-10-31", "2024-11-14"

@@ -6,9 +6,9 @@ from typing import Any
 import optuna
 
 from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
+from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
-from src.modeling.rows import make_rows
-from src.modeling.search_task import SearchTask
+from src.search.search_task import SearchTask
 from tests.small_table import small_table
 
 NAME = "net_profit_20240101_120000"
@@ -22,7 +22,9 @@ def make_task(folder: Path, target: str = "net_profit", **changes: Any) -> Searc
     search = SearchSettings(
         n_trials=changes.get("n_trials", 2), seed=changes.get("seed", 42), study_name=NAME, storage_dir=folder
     )
-    return SearchTask(data, make_rows(data, split), RunSettings(split=split, search=search), changes.get("objective"))
+    return SearchTask(
+        data, make_split_rows(data, split), RunSettings(split=split, search=search), changes.get("objective")
+    )
 
 
 def uniform(trial: optuna.Trial, *_: Any) -> float:

@@ -14,14 +14,14 @@ from mlflow.utils.validation import _validate_experiment_name, _validate_model_n
 
 from src.config import SearchSettings, TableConfig, TargetConfig
 from src.errors import ConfigError
-from src.modeling.outputs import write_metadata, write_model_text
+from src.final.model_files import write_metadata, write_model_text
 from src.names import check_experiment_name, check_study_name, check_target_name, mlflow_key
-from src.tracking.final_record import log_files
-from src.tracking.promotion import promote_challenger
-from src.tracking.registered_models import registered
-from src.tracking.registry import Comparison, office_holders, register_model
-from src.tracking.served_model import load_served, pinned_uri
-from src.tracking.session import TrackingSession
+from src.tracking.connection.session import TrackingSession
+from src.tracking.projection.final_record import log_files
+from src.tracking.registry.earlier_models_process import registered
+from src.tracking.registry.model_versions import ScoreComparison, register_model, version_aliases
+from src.tracking.registry.promotion import promote_challenger
+from src.tracking.registry.served_model import load_served, pinned_uri
 from tests.tiny_model import tiny_model
 
 ODD = [
@@ -65,10 +65,10 @@ def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_pa
         np.testing.assert_array_equal(np.asarray(load_served(uri).predict(models[0].frame)), predicted)
     assert pinned_uri(f"models:/{name}@challenger") == f"models:/{name}/2"
     assert pinned_uri(f"models:/{name}/1") == f"models:/{name}/1"
-    holders = office_holders(name)
-    compared = Comparison("mae", holders["champion"], holders["challenger"], 2.0, 1.0, -1.0, True, 9)
+    holders = version_aliases(name)
+    compared = ScoreComparison("mae", holders["champion"], holders["challenger"], 2.0, 1.0, -1.0, True, 9)
     assert promote_challenger(name, compared)
-    assert office_holders(name) == {"champion": f"models:/{name}/2"}
+    assert version_aliases(name) == {"champion": f"models:/{name}/2"}
     assert registered(name) == []
     path = write_model_text(f"text of {name}", tmp_path / "out", name)
     log_files(session, run_id, [("", path), ("", write_metadata({}, tmp_path / "out", name))])

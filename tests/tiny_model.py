@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.tracking.served_model import ModelCard
+from src.tracking.registry.served_model import ModelCard
 
 LEVELS = {"style": ["breakout", "momentum", "reversion"], "sector": ["bank", "tech"]}
 # Not the frame's order, so that a model which relied on positions would be found out.

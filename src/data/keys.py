@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from src.errors import DataError
 from src.suggest import one_line
 
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,13 @@ class Keys:
         warnings: what the user may not have meant, a line each.
     """
 
-    order: Rows
+    order: RowIndices
     dates: NDArray[np.datetime64] | None
     accounts: NDArray[np.object_] | None
     warnings: tuple[str, ...]
 
 
-def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: Rows) -> Keys:
+def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowIndices) -> Keys:
     """Reads accounts and days, and sorts.
 
     Args:
@@ -61,17 +61,17 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: Rows
     return Keys(order, days[order], None if labels is None else labels[order], warnings)
 
 
-def parse_days(dates: pd.Series, rows: Rows) -> NDArray[np.datetime64]:
+def parse_days(dates: pd.Series, rows: RowIndices) -> NDArray[np.datetime64]:
     """The day of each row, (n_rows,) datetime64[D]; arguments and errors as those of `sort_by_keys`."""
     return _parse(dates, "date", _day, rows).astype("datetime64[D]")
 
 
-def _ranks(labels: NDArray[np.object_]) -> Rows:
+def _ranks(labels: NDArray[np.object_]) -> RowIndices:
     codes, uniques = pd.factorize(labels)
     return np.argsort(np.argsort(np.asarray(uniques, dtype=object)))[codes]
 
 
-def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: Rows) -> NDArray[Any]:
+def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: RowIndices) -> NDArray[Any]:
     """Converts each different value once: a table has far fewer days and accounts than rows."""
     if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_localize(None)
@@ -129,7 +129,7 @@ def _integer(value: Any) -> int | None:
     return None
 
 
-def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: Rows, rows: Rows) -> None:
+def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: RowIndices, rows: RowIndices) -> None:
     same = (np.diff(days[order]).astype(np.int64) == 0) & (labels[order][1:] == labels[order][:-1])
     if not same.any():
         return
@@ -142,7 +142,7 @@ def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: Rows, row
     )
 
 
-def _unlikely_days(days: NDArray[Any], name: str, rows: Rows) -> tuple[str, ...]:
+def _unlikely_days(days: NDArray[Any], name: str, rows: RowIndices) -> tuple[str, ...]:
     """A wrong unit or a mistyped year puts a day where no trading day is."""
     tomorrow = np.datetime64(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1), "D")
     warnings = []
@@ -156,7 +156,7 @@ def _unlikely_days(days: NDArray[Any], name: str, rows: Rows) -> tuple[str, ...]
     return tuple(warnings)
 
 
-def _order_warnings(days: NDArray[Any], ranks: Rows) -> tuple[str, ...]:
+def _order_warnings(days: NDArray[Any], ranks: RowIndices) -> tuple[str, ...]:
     """A table laid out account by account is as usual as one laid out day by day; only within it days must ascend."""
     by_account = np.argsort(ranks, kind="stable")
     backwards = np.diff(days[by_account]).astype(np.int64) < 0

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from src.config import SplitSettings
 from src.errors import DataError
 
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 Dates = NDArray[np.datetime64]
 _NEVER = 10**9
 
@@ -34,11 +34,11 @@ class Fold:
         valid: (n_valid,) row positions, ascending; with dates, all of them later than the training rows.
     """
 
-    train: Rows
-    valid: Rows
+    train: RowIndices
+    valid: RowIndices
 
 
-def split_holdout(dates: Dates | None, n_rows: int, split: SplitSettings) -> tuple[Rows, Rows]:
+def split_holdout(dates: Dates | None, n_rows: int, split: SplitSettings) -> tuple[RowIndices, RowIndices]:
     """Divides a table into the rows of the search and the rows of the test, which the search never sees.
 
     Of n distinct dates the last `round(n * test_fraction)`, at least one, are the test; the `purge_days` dates before
@@ -71,7 +71,7 @@ def split_holdout(dates: Dates | None, n_rows: int, split: SplitSettings) -> tup
     return rows[ranks < n_search(n)], rows[ranks >= n - _part(n, split.test_fraction)]
 
 
-def search_folds(dates: Dates | None, rows: Rows, split: SplitSettings) -> list[Fold]:
+def search_folds(dates: Dates | None, rows: RowIndices, split: SplitSettings) -> list[Fold]:
     """Divides the rows of the search into training and validation.
 
     One fold by default: the last `round(n * valid_fraction)` of the n dates, at least one, are judged. With `use_cv`
@@ -109,7 +109,7 @@ def _count(dates: Dates | None, n_rows: int) -> int:
     return n_rows if dates is None else len(np.unique(dates))
 
 
-def _ranks(dates: Dates | None, rows: Rows, generator: np.random.Generator) -> Rows:
+def _ranks(dates: Dates | None, rows: RowIndices, generator: np.random.Generator) -> RowIndices:
     """The place of each row's date among the dates, or of each row in a shuffled order."""
     if dates is None:
         return generator.permutation(len(rows))

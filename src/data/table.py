@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from src.config import NET_PROFIT, TableConfig, TargetConfig
 from src.data.columns import choose_columns, drop_nameless_counters
 from src.data.encoding import NotANumber, to_numbers, without_zero
-from src.data.keys import Keys, Rows, sort_by_keys
-from src.data.source_files import UNTYPED
+from src.data.keys import Keys, RowIndices, sort_by_keys
+from src.data.sources.files import UNTYPED
 from src.data.target import check_target, likely_leaks, read_target
 from src.data.values import FeatureColumn, kind_of, to_feature
 from src.errors import DataError
@@ -54,7 +54,7 @@ class Dataset:
     digest: str
     warnings: tuple[str, ...]
     net_profit: NDArray[np.float64] | None = None
-    positions: Rows | None = None
+    positions: RowIndices | None = None
     booleans: tuple[str, ...] = ()
     decimal_marks: Mapping[str, str] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ def _refuse_empty(frame: pd.DataFrame) -> None:
         raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
 
 
-def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], Rows]:
+def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], RowIndices]:
     """The target of the rows that have one, and where these rows stand."""
     y = read_target(frame[target], target, table)
     rows = np.flatnonzero(~np.isnan(y))
@@ -117,7 +117,7 @@ def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[
 
 
 def _net_profit(
-    frame: pd.DataFrame, features: tuple[str, ...], order: Rows, table: TableConfig
+    frame: pd.DataFrame, features: tuple[str, ...], order: RowIndices, table: TableConfig
 ) -> NDArray[np.float64] | None:
     """What each row earned, in the final order.
 
@@ -154,7 +154,7 @@ def _column(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
 
 
 def _read_features(
-    frame: pd.DataFrame, names: tuple[str, ...], rows: Rows, table: TableConfig
+    frame: pd.DataFrame, names: tuple[str, ...], rows: RowIndices, table: TableConfig
 ) -> dict[str, FeatureColumn]:
     empty = [name for name in names if frame[name].isna().all()]
     if empty:
@@ -164,7 +164,7 @@ def _read_features(
     return {name: to_feature(frame[name], name, rows, table) for name in names}
 
 
-def _in_order(read: Mapping[str, FeatureColumn], order: Rows) -> pd.DataFrame:
+def _in_order(read: Mapping[str, FeatureColumn], order: RowIndices) -> pd.DataFrame:
     is_sorted = bool(np.all(order == np.arange(len(order))))
     columns = {name: feature.values if is_sorted else feature.values.iloc[order] for name, feature in read.items()}
     return pd.DataFrame({name: column.reset_index(drop=True) for name, column in columns.items()})

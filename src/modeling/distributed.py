@@ -1,10 +1,10 @@
 """One worker of many on a shared study: how it joins, what it leaves behind, why it leaves; and who makes the study.
 
-With `--run-token` create, workers and finish are one run: see `recipe`.
+With `--run-token` create, workers and finish are one run: see `study_options`.
 
-A worker needs the store and the study's name; everything else is on the study (`recipe`). Any of them may be killed at
-any time. The parent run in MLflow is nobody's: the one that projects at the moment writes it, and who leaves a study
-that has its total, first of all, ends it.
+A worker needs the store and the study's name; everything else is on the study (`study_options`). Any of them may be
+killed at any time. The parent run in MLflow is nobody's: the one that projects at the moment writes it, and who leaves
+a study that has its total, first of all, ends it.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from dataclasses import replace
 from src.cli import chosen_targets
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
-from src.modeling.asked import Asked, find_recipe, named_recipe, store_exists
+from src.modeling.command_line import CommandLine, find_study_options, options_of_named_study, store_exists
 from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
-from src.modeling.recipe import BEGAN_ATTR, begin_run, note_failure, recipe_of, seconds_left
 from src.modeling.run_ending import end_parent_run_as, failure_text
-from src.modeling.search_task import SearchTask
-from src.modeling.store_lock import store_lock, try_store_lock
-from src.modeling.studies import OptunaStudyManager, n_finished, new_study_name
-from src.modeling.tasks import make_tasks, named
+from src.modeling.tasks import make_tasks, settings_of_target
 from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option
-from src.tracking.parent_run import RunEnding, end_parent_run, find_parent_run
+from src.search.search_task import SearchTask
+from src.study.store_lock import store_lock, try_store_lock
+from src.study.studies import OptunaStudyManager, n_finished, new_study_name
+from src.study.study_options import STARTED_ATTR, begin_run, record_failure, seconds_left, study_options_of
+from src.tracking.projection.parent_run import RunEnding, end_parent_run, find_parent_run
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def worker_name(given: str | None, environ: Mapping[str, str]) -> str:
     return given or environ.get("JOB_COMPLETION_INDEX") or f"{platform.node()}:{os.getpid()}"
 
 
-def join_studies(asked: Asked, worker: str) -> None:
+def join_studies(command_line: CommandLine, worker: str) -> None:
     """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
 
     Without a name it is the target's newest study in the store; the first worker to come makes it. With `--run-token`
@@ -54,17 +54,17 @@ def join_studies(asked: Asked, worker: str) -> None:
         Interrupted: a stop was requested; the running trial waits for another worker.
         RunError: the store failed for longer than is waited for, or the search did.
     """
-    in_a_run = asked.args.run_token is not None
-    if asked.args.create:
-        create_studies(asked)
+    in_a_run = command_line.args.run_token is not None
+    if command_line.args.create:
+        create_studies(command_line)
     if in_a_run:
-        wait_for_run(asked)
-    with _failure_noted(asked, f"worker {worker}"):
-        for task in _tasks(asked, _newest):
+        wait_for_run(command_line)
+    with _failure_noted(command_line, f"worker {worker}"):
+        for task in _tasks(command_line, _newest):
             _work(_open(task), worker, in_a_run)
 
 
-def create_studies(asked: Asked) -> list[str]:
+def create_studies(command_line: CommandLine) -> list[str]:
     """Makes each target's study, with its settings and starting points, and its parent run; no trial is run.
 
     A study that is there gets the total and the timeout that are given, and the token of the run as the last thing.
@@ -77,14 +77,18 @@ def create_studies(asked: Asked) -> list[str]:
         UserError: the input is wrong, or contradicts what a study was made with.
         StoreError: the store was waited for in vain.
     """
-    with _failure_noted(asked, "create"):
-        return [_create(asked, task) for task in _tasks(asked, lambda search, target: None)]
+    with _failure_noted(command_line, "create"):
+        return [_create(command_line, task) for task in _tasks(command_line, lambda search, target: None)]
 
 
-def _create(asked: Asked, task: SearchTask) -> str:
+def _create(command_line: CommandLine, task: SearchTask) -> str:
     opened = replace(open_study(task), shared=True)
     name, total = opened.study.study_name, opened.task.settings.search.n_trials
-    begin_run(opened.study, asked.args.run_token, asked.args.timeout if "timeout" in asked.given else None)
+    begin_run(
+        opened.study,
+        command_line.args.run_token,
+        command_line.args.timeout if "timeout" in command_line.given else None,
+    )
     try:
         opened.projection.project()
     except (TrackingError, StoreError) as error:
@@ -98,14 +102,14 @@ def _create(asked: Asked, task: SearchTask) -> str:
 
 
 @contextlib.contextmanager
-def _failure_noted(asked: Asked, who: str) -> Iterator[None]:
+def _failure_noted(command_line: CommandLine, who: str) -> Iterator[None]:
     """A mistake ends every pod of the run and not only this one, because its Job starts it no more; MLflow shows it."""
     try:
         yield
     except UserError as error:
-        if asked.args.run_token is not None:
+        if command_line.args.run_token is not None:
             try:
-                _note_failure(asked, who, error)
+                _note_failure(command_line, who, error)
             except (UserError, StoreError) as unnoted:  # the store itself is what is wrong, or nothing names the study
                 log.warning("the others of the run are not told: %s", unnoted)
             except TrackingError as away:  # the others are told all the same
@@ -113,42 +117,44 @@ def _failure_noted(asked: Asked, who: str) -> Iterator[None]:
         raise
 
 
-def _note_failure(asked: Asked, who: str, error: UserError) -> None:
+def _note_failure(command_line: CommandLine, who: str, error: UserError) -> None:
     """On a study of the run that exists, else on the first, which is then made: they are all looked at."""
-    settings = asked.settings()
+    settings = command_line.settings()
     search, known = settings.search, settings.data.table.targets
-    names = study_names(asked, settings)
+    names = study_names(command_line, settings)
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
     there = set(manager.list_studies())
     name = next((name for name in names if name in there), None)
     if name is not None:
         study = manager.load_study(name)
     else:
-        study = manager.create_or_load_study(names[0], known[chosen_targets(asked.args.targets, known)[0]].direction)
-    note_failure(study, asked.args.run_token, who, str(error))
+        study = manager.create_or_load_study(
+            names[0], known[chosen_targets(command_line.args.targets, known)[0]].direction
+        )
+    record_failure(study, command_line.args.run_token, who, str(error))
     shown = find_parent_run(study.study_name, study.user_attrs)
     if shown is not None:
         end_parent_run(shown.session, shown.run_id, RunEnding("FAILED", failure_text(error, manager.url)))
 
 
-def _tasks(asked: Asked, unnamed: Callable[[SearchSettings, str], str | None]) -> Iterator[SearchTask]:
+def _tasks(command_line: CommandLine, unnamed: Callable[[SearchSettings, str], str | None]) -> Iterator[SearchTask]:
     """Each target's task; its table is read when its turn comes.
 
     Args:
-        asked: the command.
+        command_line: the command.
         unnamed: which study is meant where none is named; None for a new one.
     """
-    base = asked.settings()
-    recipe = named_recipe(asked, base)
-    targets = asked.targets(asked.settings(recipe) if recipe else base, recipe)
+    base = command_line.settings()
+    study_options = options_of_named_study(command_line, base)
+    targets = command_line.targets(command_line.settings(study_options) if study_options else base, study_options)
     several = len(targets) > 1
     for target in targets:
-        name = named(base, target, several).search.study_name or unnamed(base.search, target)
-        recipe = find_recipe(base.search, name) if name else None
-        settings = asked.settings(recipe, name)
+        name = settings_of_target(base, target, several).search.study_name or unnamed(base.search, target)
+        study_options = find_study_options(base.search, name) if name else None
+        settings = command_line.settings(study_options, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
         # A study that is there can be worked on without MLflow: another worker, or who finishes it, writes its runs.
-        needs_mlflow = recipe is None or asked.args.mode == "create"
+        needs_mlflow = study_options is None or command_line.args.mode == "create"
         (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
@@ -169,7 +175,7 @@ def _open(task: SearchTask) -> OpenStudy:
     if search.study_name is not None:
         return replace(open_study(task), shared=True)
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
-    with store_lock(manager.url, f"join-{task.data.target}", manager.storage.patience):
+    with store_lock(manager.url, f"join-{task.data.target}", manager.storage.retry_policy):
         name = manager.newest_study(task.data.target) or new_study_name(task.data.target)
         manager.create_or_load_study(name, task.data.config.direction)
     task = replace(task, settings=replace(task.settings, search=replace(search, study_name=name)))
@@ -184,8 +190,10 @@ def _work(opened: OpenStudy, worker: str, in_a_run: bool) -> None:
     if finished >= total:
         log.warning("%s has its %d trials: another --study-name starts a new one", who[1], total)
     else:
-        if study.user_attrs.get(BEGAN_ATTR) is None:  # from here on the study's own timeout runs, whoever joins it when
-            study.set_user_attr(BEGAN_ATTR, time.time())
+        if (
+            study.user_attrs.get(STARTED_ATTR) is None
+        ):  # from here on the study's own timeout runs, whoever joins it when
+            study.set_user_attr(STARTED_ATTR, time.time())
         try:
             search_study(_in_time_left(opened) if in_a_run else opened.task, opened)
         except Interrupted as error:
@@ -202,7 +210,7 @@ def _work(opened: OpenStudy, worker: str, in_a_run: bool) -> None:
 def _in_time_left(opened: OpenStudy) -> SearchTask:
     """The search with what is left of the study's time: the pod that replaces a lost one gets no new time."""
     task, study = opened.task, opened.study
-    left = seconds_left(study.user_attrs, (recipe_of(study) or {}).get("timeout"))
+    left = seconds_left(study.user_attrs, (study_options_of(study) or {}).get("timeout"))
     return replace(task, settings=replace(task.settings, search=replace(task.settings.search, timeout=left)))
 
 

@@ -8,29 +8,29 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from src.data.split_rows import split_record
 from src.data.table import Dataset
 from src.errors import RunError, TrackingError
-from src.modeling.earlier_searches import search_until
-from src.modeling.final_model import FinalModel, judge, judge_validation
-from src.modeling.final_report import FinalReport, same_command, write_final_report
+from src.final.final_model import FinalModel, score_hold_out, score_validation
+from src.final.model_files import library_versions, write_metadata, write_model_text
 from src.modeling.open_study import OpenStudy
-from src.modeling.outputs import library_versions, write_metadata, write_model_text
-from src.modeling.recipe import plain_table
-from src.modeling.rows import split_record
 from src.modeling.run_ending import failure_text
-from src.modeling.search_task import SearchTask
-from src.modeling.studies import FINISHED
-from src.modeling.summary import Outcome
-from src.tracking.final_record import log_dataset, log_files, log_final_scores, report_page
-from src.tracking.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
-from src.tracking.registry import register_model
-from src.tracking.served_model import ModelCard
+from src.reporting.final_report import FinalReport, same_command, write_final_report
+from src.reporting.summary import Outcome
+from src.search.earlier_searches import last_search_day
+from src.search.search_task import SearchTask
+from src.study.studies import FINISHED
+from src.study.study_options import table_as_json
+from src.tracking.projection.final_record import log_dataset, log_files, log_final_scores, report_page
+from src.tracking.projection.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
+from src.tracking.registry.model_versions import register_model
+from src.tracking.registry.served_model import ModelCard
 
 EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
-class Written:
+class SavedModel:
     """What has to be on disk before a model can be registered."""
 
     metadata: dict[str, Any]
@@ -38,7 +38,7 @@ class Written:
     metadata_path: Path
 
 
-def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> Written:
+def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> SavedModel:
     """Judges the final model and writes it and its metadata, in this order.
 
     Raises:
@@ -47,7 +47,7 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
     output_dir, target = task.settings.output_dir, task.data.target
     model_path = write_model_text(model.booster.model_to_string(), output_dir, target)
     metadata = describe_outcome(task, opened, best, model) | {"model_file": str(model_path)}
-    return Written(metadata, model_path, write_metadata(metadata, output_dir, target))
+    return SavedModel(metadata, model_path, write_metadata(metadata, output_dir, target))
 
 
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
     Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
     """
     data, rows = task.data, task.rows
-    scores = judge_validation(model.validation_score, data, rows) | judge(model, data, rows)
+    scores = score_validation(model.validation_score, data, rows) | score_hold_out(model, data, rows)
     return scores | {
         "target": data.target,
         **asdict(data.config),
@@ -87,10 +87,10 @@ def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
     return {
         "seed": task.settings.search.seed,
         "split": split_record(data, task.rows, task.settings.split),
-        "search_until": search_until(task),
+        "search_until": last_search_day(task),
         "data": data.source,
         "data_digest": data.digest,
-        "table": plain_table(task.settings.data.table),
+        "table": table_as_json(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
     }
 
@@ -123,7 +123,7 @@ def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, written: Written) -> Outcome:
+def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, written: SavedModel) -> Outcome:
     """Registers the model, then writes its report and uploads all files: what may not fit on a disk comes last.
 
     Raises:
@@ -157,7 +157,7 @@ def _note_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) 
         ending.status, ending.outcome = "FAILED", failure_text(failure, opened.manager.url)
 
 
-def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str) -> str:
+def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: str) -> str:
     """Logs scores and data set to the parent run and registers: the version in words.
 
     Raises:
@@ -174,13 +174,13 @@ def _register(task: SearchTask, opened: OpenStudy, written: Written, parent: str
     return f"{registered.name} v{registered.version}{alias}"
 
 
-def _saved(written: Written, report: FinalReport) -> str:
+def _saved(written: SavedModel, report: FinalReport) -> str:
     if not report.refused:
         return f"model and report are saved ({written.model_path}, {report.folder})"
     return f"the model is saved ({written.model_path}), {report.refused[0].filename} is not"
 
 
-def _upload(opened: OpenStudy, parent: str, written: Written, report: FinalReport) -> str | None:
+def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport) -> str | None:
     """Adds the files to the parent run; what went wrong, because the model is registered by now."""
     files = [("", written.metadata_path), ("", written.model_path), *((REPORT_FOLDER, path) for path in report.files)]
     files += [] if report.trials is None else [("study", report.trials)]

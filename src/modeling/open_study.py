@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from src.errors import ConfigError
-from src.modeling.earlier_model import EarlierModel
-from src.modeling.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, search_until
-from src.modeling.pruner import make_pruner
-from src.modeling.recipe import RECIPE_ATTR, TOTAL, make_recipe, note_total, recipe_of
-from src.modeling.search_task import SearchTask, task_sampler, verbose
-from src.modeling.starting_points import Params, keep_starting_points
-from src.modeling.store_lock import store_lock
-from src.modeling.studies import OptunaStudyManager, quiet_optuna
-from src.tracking.parent_run import RunEnding
+from src.search.earlier_model import EarlierModel
+from src.search.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, last_search_day
+from src.search.search_task import SearchTask, task_sampler, verbose
+from src.search.starting_points import Params, store_starting_points
+from src.study.pruner import make_pruner
+from src.study.store_lock import store_lock
+from src.study.studies import OptunaStudyManager, set_optuna_verbosity
+from src.study.study_options import OPTIONS_ATTR, TOTAL_OPTION, make_study_options, set_total, study_options_of
+from src.tracking.projection.parent_run import RunEnding
 
 if TYPE_CHECKING:
-    from src.tracking.projection import StudyProjection
-    from src.tracking.session import TrackingSession
+    from src.tracking.connection.session import TrackingSession
+    from src.tracking.projection.study_projection import StudyProjection
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +52,17 @@ class OpenStudy:
     @cached_property
     def session(self) -> "TrackingSession":
         """The connection to MLflow."""
-        from src.tracking.session import TrackingSession
+        from src.tracking.connection.session import TrackingSession
 
         return TrackingSession()
 
     @cached_property
     def projection(self) -> "StudyProjection":
         """What writes the study into MLflow."""
-        from src.tracking.projection import StudyProjection
+        from src.tracking.projection.study_projection import StudyProjection
 
-        patience = self.manager.storage.patience
-        lock = partial(store_lock, self.manager.url, f"projection-{self.study.study_name}", patience)
+        retry_policy = self.manager.storage.retry_policy
+        lock = partial(store_lock, self.manager.url, f"projection-{self.study.study_name}", retry_policy)
         metric = self.task.data.config.metric
         return StudyProjection(self.study, self.session, lock, self.task.shares_outer_run, metric)
 
@@ -74,7 +74,7 @@ def open_study(task: SearchTask) -> OpenStudy:
         ConfigError: the store cannot be used, or the study was made from other data, another split or another seed.
         StoreError: the store was waited for in vain.
     """
-    quiet_optuna(verbose())
+    set_optuna_verbosity(verbose())
     settings, data = task.settings.search, task.data
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, settings.wait_for_store)
     study = manager.create_or_load_study(
@@ -86,7 +86,7 @@ def open_study(task: SearchTask) -> OpenStudy:
     record = settings_record(task)
     # Before the lock of the whole store is taken: a registry may take ten seconds to answer.
     earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, record)
-    with store_lock(manager.url, "begin", manager.storage.patience):  # of several that come first, one begins it
+    with store_lock(manager.url, "begin", manager.storage.retry_policy):  # of several that come first, one begins it
         if _is_new(study, record):
             _begin(study, task, earlier)
             study.set_user_attr(SETTINGS_ATTR, record)  # the last: who finds it finds all of it
@@ -100,7 +100,7 @@ def refuse_other_studies(tasks: Sequence[SearchTask]) -> None:
         ConfigError: a study that exists was made from other data, another split or another seed.
         StoreError: the store was waited for in vain.
     """
-    quiet_optuna(verbose())
+    set_optuna_verbosity(verbose())
     for task in tasks:
         search = task.settings.search
         manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
@@ -110,11 +110,11 @@ def refuse_other_studies(tasks: Sequence[SearchTask]) -> None:
 
 def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     """The task with the study's total where none was asked for; else the study with the task's."""
-    search, recipe = task.settings.search, recipe_of(study)
-    if not search.keep_total or recipe is None:
-        note_total(study, search.n_trials)
+    search, study_options = task.settings.search, study_options_of(study)
+    if not search.keep_total or study_options is None:
+        set_total(study, search.n_trials)
         return task
-    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=recipe[TOTAL])))
+    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=study_options[TOTAL_OPTION])))
 
 
 def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
@@ -127,17 +127,17 @@ def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, 
 
 def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
     """What the registry says of the target's models; it is asked now where it was not asked in advance."""
-    from src.tracking.earlier_models import EarlierModels
+    from src.tracking.registry.earlier_models import EarlierModels
 
     target = task.data.target
     return (task.registered_models or EarlierModels([target]).of)(target)
 
 
 def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
-    study.set_user_attr(RECIPE_ATTR, make_recipe(task.settings, task.data.target, task.data.source))
-    study.set_user_attr(SEARCH_UNTIL_ATTR, search_until(task))
+    study.set_user_attr(OPTIONS_ATTR, make_study_options(task.settings, task.data.target, task.data.source))
+    study.set_user_attr(SEARCH_UNTIL_ATTR, last_search_day(task))
     if task.user_objective is None:
-        keep_starting_points(study, task.settings.search.seed, earlier)
+        store_starting_points(study, task.settings.search.seed, earlier)
 
 
 def settings_record(task: SearchTask) -> dict[str, Any]:

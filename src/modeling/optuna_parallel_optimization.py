@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any
 from src.cli import command_parser, run_command
 from src.config import RunSettings
 from src.errors import ConfigError, RunError
-from src.modeling.asked import Asked, ask, settle
-from src.modeling.cpus import available_cpus
-from src.modeling.fork_server import start_fork_server
+from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
 from src.modeling.train_with_optuna import train_targets
 from src.options import SEARCH_MODES
+from src.workers.cpus import available_cpus
+from src.workers.fork_server import start_fork_server
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
     from src.modeling.open_study import OpenStudy
-    from src.modeling.search_task import SearchTask
+    from src.search.search_task import SearchTask
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class ParallelOptimizer:
 
 
 def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
-    from src.modeling.studies import best_trial
+    from src.study.studies import best_trial
 
     return opened.study, dict(best_trial(opened.study).params)
 
@@ -155,8 +155,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    asked = ask(build_parser, argv)
-    args = asked.args
+    command_line = parse_command_line(build_parser, argv)
+    args = command_line.args
 
     def command() -> int:
         if args.mode not in SEARCH_MODES:
@@ -164,32 +164,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.max_workers is None:
             args.max_workers = available_cpus() if args.mode == "parallel" else 1
         if args.mode == "parallel":
-            targets, settings = settle(asked)
+            targets, settings = resolve_settings(command_line)
             train_targets(targets, settings, in_processes=True)
         else:
-            _on_a_cluster(asked)
+            _on_a_cluster(command_line)
         return 0
 
     return run_command(command, args.verbose, tells=args.mode in SEARCH_MODES and args.mode != "parallel")
 
 
-def _on_a_cluster(asked: Asked) -> None:
-    from src.modeling.brake import drained_on_sigterm
-    from src.modeling.patience import PATIENCE_SECONDS
+def _on_a_cluster(command_line: CommandLine) -> None:
+    from src.search.stop_flag import exit_on_sigterm
+    from src.study.retry_policy import RETRY_SECONDS
 
-    asked = replace(asked, wait=PATIENCE_SECONDS)
-    with drained_on_sigterm():
-        if asked.args.mode == "wait":
+    command_line = replace(command_line, wait=RETRY_SECONDS)
+    with exit_on_sigterm():
+        if command_line.args.mode == "wait":
             from src.modeling.waiting import wait_for_studies
 
-            wait_for_studies(asked)
+            wait_for_studies(command_line)
             return
         from src.modeling.distributed import create_studies, join_studies, worker_name
 
-        if asked.args.mode == "create":
-            create_studies(asked)
+        if command_line.args.mode == "create":
+            create_studies(command_line)
         else:
-            join_studies(asked, worker_name(asked.args.worker_id, os.environ))
+            join_studies(command_line, worker_name(command_line.args.worker_id, os.environ))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import ConfigError
-from src.modeling.studies import FINISHED, Callback, OptunaStudyManager
-from src.modeling.trial_times import epoch_ms
+from src.study.studies import FINISHED, Callback, OptunaStudyManager
+from src.study.trial_times import epoch_ms
 
 __all__ = ["OptunaCallbacks", "OptunaStudyManager"]
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.cli import command_parser, refuse_recorded_passwords, run_command
-from src.modeling.report_writer import write_html, write_pdf
+from src.reporting.report_writer import write_html, write_pdf
 
 if TYPE_CHECKING:
     import optuna
 
-    from src.reporting.blocks import Document
-    from src.reporting.model_numbers import ModelNumbers
+    from src.reporting.document.blocks import Document
+    from src.reporting.model.numbers import ModelNumbers
 
 
 class OptunaVisualizer:
@@ -51,10 +51,10 @@ class OptunaVisualizer:
         Raises:
             ConfigError: the study has several objectives.
         """
-        from src.reporting.study_chapters import Material, study_document
-        from src.reporting.study_numbers import take_snapshot
+        from src.reporting.study.chapters import StudyReportInput, study_document
+        from src.reporting.study.numbers import take_snapshot
 
-        return study_document(Material(self.study, take_snapshot(self.study), self.metadata, self.model))
+        return study_document(StudyReportInput(self.study, take_snapshot(self.study), self.metadata, self.model))
 
     def to_html(self) -> str:
         """The report as one self-contained page; equal input gives equal text.
@@ -62,7 +62,7 @@ class OptunaVisualizer:
         Raises:
             ConfigError: the study has several objectives.
         """
-        from src.reporting.html_page import page_html
+        from src.reporting.html.page import page_html
 
         return page_html(self.document)
 
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def command() -> int:
-        from src.modeling.report_command import ReportSettings, report
+        from src.reporting.report_command import ReportSettings, report
 
         refuse_recorded_passwords(args)
         settings = ReportSettings(

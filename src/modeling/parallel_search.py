@@ -7,26 +7,26 @@ from functools import partial
 from typing import TypeVar
 
 from src.errors import DailyProfitError, Interrupted, RunError
-from src.modeling.brake import Brake, interrupted, stop_on_signals
-from src.modeling.cpus import available_cpus
-from src.modeling.fork_server import start_fork_server
 from src.modeling.open_study import OpenStudy, open_study
-from src.modeling.optuna_internals import id_of_study
-from src.modeling.progress import SearchProgress
-from src.modeling.run_ending import ends_parent_runs, parent_run
-from src.modeling.run_search import projected, run_search, so_far
-from src.modeling.search_task import SearchTask, verbose
-from src.modeling.shared_table import TableSharer
-from src.modeling.studies import n_finished
-from src.modeling.study_storage import take_over_dead_trials
-from src.modeling.work_folder import work_folder
-from src.modeling.worker_pool import Search, WorkerPool
-from src.modeling.worker_task import run_as_worker, share_task
+from src.modeling.run_ending import ends_parent_run, ends_parent_runs_on_error
+from src.modeling.run_search import progress_text, projected_in_background, run_search
+from src.search.progress import SearchProgress
+from src.search.search_task import SearchTask, verbose
+from src.search.stop_flag import StopFlag, interrupted_by, stop_on_signals
+from src.study.optuna_internals import id_of_study
+from src.study.studies import n_finished
+from src.study.study_storage import requeue_dead_trials
+from src.workers.cpus import available_cpus
+from src.workers.fork_server import start_fork_server
+from src.workers.shared_table import TableSharer
+from src.workers.work_folder import work_folder
+from src.workers.worker_pool import PooledSearch, WorkerPool
+from src.workers.worker_task import run_as_worker, share_task
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Pairs = Sequence[tuple[SearchTask, OpenStudy]]
+TasksAndStudies = Sequence[tuple[SearchTask, OpenStudy]]
 
 
 def search_study(task: SearchTask, opened: OpenStudy) -> None:
@@ -63,12 +63,12 @@ def search_together(
     """
     pairs = [(opened.task, opened) for opened in map(open_study, tasks)]
     waiting = [opened for _, opened in pairs]
-    with ends_parent_runs(waiting):
+    with ends_parent_runs_on_error(waiting):
         failures = run_searches(pairs, n_workers)
         for task, opened in pairs:
             waiting.pop(0)
             try:
-                with parent_run(opened):
+                with ends_parent_run(opened):
                     if task.data.target in failures:
                         raise failures[task.data.target]
                     result = conclude(task, opened)
@@ -78,7 +78,7 @@ def search_together(
                 yield result
 
 
-def run_searches(pairs: Pairs, n_workers: int) -> dict[str, DailyProfitError]:
+def run_searches(pairs: TasksAndStudies, n_workers: int) -> dict[str, DailyProfitError]:
     """Runs each study's trials until it has its total, all studies at once; one that fails leaves the others alone.
 
     Args:
@@ -94,33 +94,33 @@ def run_searches(pairs: Pairs, n_workers: int) -> dict[str, DailyProfitError]:
     """
     if n_workers > available_cpus():
         log.warning("--max-workers %d is more than the %d CPUs there are: they take turns", n_workers, available_cpus())
-    brake = Brake()
+    stop_flag = StopFlag()
     start_fork_server()
     try:
-        with stop_on_signals(brake), work_folder() as folder:
+        with stop_on_signals(stop_flag), work_folder() as folder:
             sharer = TableSharer(folder)
             searches = [_search_of(task, opened, sharer) for task, opened in pairs]
-            return _supervise(pairs, WorkerPool(searches, n_workers, brake, verbose()))
+            return _supervise(pairs, WorkerPool(searches, n_workers, stop_flag, verbose()))
     except (Interrupted, KeyboardInterrupt):
-        raise interrupted(brake, "; ".join(so_far(task, opened) for task, opened in pairs)) from None
+        raise interrupted_by(stop_flag, "; ".join(progress_text(task, opened) for task, opened in pairs)) from None
     finally:
         for _, opened in pairs:  # of workers that were killed, by us at a deadline too: their trials wait again
-            take_over_dead_trials(opened.study)
+            requeue_dead_trials(opened.study)
 
 
-def _supervise(pairs: Pairs, pool: WorkerPool) -> dict[str, DailyProfitError]:
+def _supervise(pairs: TasksAndStudies, pool: WorkerPool) -> dict[str, DailyProfitError]:
     pool.start()  # first of all: what comes now is imported while the workers are at work
     with contextlib.ExitStack() as stack:
         stack.callback(pool.stop)
         bars = []
-        stack.enter_context(projected([opened for _, opened in pairs]))
+        stack.enter_context(projected_in_background([opened for _, opened in pairs]))
         for position, (task, opened) in enumerate(pairs):
             total, metric = task.settings.search.n_trials, task.data.config.metric
             bars.append(stack.enter_context(SearchProgress(opened.study, total, metric, position)))
         failures = pool.run(partial(_update, bars))
     for task, opened in pairs:
         if task.data.target not in failures and n_finished(opened.study) < task.settings.search.n_trials:
-            log.warning("%s", so_far(task, opened))  # the time is up, or a callback stopped the study
+            log.warning("%s", progress_text(task, opened))  # the time is up, or a callback stopped the study
     return failures
 
 
@@ -129,17 +129,17 @@ def _update(bars: Sequence[SearchProgress]) -> None:
         bar.update()
 
 
-def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> Search:
+def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> PooledSearch:
     settings, study = task.settings.search, opened.study
     missing = max(0, settings.n_trials - n_finished(study))
-    work = partial(run_as_worker, share_task(task, study.study_name, sharer)) if missing else _nothing
-    return Search(
+    work = partial(run_as_worker, share_task(task, study.study_name, sharer)) if missing else _no_work
+    return PooledSearch(
         name=task.data.target,
         work=work,
         timeout=settings.timeout,
-        most=missing,
-        ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
-        blame=lambda pid, reason: _fail(opened, pid, reason),
+        max_workers=missing,
+        count_ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
+        fail_trial_of=lambda pid, reason: _fail(opened, pid, reason),
     )
 
 
@@ -147,5 +147,5 @@ def _fail(opened: OpenStudy, pid: int, reason: str) -> None:
     opened.manager.storage.fail_trials_of(id_of_study(opened.study), pid, reason)
 
 
-def _nothing(brake: Brake) -> None:
+def _no_work(stop_flag: StopFlag) -> None:
     """The work of a study that has its total."""

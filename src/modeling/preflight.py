@@ -12,12 +12,12 @@ from urllib.parse import quote
 from src.config import RunSettings
 from src.disk import check_folder
 from src.errors import ConfigError
-from src.modeling.store_location import store_url
 from src.names import check_experiment_name
-from src.tracking.tracking_uri import check_tracking_uri
+from src.study.store_location import store_url
+from src.tracking.connection.tracking_uri import check_tracking_uri
 
 
-def check_places(settings: RunSettings, writes_results: bool = True) -> None:
+def check_locations(settings: RunSettings, writes_results: bool = True) -> None:
     """Checks the store, MLflow's URI and experiment, and the folder of the results.
 
     Args:

@@ -13,16 +13,16 @@ from sqlalchemy.engine import URL
 
 from src.errors import DailyProfitError, Interrupted, RunError, StoreError, TrackingError
 from src.modeling.open_study import OpenStudy
-from src.modeling.studies import store_error
 from src.secrets import scrub
+from src.study.studies import store_error
 from src.suggest import shorten
-from src.tracking.parent_run import RunEnding, end_parent_run
+from src.tracking.projection.parent_run import RunEnding, end_parent_run
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def parent_run(opened: OpenStudy) -> Iterator[None]:
+def ends_parent_run(opened: OpenStudy) -> Iterator[None]:
     """Whatever ends the block, finished trials are projected and the parent run ends with the right status and tag.
 
     Raises:
@@ -65,12 +65,12 @@ def end_parent_run_as(opened: OpenStudy, ending: RunEnding) -> bool:
 
 
 @contextlib.contextmanager
-def ends_parent_runs(opened: Sequence[OpenStudy]) -> Iterator[None]:
+def ends_parent_runs_on_error(opened: Sequence[OpenStudy]) -> Iterator[None]:
     """An error that ends the block ends the parent runs of these studies too, each with its last trials."""
     try:
         yield
     except BaseException as error:
         for each in opened:
-            with contextlib.suppress(type(error), RunError), parent_run(each):
+            with contextlib.suppress(type(error), RunError), ends_parent_run(each):
                 raise
         raise

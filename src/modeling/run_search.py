@@ -6,16 +6,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from src.errors import Interrupted
-from src.modeling.brake import Brake, interrupted, stop_on_signals
 from src.modeling.open_study import OpenStudy
-from src.modeling.progress import SearchProgress
-from src.modeling.search_task import SearchTask, make_task_objective, verbose
-from src.modeling.studies import n_finished
-from src.modeling.trial_loop import WorkerContext, run_trials
 from src.names import study_option
+from src.search.progress import SearchProgress
+from src.search.search_task import SearchTask, make_task_objective, verbose
+from src.search.stop_flag import StopFlag, interrupted_by, stop_on_signals
+from src.search.trial_loop import WorkerContext, run_trials
+from src.study.studies import n_finished
 
 if TYPE_CHECKING:
-    from src.tracking.projector_process import ProjectorProcess
+    from src.tracking.projection.projector_process import ProjectorProcess
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +29,26 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
         StoreError: the store failed.
     """
     study, settings = opened.study, task.settings.search
-    brake = Brake(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
+    stop_flag = StopFlag(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
     progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
     callbacks = [*task.callbacks, lambda study, trial: progress.update(now=False)]
-    context = WorkerContext(opened.manager.storage, settings.n_trials, brake, callbacks)
+    context = WorkerContext(opened.manager.storage, settings.n_trials, stop_flag, callbacks)
     try:
-        with stop_on_signals(brake), projected([opened]), progress:
-            run_trials(study, make_task_objective(task, study, brake), context)
+        with stop_on_signals(stop_flag), projected_in_background([opened]), progress:
+            run_trials(study, make_task_objective(task, study, stop_flag), context)
         if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
-            log.warning("%s", so_far(task, opened))
+            log.warning("%s", progress_text(task, opened))
     except (Interrupted, KeyboardInterrupt):
-        raise interrupted(brake, so_far(task, opened)) from None
+        raise interrupted_by(stop_flag, progress_text(task, opened)) from None
 
 
-def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
+def projected_in_background(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
     """What writes MLflow beside the search and never holds it up; to be used as a context manager around it."""
-    from src.tracking.projector_process import Projected, ProjectorProcess
+    from src.tracking.projection.projector_process import ProjectedStudy, ProjectorProcess
 
     return ProjectorProcess(
         [
-            Projected(
+            ProjectedStudy(
                 each.manager.url.render_as_string(hide_password=False),
                 each.study.study_name,
                 each.task.shares_outer_run,
@@ -61,7 +61,7 @@ def projected(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
     )
 
 
-def so_far(task: SearchTask, opened: OpenStudy) -> str:
+def progress_text(task: SearchTask, opened: OpenStudy) -> str:
     """What is done, and how to go on."""
     return (
         f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "

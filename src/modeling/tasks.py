@@ -16,7 +16,7 @@ from src.names import check_target_name
 if TYPE_CHECKING:
     import pandas as pd
 
-    from src.modeling.search_task import SearchTask
+    from src.search.search_task import SearchTask
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +40,18 @@ def make_tasks(
     Raises:
         UserError: a name, a place, the table or the split cannot be used, or MLflow will never take the runs.
     """
+    from src.data.auto_folds import choose_folds
+    from src.data.split_rows import make_split_rows
     from src.data.table import load_dataset
-    from src.modeling.auto_folds import choose_folds
-    from src.modeling.preflight import check_places
-    from src.modeling.rows import make_rows
-    from src.modeling.search_task import SearchTask
-    from src.tracking.tracking_check import TrackingCheck
+    from src.modeling.preflight import check_locations
+    from src.search.search_task import SearchTask
+    from src.tracking.connection.tracking_check import TrackingCheck
 
     several = len(targets) > 1
-    of_targets = {target: named(settings, target, several) for target in targets}
+    of_targets = {target: settings_of_target(settings, target, several) for target in targets}
     for target in targets:
         check_target_name(target)
-    check_places(settings, writes_results)
+    check_locations(settings, writes_results)
     mlflow = TrackingCheck(os.environ, needs_mlflow)
     frame, source = read_data(data, settings.data)
     tasks = []
@@ -63,12 +63,12 @@ def make_tasks(
                 log.warning("%s", warning)
         said.update(dataset.warnings)
         its = replace(its, split=choose_folds(dataset, its), cv_auto=False)
-        tasks.append(SearchTask(dataset, make_rows(dataset, its.split), its, shares_outer_run=several))
+        tasks.append(SearchTask(dataset, make_split_rows(dataset, its.split), its, shares_outer_run=several))
     mlflow.join()
     return tasks
 
 
-def named(settings: RunSettings, target: str, several: bool) -> RunSettings:
+def settings_of_target(settings: RunSettings, target: str, several: bool) -> RunSettings:
     """One target's settings: with several targets, `--study-name NAME` names the studies NAME_<target>."""
     name = settings.search.study_name
     if name is None or not several:
@@ -84,7 +84,7 @@ def read_data(data: "pd.DataFrame | str | Path | None", settings: DataSettings) 
     """
     import pandas as pd
 
-    from src.data.sources import describe_source, read_table
+    from src.data.sources.dispatch import describe_source, read_table
 
     if isinstance(data, pd.DataFrame):
         return data, "data frame"

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 from src.cli import command_parser, run_command
 from src.config import MODEL_CONFIGS, RunSettings, TargetConfig
 from src.errors import RunError
-from src.modeling.asked import ask, settle
-from src.modeling.fork_server import start_fork_server
+from src.modeling.command_line import parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
 from src.suggest import listing
+from src.workers.fork_server import start_fork_server
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
     from src.modeling.open_study import OpenStudy
-    from src.modeling.search_task import SearchTask
-    from src.modeling.summary import Outcome
+    from src.reporting.summary import Outcome
+    from src.search.search_task import SearchTask
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ def optimize_hyperparameters(
     """
     from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
-    from src.modeling.run_ending import parent_run
-    from src.modeling.studies import best_trial
+    from src.modeling.run_ending import ends_parent_run
+    from src.study.studies import best_trial
 
     settings = _with_arguments(settings or RunSettings(), n_trials, use_cv, n_folds)
     if config is not None:
@@ -86,7 +86,7 @@ def optimize_hyperparameters(
         start_fork_server()
     (task,) = make_tasks([target], settings, data)
     opened = open_study(replace(task, user_objective=objective, callbacks=tuple(callbacks)))
-    with parent_run(opened):
+    with ends_parent_run(opened):
         search_study(opened.task, opened)
         return opened.study, dict(best_trial(opened.study).params)
 
@@ -112,19 +112,19 @@ def train_target(task: "SearchTask") -> "Outcome":
     """
     from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
-    from src.modeling.run_ending import parent_run
+    from src.modeling.run_ending import ends_parent_run
 
     opened = open_study(task)
-    with parent_run(opened):
+    with ends_parent_run(opened):
         search_study(opened.task, opened)
-        return _conclude(opened.task, opened)
+        return _finish_target(opened.task, opened)
 
 
-def _conclude(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
+def _finish_target(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
     """After the search: the final model, its judgement, its files, its registration, its report."""
-    from src.modeling.ensemble import fit_final_model
+    from src.final.ensemble import fit_final_model
     from src.modeling.finish import record_outcome, write_outcome
-    from src.modeling.studies import best_trial
+    from src.study.studies import best_trial
 
     best = best_trial(opened.study)
     model = fit_final_model(task, opened.study, best)
@@ -160,31 +160,33 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     size = settings.search.max_workers
     if in_processes or size > 1:
         start_fork_server()
-    tasks = _begun_to_ask(targets, settings)
+    tasks = _make_tasks(targets, settings)
     if settings.search.study_name and len(tasks) > 1:
         from src.modeling.open_study import refuse_other_studies
 
         refuse_other_studies(tasks)
     if not in_processes and size == 1:
-        return _gather(targets, _train_one_by_one(tasks))
+        return _collect_outcomes(targets, _train_one_by_one(tasks))
     # Not before: a mistake is then told in a second or two.
     from src.modeling.parallel_search import search_together
 
     waves = [tasks[first : first + size] for first in range(0, len(tasks), size)]
-    return _gather(targets, chain.from_iterable(search_together(wave, size, _conclude) for wave in waves))
+    return _collect_outcomes(
+        targets, chain.from_iterable(search_together(wave, size, _finish_target) for wave in waves)
+    )
 
 
-def _begun_to_ask(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
+def _make_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
     """The checked tasks; of new studies the registry is asked what it knows while the table is read."""
-    from src.tracking.earlier_models import EarlierModels
+    from src.tracking.registry.earlier_models import EarlierModels
 
     registered = None if settings.search.study_name else EarlierModels(targets).of
     return [replace(task, registered_models=registered) for task in make_tasks(targets, settings, writes_results=True)]
 
 
-def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:
+def _collect_outcomes(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:
     """Shows what came of the targets, in their order, whatever ends them; a failure is told at once."""
-    from src.modeling.summary import summary_text
+    from src.reporting.summary import summary_text
 
     outcomes: list[Outcome] = []
     failures: dict[str, RunError] = {}
@@ -199,7 +201,7 @@ def _gather(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> 
                 outcomes.append(result)
     finally:
         if outcomes:
-            from src.tracking.session import shown_uri
+            from src.tracking.connection.session import shown_uri
 
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
     if len(failures) > 1:
@@ -218,13 +220,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    asked = ask(build_parser, argv)
+    command_line = parse_command_line(build_parser, argv)
 
     def command() -> int:
-        train_targets(*settle(asked))
+        train_targets(*resolve_settings(command_line))
         return 0
 
-    return run_command(command, asked.args.verbose)
+    return run_command(command, command_line.args.verbose)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,16 @@ from sqlalchemy.pool import NullPool
 from src.cli import chosen_targets
 from src.config import IDLE_SECONDS, RunSettings
 from src.errors import ConfigError, StoreError
-from src.modeling.asked import Asked
-from src.modeling.patience import is_passing
-from src.modeling.recipe import RECIPE_ATTR, RUN_ATTR, TOTAL, failure_of, seconds_left
-from src.modeling.store_location import connect_args, store_url
+from src.modeling.command_line import CommandLine
 from src.secrets import mask_url, scrub
+from src.study.retry_policy import is_transient
+from src.study.store_location import connect_args, store_url
+from src.study.study_options import OPTIONS_ATTR, RUN_ATTR, TOTAL_OPTION, failure_of, seconds_left
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
-SAY_SECONDS = 15.0
+LOG_SECONDS = 15.0
 """Between two lines of progress; `make fanout` shows them."""
 REPEAT_SECONDS = 60.0
 """Nothing changes, and the log says that it still waits."""
@@ -54,7 +54,7 @@ _HEARTBEAT = sqlalchemy.text(
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """How far a study is.
 
     Attributes:
@@ -74,7 +74,7 @@ class Progress:
     heartbeat: str | None = None
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether no more trials are to come."""
         if self.total is not None and self.finished >= self.total:
             return True
@@ -82,7 +82,7 @@ class Progress:
         return out_of_time and (self.running == 0 or (self.time_left or 0.0) < -GRACE_SECONDS)
 
     @property
-    def sign_of_life(self) -> tuple[object, ...]:
+    def activity(self) -> tuple[object, ...]:
         """What changes as long as anybody runs trials."""
         return self.finished, self.running, self.heartbeat
 
@@ -93,7 +93,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class NotYet:
+class NotReady:
     """Why nothing can be told of a study yet.
 
     Attributes:
@@ -108,31 +108,31 @@ class NotYet:
         return self.reason
 
 
-def wait_for_studies(asked: Asked) -> None:
+def wait_for_studies(command_line: CommandLine) -> None:
     """Waits until every named study has its total, or its own time is up.
 
     Raises:
         ConfigError: no name is given, the store refuses, or the run cannot go on because of a mistake.
         StoreError: `--timeout` seconds have passed, or `--idle-timeout` seconds without a sign of a worker.
     """
-    watch = _Watch(asked, asked.settings().search.timeout)
+    watch = _StudyWatch(command_line, command_line.settings().search.timeout)
     for name in watch.names:
-        log.info("study %s is over: %s", name, watch.until(name, lambda progress: progress.over))
+        log.info("study %s is over: %s", name, watch.until(name, lambda progress: progress.is_over))
 
 
-def wait_for_run(asked: Asked) -> None:
+def wait_for_run(command_line: CommandLine) -> None:
     """Waits until create has prepared every study of the run that `--run-token` names; a worker's first act.
 
     Raises:
         ConfigError: no name is given, the store refuses, create failed because of a mistake, or it never came.
         StoreError: the store was waited for in vain.
     """
-    watch = _Watch(asked, None)
+    watch = _StudyWatch(command_line, None)
     for name in watch.names:
         watch.until(name, lambda progress: True)
 
 
-def study_names(asked: Asked, settings: RunSettings) -> list[str]:
+def study_names(command_line: CommandLine, settings: RunSettings) -> list[str]:
     """Names of the studies that `--study-name` means, one for each target.
 
     Raises:
@@ -140,33 +140,33 @@ def study_names(asked: Asked, settings: RunSettings) -> list[str]:
     """
     name = settings.search.study_name
     if name is None:
-        raise ConfigError(f"--mode {asked.args.mode} does not know which study to wait for: give --study-name")
-    if asked.names_one_study:
+        raise ConfigError(f"--mode {command_line.args.mode} does not know which study to wait for: give --study-name")
+    if command_line.names_whole_study:
         return [name]
-    return [f"{name}_{target}" for target in chosen_targets(asked.args.targets, settings.data.table.targets)]
+    return [f"{name}_{target}" for target in chosen_targets(command_line.args.targets, settings.data.table.targets)]
 
 
-class _Watch:
+class _StudyWatch:
     """Looks at the studies of a command until what it waits for has come, or can no longer come.
 
     Args:
-        asked: the command.
+        command_line: the command.
         timeout: seconds for all of it; None is no limit.
     """
 
-    def __init__(self, asked: Asked, timeout: float | None) -> None:
-        settings = asked.settings()
-        self.names = study_names(asked, settings)
+    def __init__(self, command_line: CommandLine, timeout: float | None) -> None:
+        settings = command_line.settings()
+        self.names = study_names(command_line, settings)
         self._url = store_url(settings.search.storage_url, settings.search.storage_dir, os.environ)
-        self._token: str | None = asked.args.run_token
-        self._idle = _idle_limit(asked)
+        self._token: str | None = command_line.args.run_token
+        self._idle = _idle_limit(command_line)
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._lively_at = time.monotonic()
+        self._active_at = time.monotonic()
         self._signs: dict[str, tuple[object, ...]] = {}
         self._said, self._said_at = "", float("-inf")
         self._counts: deque[tuple[float, int]] = deque()
 
-    def until(self, name: str, met: Callable[[Progress], bool]) -> Progress:
+    def until(self, name: str, met: Callable[[StudyProgress], bool]) -> StudyProgress:
         """Waits for one study and returns what was seen of it last.
 
         Raises:
@@ -176,27 +176,27 @@ class _Watch:
         while True:
             seen = {each: read_progress(self._url, each, self._token) for each in self.names}
             mine = seen[name]
-            if isinstance(mine, Progress) and met(mine):
+            if isinstance(mine, StudyProgress) and met(mine):
                 return mine
-            self._note_life(seen)
+            self._note_activity(seen)
             self._give_up_in_time(name, mine)
             self._say(name, mine)
             left = POLL_SECONDS if self._deadline is None else self._deadline - time.monotonic()
             time.sleep(min(POLL_SECONDS, max(0.0, left)))
 
-    def _note_life(self, seen: dict[str, Progress | NotYet]) -> None:
-        signs = {name: each.sign_of_life for name, each in seen.items() if isinstance(each, Progress)}
+    def _note_activity(self, seen: dict[str, StudyProgress | NotReady]) -> None:
+        signs = {name: each.activity for name, each in seen.items() if isinstance(each, StudyProgress)}
         if any(self._signs.get(name) != sign for name, sign in signs.items()):
-            self._lively_at = time.monotonic()
+            self._active_at = time.monotonic()
         self._signs |= signs
 
-    def _give_up_in_time(self, name: str, seen: Progress | NotYet) -> None:
+    def _give_up_in_time(self, name: str, seen: StudyProgress | NotReady) -> None:
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
             raise StoreError(f"study {name!r} was waited for in vain: {seen}; give it more workers, or --timeout")
-        if self._idle is None or now - self._lively_at < self._idle:
+        if self._idle is None or now - self._active_at < self._idle:
             return
-        if isinstance(seen, Progress) or seen.away:
+        if isinstance(seen, StudyProgress) or seen.away:
             raise StoreError(
                 f"nobody has worked on study {name!r} for {self._idle:g} s: {seen}; the same command goes on with it, "
                 f"and a longer --idle-timeout (IDLE_SECONDS of make fanout) waits longer"
@@ -206,14 +206,14 @@ class _Watch:
             f"to its end, or wait longer with --idle-timeout (IDLE_SECONDS of make fanout)"
         )
 
-    def _say(self, name: str, seen: Progress | NotYet) -> None:
+    def _say(self, name: str, seen: StudyProgress | NotReady) -> None:
         now = time.monotonic()
         words = f"waiting for study {name}: {seen}"
-        if isinstance(seen, Progress):
+        if isinstance(seen, StudyProgress):
             words += self._rate(now, seen.finished)
         since = now - self._said_at
         # What hinders it is told at once; progress not more often than a person wants to read it.
-        if since >= REPEAT_SECONDS or (words != self._said and (since >= SAY_SECONDS or isinstance(seen, NotYet))):
+        if since >= REPEAT_SECONDS or (words != self._said and (since >= LOG_SECONDS or isinstance(seen, NotReady))):
             log.info("%s", words)
             self._said, self._said_at = words, now
 
@@ -227,14 +227,14 @@ class _Watch:
         return f", {60 * more / seconds:.3g} trials per minute" if more > 0 and seconds > 0 else ""
 
 
-def _idle_limit(asked: Asked) -> float | None:
-    given: float | None = asked.args.idle_timeout
+def _idle_limit(command_line: CommandLine) -> float | None:
+    given: float | None = command_line.args.idle_timeout
     if given is not None and given <= 0:
         raise ConfigError(f"--idle-timeout {given:g} is not a time: use seconds above 0")
-    return given if given is not None or asked.args.run_token is None else IDLE_SECONDS
+    return given if given is not None or command_line.args.run_token is None else IDLE_SECONDS
 
 
-def read_progress(url: URL, name: str, token: str | None = None) -> Progress | NotYet:
+def read_progress(url: URL, name: str, token: str | None = None) -> StudyProgress | NotReady:
     """How far the study is, or why that cannot be told yet: no server, no database, no table, no study.
 
     Args:
@@ -246,46 +246,48 @@ def read_progress(url: URL, name: str, token: str | None = None) -> Progress | N
         ConfigError: the server refuses, for a reason that no time mends, or the run cannot go on.
     """
     if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
-        return NotYet("there is no store yet")
+        return NotReady("there is no store yet")
     engine = sqlalchemy.create_engine(url, poolclass=NullPool, connect_args=connect_args(url))
     try:
         with engine.connect() as connection:
             return _read(connection, name, token)
     except SQLAlchemyError as error:
-        return _not_yet(url, error)
+        return _not_ready(url, error)
 
 
-def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> Progress | NotYet:
+def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> StudyProgress | NotReady:
     rows = connection.execute(_ATTRIBUTES, {"name": name}).all()
     if not rows:
-        return NotYet("it does not exist yet")
+        return NotReady("it does not exist yet")
     attributes: dict[str, Any] = {key: json.loads(text) for _, key, text in rows if key is not None}
     failure = failure_of(attributes, token)
     if failure is not None:
         raise ConfigError(f"the run of study {name!r} cannot go on, because {failure}")
     if token is not None and attributes.get(RUN_ATTR) != token:
-        return NotYet(f"create has not prepared it yet for run {token}")
+        return NotReady(f"create has not prepared it yet for run {token}")
     study = {"id": rows[0][0]}
     states = {state: int(count) for state, count in connection.execute(_STATES, study)}
-    recipe = attributes.get(RECIPE_ATTR, {})
-    left = seconds_left(attributes, recipe.get("timeout"), at_least=None)
+    study_options = attributes.get(OPTIONS_ATTR, {})
+    left = seconds_left(attributes, study_options.get("timeout"), at_least=None)
     finished = states.get("COMPLETE", 0) + states.get("PRUNED", 0)
     best = next(
         (high if direction == "MAXIMIZE" else low for direction, low, high in connection.execute(_BEST, study)), None
     )
     heartbeat = connection.execute(_HEARTBEAT, study).scalar()
-    return Progress(finished, states.get("RUNNING", 0), recipe.get(TOTAL), left, best, heartbeat and str(heartbeat))
+    return StudyProgress(
+        finished, states.get("RUNNING", 0), study_options.get(TOTAL_OPTION), left, best, heartbeat and str(heartbeat)
+    )
 
 
-def _not_yet(url: URL, error: SQLAlchemyError) -> NotYet:
+def _not_ready(url: URL, error: SQLAlchemyError) -> NotReady:
     plain = url.render_as_string(hide_password=False)
     words = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
     no_table = isinstance(error, ProgrammingError | OperationalError) and (
         "no such table" in words or getattr(error.orig, "pgcode", None) == "42P01"
     )
     no_database = "FATAL:" in words and f'database "{url.database}" does not exist' in words
-    if no_table or no_database or is_passing(error):
-        return NotYet(f"the store is not ready: {scrub(words, plain)}", away=not (no_table or no_database))
+    if no_table or no_database or is_transient(error):
+        return NotReady(f"the store is not ready: {scrub(words, plain)}", away=not (no_table or no_database))
     raise ConfigError(
         f"the store {mask_url(plain)} cannot be read: {scrub(words, plain)}; "
         f"check host, port, user, password and database"

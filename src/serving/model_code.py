@@ -3,7 +3,7 @@
 It must stand alone: where a model is served there is no trace of this repository, so this file imports the standard
 library and what the model's own requirements list, never `src`. How a row is read is said once, in
 `src/data/encoding.py`; a copy of that file is an artifact of the model and is loaded from there. How many threads a
-prediction takes is also said in `src/modeling/cpus.py`; a test holds the two together.
+prediction takes is also said in `src/workers/cpus.py`; a test holds the two together.
 """
 
 import difflib

@@ -21,7 +21,7 @@ from src.disk import is_full
 from src.errors import ConfigError, DataError
 from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
-from src.tracking.tracking_uri import check_tracking_uri
+from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,13 +51,13 @@ def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | No
             wants numbers.
         TrackingError: MLflow or its artifact store cannot be reached.
     """
-    from src.tracking.served_model import load_served
+    from src.tracking.registry.served_model import load_served
 
     return _predict(load_served(model_uri), frame, table or TableConfig())
 
 
 def _predict(model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig) -> "pd.DataFrame":
-    from src.tracking.served_model import predict_rows, served_metadata, unseen_warnings
+    from src.tracking.registry.served_model import predict_rows, served_metadata, unseen_warnings
 
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     keys = _key_columns(list(frame.columns), table)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(args: argparse.Namespace) -> int:
-    from src.data.sources import read_table
+    from src.data.sources.dispatch import read_table
 
     check_tracking_uri(os.environ)
     data = data_settings(args)
@@ -185,12 +185,12 @@ def _asked_model(target: str | None, model: str | None) -> str:
 
 def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
     """The model, with the version that an alias stands for at this moment."""
-    from src.tracking.served_model import load_served, pinned_uri, served_metadata
-    from src.tracking.session import TrackingSession
-    from src.tracking.tracking_check import refuse_no_entry
+    from src.tracking.connection.session import TrackingSession
+    from src.tracking.connection.tracking_check import refuse_denied_access
+    from src.tracking.registry.served_model import load_served, pinned_uri, served_metadata
 
     if asked.startswith(("models:/", "runs:/")):
-        refuse_no_entry(os.environ)
+        refuse_denied_access(os.environ)
         _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     uri = pinned_uri(asked)
     model = load_served(uri)

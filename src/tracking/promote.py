@@ -23,10 +23,10 @@ from src.cli import chosen_targets, command_parser, data_settings, run_command, 
 from src.config import PromotionSettings
 from src.errors import ConfigError, UserError
 from src.options import PROMOTE_MODES
-from src.tracking.tracking_uri import check_tracking_uri
+from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
-    from src.tracking.contest import Contest
+    from src.tracking.registry.comparison import ModelComparison
 
 log = logging.getLogger(__name__)
 
@@ -52,138 +52,138 @@ def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict
         OSError: the decision cannot be written.
     """
     pairs = {target: _pair(target, settings.dry_run) for target in targets}
-    contests = _judge({target: uris for target, uris in pairs.items() if uris is not None}, settings)
+    results = _compare({target: uris for target, uris in pairs.items() if uris is not None}, settings)
     decisions: dict[str, str] = {}
     try:
-        for contest in contests:
-            decisions[contest.target] = _decide(contest, settings)
+        for result in results:
+            decisions[result.target] = _decide(result, settings)
     finally:  # what was moved before an error is told all the same
         if decisions:
-            sys.stdout.write(table_text(contests[: len(decisions)], list(decisions.values())) + "\n")
+            sys.stdout.write(table_text(results[: len(decisions)], list(decisions.values())) + "\n")
     return decisions
 
 
 def _pair(target: str, dry_run: bool) -> tuple[str, str] | None:
     """URIs of champion and challenger; None without a challenger."""
-    from src.tracking.promotion import complete_promotion, version_number
-    from src.tracking.registry import CHALLENGER, CHAMPION, office_holders
+    from src.tracking.registry.model_versions import CHALLENGER, CHAMPION, version_aliases
+    from src.tracking.registry.promotion import complete_promotion, version_number
 
     if not dry_run and complete_promotion(target):
         sys.stdout.write(f"{target}: a promotion that was cut off is completed\n")
-    holders = office_holders(target)
-    if CHAMPION not in holders:
+    aliases = version_aliases(target)
+    if CHAMPION not in aliases:
         raise UserError(f"model {target!r} has no champion: give a version the alias champion, or train and register")
-    champion, challenger = holders[CHAMPION], holders.get(CHALLENGER)
+    champion, challenger = aliases[CHAMPION], aliases.get(CHALLENGER)
     if challenger is None or challenger == champion:
         sys.stdout.write(f"{target}: there is no challenger to promote, champion is v{version_number(champion)}\n")
         return None
     return champion, challenger
 
 
-def _judge(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> list["Contest"]:
+def _compare(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> list["ModelComparison"]:
     if not pairs:
         return []
-    from src.data.sources import describe_source, read_table
+    from src.data.sources.dispatch import describe_source, read_table
     from src.data.table import load_dataset
-    from src.tracking.contest import as_trained, judge_contenders
-    from src.tracking.served_model import load_served, served_metadata
+    from src.tracking.registry.comparison import as_models_read_it, compare_models
+    from src.tracking.registry.served_model import load_served, served_metadata
 
     wanted = settings.data
     frame, source = read_table(wanted.source, wanted.query), describe_source(wanted.source, wanted.query)
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    contests = []
+    results = []
     for target, uris in pairs.items():
         models = [(uri, load_served(uri)) for uri in uris]
         trainings = [served_metadata(model) for _, model in models]
-        data = load_dataset(frame, as_trained(wanted.table, list(frame.columns), trainings), target, source)
+        data = load_dataset(frame, as_models_read_it(wanted.table, list(frame.columns), trainings), target, source)
         for warning in data.warnings:
             log.warning("%s", warning)
-        contests.append(judge_contenders(data, frame, models, settings.test_fraction, settings.purge_days))
-    return contests
+        results.append(compare_models(data, frame, models, settings.test_fraction, settings.purge_days))
+    return results
 
 
-def _decide(contest: "Contest", settings: PromotionSettings) -> str:
-    from src.tracking.promotion import promote_challenger, record_comparison
+def _decide(result: "ModelComparison", settings: PromotionSettings) -> str:
+    from src.tracking.registry.promotion import promote_challenger, record_comparison
 
-    refusal = _refusal(contest, settings.min_probability)
+    refusal = _refusal(result, settings.min_probability)
     if not settings.dry_run:
-        record_comparison(contest.comparison, _record(contest, settings.min_probability, passed=refusal is None))
+        record_comparison(result.comparison, _record(result, settings.min_probability, passed=refusal is None))
     if refusal is not None:
         decision = f"kept: {refusal}"
     elif settings.dry_run:
         decision = "would be promoted"
     else:
-        promote_challenger(contest.target, contest.comparison)
+        promote_challenger(result.target, result.comparison)
         decision = "promoted"
     if settings.output_dir is not None:
-        _write(contest, decision, settings, settings.output_dir / "promotions")
+        _write(result, decision, settings, settings.output_dir / "promotions")
     return decision
 
 
-def _refusal(contest: "Contest", min_probability: float) -> str | None:
+def _refusal(result: "ModelComparison", min_probability: float) -> str | None:
     """Why the champion stays; None where the challenger passes."""
-    if not contest.comparison.better:
+    if not result.comparison.better:
         return "the challenger is not better"
-    if contest.confidence is None:  # the better score alone decides where that is all that is asked for
+    if result.confidence is None:  # the better score alone decides where that is all that is asked for
         return "too few dates to be sure" if min_probability > 0.5 else None
-    if contest.confidence < min_probability:
+    if result.confidence < min_probability:
         return f"better with less than {100 * min_probability:g} % confidence"
     return None
 
 
-def _record(contest: "Contest", min_probability: float, passed: bool) -> dict[str, Any]:
+def _record(result: "ModelComparison", min_probability: float, passed: bool) -> dict[str, Any]:
     """What both versions keep of it, beside their scores."""
-    first, last = contest.dates or (None, None)
+    first, last = result.dates or (None, None)
     return {
-        "first": first, "last": last, "dates": contest.n_dates, "data_digest": contest.data_digest,
-        "difference": contest.difference.value, "low": contest.difference.low, "high": contest.difference.high,
-        "confidence": contest.confidence, "min_probability": min_probability, "passed": passed,
+        "first": first, "last": last, "dates": result.n_dates, "data_digest": result.data_digest,
+        "difference": result.difference.value, "low": result.difference.low, "high": result.difference.high,
+        "confidence": result.confidence, "min_probability": min_probability, "passed": passed,
     }  # fmt: skip
 
 
-def _write(contest: "Contest", decision: str, settings: PromotionSettings, folder: Path) -> None:
+def _write(result: "ModelComparison", decision: str, settings: PromotionSettings, folder: Path) -> None:
     from src.disk import write_atomically
 
-    champion, challenger = _versions(contest)
-    record = asdict(contest) | {"decision": decision, "min_probability": settings.min_probability}
+    champion, challenger = _versions(result)
+    record = asdict(result) | {"decision": decision, "min_probability": settings.min_probability}
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{contest.target}_{challenger}_against_{champion}.json"
+    path = folder / f"{result.target}_{challenger}_against_{champion}.json"
     write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
-def table_text(contests: Sequence["Contest"], decisions: Sequence[str]) -> str:
+def table_text(results: Sequence["ModelComparison"], decisions: Sequence[str]) -> str:
     """One row per contest, then what is to be said of the intervals."""
-    found = [_row(contest, decision) for contest, decision in zip(contests, decisions, strict=True)]
+    found = [_row(result, decision) for result, decision in zip(results, decisions, strict=True)]
     rows = [HEADER, *found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     rows.insert(1, tuple("-" * width for width in widths))
-    notes = [f"{each.target}: {each.difference.note}" for each in contests if each.difference.note]
+    notes = [f"{each.target}: {each.difference.note}" for each in results if each.difference.note]
     return "\n".join(["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] + notes)
 
 
-def _row(contest: "Contest", decision: str) -> tuple[str, ...]:
+def _row(result: "ModelComparison", decision: str) -> tuple[str, ...]:
     from src.suggest import number
 
-    compared, interval = contest.comparison, contest.difference.interval
+    compared, interval = result.comparison, result.difference.interval
     return (
-        contest.target,
+        result.target,
         compared.metric.upper(),
-        *_versions(contest),
+        *_versions(result),
         str(compared.n_rows),
-        f"{contest.dates[0]} … {contest.dates[1]} ({contest.n_dates})" if contest.dates else "-",
+        f"{result.dates[0]} … {result.dates[1]} ({result.n_dates})" if result.dates else "-",
         number(compared.champion_score),
         number(compared.challenger_score),
         f"{compared.difference:+.5g}",
         "-" if interval is None else f"{interval[0]:+.5g} … {interval[1]:+.5g}",
-        "-" if contest.confidence is None else f"{100 * contest.confidence:.1f} %",
+        "-" if result.confidence is None else f"{100 * result.confidence:.1f} %",
         decision,
     )
 
 
-def _versions(contest: "Contest") -> tuple[str, str]:
-    from src.tracking.promotion import version_number
+def _versions(result: "ModelComparison") -> tuple[str, str]:
+    from src.tracking.registry.promotion import version_number
 
-    champion, challenger = contest.comparison.champion_uri, contest.comparison.challenger_uri
+    champion, challenger = result.comparison.champion_uri, result.comparison.challenger_uri
     return f"v{version_number(champion)}", f"v{version_number(challenger)}"
 
 
@@ -217,11 +217,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _registered(targets: list[str], named: Sequence[str]) -> list[str]:
     """Where no target is named, those that have a model; a named one without is a mistake that is told later."""
-    from src.tracking.registry import is_registered
-    from src.tracking.session import TrackingSession
-    from src.tracking.tracking_check import refuse_no_entry
+    from src.tracking.connection.session import TrackingSession
+    from src.tracking.connection.tracking_check import refuse_denied_access
+    from src.tracking.registry.model_versions import is_registered
 
-    refuse_no_entry(os.environ)
+    refuse_denied_access(os.environ)
     _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
     if ",".join(named).strip() not in ("", "all"):
         return targets

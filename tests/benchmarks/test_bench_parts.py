@@ -16,11 +16,11 @@ from benchmarks.job import Job, load_job
 from benchmarks.pure import PureLightGBM, load_fold, nearest
 from benchmarks.synthetic import TARGET, draw_sets, largest_max_bin, synthetic_table, write_table
 from src.config import MODEL_CONFIGS, SplitSettings, TableConfig
+from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
-from src.modeling.binned_folds import BinnedFolds
-from src.modeling.objective import ObjectiveSettings, make_objective
-from src.modeling.rows import make_rows
-from src.modeling.search_space import suggest_hyperparameters
+from src.search.binned_folds import BinnedFolds
+from src.search.objective import ObjectiveSettings, make_objective
+from src.search.search_space import suggest_hyperparameters
 
 
 def test_a_synthetic_table_is_a_function_of_its_seed_and_can_be_learned_from() -> None:
@@ -65,7 +65,9 @@ def test_pure_lightgbm_trains_what_the_product_trains(tmp_path: Path) -> None:
     path = write_table(tmp_path, 1_000, 5)
     pure = PureLightGBM(load_fold(path))
     data = load_dataset(synthetic_table(1_000, 5), TableConfig(), TARGET)
-    objective = make_objective(BinnedFolds(data, make_rows(data, SplitSettings()).folds), ObjectiveSettings(seed=42))
+    objective = make_objective(
+        BinnedFolds(data, make_split_rows(data, SplitSettings()).folds), ObjectiveSettings(seed=42)
+    )
     for boosting in ("gbdt", "dart", "goss"):
         params = draw_sets(1, fixed={"boosting_type": boosting, "learning_rate": 0.3, "num_leaves": 10})[0]
         study = optuna.create_study(pruner=optuna.pruners.NopPruner())

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import coverage
 from benchmarks.coverage import Design, Found, Part, Tally
-from src.modeling.intervals import Estimate
+from src.evaluation.intervals import Estimate
 
 
 @pytest.mark.parametrize("part", coverage.PARTS)

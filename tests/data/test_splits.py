@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.config import SplitSettings
-from src.data.splits import Dates, Rows, search_folds, split_holdout
+from src.data.splits import Dates, RowIndices, search_folds, split_holdout
 from src.errors import DataError
 
 SPLITS = st.builds(
@@ -28,7 +28,7 @@ def tables(draw: st.DrawFn) -> Dates:
     return np.array(rows, dtype="datetime64[D]")
 
 
-def numbered(dates: Dates) -> Rows:
+def numbered(dates: Dates) -> RowIndices:
     """The place of each row's date among the table's dates, counted by hand."""
     places = {day: place for place, day in enumerate(sorted(set(dates.tolist())))}
     return np.array([places[day] for day in dates.tolist()], dtype=np.int64)

@@ -151,6 +151,6 @@ def test_what_no_image_needs_stays_out_of_the_context(path: str) -> None:
     assert not in_context(path)
 
 
-@pytest.mark.parametrize("path", ["src/cli.py", "src/data/prices.csv.gz", "requirements.lock", "LICENSE"])
+@pytest.mark.parametrize("path", ["src/cli.py", "src/data/sample/prices.csv.gz", "requirements.lock", "LICENSE"])
 def test_what_the_tuner_needs_is_in_the_context(path: str) -> None:
     assert in_context(path)

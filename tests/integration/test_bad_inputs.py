@@ -15,9 +15,9 @@ import pytest
 import sqlalchemy
 
 from src.errors import ConfigError
-from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main
-from src.tracking.tracking_uri import check_tracking_uri
+from src.study.studies import OptunaStudyManager
+from src.tracking.connection.tracking_uri import check_tracking_uri
 from tests.commands import run_here
 from tests.integration.bad_inputs import ALL, SECRET, TABLE, Bad
 

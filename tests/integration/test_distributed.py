@@ -18,13 +18,13 @@ from optuna.trial import FixedTrial, FrozenTrial
 from sqlalchemy.engine import make_url
 
 from src.errors import ConfigError, StoreError
-from src.modeling import study_storage
-from src.modeling.brake import Brake
-from src.modeling.recipe import recipe_of
-from src.modeling.search_space import suggest_hyperparameters
-from src.modeling.store_lock import store_lock
-from src.modeling.studies import OptunaStudyManager
-from src.modeling.trial_loop import WorkerContext, run_trials
+from src.search.search_space import suggest_hyperparameters
+from src.search.stop_flag import StopFlag
+from src.search.trial_loop import WorkerContext, run_trials
+from src.study import study_storage
+from src.study.store_lock import store_lock
+from src.study.studies import OptunaStudyManager
+from src.study.study_options import study_options_of
 from tests.integration.fleet import FINISH, NAME, ROOT, SHARED, Fleet
 from tests.integration.servers import PostgresServer
 
@@ -40,7 +40,7 @@ def fleet(tmp_path: Path, postgres_url: str, mlflow_store: str) -> Iterator[Flee
 
 RACE = """
 import multiprocessing, sys
-import mlflow, src.modeling.distributed, src.tracking.projection, src.tracking.session
+import mlflow, src.modeling.distributed, src.tracking.projection.study_projection, src.tracking.connection.session
 from src.modeling.optuna_parallel_optimization import main
 context = multiprocessing.get_context("fork")
 together = context.Barrier(8)
@@ -81,7 +81,7 @@ def test_the_name_is_all_that_a_worker_and_the_finish_need(fleet: Fleet) -> None
     assert "trial 2 starts" in said
     assert "worker 5 leaves study num_trades_20240101_120000: it has its 3 trials" in said
     assert "worker 6 leaves" in fleet.done(fleet.worker(6, "--n-trials", "5"))
-    assert (recipe_of(fleet.study()) or {})["n_trials"] == 5
+    assert (study_options_of(fleet.study()) or {})["n_trials"] == 5
     assert "has its 5 trials" in fleet.done(fleet.worker(7)), "the total is the study's, not the worker's default"
     fleet.done(fleet.run(SHARED, "--mode", "wait", "--study-name", NAME))
     assert "num_trades v1 @champion" in fleet.done(fleet.run(FINISH, "--study-name", NAME))
@@ -112,9 +112,9 @@ def test_a_table_in_a_database_is_found_without_the_password_that_is_not_on_the_
         pd.read_parquet(fleet.folder / "table.parquet").to_sql("days", connection)
     given = ("--data", fleet.url.replace("t0p-secret", "data-secret"), "--query", "SELECT * FROM days ORDER BY index")
     fleet.done(fleet.run(SHARED, "--mode", "create", "--study-name", NAME, "--targets", "num_trades", *given))
-    recipe = recipe_of(fleet.study()) or {}
+    study_options = study_options_of(fleet.study()) or {}
     assert "data-secret" not in str(fleet.study().user_attrs)
-    assert recipe["query"] == "SELECT * FROM days ORDER BY index"
+    assert study_options["query"] == "SELECT * FROM days ORDER BY index"
     said = fleet.done(fleet.worker(0, "--n-trials", "1", "--verbose"))
     assert "leaves study" in said
     assert "secret" not in said
@@ -161,15 +161,15 @@ def test_a_drained_worker_gives_its_trial_back_and_says_so_by_its_status(tmp_pat
 
 WORKER = """
 import sys
-from src.modeling.brake import Brake
+from src.search.stop_flag import StopFlag
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.sampler import make_sampler
-from src.modeling.search_space import suggest_hyperparameters
-from src.modeling.trial_loop import WorkerContext, run_trials
+from src.study.sampler import make_sampler
+from src.search.search_space import suggest_hyperparameters
+from src.search.trial_loop import WorkerContext, run_trials
 manager = OptunaStudyManager(storage_url=sys.argv[1])
 study = manager.load_study("s", make_sampler("tpe", 42))
 objective = lambda trial: suggest_hyperparameters(trial)["learning_rate"]
-run_trials(study, objective, WorkerContext(manager.storage, 40, Brake()))
+run_trials(study, objective, WorkerContext(manager.storage, 40, StopFlag()))
 """
 
 
@@ -224,7 +224,7 @@ def test_a_commit_whose_answer_is_lost_is_done_once(postgres_url: str) -> None:
         study = manager.create_or_load_study(f"s{number}")
         study.enqueue_trial({"x": 0.5})
         so_far = loses_an_answer(manager.storage.engine, postgres_url, number)
-        run_trials(study, quick, WorkerContext(manager.storage, 3, Brake()))
+        run_trials(study, quick, WorkerContext(manager.storage, 3, StopFlag()))
         commits = so_far()
         seen = OptunaStudyManager(storage_url=postgres_url).load_study(f"s{number}").trials
         assert [(t.state.name, t.number, t.user_attrs) for t in seen] == [
@@ -253,7 +253,7 @@ def test_connections_that_are_cut_again_and_again_cost_no_trial(postgres_url: st
     thread = threading.Thread(target=cut_all)
     thread.start()
     try:
-        run_trials(study, quick, WorkerContext(manager.storage, 25, Brake()))
+        run_trials(study, quick, WorkerContext(manager.storage, 25, StopFlag()))
     finally:
         over.set()
         thread.join()
@@ -276,7 +276,7 @@ def test_a_lock_that_is_cut_while_it_is_waited_for_is_asked_for_again(postgres_u
 
     def second(patient: bool) -> None:
         try:
-            with store_lock(manager.url, "x", manager.storage.patience if patient else None):
+            with store_lock(manager.url, "x", manager.storage.retry_policy if patient else None):
                 took.append(f"taken, patient {patient}")
         except StoreError as error:
             took.append(str(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from src.modeling.waiting import Progress, read_progress
+from src.modeling.waiting import StudyProgress, read_progress
 from tests.integration.fleet import FINISH, NAME, SHARED, Fleet
 
 NOT_YET = "waiting for study num_trades_20240101_120000: create has not prepared it yet for run "
@@ -59,7 +59,7 @@ def test_an_extended_study_is_waited_for_in_whatever_order_its_pods_start(fleet:
     fleet.done(fleet.run(FINISH, "--study-name", NAME, "--n-trials", "5", "--timeout", "0.001"))
     fleet.check(5)
     seen = read_progress(make_url(fleet.url), NAME, "t3")
-    assert isinstance(seen, Progress) and seen.heartbeat is not None
+    assert isinstance(seen, StudyProgress) and seen.heartbeat is not None
     assert seen.best == fleet.study().best_value
 
 

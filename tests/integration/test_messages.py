@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from k8s.fanout.__main__ import main as fanout
 from src.modeling.optuna_visualization import main as report
-from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main as tune
 from src.serving.predict import main as predict
+from src.study.studies import OptunaStudyManager
 from src.tracking.promote import main as promote
 from tests.commands import Finished, Main, run_here
 from tests.integration.bad_inputs import ALL, CLOSED, SECRET, TABLE, Bad

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.modeling.cpus import oom_kills
-from src.modeling.studies import OptunaStudyManager
-from src.modeling.work_folder import PREFIX
+from src.study.studies import OptunaStudyManager
+from src.workers.cpus import oom_kills
+from src.workers.work_folder import PREFIX
 from tests.integration.tuning_job import NAME, ROOT, Job
 
 TOP = Path("/sys/fs/cgroup")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.modeling.studies import OptunaStudyManager
+from src.study.studies import OptunaStudyManager
 from tests.integration.servers import PASSWORD, PostgresServer
 from tests.integration.tuning_job import Job
 

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from src.modeling.optuna_visualization import OptunaVisualizer
-from src.reporting.html_page import page_html
+from src.reporting.html.page import page_html
 from tests.browser import Browser, find_browser
 from tests.reporting.demo_document import demo
 from tests.reporting.nasty_documents import documents

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from scipy.stats import spearmanr
 
 from src.modeling.optuna_visualization import main
-from src.modeling.studies import OptunaStudyManager
+from src.study.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
 from tests.report_page import Page
 from tests.small_table import small_table

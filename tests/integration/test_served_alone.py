@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.tracking.served_model import log_served_model
+from src.tracking.registry.served_model import log_served_model
 from tests.tiny_model import TinyModel, by_hand, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.

@@ -17,8 +17,8 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.validation_predictions import MAX_KEPT, TABLE, PredictionStore
+from src.study.studies import OptunaStudyManager
+from src.study.validation_predictions import MAX_KEPT, TABLE, PredictionStore
 from tests.integration.fleet import FINISH, NAME, ROOT, Fleet
 from tests.integration.servers import PostgresServer
 
@@ -72,7 +72,7 @@ KEEP = """
 import sys
 import numpy as np
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.validation_predictions import PredictionStore
+from src.study.validation_predictions import PredictionStore
 store = PredictionStore.of(OptunaStudyManager(storage_url=sys.argv[1]).load_study("s"))
 for number in range(int(sys.argv[2]), 200, 4):
     store.keep(number, -float(number), np.full(20000, number, dtype=np.float32), pinned=number < 5)

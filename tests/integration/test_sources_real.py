@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from src.config import TableConfig, TargetConfig
-from src.data.sources import read_table
+from src.data.sources.dispatch import read_table
 from src.data.table import load_dataset
 from src.errors import DataError
 from tests.integration.conftest import S3Store

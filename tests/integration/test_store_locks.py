@@ -13,16 +13,16 @@ from sqlalchemy.engine import URL
 
 from src import file_lock
 from src.errors import LockError
-from src.modeling.store_location import connect_args, store_url
-from src.modeling.store_lock import store_lock, try_store_lock
+from src.study.store_location import connect_args, store_url
+from src.study.store_lock import store_lock, try_store_lock
 from tests.paused import ROOT, paused_holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from src import file_lock
-from src.modeling.store_location import connect_args, store_url
-from src.modeling.store_lock import store_lock
+from src.study.store_location import connect_args, store_url
+from src.study.store_lock import store_lock
 file_lock.BEAT_SECONDS = 0.05
 with store_lock(store_url(sys.argv[1], Path("unused"), {}), "projection-s"):
     print("held", flush=True)

@@ -16,9 +16,9 @@ import psutil
 import pytest
 import sqlalchemy
 
-from src.modeling.optuna_internals import storage_behind_cache
-from src.modeling.optuna_utils import OptunaStudyManager
-from src.modeling.validation_predictions import PredictionStore
+from src.study.optuna_internals import storage_behind_cache
+from src.study.studies import OptunaStudyManager
+from src.study.validation_predictions import PredictionStore
 from tests.integration.conftest import S3Store, free_ports, wait_for_bucket
 from tests.integration.servers import PostgresServer
 from tests.k8s.manifests import container, environment, expanded, rendered

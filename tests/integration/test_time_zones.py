@@ -13,28 +13,28 @@ from mlflow.tracking import MlflowClient
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from src.modeling.studies import OptunaStudyManager
-from src.modeling.study_storage import StudyStorage, take_over_dead_trials
+from src.study.studies import OptunaStudyManager
+from src.study.study_storage import StudyStorage, requeue_dead_trials
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used:UserWarning")
 ROOT = Path(__file__).parents[2]
 ZONES = ("America/New_York", "UTC", "Asia/Tokyo")
 WORK = """
 import sys
-from src.modeling.brake import Brake
-from src.modeling.studies import OptunaStudyManager, new_study_name
-from src.modeling.trial_loop import WorkerContext, run_trials
+from src.search.stop_flag import StopFlag
+from src.study.studies import OptunaStudyManager, new_study_name
+from src.search.trial_loop import WorkerContext, run_trials
 manager = OptunaStudyManager(sys.argv[1])
 study = manager.create_or_load_study(sys.argv[2] if len(sys.argv) > 2 else new_study_name("profit"))
 n_trials = len(study.trials) + 3
-run_trials(study, lambda trial: trial.suggest_float("x", 0, 1), WorkerContext(manager.storage, n_trials, Brake()))
+run_trials(study, lambda trial: trial.suggest_float("x", 0, 1), WorkerContext(manager.storage, n_trials, StopFlag()))
 """
 PROJECT = """
 import contextlib, os, sys
 from mlflow.tracking import MlflowClient
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.tracking.projection import StudyProjection
-from src.tracking.session import TrackingSession
+from src.tracking.projection.study_projection import StudyProjection
+from src.tracking.connection.session import TrackingSession
 
 def create_or_die(self, *args, **kwargs):
     if "start_time" in kwargs and not calls:
@@ -120,7 +120,7 @@ def test_a_worker_of_another_zone_is_not_taken_for_dead(postgres_url: str, monke
         worker.stdout.readline()
         monkeypatch.setattr(StudyStorage, "_nobody_could_write", lambda self: False)
         monkeypatch.setenv("PGTZ", "Asia/Tokyo")
-        take_over_dead_trials(OptunaStudyManager(storage_url=postgres_url).load_study("s"))
+        requeue_dead_trials(OptunaStudyManager(storage_url=postgres_url).load_study("s"))
         states = [trial.state for trial in study.trials]
         worker.kill()
     assert states == [TrialState.RUNNING]

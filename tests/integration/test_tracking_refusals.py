@@ -12,9 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from src.errors import ConfigError
-from src.modeling.studies import OptunaStudyManager
-from src.tracking.destination import NoAnswer
-from src.tracking.tracking_check import refuse_no_entry, refuse_permanent_errors
+from src.study.studies import OptunaStudyManager
+from src.tracking.connection.destination import NoAnswer
+from src.tracking.connection.tracking_check import refuse_denied_access, refuse_permanent_errors
 from tests.integration.conftest import S3Store, free_ports
 from tests.integration.servers import PasswordProxy, TrackingServer
 from tests.small_table import small_table
@@ -141,7 +141,7 @@ def test_who_may_not_see_everything_is_asked_for_his_own_only(
     environ = USER | {"MLFLOW_TRACKING_URI": proxy.uri}
     monkeypatch.setattr(proxy, "forbidden", ("experiment_id=0",))
     refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "of his own"})
-    refuse_no_entry(environ)
+    refuse_denied_access(environ)
     monkeypatch.setattr(proxy, "forbidden", ("experiment_name=kept",))
     with pytest.raises(ConfigError, match=r"refuses MLFLOW_TRACKING_USERNAME 'quant' .*\(403, Permission denied\)"):
         refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "kept"})

@@ -10,7 +10,7 @@ import optuna
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from src.modeling.studies import OptunaStudyManager
+from src.study.studies import OptunaStudyManager
 from tests.small_table import small_table
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mlflow.server.security_utils import is_allowed_host_header
 
-from src.modeling.waiting import Progress
+from src.modeling.waiting import StudyProgress
 from tests.k8s.cluster import RUN, STUDY, WATCHED, FakeCluster, call, job, pod
 from tests.k8s.manifests import OVERLAYS, named, overlay
 
@@ -100,7 +100,9 @@ class TestWhatIsSaid:
 
     def test_the_progress_of_the_study(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         """As the finish's first step logs it; only what has changed."""
-        lines = [f"I src.modeling.waiting: waiting for study s: {Progress(n, 3, 24, best=0.625)}" for n in (1, 1, 2)]
+        lines = [
+            f"I src.modeling.waiting: waiting for study s: {StudyProgress(n, 3, 24, best=0.625)}" for n in (1, 1, 2)
+        ]
         cluster.answers(f"{LOGS}wait", lines[0], "not started", *lines[1:], plain=True)
         cluster.answers(f"{LOGS}finish", "trained", plain=True)
         waiting = items(job("finish", RUN), pod(FINISH, 0, "Pending", wait={"running": {}}))

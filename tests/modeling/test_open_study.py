@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from src.config import MODEL_CONFIGS, SplitSettings, TableConfig, TargetConfig
-from src.data.sources import describe_source
+from src.data.sources.dispatch import describe_source
 from src.errors import ConfigError
 from src.modeling.open_study import SETTINGS_ATTR, open_study, settings_record
 from tests.search_tasks import NAME, make_task, uniform

@@ -92,7 +92,7 @@ def test_without_settings_it_is_as_on_the_command_line() -> None:
 
 
 def test_folds_may_be_left_to_the_rule_here_too() -> None:
-    """Three windows of 200 rows and more: `src.modeling.auto_folds`."""
+    """Three windows of 200 rows and more: `src.data.auto_folds`."""
     table, left = small_table(n_days=200), RunSettings(search=SearchSettings(n_trials=1), cv_auto=True)
     call: dict[str, Any] = {"data": table, "settings": left, "objective": far_from_a_third}
     assert split_of(optimize_hyperparameters("net_profit", **call)[0]) == (True, 3)

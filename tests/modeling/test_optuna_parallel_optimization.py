@@ -14,7 +14,7 @@ from src.errors import ConfigError, SearchError
 from src.modeling import train_with_optuna
 from src.modeling.distributed import worker_name
 from src.modeling.optuna_parallel_optimization import ParallelOptimizer, build_parser, main
-from src.modeling.studies import OptunaStudyManager
+from src.study.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
 from tests.small_table import small_table
 
@@ -54,14 +54,14 @@ def test_the_whole_flow_of_several_targets(folder: Path, command: Command) -> No
 def test_a_target_that_fails_is_told_and_the_others_are_done(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conclude = train_with_optuna._conclude
+    conclude = train_with_optuna._finish_target
 
     def fails_once(task: Any, opened: Any) -> Any:
         if task.data.target == "net_profit":
             raise SearchError("no luck: try again")
         return conclude(task, opened)
 
-    monkeypatch.setattr(train_with_optuna, "_conclude", fails_once)
+    monkeypatch.setattr(train_with_optuna, "_finish_target", fails_once)
     run = command("--targets", "net_profit,num_trades", *QUICK, "--max-workers", "2")
     assert run.status == 1
     assert "warning: net_profit: no luck: try again" in run.err.splitlines()

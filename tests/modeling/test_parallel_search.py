@@ -13,16 +13,16 @@ import pytest
 from optuna.trial import FixedTrial, TrialState
 
 from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
+from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
 from src.errors import RunError, SearchError
-from src.modeling.binned_folds import BinnedFolds
-from src.modeling.objective import ObjectiveSettings, make_objective
 from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import run_searches, search_study, search_together
-from src.modeling.rows import make_rows
-from src.modeling.search_task import SearchTask
-from src.modeling.work_folder import PREFIX
-from src.modeling.worker_pool import WorkerPool
+from src.search.binned_folds import BinnedFolds
+from src.search.objective import ObjectiveSettings, make_objective
+from src.search.search_task import SearchTask
+from src.workers.work_folder import PREFIX
+from src.workers.worker_pool import WorkerPool
 from tests.small_table import small_table
 
 SHARED = {
@@ -48,7 +48,7 @@ def make_task(folder: Path, target: str = "net_profit", **changes: Any) -> Searc
     )
     split = changes.pop("split", SplitSettings())
     data = load_dataset(small_table(), TableConfig(), target)
-    return SearchTask(data, make_rows(data, split), RunSettings(split=split, search=search), **changes)
+    return SearchTask(data, make_split_rows(data, split), RunSettings(split=split, search=search), **changes)
 
 
 def values(study: optuna.Study) -> dict[int, float | None]:

@@ -6,8 +6,8 @@ import pytest
 
 from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError
-from src.modeling.preflight import check_places
-from src.modeling.studies import OptunaStudyManager
+from src.modeling.preflight import check_locations
+from src.study.studies import OptunaStudyManager
 
 ROOT = Path(__file__).parents[2]
 ADD_TRIALS = """
@@ -24,7 +24,7 @@ def test_looking_at_a_store_that_is_open_here_costs_it_no_lock(tmp_path: Path) -
     study = OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)
     for n in range(1, 3):
-        check_places(settings)
+        check_locations(settings)
         # Without its locks the other process would take itself for the last one, and remove the journal that this
         # one goes on writing to.
         done = subprocess.run([sys.executable, "-c", ADD_TRIALS, str(tmp_path / "studies")], cwd=ROOT, check=False)
@@ -37,24 +37,24 @@ def test_looking_at_a_store_that_is_open_here_costs_it_no_lock(tmp_path: Path) -
 def test_a_folder_of_results_matters_to_who_writes_results(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path / "out")
-    check_places(settings, writes_results=False)
+    check_locations(settings, writes_results=False)
     with pytest.raises(ConfigError, match=r"--output-dir .*out is a file: name another"):
-        check_places(settings)
+        check_locations(settings)
 
 
 @pytest.mark.parametrize("name", [" ", "x" * 501, "a\x07b"], ids=["blank", "long", "bell"])
 def test_an_experiment_that_mlflow_refuses(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "any / name: 100 %, größe")
-    check_places(settings)
+    check_locations(settings)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
     with pytest.raises(ConfigError, match=r"MLFLOW_EXPERIMENT_NAME .* names no experiment: set it to 1 to 500"):
-        check_places(settings)
+        check_locations(settings)
 
 
 def test_a_look_writes_nothing(tmp_path: Path) -> None:
     OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
     before = sorted(tmp_path.rglob("*"))
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path / "out")
-    check_places(settings)
+    check_locations(settings)
     assert sorted(tmp_path.rglob("*")) == before

@@ -11,8 +11,8 @@ from sqlalchemy.engine import make_url
 
 from src.errors import Interrupted, RunError, SearchError, StoreError, UserError
 from src.modeling.open_study import OpenStudy, open_study
-from src.modeling.run_ending import end_parent_run_as, ends_parent_runs, failure_text, parent_run
-from src.tracking.parent_run import OUTCOME_TAG, RunEnding
+from src.modeling.run_ending import end_parent_run_as, ends_parent_run, ends_parent_runs_on_error, failure_text
+from src.tracking.projection.parent_run import OUTCOME_TAG, RunEnding
 from tests.search_tasks import NAME, make_task
 
 
@@ -38,7 +38,7 @@ def outcome_of(uri: str) -> str:
 
 def raises(error: BaseException | None) -> Callable[[OpenStudy], None]:
     def block(opened: OpenStudy) -> None:
-        with parent_run(opened):
+        with ends_parent_run(opened):
             if error is not None:
                 raise error
 
@@ -94,13 +94,13 @@ def test_a_study_says_that_it_is_searched_and_then_what_came_of_it(opened: OpenS
     assert outcome_of(mlflow_store) == "searching", "what a process that is killed leaves behind"
     assert end_parent_run_as(opened, RunEnding())
     assert outcome_of(mlflow_store) == "searched"
-    with parent_run(opened):
+    with ends_parent_run(opened):
         opened.ending.outcome = "registered"
     assert outcome_of(mlflow_store) == "registered"
 
 
 def test_a_study_with_a_model_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
-    with parent_run(opened):
+    with ends_parent_run(opened):
         opened.ending.outcome = "registered"
     open_study(opened.task).projection.project()  # a create, say, or a worker that comes when all is done
     assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
@@ -121,6 +121,6 @@ def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters() -
 
 
 def test_what_ends_several_searches_at_once_ends_their_runs(opened: OpenStudy, mlflow_store: str) -> None:
-    with pytest.raises(UserError, match="no such column"), ends_parent_runs([opened]):
+    with pytest.raises(UserError, match="no such column"), ends_parent_runs_on_error([opened]):
         raise UserError("no such column")
     assert outcome_of(mlflow_store) == "failed: no such column"

@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import mean_absolute_error
 
 from src.data.encoding import encode
-from src.modeling.studies import OptunaStudyManager
 from src.modeling.train_with_optuna import main
+from src.study.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
 from tests.small_table import small_table
 

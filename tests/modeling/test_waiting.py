@@ -7,12 +7,12 @@ import pytest
 
 from src.errors import ConfigError, StoreError
 from src.modeling import waiting
-from src.modeling.asked import Asked, ask
+from src.modeling.command_line import CommandLine, parse_command_line
 from src.modeling.optuna_parallel_optimization import build_parser
-from src.modeling.recipe import BEGAN_ATTR, RECIPE_ATTR, RUN_ATTR, begin_run, note_failure
-from src.modeling.store_location import store_url
-from src.modeling.studies import OptunaStudyManager
-from src.modeling.waiting import Progress, read_progress, wait_for_run, wait_for_studies
+from src.modeling.waiting import StudyProgress, read_progress, wait_for_run, wait_for_studies
+from src.study.store_location import store_url
+from src.study.studies import OptunaStudyManager
+from src.study.study_options import OPTIONS_ATTR, RUN_ATTR, STARTED_ATTR, begin_run, record_failure
 
 
 @pytest.fixture(autouse=True)
@@ -20,13 +20,15 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.02)
 
 
-def asked(folder: Path, *options: str) -> Asked:
-    return ask(build_parser, ["--mode", "wait", "--max-workers=1", "--storage-dir", str(folder), *options])
+def command_line(folder: Path, *options: str) -> CommandLine:
+    return parse_command_line(
+        build_parser, ["--mode", "wait", "--max-workers=1", "--storage-dir", str(folder), *options]
+    )
 
 
 def make(folder: Path, name: str = "s", total: int = 2, timeout: float | None = None) -> optuna.Study:
     study = OptunaStudyManager(folder).create_or_load_study(name)
-    study.set_user_attr(RECIPE_ATTR, {"n_trials": total, "timeout": timeout})
+    study.set_user_attr(OPTIONS_ATTR, {"n_trials": total, "timeout": timeout})
     return study
 
 
@@ -36,7 +38,7 @@ def finish(study: optuna.Study, n: int) -> None:
 
 
 def test_it_waits_for_the_store_the_study_and_its_total(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    waiter = threading.Thread(target=wait_for_studies, args=[asked(tmp_path / "later", "--study-name", "s")])
+    waiter = threading.Thread(target=wait_for_studies, args=[command_line(tmp_path / "later", "--study-name", "s")])
     with caplog.at_level(logging.INFO, logger="src"):
         waiter.start()
         waiter.join(0.1)
@@ -54,23 +56,23 @@ def test_it_waits_for_the_store_the_study_and_its_total(tmp_path: Path, caplog: 
 def test_it_gives_up_after_its_time_in_one_line(tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(StoreError, match="study 's' was waited for in vain: 0 of 2 trials are finished") as caught:
-        wait_for_studies(asked(tmp_path, "--study-name", "s", "--timeout", "0.1"))
+        wait_for_studies(command_line(tmp_path, "--study-name", "s", "--timeout", "0.1"))
     assert caught.value.exit_status == 1
     with pytest.raises(StoreError, match="in vain: it does not exist yet"):
-        wait_for_studies(asked(tmp_path, "--study-name", "other", "--timeout", "0.1"))
+        wait_for_studies(command_line(tmp_path, "--study-name", "other", "--timeout", "0.1"))
 
 
 def test_several_targets_are_several_studies(tmp_path: Path) -> None:
     for target in ("net_profit", "num_trades"):
         finish(make(tmp_path, f"s_{target}"), 2)
-    wait_for_studies(asked(tmp_path, "--study-name", "s", "--targets", "net_profit,num_trades"))
+    wait_for_studies(command_line(tmp_path, "--study-name", "s", "--targets", "net_profit,num_trades"))
     with pytest.raises(StoreError, match="'s_gross_profit' was waited for in vain"):
-        wait_for_studies(asked(tmp_path, "--study-name", "s", "--targets", "all", "--timeout", "0.1"))
+        wait_for_studies(command_line(tmp_path, "--study-name", "s", "--targets", "all", "--timeout", "0.1"))
 
 
 def test_it_wants_a_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not know which study to wait for: give --study-name"):
-        wait_for_studies(asked(tmp_path))
+        wait_for_studies(command_line(tmp_path))
 
 
 def test_it_changes_nothing(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
     study.enqueue_trial({})
     before = study.trials
     url = store_url(None, tmp_path, {})
-    assert read_progress(url, "s") == Progress(0, 0, 2)
+    assert read_progress(url, "s") == StudyProgress(0, 0, 2)
     assert study.trials == before
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "studies.db").touch()
@@ -86,28 +88,28 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("progress", "over"),
+    ("progress", "is_over"),
     [
-        (Progress(2, 0, 2), True),
-        (Progress(1, 1, 2), False),
-        (Progress(9, 3, None), False),
-        (Progress(1, 1, 2, time_left=5), False),
-        (Progress(1, 0, 2, time_left=-1), True),
-        (Progress(1, 1, 2, time_left=-1), False),
-        (Progress(1, 1, 2, time_left=-1000), True),
+        (StudyProgress(2, 0, 2), True),
+        (StudyProgress(1, 1, 2), False),
+        (StudyProgress(9, 3, None), False),
+        (StudyProgress(1, 1, 2, time_left=5), False),
+        (StudyProgress(1, 0, 2, time_left=-1), True),
+        (StudyProgress(1, 1, 2, time_left=-1), False),
+        (StudyProgress(1, 1, 2, time_left=-1000), True),
     ],
 )
-def test_a_study_is_over_with_its_total_or_its_time(progress: Progress, over: bool) -> None:
-    assert progress.over is over
+def test_a_study_is_over_with_its_total_or_its_time(progress: StudyProgress, is_over: bool) -> None:
+    assert progress.is_over is is_over
 
 
 def test_a_study_s_own_time_counts_from_its_first_worker(tmp_path: Path) -> None:
     study = make(tmp_path, timeout=60)
     url = store_url(None, tmp_path, {})
-    study.set_user_attr(BEGAN_ATTR, 1000.0)
+    study.set_user_attr(STARTED_ATTR, 1000.0)
     seen = read_progress(url, "s")
-    assert isinstance(seen, Progress)
-    assert seen.over
+    assert isinstance(seen, StudyProgress)
+    assert seen.is_over
 
 
 @pytest.mark.parametrize("words", ['FATAL:  password authentication failed for user "u"'])
@@ -117,10 +119,10 @@ def test_who_is_refused_does_not_wait(words: str) -> None:
 
     url = store_url("postgresql://u:s3cret@h/optuna", Path(), {})
     with pytest.raises(ConfigError, match=r"cannot be read: .*password authentication") as caught:
-        waiting._not_yet(url, OperationalError("", {}, psycopg2.OperationalError(words)))
+        waiting._not_ready(url, OperationalError("", {}, psycopg2.OperationalError(words)))
     assert "s3cret" not in str(caught.value)
     missing = OperationalError("", {}, psycopg2.OperationalError('FATAL:  database "optuna" does not exist'))
-    assert "not ready" in str(waiting._not_yet(url, missing))
+    assert "not ready" in str(waiting._not_ready(url, missing))
 
 
 RUN = ("--study-name", "s", "--run-token", "t2")
@@ -132,11 +134,11 @@ def test_the_total_of_an_earlier_run_is_not_the_one_that_is_waited_for(
     study = make(tmp_path)
     finish(study, 2)
     study.set_user_attr(RUN_ATTR, "t1")
-    waiter = threading.Thread(target=wait_for_studies, args=[asked(tmp_path, *RUN)])
+    waiter = threading.Thread(target=wait_for_studies, args=[command_line(tmp_path, *RUN)])
     with caplog.at_level(logging.INFO, logger="src"):
         waiter.start()
         waiter.join(0.2)
-        study.set_user_attr(RECIPE_ATTR, {"n_trials": 3, "timeout": None})
+        study.set_user_attr(OPTIONS_ATTR, {"n_trials": 3, "timeout": None})
         waiter.join(0.2)
         begin_run(study, "t2", None)
         waiter.join(0.2)
@@ -152,7 +154,7 @@ def test_a_worker_waits_for_create_of_each_study(tmp_path: Path) -> None:
     studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
     begin_run(studies[0], "t2", None)
     mode = ("--mode", "distributed", "--targets", "net_profit,num_trades", "--timeout", "0.01")
-    worker = threading.Thread(target=wait_for_run, args=[asked(tmp_path, *RUN, *mode)])
+    worker = threading.Thread(target=wait_for_run, args=[command_line(tmp_path, *RUN, *mode)])
     worker.start()
     worker.join(0.2)
     assert worker.is_alive()
@@ -165,14 +167,14 @@ def test_a_run_that_cannot_go_on_is_not_waited_for(tmp_path: Path) -> None:
     """Whichever of its studies says so, and never because of what happened to another run."""
     studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
     options = (*RUN, "--targets", "net_profit,num_trades")
-    note_failure(studies[1], "t1", "create", "no column x")
+    record_failure(studies[1], "t1", "create", "no column x")
     with pytest.raises(StoreError, match="in vain"):
-        wait_for_studies(asked(tmp_path, *options, "--timeout", "0.1"))
-    note_failure(studies[1], "t2", "create", "no column x")
+        wait_for_studies(command_line(tmp_path, *options, "--timeout", "0.1"))
+    record_failure(studies[1], "t2", "create", "no column x")
     said = "the run of study 's_num_trades' cannot go on, because create failed: no column x"
     for wait in (wait_for_studies, wait_for_run):
         with pytest.raises(ConfigError, match=said):
-            wait(asked(tmp_path, *options))
+            wait(command_line(tmp_path, *options))
 
 
 def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> None:
@@ -180,50 +182,50 @@ def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> Non
     make(tmp_path)
     for wait in (wait_for_studies, wait_for_run):
         with pytest.raises(ConfigError, match=r"in vain for 0\.1 s: create has not prepared it yet for run t2"):
-            wait(asked(tmp_path, *RUN, "--idle-timeout", "0.1"))
+            wait(command_line(tmp_path, *RUN, "--idle-timeout", "0.1"))
     with pytest.raises(ConfigError, match="--idle-timeout 0 is not a time"):
-        wait_for_run(asked(tmp_path, *RUN, "--idle-timeout", "0"))
+        wait_for_run(command_line(tmp_path, *RUN, "--idle-timeout", "0"))
 
 
 def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
     study = make(tmp_path, total=9)
     begin_run(study, "t2", None)
-    over = threading.Event()
+    is_over = threading.Event()
     waited: list[str] = []
 
     def work() -> None:
-        while not over.wait(0.05):
+        while not is_over.wait(0.05):
             finish(study, 1)
 
     def wait() -> None:
         with pytest.raises(StoreError) as caught:
-            wait_for_studies(asked(tmp_path, *RUN, "--idle-timeout", "2"))
+            wait_for_studies(command_line(tmp_path, *RUN, "--idle-timeout", "2"))
         waited.append(str(caught.value))
 
     waiter, worker = threading.Thread(target=wait), threading.Thread(target=work)
-    study.set_user_attr(RECIPE_ATTR, {"n_trials": 10_000, "timeout": None})
+    study.set_user_attr(OPTIONS_ATTR, {"n_trials": 10_000, "timeout": None})
     waiter.start()
     worker.start()
     waiter.join(4)
     assert waiter.is_alive(), "each trial is a sign of a worker"
-    over.set()
+    is_over.set()
     worker.join()
     waiter.join(20)
     assert waited and waited[0].startswith("nobody has worked on study 's' for 2 s: ")
 
 
 def test_a_run_waits_so_long_without_a_sign_and_a_wait_by_hand_for_ever(tmp_path: Path) -> None:
-    assert waiting._idle_limit(asked(tmp_path, *RUN)) == 2400
-    assert waiting._idle_limit(asked(tmp_path, "--study-name", "s")) is None
+    assert waiting._idle_limit(command_line(tmp_path, *RUN)) == 2400
+    assert waiting._idle_limit(command_line(tmp_path, "--study-name", "s")) is None
 
 
 def test_it_tells_best_value_and_rate(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "SAY_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "LOG_SECONDS", 0.0)
     study = OptunaStudyManager(tmp_path).create_or_load_study("s", "maximize")
-    study.set_user_attr(RECIPE_ATTR, {"n_trials": 3, "timeout": None})
-    waiter = threading.Thread(target=wait_for_studies, args=[asked(tmp_path, "--study-name", "s")])
+    study.set_user_attr(OPTIONS_ATTR, {"n_trials": 3, "timeout": None})
+    waiter = threading.Thread(target=wait_for_studies, args=[command_line(tmp_path, "--study-name", "s")])
     with caplog.at_level(logging.INFO, logger="src"):
         waiter.start()
         waiter.join(0.2)

@@ -3,8 +3,19 @@
 import math
 from collections.abc import Sequence
 
-from src.reporting.blocks import Block, Chapter, Document, Facts, Figure, Grid, Paragraph, Table, TableBlock, Tiles
-from src.reporting.plot import Axis, Band, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
+from src.reporting.document.blocks import (
+    Block,
+    Chapter,
+    Document,
+    Facts,
+    Figure,
+    Grid,
+    Paragraph,
+    Table,
+    TableBlock,
+    Tiles,
+)
+from src.reporting.document.plot import Axis, Band, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
 
 DAYS = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in (1, 11, 21)]
 WORDS = "The model beats the best naive forecast by a little, and the interval of its skill includes zero. "

@@ -9,8 +9,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.config import Direction
-from src.modeling.trial_times import local_time
-from src.reporting.study_numbers import Snapshot, take_snapshot
+from src.reporting.study.numbers import Snapshot, take_snapshot
+from src.study.trial_times import local_time
 
 START = datetime(2024, 1, 1)
 RANGES: dict[str, BaseDistribution] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from src.reporting.hold_out import HoldOut
+from src.reporting.model.hold_out import HoldOut
 
 DAY_0 = np.datetime64("2024-01-01")
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Literal
 
-from src.reporting.blocks import Chapter, Document, Facts, Figure, Grid, Paragraph, Table, TableBlock, Tiles
-from src.reporting.plot import Axis, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
+from src.reporting.document.blocks import Chapter, Document, Facts, Figure, Grid, Paragraph, Table, TableBlock, Tiles
+from src.reporting.document.plot import Axis, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
 from tests.reporting.demo_document import cut, demo, trial_table
 
 LONG = "an_endless_name_without_any_space_" * 12

@@ -8,9 +8,9 @@ import pandas as pd
 
 from src.config import SplitSettings, TableConfig
 from src.data.encoding import encode, learn_levels
+from src.data.split_rows import SplitRows, make_split_rows
 from src.data.table import Dataset, load_dataset
-from src.modeling.final_model import FinalModel
-from src.modeling.rows import Rows, make_rows
+from src.final.final_model import FinalModel
 from tests.small_table import small_table
 
 NO_KEYS = TableConfig(account=None, date=None, drop=("account_id", "date"))
@@ -22,7 +22,7 @@ class Trained:
 
     model: FinalModel
     data: Dataset
-    rows: Rows
+    rows: SplitRows
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
 ) -> Trained:
     """Fits the rows of the search; no `rounds` make a model without a split."""
     data = load_dataset(small_table() if frame is None else frame, table or TableConfig(), target)
-    rows = make_rows(data, split or SplitSettings())
+    rows = make_split_rows(data, split or SplitSettings())
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)[rows.search]
     objective = "binary" if data.config.task == "binary" else "regression"

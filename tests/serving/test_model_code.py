@@ -24,9 +24,9 @@ from mlflow.pyfunc.model import PythonModelContext
 from numpy.typing import NDArray
 
 from src.data import encoding
-from src.modeling.cpus import available_cpus
 from src.serving import model_code
-from src.tracking.served_model import load_served, log_served_model
+from src.tracking.registry.served_model import load_served, log_served_model
+from src.workers.cpus import available_cpus
 from tests.tiny_model import FEATURES, LEVELS, TinyModel, by_hand, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.

@@ -17,7 +17,7 @@ from src.config_file import load_table_config
 from src.disk import explain
 from src.errors import ConfigError, DataError, TrackingError, UserError
 from src.serving.predict import check_output, main, predict_table, write_predictions
-from src.tracking.registry import register_model
+from src.tracking.registry.model_versions import register_model
 from tests.commands import Finished, run_here
 from tests.tiny_model import TinyModel, tiny_model
 

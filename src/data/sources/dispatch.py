@@ -1,0 +1,81 @@
+"""Reading a table from wherever it lies: one option, `--data`, takes each kind of place."""
+
+import logging
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from src.errors import ConfigError
+from src.secrets import mask_url, scrub
+from src.suggest import one_line
+
+log = logging.getLogger(__name__)
+SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def read_table(source: str | None, query: str | None) -> pd.DataFrame:
+    """Reads the table that `--data` and `--query` name, as it lies there: nothing is checked or converted.
+
+    Args:
+        source: a Parquet file or a folder of such, a CSV file (also `.csv.gz`), `s3://bucket/key` of one of those,
+            `postgresql://…` or `sqlite:///…`; None for the sample table.
+        query: the SELECT, with a SQL URL only.
+
+    Returns:
+        All rows and columns, in the order in which they lie there.
+
+    Raises:
+        ConfigError: the options contradict each other, or the URL is of an unknown kind or malformed.
+        DataError: the table cannot be reached or read.
+    """
+    scheme = _scheme_of(source)
+    if scheme in SQL_SCHEMES and source is not None:
+        if query is None or not query.strip():
+            raise ConfigError(f"--data {mask_url(source)} is a database: say with --query which rows, as a SELECT")
+        from src.data.sources.sql import read_sql
+
+        frame = read_sql(source, query)
+    else:
+        if query is not None:
+            raise ConfigError(
+                f"--query {one_line(query, 60)!r} needs a SQL URL as --data: postgresql://… or sqlite:///…"
+            )
+        frame = _read_without_query(source, scheme)
+    log.info("read %d rows and %d columns of %s", len(frame), frame.shape[1], describe_source(source, query))
+    return frame
+
+
+def describe_source(source: str | None, query: str | None) -> str:
+    """Where a table comes from, in words for logs and records; never with a password."""
+    if source is None:
+        return "sample table"
+    if query is None:
+        return mask_url(source)
+    return f"{mask_url(source)} ({scrub(one_line(query), source)})"
+
+
+def _scheme_of(source: str | None) -> str | None:
+    match = _SCHEME.match(source or "")
+    return match.group(1).lower() if match else None
+
+
+def _read_without_query(source: str | None, scheme: str | None) -> pd.DataFrame:
+    if source is None:
+        from src.data.sample.sample_table import sample_table
+
+        return sample_table()
+    if scheme == "s3":
+        from src.data.sources.s3 import read_s3
+
+        return read_s3(source)
+    if scheme is not None:
+        raise ConfigError(
+            f"--data {mask_url(source)}: {scheme}:// is unknown: use a path, s3://, postgresql:// or sqlite:///"
+        )
+    if not source.strip():
+        raise ConfigError(f"--data {source!r} is blank: give a path or a URL, or leave the option out")
+    from src.data.sources.files import read_path
+
+    return read_path(Path(source).expanduser(), source)

@@ -1,0 +1,138 @@
+"""Reading a table from S3, or from a store that speaks its language, by way of a temporary folder."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from src.data.sources.files import ENDINGS, is_table_name, is_visible_parquet, read_path
+from src.errors import ConfigError, DataError
+from src.suggest import did_you_mean, one_line
+
+_CONNECT_TIMEOUT = 5
+_READ_TIMEOUT = 60
+_ATTEMPTS = 2
+"""A wrong host name should say so in seconds; a table that cannot be read is no loss, the command starts again."""
+
+
+def read_s3(url: str) -> pd.DataFrame:
+    """Reads `s3://bucket/key` of one file, or `s3://bucket/prefix` of a folder of Parquet files.
+
+    `AWS_*` variables and files are honoured as everywhere, and `MLFLOW_S3_ENDPOINT_URL` names another store's address.
+
+    Raises:
+        ConfigError: the URL lacks bucket or key, or the endpoint is no URL.
+        DataError: no credentials, no such bucket or key, no permission, endpoint unreachable, unreadable file.
+    """
+    bucket, _, key = url[len("s3://") :].partition("/")
+    if not bucket or not key.strip("/"):
+        raise ConfigError(f"--data {url} lacks a {'key' if bucket else 'bucket'}: write s3://bucket/key")
+    with _s3_errors(url, bucket), tempfile.TemporaryDirectory(prefix="daily-profit-") as folder:
+        client = _client()
+        if not key.endswith("/") and _is_object(client, bucket, key):
+            return _read_object(client, bucket, key, Path(folder), url)
+        keys = _parquet_keys(client, bucket, key.rstrip("/") + "/")
+        if not keys:
+            close = did_you_mean(key, _keys_beside(client, bucket, key))
+            raise DataError(f"--data {url}: no such key and no Parquet file under it{close}: check the key")
+        for name, relative in keys.items():
+            target = Path(folder, relative)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file(bucket, name, str(target))
+        return read_path(Path(folder), url)
+
+
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+    )
+    # boto3 knows AWS_ENDPOINT_URL by itself; MLflow's variable is asked first, it is the one this project documents.
+    endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None
+    try:
+        # A session of its own: the default one keeps the first credentials that this process ever found.
+        return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
+    except ValueError as error:  # "Invalid endpoint"
+        raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is no URL: write http://host:port") from error
+
+
+def _is_object(client: Any, bucket: str, key: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        client.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:  # a prefix, or nothing
+            return False
+        raise
+    return True
+
+
+def _read_object(client: Any, bucket: str, key: str, folder: Path, url: str) -> pd.DataFrame:
+    name = PurePosixPath(key).name
+    if not is_table_name(name):  # before gigabytes are fetched in vain
+        raise DataError(f"--data {url} has an unknown ending: use {', '.join(ENDINGS)} or a prefix of Parquet files")
+    client.download_file(bucket, key, str(folder / name))
+    return read_path(folder / name, url)
+
+
+def _parquet_keys(client: Any, bucket: str, prefix: str) -> dict[str, str]:
+    """Keys of the Parquet files under a prefix, with their paths relative to it."""
+    keys = {}
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            relative = PurePosixPath(entry["Key"][len(prefix) :])
+            # A key may hold `..`, which would leave the temporary folder.
+            if is_visible_parquet(Path(relative)) and not relative.is_absolute() and ".." not in relative.parts:
+                keys[entry["Key"]] = str(relative)
+    return keys
+
+
+def _keys_beside(client: Any, bucket: str, key: str) -> list[str]:
+    parent = key.rstrip("/").rpartition("/")[0]
+    page = client.list_objects_v2(Bucket=bucket, Prefix=f"{parent}/" if parent else "", Delimiter="/")
+    folders = [entry["Prefix"].rstrip("/") for entry in page.get("CommonPrefixes", [])]
+    return [entry["Key"] for entry in page.get("Contents", [])] + folders
+
+
+@contextmanager
+def _s3_errors(url: str, bucket: str) -> Iterator[None]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+    )
+
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        raise DataError(f"--data {url}: there are no (or not all) credentials for S3: {remedy}") from error
+    except ConnectionError as error:
+        endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "the S3 endpoint")
+        remedy = "check MLFLOW_S3_ENDPOINT_URL and the network"
+        raise DataError(f"--data {url}: {endpoint} cannot be reached: {remedy}") from error
+    except ClientError as error:
+        raise DataError(f"--data {url}: {_refusal(error.response.get('Error', {}), bucket)}") from error
+    except (BotoCoreError, Boto3Error) as error:  # an impossible bucket name, a broken profile, a broken transfer
+        raise DataError(f"--data {url}: {one_line(error)}: check the URL and the AWS settings") from error
+
+
+def _refusal(error: dict[str, Any], bucket: str) -> str:
+    code = str(error.get("Code", "unknown error"))
+    if code == "NoSuchBucket":
+        return f"there is no bucket {bucket!r}: check its name"
+    if code in {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+        return f"S3 refuses access ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their permissions"
+    return f"S3 answers {code} ({one_line(error.get('Message', ''))}): check bucket, key and endpoint"

@@ -1,0 +1,180 @@
+"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`)."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from src.final.ensemble_selection import Scorer, select_members
+from src.final.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
+from src.final.fixed_configs import Weighting, add_fixed_configs, find_fixed_configs, suitable_configs
+from src.final.member_rounds import measure_rounds_factor
+from src.final.threads import run_in_threads
+from src.search.binned_folds import BinnedFolds
+from src.search.boosting import LOOK_EVERY_ROUNDS, BestPredictions
+from src.search.objective import retrain_and_predict
+from src.search.search_task import SearchTask
+from src.search.starting_points import is_fixed_config
+from src.search.stop_flag import StopFlag
+from src.study.validation_predictions import MAX_KEPT, PredictionStore
+from src.workers.cpus import available_cpus
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What an ensemble is selected from.
+
+    Attributes:
+        trials: the best complete trials by number, then fixed configurations that are not among them.
+        predictions: (n_trials, n_rows) raw scores of the validation rows, all folds one after the other.
+        scorer: of these rows.
+        n_best: how many of the trials are the best ones; the others are not selected from.
+        fixed: rows of the fixed configurations, LightGBM's defaults first.
+    """
+
+    trials: tuple[FrozenTrial, ...]
+    predictions: np.ndarray
+    scorer: Scorer
+    n_best: int
+    fixed: tuple[int, ...]
+
+    def compose(self, size: int, start: int | None) -> Weighting:
+        """Chooses at most `size` members, the best trial first; half of them at most are fixed configurations.
+
+        Args:
+            size: 2 or more.
+            start: row of the best trial; None where many share the best value.
+        """
+        best = self._best() if start is None else start
+        fixed = suitable_configs(self.fixed, best, self.predictions, self.scorer)[: size // 2]
+        room = size - sum(row != best for row in fixed)
+        selection = select_members(self.predictions[: self.n_best], self.scorer, room, best)
+        return add_fixed_configs(selection, fixed, self.predictions, self.scorer)
+
+    def _best(self) -> int:
+        return min(range(self.n_best), key=lambda row: self.scorer.loss(self.predictions[row]))
+
+
+def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
+    """Trains the final model on all rows of the search.
+
+    Args:
+        task: with the `ensemble_size` that is asked for.
+        study: whose complete trials may become members; pruned ones never do.
+        best: the study's best trial; the first member of an ensemble, or the model itself.
+    """
+    seed, size = task.settings.search.seed, task.settings.ensemble_size
+    if size > 1 and task.user_objective is not None:
+        log.warning("--ensemble-size %d is left out: trials of an objective of your own give no predictions", size)
+    if size == 1 or task.user_objective is not None:
+        return train_final_model(best, task.data, task.rows, seed)
+    candidates = gather_candidates(task, study)
+    numbers = [trial.number for trial in candidates.trials]
+    best_ones = numbers[: candidates.n_best]
+    start = best_ones.index(best.number) if best.number in best_ones else None  # not where many share the best value
+    composition = candidates.compose(size, start)
+    members = [candidates.trials[row] for row in composition.rows]
+    if len(members) == 1:
+        log.info("the final model is trial %d alone: no mean of trials is better on validation", best.number)
+        return train_final_model(best, task.data, task.rows, seed)
+    rounds_factor = measure_rounds_factor(task, members)
+    return _train_mean(task, members, composition, rounds_factor)
+
+
+def _train_mean(
+    task: SearchTask, trials: Sequence[FrozenTrial], composition: Weighting, rounds_factor: float
+) -> FinalModel:
+    """Trains the weighted mean of several trials."""
+    config, seed = task.data.config, task.settings.search.seed
+    members = []
+    for trial, weight in zip(trials, composition.weights, strict=True):
+        rounds = final_rounds(trial, task.rows, rounds_factor)
+        members.append(make_member(trial, config, seed, rounds, weight, is_fixed_config(trial.params)))
+    return train_members(members, task.data, task.rows, composition.score, rounds_factor, available_cpus())
+
+
+def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
+    """The best trials and what each predicted for the validation rows; what is not kept is trained again."""
+    trials = _best_trials(study)
+    n_best = len(trials)
+    fixed = find_fixed_configs(study)
+    numbers = {trial.number for trial in trials}
+    trials += [trial for trial in fixed if trial.number not in numbers]
+    scorer = make_scorer(task)
+    rows = {trial.number: row for row, trial in enumerate(trials)}
+    predictions = np.empty((len(trials), len(scorer.y)), dtype=np.float32)
+    missing = dict(enumerate(trials))
+    values = {trial.number: _value(trial) for trial in trials}
+    for number, scores in PredictionStore.of(study).load(values, len(scorer.y)):
+        predictions[rows[number]] = scores
+        del missing[rows[number]]
+    if missing:
+        log.warning(
+            "validation predictions of %d of the %d best trials are not kept here: training these again for the choice",
+            len(missing), len(trials),
+        )  # fmt: skip
+        for number, scores in _retrain_missing(task, list(missing.values())):
+            predictions[rows[number]] = scores
+    return Candidates(tuple(trials), predictions, scorer, n_best, tuple(rows[trial.number] for trial in fixed))
+
+
+def make_scorer(task: SearchTask) -> Scorer:
+    """Scores predictions of the task's validation rows, laid out as trials keep them."""
+    y = [task.data.y[fold.valid] for fold in task.rows.folds]
+    ends = list(accumulate(len(of_fold) for of_fold in y))
+    folds = tuple(slice(end - len(of_fold), end) for end, of_fold in zip(ends, y, strict=True))
+    dates = task.data.dates
+    days = None if dates is None else np.concatenate([dates[fold.valid] for fold in task.rows.folds])
+    return Scorer(task.data.config.metric, np.concatenate(y), folds, days)
+
+
+def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """At most `MAX_KEPT` complete trials, by number; the search keeps no predictions of more."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    usable = [t for t in complete if math.isfinite(_value(t)) and "best_iteration" in t.user_attrs]
+    sign = -1 if study.direction.name == "MAXIMIZE" else 1
+    best = sorted(usable, key=lambda trial: (sign * _value(trial), trial.number))[:MAX_KEPT]
+    return sorted(best, key=lambda trial: trial.number)
+
+
+def _retrain_missing(task: SearchTask, trials: Sequence[FrozenTrial]) -> Iterator[tuple[int, np.ndarray]]:
+    """Trial numbers with raw scores, one `max_bin` after the other: the Datasets of all need not fit at once."""
+    by_bins = sorted(trials, key=_max_bin)
+    for max_bin, group in groupby(by_bins, key=_max_bin):
+        folds = BinnedFolds(task.data, task.rows.folds)
+        folds.datasets(max_bin)  # here, before threads share them
+        of_bins = list(group)
+        jobs = [_job(folds, trial, task.settings.search.seed) for trial in of_bins]
+        scores = run_in_threads(jobs, available_cpus())
+        yield from zip([trial.number for trial in of_bins], scores, strict=True)
+
+
+def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[StopFlag], np.ndarray]:
+    def job(stop_flag: StopFlag) -> np.ndarray:
+        return retrain_and_predict(folds, trial.params, _predicted_round(trial), seed, stop_flag)
+
+    return job
+
+
+def _predicted_round(trial: FrozenTrial) -> int:
+    """The round whose predictions a trial kept, or would have kept had there been an ensemble."""
+    kept = trial.user_attrs.get("predicted_round")
+    if kept is not None:
+        return int(kept)
+    best: int = trial.user_attrs["best_iteration"]
+    return best if BestPredictions.reads_round(best) else best - best % LOOK_EVERY_ROUNDS
+
+
+def _max_bin(trial: FrozenTrial) -> int:
+    return int(trial.params["max_bin"])
+
+
+def _value(trial: FrozenTrial) -> float:
+    return math.nan if trial.value is None else trial.value

@@ -1,0 +1,280 @@
+"""Several studies side by side, as numbers: scores, skill, convergence, and what their good trials have in common.
+
+Pure functions of what was read before. Scores of different metrics cannot be compared, so that what stands side by
+side is always free of a unit: the skill over the best naive forecast, shares of trials, shares of the gain.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import TYPE_CHECKING, Any
+
+from src.reporting.document import words
+from src.reporting.document.blocks import Table
+from src.reporting.study.numbers import Snapshot, count_states, history, search_seconds, value_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna.trial import FrozenTrial
+
+MIN_TRIALS = 10
+"""Below, quartiles of a tenth and the way to the best say nothing."""
+TOP_SHARE, MIN_TOP = 0.1, 5
+MOST_OF_THE_GAIN = 0.95
+
+
+@dataclass(frozen=True)
+class ComparedStudy:
+    """One study of several, with what is known of its final model.
+
+    Attributes:
+        label: what it is called everywhere; unique among the items.
+        snapshot: of its trials.
+        metadata: of its final model; empty where none is known.
+        predictions: of the final model on the test rows, columns `account`, `date`, `y`, `prediction`; None where they
+            were not kept.
+    """
+
+    label: str
+    snapshot: Snapshot
+    metadata: Mapping[str, Any]
+    predictions: "pd.DataFrame | None" = None
+
+    @property
+    def judged(self) -> words.BaselineComparison | None:
+        """The final model beside the baselines: on test rows, else on validation rows."""
+        return self.compare("test") or self.compare("validation")
+
+    def compare(self, part: str) -> words.BaselineComparison | None:
+        """The final model beside the baselines on `validation` or `test` rows."""
+        return words.compare(self.metadata, part, self.snapshot.direction)
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What a model gains over the best naive forecast on the same rows; bounds are None where unknown."""
+
+    label: str
+    part: str
+    skill: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How a search came to its best value.
+
+    Attributes:
+        label: the study's.
+        shares: of the finished trials, in (0, 1]; where the best value changed, and the end.
+        gains: from there on, share of the way from the first value to the best.
+        n_finished: complete and pruned trials.
+        first: value of the first complete trial.
+        best: of all.
+        most_number: the trial that had 95 % of the gain.
+        most_share: the share of the finished trials that it took.
+    """
+
+    label: str
+    shares: tuple[float, ...]
+    gains: tuple[float, ...]
+    n_finished: int
+    first: float
+    best: float
+    most_number: int
+    most_share: float
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Values of one parameter over the good trials of one study."""
+
+    label: str
+    n: int
+    low: float
+    first: float
+    median: float
+    third: float
+    high: float
+
+
+@dataclass(frozen=True)
+class NumericSpread:
+    """A numeric parameter: its quartiles by study, and the ends of the range it was drawn from."""
+
+    name: str
+    log: bool
+    limits: tuple[float, float]
+    rows: tuple[Quartiles, ...]
+
+
+@dataclass(frozen=True)
+class ChoiceSpread:
+    """A category: by study (`labels`), the share of good trials with each of `choices`."""
+
+    name: str
+    choices: tuple[str, ...]
+    labels: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]
+
+
+def searches(items: Sequence[ComparedStudy]) -> Table:
+    """One row per study: what was searched for, how long, and the best value."""
+    columns = ("model", "metric", "better", "finished trials", "duration", "best in search")
+    return Table(columns, tuple(_search(item) for item in items))
+
+
+def _search(item: ComparedStudy) -> tuple[Any, ...]:
+    snapshot, counts = item.snapshot, count_states(item.snapshot)
+    seconds = search_seconds(snapshot)
+    return (
+        item.label,
+        words.metric_name(item.metadata),
+        "higher" if snapshot.direction == "maximize" else "lower",
+        counts["complete"] + counts["pruned"],
+        None if seconds is None else words.format_duration(seconds[0]),
+        value_of(snapshot.ranked[0]) if snapshot.ranked else None,
+    )
+
+
+def performance(items: Sequence[ComparedStudy]) -> Table:
+    """One row per study: the final model's scores with interval, the best naive forecast, the skill over it."""
+    columns = (
+        "model", "validation", "test", "95 % interval", "best naive forecast", "its score", "skill",
+        "95 % interval of the skill",
+    )  # fmt: skip
+    return Table(columns, tuple(_performance(item) for item in items))
+
+
+def _performance(item: ComparedStudy) -> tuple[Any, ...]:
+    judged, validation, test = item.judged, item.compare("validation"), item.compare("test")
+    name, reference = next(iter(judged.baselines.items()), (None, None)) if judged else (None, None)
+    gained = None if judged is None else judged.skill
+    return (
+        item.label,
+        None if validation is None else validation.model,
+        None if test is None else test.model,
+        None if test is None else _bounds(test.interval, words.format_number),
+        name,
+        reference,
+        None if gained is None else words.format_percent(gained),
+        None if judged is None else _bounds(judged.skill_interval, words.format_percent),
+    )
+
+
+def _bounds(interval: tuple[float, float] | None, write: Any) -> str | None:
+    return None if interval is None else f"{write(interval[0])} to {write(interval[1])}"
+
+
+def skills(items: Sequence[ComparedStudy]) -> list[Skill]:
+    """Skill of each model that was judged, the largest first; test rows where there are some, else validation."""
+    found = []
+    for item in items:
+        judged = item.judged
+        if judged is not None and judged.skill is not None:
+            low, high = judged.skill_interval or (None, None)
+            found.append(Skill(item.label, judged.part, judged.skill, low, high))
+    return sorted(found, key=lambda each: -each.skill)
+
+
+def n_complete(item: ComparedStudy) -> int:
+    """Complete trials with a finite value."""
+    return len(item.snapshot.complete)
+
+
+def convergence(item: ComparedStudy) -> Convergence | None:
+    """How the search came to its best value; None before a trial is complete."""
+    best = history(item.snapshot).best
+    if not best.numbers:
+        return None
+    finished = sorted(trial.number for trial in item.snapshot.in_state("COMPLETE", "PRUNED"))
+    first, last = best.values[0], best.values[-1]
+    # Halves, because the difference of two finite numbers may be infinite.
+    way = last / 2 - first / 2
+    gains = [1.0 if way == 0 else (value / 2 - first / 2) / way for value in best.values]
+    taken = [(bisect_left(finished, number) + 1) / len(finished) for number in best.numbers]
+    changes = [i for i in range(len(gains)) if i == 0 or gains[i] != gains[i - 1]]
+    most = next(i for i in range(len(gains)) if gains[i] >= MOST_OF_THE_GAIN)
+    return Convergence(
+        item.label,
+        (*(taken[i] for i in changes), 1.0),
+        (*(gains[i] for i in changes), 1.0),
+        len(finished),
+        first,
+        last,
+        best.numbers[most],
+        taken[most],
+    )
+
+
+def good_trials(snapshot: Snapshot) -> tuple["FrozenTrial", ...]:
+    """The best tenth of the complete trials, five at least; none where there are fewer than ten."""
+    n = len(snapshot.complete)
+    return snapshot.ranked[: max(MIN_TOP, math.ceil(TOP_SHARE * n))] if n >= MIN_TRIALS else ()
+
+
+def spreads(items: Sequence[ComparedStudy]) -> list[NumericSpread | ChoiceSpread]:
+    """Each parameter over the good trials of each study, those that most studies have first.
+
+    A parameter is numeric if it is in every good trial of every study, and a category otherwise.
+    """
+    good = {item.label: good_trials(item.snapshot) for item in items}
+    everyone = [trial for trials in good.values() for trial in trials]
+    names = dict.fromkeys(name for trial in everyone for name in trial.params)
+    n_studies = {name: sum(any(name in t.params for t in trials) for trials in good.values()) for name in names}
+    return [_spread(name, good) for name in sorted(names, key=lambda name: -n_studies[name])]
+
+
+def _spread(name: str, good: Mapping[str, Sequence["FrozenTrial"]]) -> NumericSpread | ChoiceSpread:
+    having = {label: found for label, trials in good.items() if (found := [t for t in trials if name in t.params])}
+    drawn: list[Any] = [trial.distributions[name] for trials in having.values() for trial in trials]
+    values = {label: [trial.params[name] for trial in trials] for label, trials in having.items()}
+    if any(hasattr(each, "choices") for each in drawn) or not all(_is_finite(x) for xs in values.values() for x in xs):
+        return _choices(name, drawn, values)
+    lows, highs = [float(each.low) for each in drawn], [float(each.high) for each in drawn]
+    log = all(each.log for each in drawn)
+    rows = tuple(_quartiles(label, sorted(float(x) for x in xs)) for label, xs in values.items())
+    return NumericSpread(name, log, (min(lows), max(highs)), rows)
+
+
+def _choices(name: str, drawn: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> ChoiceSpread:
+    offered = [str(choice) for each in drawn for choice in getattr(each, "choices", ())]
+    taken = {label: [str(x) for x in xs] for label, xs in values.items()}
+    choices = tuple(dict.fromkeys([*offered, *(x for xs in taken.values() for x in xs)]))
+    shares = tuple(tuple(xs.count(choice) / len(xs) for choice in choices) for xs in taken.values())
+    return ChoiceSpread(name, choices, tuple(taken), shares)
+
+
+def _quartiles(label: str, ordered: Sequence[float]) -> Quartiles:
+    if len(ordered) == 1:
+        return Quartiles(label, 1, *([ordered[0]] * 5))
+    first, median, third = quantiles(ordered, n=4, method="inclusive")
+    return Quartiles(label, len(ordered), ordered[0], first, median, third, ordered[-1])
+
+
+def _is_finite(x: object) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+
+
+def differences(items: Sequence[ComparedStudy]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What keeps models from being comparable: (what, [(label, value)]) of data and test period, where they differ."""
+    questions = {"data": _data_of, "test period": _test_period}
+    found = []
+    for what, ask in questions.items():
+        said = [(item.label, answer) for item in items if (answer := ask(item.metadata))]
+        if len({answer for _, answer in said}) > 1:
+            found.append((what, said))
+    return found
+
+
+def _data_of(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("data") or "")  # the digest is of one target's rows: it differs although the table is one
+
+
+def _test_period(metadata: Mapping[str, Any]) -> str:
+    split = metadata.get("split")
+    dates = split.get("test_dates") if isinstance(split, Mapping) else None
+    return " to ".join(str(date) for date in dates) if isinstance(dates, list | tuple) else ""

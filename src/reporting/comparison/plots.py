@@ -1,0 +1,104 @@
+"""Figures of several studies: numbers → `Plot`. A study has the same colour and the same row everywhere."""
+
+from collections.abc import Sequence
+
+from src.reporting.comparison.agreement import TOGETHER, EarnedProfit, ModelPair
+from src.reporting.comparison.numbers import MOST_OF_THE_GAIN, ChoiceSpread, Convergence, NumericSpread, Skill
+from src.reporting.document.plot import Axis, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
+from src.reporting.document.words import format_number, format_percent
+
+HEAD, ROW = 90, 34
+"""CSS pixels of a figure's axis and margins, and of each of its rows."""
+
+
+def skill_plot(found: Sequence[Skill]) -> Plot:
+    """A bar for each model, with its interval where it is known; zero is the best naive forecast."""
+    roles: list[Role] = ["good" if each.skill > 0 else "bad" for each in found]
+    bars = Bars(
+        range(len(found)),
+        [each.skill for each in found],
+        roles=roles,
+        low=[each.skill if each.low is None else each.low for each in found],
+        high=[each.skill if each.high is None else each.high for each in found],
+        texts=[format_percent(each.skill) for each in found],
+        across=True,
+    )
+    x = Axis("skill over the best naive forecast", percent=True)
+    return _rows([each.label for each in found], x, [Rule(0.0, upright=True), bars])
+
+
+def convergence_plot(found: Sequence[Convergence], labels: Sequence[str]) -> Plot:
+    """A step line for each study."""
+    marks = [
+        Line(each.shares, each.gains, each.label, role="series", series_index=labels.index(each.label), step=True)
+        for each in found
+    ]
+    x = Axis("share of the finished trials", limits=(0.0, 1.02), percent=True)
+    y = Axis("share of the gain from first to best", limits=(-0.03, 1.05), percent=True)
+    return Plot(x, y, [Rule(MOST_OF_THE_GAIN), *marks], height=380)
+
+
+def spread_plot(spread: NumericSpread, labels: Sequence[str]) -> Plot:
+    """A row for each study: from the lowest to the highest good value, the middle half as a bar, the median."""
+    marks: list[Mark] = []
+    for row, each in enumerate(spread.rows):
+        index, note = labels.index(each.label), f"{each.label}: median {format_number(each.median)} of {each.n} trials"
+        marks += [
+            Line([each.low, each.high], [row, row], role="muted", width=1.0),
+            Line([each.first, each.third], [row, row], role="series", series_index=index, width=12.0, opacity=0.4),
+            Points([each.median], [row], role="series", series_index=index, size=9.0, opacity=1.0, notes=[note]),
+        ]
+    x = Axis(scale="log" if spread.log else "linear", limits=_wider(spread))
+    return _rows([each.label for each in spread.rows], x, marks)
+
+
+def choice_plot(spread: ChoiceSpread) -> Plot:
+    """A row for each study, a column for each choice, darker where more good trials have it."""
+    texts = [[f"{share:.0%}".replace("%", " %") for share in row] for row in spread.shares]
+    heat = Heat(range(len(spread.choices)), range(len(spread.labels)), spread.shares, "share", texts)
+    return _rows(spread.labels, _named(spread.choices), [heat])
+
+
+def agreement_plot(pairs: Sequence[ModelPair], labels: Sequence[str]) -> Plot:
+    """Every model against every other: Spearman's correlation, blank where there is none."""
+    found = {frozenset(pair.labels): pair.correlation for pair in pairs}
+    z = [[1.0 if a == b else found.get(frozenset((a, b))) for b in labels] for a in labels]
+    texts = [["" if value is None else f"{value:.2f}" for value in row] for row in z]
+    heat = Heat(range(len(labels)), range(len(labels)), z, "rank correlation", texts, centred=True)
+    return _rows(labels, _named(labels), [heat])
+
+
+def profit_plot(found: EarnedProfit) -> Plot:
+    """A bar for each ranking, with its interval; the line is the mean of all rows."""
+    values = [mean for _, mean, _ in found.rows]
+    bounds = [interval or (mean, mean) for _, mean, interval in found.rows]
+    bars = Bars(
+        range(len(values)),
+        values,
+        roles=["accent" if label == TOGETHER else "main" for label, _, _ in found.rows],
+        low=[low for low, _ in bounds],
+        high=[high for _, high in bounds],
+        across=True,
+    )
+    rule = Rule(found.everything, upright=True)
+    return _rows([label for label, _, _ in found.rows], Axis("mean net profit"), [bars, rule])
+
+
+def _rows(labels: Sequence[str], x: Axis, marks: Sequence[Mark]) -> Plot:
+    ticks = [(float(i), label) for i, label in enumerate(labels)]
+    y = Axis(ticks=ticks, limits=(-0.6, len(labels) - 0.4), reverse=True)
+    return Plot(x, y, marks, height=HEAD + ROW * len(labels), legend=False)
+
+
+def _named(names: Sequence[str]) -> Axis:
+    return Axis(ticks=[(float(i), name) for i, name in enumerate(names)], limits=(-0.5, len(names) - 0.5))
+
+
+def _wider(spread: NumericSpread) -> tuple[float, float]:
+    """The range that the parameter was drawn from, with room for marks at its ends."""
+    low, high = spread.limits
+    if spread.log:
+        margin = (high / low) ** 0.03
+        return low / margin, high * margin
+    margin = 0.03 * (high - low) or 0.5
+    return low - margin, high + margin

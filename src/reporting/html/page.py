@@ -1,0 +1,45 @@
+"""A document → one HTML page that needs nothing but itself."""
+
+from html import escape
+
+from src.reporting.document.blocks import Document
+from src.reporting.html.blocks import block_html
+from src.reporting.html.script import SCRIPT
+from src.reporting.html.style import STYLE
+
+CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+"""Nothing may be fetched: what the page shows is in the page."""
+
+
+def page_html(document: Document) -> str:
+    """The whole page, plotly.js inside it once; equal documents give equal text."""
+    from plotly.offline import get_plotlyjs
+
+    title, chapters = escape(document.title), document.chapters
+    links = "".join(f'<li><a href="#{escape(c.key)}">{escape(c.title)}</a></li>' for c in chapters)
+    body = "".join(
+        f'<section id="{escape(c.key)}"><h2>{escape(c.title)}</h2>{"".join(map(block_html, c.blocks))}</section>'
+        for c in chapters
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{STYLE}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+<header><h1>{title}</h1><p>{escape(document.subtitle)}</p></header>
+<nav aria-label="Contents"><ul>{links}</ul></nav>
+<main>
+<noscript><p class="note">The figures need JavaScript; tables and text do not.</p></noscript>
+{body}
+</main>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""

@@ -1,0 +1,93 @@
+"""Rows of similar prediction: what was predicted against what came true, and what it earned."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.evaluation.intervals import Estimate, daily_estimate, mean_estimate
+from src.evaluation.scoring import Floats
+from src.reporting.model.hold_out import HoldOut
+from src.reporting.model.numbers import Bin, Choice, ProfitByPrediction
+
+N_BINS = 10
+MIN_ROWS_PER_BIN = 5
+Codes = NDArray[np.int64]
+
+
+def bin_by_rank(prediction: Floats, n_bins: int = N_BINS) -> Codes:
+    """The bin of each row: equally many rows in each, as far as ties allow.
+
+    Equal predictions share a bin, that of their mean rank, so that the order of rows decides nothing. Where many are
+    equal, or rows are few, there are fewer bins.
+
+    Args:
+        prediction: (n_rows,).
+        n_bins: at most so many.
+
+    Returns:
+        (n_rows,) codes from 0, the lowest predictions, without holes.
+    """
+    n_bins = max(1, min(n_bins, prediction.size // MIN_ROWS_PER_BIN))
+    _, group, counts = np.unique(prediction, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2  # of the ranks that a value takes up
+    codes = np.minimum(middle * n_bins // prediction.size, n_bins - 1).astype(np.int64)
+    return np.unique(codes[group], return_inverse=True)[1].astype(np.int64)
+
+
+def bin_means(tested: HoldOut, realised: Floats) -> tuple[Bin, ...]:
+    """Mean prediction against the mean of what came true, the lowest predictions first."""
+    codes = bin_by_rank(tested.prediction)
+    rows = np.bincount(codes)
+    predicted = np.bincount(codes, weights=tested.prediction) / rows
+    means, days = _means(tested, codes, realised)
+    return tuple(
+        Bin(int(n), n_days, float(prediction), mean.value, mean.low, mean.high)
+        for n, n_days, prediction, mean in zip(rows, days, predicted, means, strict=True)
+    )
+
+
+def _means(tested: HoldOut, codes: Codes, values: Floats) -> tuple[list[Estimate], list[int] | list[None]]:
+    """The mean of each bin, and its dates; added up by date first, since the bins of many rows share few dates."""
+    bins = range(int(codes.max()) + 1)
+    if tested.dates is None:
+        return [mean_estimate(values[codes == each], None) for each in bins], [None] * len(bins)
+    dates, unit = np.unique(tested.dates, return_inverse=True)
+    counts, sums = (_by_date(codes, unit, weights) for weights in (None, values))
+    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    found = [mean_estimate(means[each], dates, counts[each]) for each in bins]
+    return found, [int(n) for n in np.count_nonzero(counts, axis=1)]
+
+
+def measure_profit(tested: HoldOut) -> ProfitByPrediction | None:
+    """Net profit by prediction; None where no test row says what it earned."""
+    if tested.net_profit is None:
+        return None
+    known = tested.take(~np.isnan(tested.net_profit))
+    earned = known.net_profit
+    if earned is None or not earned.size:
+        return None
+    choices = () if known.dates is None else _choices(known, earned)
+    return ProfitByPrediction(earned.size, known.n_days, float(earned.mean()), bin_means(known, earned), choices)
+
+
+def _by_date(codes: Codes, unit: Codes, weights: Floats | None) -> Floats:
+    """(n_bins, n_dates) numbers of rows, or sums of their weights."""
+    n_bins, n_dates = int(codes.max()) + 1, int(unit.max()) + 1
+    flat = np.bincount(codes * n_dates + unit, weights=weights, minlength=n_bins * n_dates)
+    return flat.reshape(n_bins, n_dates).astype(np.float64)
+
+
+def _choices(tested: HoldOut, earned: Floats) -> tuple[Choice, ...]:
+    """From the highest bin alone to all bins; per day of the whole period, also of those on which nothing is taken."""
+    codes = bin_by_rank(tested.prediction)
+    dates, unit = np.unique(np.asarray(tested.dates), return_inverse=True)
+    of_bin = _by_date(codes, unit, earned)[::-1]
+    rows, taken = np.bincount(codes)[::-1].cumsum(), of_bin.cumsum(axis=0)
+    # What is left out is added up by itself: a difference of two large sums would not be 0 where nothing is lost.
+    left_out = np.vstack([of_bin[::-1].cumsum(axis=0)[::-1][1:], np.zeros_like(of_bin[:1])])
+    found = []
+    for k, (of_taken, of_left) in enumerate(zip(taken, left_out, strict=True)):
+        day, gain = daily_estimate(of_taken, dates), daily_estimate(0.0 - of_left, dates)
+        bounds = (gain.low, gain.high) if k + 1 < len(taken) else (None, None)  # taking all gains nothing over itself
+        per_row = float(of_taken.sum() / rows[k])
+        found.append(Choice(k + 1, int(rows[k]), per_row, day.value, day.low, day.high, gain.value, *bounds))
+    return tuple(found)

@@ -1,0 +1,161 @@
+"""The page of a final model: what it earns, whether its predictions come true, where, and what it looks at.
+
+Chapters about the test rows say so plainly where there are none. Scores beside all naive baselines stand in the
+report's own chapter.
+"""
+
+from src.config import NET_PROFIT
+from src.reporting.document.blocks import Block, Chapter, Facts, Figure, Grid, Paragraph, TableBlock
+from src.reporting.document.words import Metadata, describe_baseline, format_number, metric_name, short_period
+from src.reporting.model import plots as draw
+from src.reporting.model import wording as say
+from src.reporting.model.numbers import Groups, ModelNumbers, RankCurves
+
+MAX_MISSING = 15
+MAX_SHIFTED = 15
+MAX_ROWS_SHOWN = 60
+LOWEST_FIRST = "By prediction, the lowest first"
+
+
+def model_chapters(numbers: ModelNumbers, metadata: Metadata) -> list[Chapter]:
+    """The model's chapters, in the order of a reader's questions.
+
+    Args:
+        numbers: as measured when the model was trained.
+        metadata: of the same model.
+    """
+    return [
+        _money(numbers),
+        _fit(numbers),
+        _stability(numbers, metric_name({"metric": numbers.metric} | dict(metadata))),
+        _features(numbers, bool(metadata.get("members"))),
+        _data(numbers),
+    ]
+
+
+def _money(numbers: ModelNumbers) -> Chapter:
+    money = numbers.money
+    if money is None:
+        why = say.NO_TEST if not numbers.deciles else say.why_no_profit(numbers)
+        return Chapter("money", "What it means in money", [Paragraph(why, "note")])
+    blocks: list[Block] = [Paragraph(say.profit_verdict(numbers, money), "verdict")]
+    if len(money.bins) > 1:
+        blocks += _short_test(numbers)
+        figures = [
+            Figure("money-bins", draw.bins_plot(money.bins, "mean net profit of a row"), say.bins_caption(money))
+        ]
+        if money.choices:
+            figures.append(
+                Figure("money-choices", draw.choices_plot(money.choices), say.choices_caption(money.choices))
+            )
+        blocks += [Grid(figures), Paragraph(say.PROFIT_CAVEAT, "note")]
+        blocks.append(TableBlock(say.bins_table(money.bins, "mean net profit"), LOWEST_FIRST))
+    if len(money.choices) > 1:
+        blocks.append(TableBlock(say.choices_table(money.choices), "Taking only the highest predictions"))
+    return Chapter("money", "What it means in money", blocks)
+
+
+def _short_test(numbers: ModelNumbers) -> list[Block]:
+    said = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
+    return [Paragraph(said, "note")] if said else []
+
+
+def _fit(numbers: ModelNumbers) -> Chapter:
+    is_binary = numbers.task == "binary"
+    title = "How well probabilities rank and fit" if is_binary else "Predicted against realised"
+    if not numbers.deciles:
+        return Chapter("fit", title, [Paragraph(say.NO_TEST, "note")])
+    table = TableBlock(say.bins_table(numbers.deciles, f"realised {numbers.target}"), LOWEST_FIRST)
+    if is_binary:
+        return Chapter("fit", title, [*_short_test(numbers), *_binary_figures(numbers, numbers.curves), table])
+    said = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
+    plot = draw.bins_plot(numbers.deciles, f"realised {numbers.target}", "mean prediction")
+    shown = [Figure("deciles", plot, say.deciles_caption(numbers))] if len(numbers.deciles) > 1 else []
+    is_same = numbers.target == NET_PROFIT and numbers.money is not None
+    return Chapter("fit", title, [*said, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
+
+
+def _binary_figures(numbers: ModelNumbers, curves: RankCurves | None) -> list[Block]:
+    figures = [Figure("calibration", draw.calibration_plot(numbers.deciles), say.CALIBRATION_CAPTION, "Calibration")]
+    if curves is None:
+        return [Paragraph(say.ONE_CLASS, "note"), Grid(figures)]
+    roc, precision = curves.roc, curves.precision_recall
+    figures = [
+        Figure("roc", draw.roc_plot(roc), say.roc_caption(curves), "ROC"),
+        Figure("precision", draw.precision_plot(precision, curves.base_rate), say.precision_caption(curves),
+               "Precision by recall"),
+        *figures,
+    ]  # fmt: skip
+    facts = [
+        ("area under ROC (AUC)", format_number(roc.area)),
+        ("average precision", f"{format_number(precision.area)}, chance has {format_number(curves.base_rate)}"),
+    ]
+    return [Facts(facts), Grid(figures)]
+
+
+def _stability(numbers: ModelNumbers, metric: str) -> Chapter:
+    if not numbers.deciles:
+        return Chapter("stability", "Stability", [Paragraph(say.NO_TEST, "note")])
+    against = describe_baseline(str(numbers.best_baseline))
+    blocks: list[Block] = [Paragraph(f"Compared with the naive forecast that is best on all test rows: {against}.")]
+    blocks += _short_test(numbers)
+    blocks += _groups(numbers.months, "months", metric, say.NO_DATES)
+    blocks += _groups(numbers.accounts, "accounts", metric, say.NO_ACCOUNTS)
+    return Chapter("stability", "Stability", blocks)
+
+
+def _groups(groups: Groups | None, key: str, metric: str, why_not: str) -> list[Block]:
+    if groups is None:
+        return [Paragraph(why_not, "note")]
+    blocks: list[Block] = [Paragraph(say.groups_sentence(groups))]
+    scored = [group for group in groups.scores if group.score is not None]
+    if key == "months" and len(draw.drawn_periods(groups)) > 1:
+        caption = say.periods_caption(groups, metric, len(scored) - len(draw.drawn_periods(groups)))
+        figures = [Figure(key, draw.periods_plot(groups, metric, "best naive forecast"), caption, metric)]
+        if any(group.skill is not None for group in scored):
+            figures.append(Figure("skills", draw.period_skills_plot(groups), say.PERIOD_SKILL_CAPTION, "Skill"))
+        blocks.append(Grid(figures))
+    if key == "accounts" and any(group.skill is not None for group in scored):
+        blocks.append(Figure(key, draw.skill_plot(groups), say.skill_caption(groups)))
+    table = say.groups_table(groups, metric, MAX_ROWS_SHOWN)
+    return [*blocks, TableBlock(table, f"By {groups.kind}", sortable=True)]
+
+
+def _features(numbers: ModelNumbers, is_ensemble: bool) -> Chapter:
+    used = [feature for feature in numbers.features if feature.gain > 0]
+    if not used:
+        return Chapter("features", "What the model looks at", [Paragraph(say.NO_SPLIT, "note")])
+    unit = "log odds" if numbers.task == "binary" else numbers.target
+    by_size = sorted(used, key=lambda each: -each.contribution)
+    figures = [
+        Figure("gain", draw.gain_plot(used[: draw.MAX_BARS]), say.gain_caption(len(used), is_ensemble), "Gain"),
+        Figure("contributions", draw.contribution_plot(by_size[: draw.MAX_BARS], unit),
+               say.contribution_caption(numbers), "Contribution (SHAP)"),
+    ]  # fmt: skip
+    blocks: list[Block] = [Paragraph(say.features_sentence(numbers, used)), Grid(figures)]
+    if numbers.effects:
+        blocks.append(Figure("effects", draw.effects_plot(numbers.effects, unit), say.EFFECTS_CAPTION, "Row by row"))
+    return Chapter("features", "What the model looks at", blocks)
+
+
+def _data(numbers: ModelNumbers) -> Chapter:
+    blocks: list[Block] = [Paragraph(say.data_sentence(numbers)), TableBlock(say.parts_table(numbers))]
+    if numbers.spans:
+        blocks.append(Figure("split", draw.spans_plot(numbers.spans), say.spans_caption(numbers), "The split"))
+    else:
+        blocks.append(Paragraph(say.SHUFFLED, "note"))
+    holes = sorted((f for f in numbers.features if f.missing > 0), key=lambda f: -f.missing)
+    if holes:
+        said = f"Share of rows without a value: {min(len(holes), MAX_MISSING)} of {len(holes)} features with holes."
+        blocks.append(Figure("missing", draw.missing_plot(holes[:MAX_MISSING]), said, "Missing values"))
+    else:
+        blocks.append(Paragraph("No feature has a missing value."))
+    return Chapter("data", "The data and its split", [*blocks, *_shift(numbers)])
+
+
+def _shift(numbers: ModelNumbers) -> list[Block]:
+    moved = sorted((f for f in numbers.features if f.shift is not None), key=lambda f: -(f.shift or 0.0))
+    if not moved:
+        return []
+    plot = draw.shift_plot(moved[:MAX_SHIFTED])
+    return [Figure("shift", plot, say.shift_caption(numbers, moved), "Shift from search to test")]

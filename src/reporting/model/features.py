@@ -1,0 +1,122 @@
+"""What a model looks at: gain, contributions of features to single predictions (SHAP), and how features shifted.
+
+Contributions are those of LightGBM itself (`pred_contrib`): exact Shapley values of trees, after S. M. Lundberg,
+G. G. Erion and S.-I. Lee, "Consistent individualized feature attribution for tree ensembles", 2018. They and the bias
+add up to the raw score: the target's unit for a regression, log odds for a binary target.
+"""
+
+import re
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.data.encoding import encode
+from src.data.split_rows import SplitRows
+from src.data.table import Dataset
+from src.evaluation.scoring import Floats
+from src.final.final_model import FinalModel
+from src.reporting.model.numbers import Effect, Feature
+from src.workers.cpus import available_cpus
+
+MAX_EXPLAINED = 2000
+MIN_EXPLAINED = 40
+LEAF_VISITS = 4_000_000
+"""Leaves times rows that contributions may cost: one to two seconds of one core."""
+MAX_EFFECTS = 10
+MAX_DRAWN = 250
+"""Rows of the summary plot; ten features make ten times as many points."""
+SHIFT_BINS = 10
+MAX_SHIFT_ROWS = 50_000
+SMALLEST_SHARE = 1e-4
+"""An empty bin counts as this share, so that the index stays finite."""
+_LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
+
+
+def measure_features(
+    model: FinalModel, data: Dataset, rows: SplitRows, seed: int
+) -> tuple[tuple[Feature, ...], tuple[Effect, ...], int]:
+    """Every feature, the effects of the most important ones, and how many rows these were computed for.
+
+    Rows are drawn from the test; without a hold-out from the rows that the model was trained on.
+    """
+    pool = rows.test if len(rows.test) else rows.search
+    rng = np.random.default_rng(seed)
+    drawn = np.sort(rng.choice(pool, min(len(pool), explainable_rows(model.booster)), replace=False))
+    matrix = encode(data.features.iloc[drawn], model.levels)
+    contributions = explain(model.booster, matrix)
+    strength = np.abs(contributions).mean(axis=0)
+    names = [str(name) for name in data.features.columns]
+    gain = model.booster.feature_importance("gain")
+    shares = gain / max(float(gain.sum()), np.finfo(float).tiny)
+    missing = data.features.isna().mean().to_numpy()
+    shift = [feature_shift(data.features[name], rows) for name in data.features.columns]
+    features = [
+        Feature(name, float(share), float(size), float(hole), moved)
+        for name, share, size, hole, moved in zip(names, shares, strength, missing, shift, strict=True)
+    ]
+    shown = np.argsort(-strength, kind="stable")[:MAX_EFFECTS]
+    few = np.unique(np.linspace(0, len(drawn) - 1, min(len(drawn), MAX_DRAWN)).round().astype(np.int64))
+    effects = [
+        _effect(names[i], contributions[few, i], matrix[few, i], names[i] in model.levels)
+        for i in shown
+        if strength[i] > 0
+    ]
+    return tuple(sorted(features, key=lambda each: -each.gain)), tuple(effects), len(drawn)
+
+
+def explain(booster: lgb.Booster, matrix: Floats) -> Floats:
+    """Contributions to the raw score, (n_rows, n_features), without the bias."""
+    found = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=available_cpus()))
+    return found[:, :-1]
+
+
+def explainable_rows(booster: lgb.Booster) -> int:
+    """How many rows' contributions cost no more than a second or two: they grow with the leaves of all trees."""
+    leaves = sum(int(n) for n in _LEAVES.findall(booster.model_to_string(importance_type="gain")))
+    return max(MIN_EXPLAINED, min(MAX_EXPLAINED, LEAF_VISITS // max(1, leaves)))
+
+
+def _effect(name: str, contributions: Floats, values: Floats, is_category: bool) -> Effect:
+    quantiles: list[float | None] = [None] * len(values)
+    if not is_category:  # codes have an order, but it means nothing
+        ranks = pd.Series(values).rank(pct=True)
+        quantiles = [None if np.isnan(rank) else round(float(rank), 3) for rank in ranks]
+    return Effect(name, tuple(float(f"{value:.6g}") for value in contributions), tuple(quantiles))
+
+
+def feature_shift(column: pd.Series, rows: SplitRows) -> float | None:
+    """The population stability index of the test rows against the search rows; None without a hold-out.
+
+    Numbers are cut at the deciles of the search rows, categories are taken as they are, missing values are a bin of
+    their own. It is the symmetric Kullback-Leibler divergence of the two histograms (N. Siddiqi, "Credit risk
+    scorecards", 2006, who calls less than 0.1 stable and more than 0.25 a shift).
+    """
+    if len(rows.test) == 0:
+        return None
+    before, after = (_bin_shares(column, part, rows.search) for part in (rows.search, rows.test))
+    return float(np.sum((after - before) * np.log(after / before)))
+
+
+def _bin_shares(column: pd.Series, part: NDArray[np.int64], reference: NDArray[np.int64]) -> Floats:
+    """Share of a part's rows in each bin; the bins depend on the reference rows, and on which categories there are."""
+    values = column.iloc[_downsampled(part)]
+    if isinstance(column.dtype, pd.StringDtype):
+        codes = pd.Index(column.dropna().unique()).get_indexer(pd.Index(values))
+        n_bins = column.nunique() + 1
+    else:
+        known = column.iloc[_downsampled(reference)].to_numpy(np.float64, na_value=np.nan)
+        known = known[~np.isnan(known)]
+        cuts = np.unique(np.quantile(known, np.arange(1, SHIFT_BINS) / SHIFT_BINS)) if known.size else known
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        codes = np.where(np.isnan(numbers), -1, np.searchsorted(cuts, numbers, side="left"))
+        n_bins = len(cuts) + 2
+    counts = np.bincount(np.where(codes < 0, n_bins - 1, codes), minlength=n_bins)
+    shares: Floats = np.maximum(counts / counts.sum(), SMALLEST_SHARE)
+    return shares
+
+
+def _downsampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Evenly spaced rows: a sixth digit of a share is not worth the time that a million rows take."""
+    return rows[:: -(-len(rows) // MAX_SHIFT_ROWS)]

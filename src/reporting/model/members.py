@@ -1,0 +1,77 @@
+"""What the report says of a final model that is made of several trials: the members as a table, and what they are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from src.reporting.document.blocks import Table
+from src.reporting.document.words import Metadata, format_number, format_share, metric_name
+
+MEAN = "the weighted mean of the raw scores of {n} trials, written as one LightGBM model of {trees} trees"
+CHOSEN = (
+    "{who} were chosen by greedy selection on the validation rows (Caruana et al. 2004): from the best trial on, "
+    "whichever trial improves the mean most is added, also a second time. "
+    "Every member was then trained on all rows that the search saw."
+)
+FIXED = (
+    "{n} of the members are fixed configurations that every study starts with; together they have {share} of the "
+    "weight. "
+)
+ROUNDS = (
+    " The members' rounds, dart's apart, are {factor:.2f} times those that the one validation window speaks for: one "
+    "or two of them were trained on three walk-forward folds too, and this is the middle between window and folds."
+)
+FLATTERED = "Trials and members were chosen by this score, so it flatters the model"
+PARTLY_FLATTERED = (
+    "Trials and members, the fixed configurations apart, were chosen by this score, so it flatters the model"
+)
+
+
+def members(metadata: Metadata) -> Sequence[Mapping[str, Any]]:
+    """The members, the best trial first; none for a model of one trial."""
+    found = metadata.get("members")
+    return found if isinstance(found, list) and all(isinstance(member, Mapping) for member in found) else []
+
+
+def members_table(metadata: Metadata) -> Table:
+    """One row per member: trial, weight, validation score, rounds, then every parameter that one of them has."""
+    rows = members(metadata)
+    names = tuple(dict.fromkeys(name for row in rows for name in row.get("hyperparameters", {})))
+    head: list[tuple[Any, ...]] = [
+        (row.get("trial"), row.get("weight"), row.get("value"), row.get("rounds")) for row in rows
+    ]
+    cells = [tuple(row.get("hyperparameters", {}).get(name) for name in names) for row in rows]
+    columns: tuple[str, ...] = ("trial", "weight", f"validation {metric_name(metadata)}", "rounds")
+    if any(row.get("is_fixed_config") for row in rows):
+        columns += ("chosen as",)
+        head = [(*first, _origin(row)) for first, row in zip(head, rows, strict=True)]
+    return Table((*columns, *names), tuple(first + rest for first, rest in zip(head, cells, strict=True)))
+
+
+def _origin(member: Mapping[str, Any]) -> str:
+    return "fixed configuration" if member.get("is_fixed_config") else "a good trial"
+
+
+def explain(metadata: Metadata) -> str:
+    """What the final model is, and how far its validation score can be believed."""
+    trees = metadata.get("best_iteration", "all their")
+    said = f"The final model is {MEAN.format(n=len(members(metadata)), trees=trees)}. "
+    fixed = [member for member in members(metadata) if member.get("is_fixed_config")]
+    if fixed:
+        said += FIXED.format(n=len(fixed), share=format_share(sum(member.get("weight", 0.0) for member in fixed)))
+    said += CHOSEN.format(who="The others" if fixed else "They")
+    factor = metadata.get("rounds_factor", 1.0)
+    if isinstance(factor, float) and factor != 1:
+        said += ROUNDS.format(factor=factor)
+    score, alone = metadata.get("validation_score"), best_trial_alone(metadata)
+    if isinstance(score, float) and alone is not None:
+        both = f"{format_number(score)} together, {format_number(alone)} for the best trial alone"
+        said += f" Validation {metric_name(metadata)}: {both}."
+        said += f" {PARTLY_FLATTERED if fixed else FLATTERED}; only the test score says what it is worth."
+    return said
+
+
+def best_trial_alone(metadata: Metadata) -> float | None:
+    """The best trial's own validation score, where the model is made of several trials."""
+    best = metadata.get("best_trial")
+    value = best.get("value") if members(metadata) and isinstance(best, Mapping) else None
+    return value if isinstance(value, float) else None

@@ -1,0 +1,166 @@
+"""The command `report`: which studies, what is known of their models, where the report goes.
+
+Any study of the store will do. A study's report is added to its MLflow run, where there is one that can be reached;
+one that cannot costs a line of warning, never the report.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from src.config import RunSettings, SearchSettings
+from src.disk import check_folder
+from src.errors import ConfigError, StoreError, TrackingError
+from src.reporting.comparison.numbers import ComparedStudy
+from src.reporting.comparison.report import comparison_document
+from src.reporting.final_model_files import FinalModelFiles, find_model_files, report_folder
+from src.reporting.report_writer import write_both
+from src.reporting.study.chapters import StudyReportInput, study_document
+from src.reporting.study.numbers import take_snapshot
+from src.secrets import scrub
+from src.study.store_location import store_url
+from src.study.studies import OptunaStudyManager, root_cause_line, set_optuna_verbosity
+from src.study.study_index import choose_several, choose_study, known_studies
+from src.tracking.connection.tracking_uri import check_tracking_uri
+from src.tracking.projection.parent_run import REPORT_FOLDER, ParentRun, find_parent_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What one command was asked for.
+
+    Attributes:
+        study_name: None asks for the newest study of the store.
+        ensemble: targets, studies or `TARGET=STUDY`; empty for the report of one study.
+        storage_url: of the store, as when tuning.
+        storage_dir: folder of the embedded store.
+        output_dir: where models lie and reports are written.
+
+    Raises:
+        ConfigError: both one study and several are asked for.
+    """
+
+    study_name: str | None = None
+    ensemble: tuple[str, ...] = ()
+    storage_url: str | None = field(default=None, repr=False)
+    storage_dir: Path = SearchSettings.storage_dir
+    output_dir: Path = RunSettings.output_dir
+
+    def __post_init__(self) -> None:
+        if self.study_name is not None and self.ensemble:
+            raise ConfigError(
+                f"--study-name {self.study_name!r} and --ensemble exclude each other: "
+                f"name the study after --ensemble, too, or leave one of them out"
+            )
+
+
+def report(settings: ReportSettings) -> list[Path]:
+    """Writes a report as page and PDF, and says where they lie.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: the store, a study or the folder cannot be used.
+        StoreError: the store failed while it was read.
+        OSError: the files cannot be written.
+    """
+    set_optuna_verbosity()
+    check_tracking_uri(os.environ)
+    check_folder("--output-dir", settings.output_dir / "reports")
+    manager = _open_store(settings)
+    try:
+        return _report_several(settings, manager) if settings.ensemble else _report_one(settings, manager)
+    except (StorageInternalError, SQLAlchemyError) as error:  # boundary: the database went away
+        reason = scrub(root_cause_line(error), manager.url.render_as_string(hide_password=False))
+        raise StoreError(f"the store {manager.shown} failed: {reason}; the same command may succeed later") from error
+
+
+def _open_store(settings: ReportSettings) -> OptunaStudyManager:
+    """The store; an embedded one that is not there is not made, as its opening would."""
+    url = store_url(settings.storage_url, settings.storage_dir, os.environ)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        option = "--storage-url" if settings.storage_url else "--storage-dir"
+        raise ConfigError(f"there is no store {url.database}: give the {option} that the search was given")
+    return OptunaStudyManager(settings.storage_dir, settings.storage_url)
+
+
+def _report_one(settings: ReportSettings, manager: OptunaStudyManager) -> list[Path]:
+    name = choose_study(settings.study_name, known_studies(manager), manager.shown)
+    found = _Found(manager.load_study(name), settings.output_dir)
+    document = study_document(
+        StudyReportInput(found.study, take_snapshot(found.study), found.files.metadata, found.files.numbers)
+    )
+    written = write_both(document, report_folder(settings.output_dir, name))
+    newest = " (the newest; --study-name names another)" if settings.study_name is None else ""
+    _say("study", [f"{name}{newest}"])
+    _say("report", written)
+    found.log_report(written)
+    return written
+
+
+def _report_several(settings: ReportSettings, manager: OptunaStudyManager) -> list[Path]:
+    chosen = choose_several(settings.ensemble, known_studies(manager), manager.shown)
+    items = []
+    for label, name in chosen.items():
+        found = _Found(manager.load_study(name), settings.output_dir)
+        snapshot = take_snapshot(found.study)
+        items.append(ComparedStudy(label, snapshot, found.files.metadata, found.files.predictions))
+    # One folder for the same targets: the link to it stays, and shows the newest.
+    folder = report_folder(settings.output_dir, "_".join(["ensemble", *chosen]))
+    written = write_both(comparison_document(items), folder)
+    _say("studies", [name if name == label else f"{name} ({label})" for label, name in chosen.items()])
+    _say("report", written)
+    return written
+
+
+class _Found:
+    """A study and what is known of its final model, here or in MLflow."""
+
+    def __init__(self, study: optuna.Study, output_dir: Path) -> None:
+        self.study = study
+        self.output_dir = output_dir
+
+    @cached_property
+    def run(self) -> ParentRun | None:
+        """The study's MLflow run; None, with a warning, where MLflow cannot give it."""
+        try:
+            return find_parent_run(self.study.study_name, self.study.user_attrs)
+        except TrackingError as error:  # boundary: MLflow is away, the report is not
+            log.warning("%s; MLflow gets no report of this study", error)
+            return None
+
+    @cached_property
+    def files(self) -> FinalModelFiles:
+        """The final model's metadata, numbers and test predictions."""
+        try:
+            return find_model_files(self.study.study_name, self.output_dir, lambda: self.run)
+        except TrackingError as error:  # boundary: MLflow is away, the report is not
+            log.warning("%s; the report shows the search without a final model", error)
+            return FinalModelFiles()
+
+    def log_report(self, written: Sequence[Path]) -> None:
+        """Adds the files to the study's run."""
+        if self.run is None:
+            return
+        try:
+            self.run.log_report(written)
+        except TrackingError as error:  # boundary: MLflow is away, the report is not
+            log.warning("%s; the report is written, the same command adds it later", error)
+        else:
+            _say("MLflow", [f"run {self.run.run_id}, folder {REPORT_FOLDER}"])
+
+
+def _say(what: str, lines: Sequence[object]) -> None:
+    for i, line in enumerate(lines):
+        sys.stdout.write(f"{'' if i else what:<9}{line}\n")

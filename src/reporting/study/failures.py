@@ -1,0 +1,42 @@
+"""Which trials failed, and why."""
+
+from typing import TYPE_CHECKING
+
+from src.reporting.document.blocks import Table
+from src.reporting.study.numbers import Snapshot
+from src.secrets import scrub
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+ERROR_ATTR = "error"
+"""Where `src.search.trial_loop` and `src.study.study_storage` note the reason."""
+NOT_NOTED = "no reason was noted"
+MAX_REASONS = 20
+MAX_NUMBERS = 8
+MAX_LENGTH = 200
+
+
+def failures(snapshot: Snapshot) -> Table:
+    """Reasons, the most frequent first, how many trials failed for each, and the numbers of the first ones.
+
+    Passwords in URLs are masked, as an objective of anybody's making may quote them.
+    """
+    numbers: dict[str, list[int]] = {}
+    for trial in snapshot.in_state("FAIL"):
+        numbers.setdefault(_reason(trial), []).append(trial.number)
+    often = sorted(numbers.items(), key=lambda item: (-len(item[1]), item[1][0]))
+    rows = tuple((reason, len(which), _list(which)) for reason, which in often[:MAX_REASONS])
+    return Table(("reason", "failed trials", "numbers"), rows)
+
+
+def _reason(trial: "FrozenTrial") -> str:
+    noted = str(trial.user_attrs.get(ERROR_ATTR) or NOT_NOTED)
+    line = " ".join(scrub(noted, "").split())
+    return line if len(line) <= MAX_LENGTH else f"{line[: MAX_LENGTH - 1]}…"
+
+
+def _list(numbers: list[int]) -> str:
+    more = len(numbers) - MAX_NUMBERS
+    said = ", ".join(str(number) for number in numbers[:MAX_NUMBERS])
+    return f"{said} and {more} more" if more > 0 else said

@@ -1,0 +1,107 @@
+"""How the search went: what each trial reached, the best so far, and where it stopped improving."""
+
+from dataclasses import dataclass
+
+from src.reporting.document.axis_limits import axis_limits
+from src.reporting.document.downsample import MAX_POINTS, downsampled
+from src.reporting.document.plot import Axis, Line, Plot, Points
+from src.reporting.document.words import format_number, format_share, too_few
+from src.reporting.study.numbers import MIN_TRIALS, History, Snapshot, history
+
+
+@dataclass(frozen=True)
+class SearchImprovement:
+    """Where a search stopped improving; trials are counted in the order of their numbers.
+
+    Attributes:
+        finished: complete and pruned trials.
+        last: number of the trial that brought the last improvement.
+        after: finished trials after it.
+        best_at_half: the best value of the first half of the finished trials, None where none of them was complete.
+        best: the best value of all.
+    """
+
+    finished: int
+    last: int
+    after: int
+    best_at_half: float | None
+    best: float
+
+    @property
+    def gain(self) -> float | None:
+        """By how much the second half of the trials improved the best value; never negative."""
+        return None if self.best_at_half is None else abs(self.best - self.best_at_half)
+
+
+def progress(snapshot: Snapshot) -> SearchImprovement | None:
+    """Where the search stopped improving; None before a trial is complete."""
+    if not snapshot.ranked:
+        return None
+    best = snapshot.ranked[0]
+    done = [trial.number for trial in snapshot.in_state("COMPLETE", "PRUNED")]
+    first_half = set(done[: len(done) // 2])
+    early = next((trial.value for trial in snapshot.ranked if trial.number in first_half), None)
+    after = sum(number > best.number for number in done)
+    return SearchImprovement(
+        len(done), best.number, after, early, best.value if best.value is not None else float("nan")
+    )
+
+
+def describe_progress(found: SearchImprovement | None, metric: str) -> str:
+    """The same in sentences."""
+    finished = found.finished if found else 0
+    if found is None or finished < MIN_TRIALS:
+        return too_few("say where the search stopped improving", MIN_TRIALS, finished, "finished")
+    if found.after:
+        what = "the one trial after it" if found.after == 1 else f"the {found.after:,} after it"
+        share = f"{format_share(found.after / finished)} of the search"
+        said = f"Trial {found.last} brought the last improvement; {what} ({share}) brought none."
+    else:
+        said = (
+            f"Trial {found.last}, the last one to finish, still improved the best {metric}: the search had not settled."
+        )
+    if found.best_at_half is None or found.gain is None:
+        return said
+    now = format_number(found.best)
+    if not found.gain:
+        return f"{said} The second half of the {finished:,} finished trials left the best {metric} at {now}."
+    change = f"from {format_number(found.best_at_half)} to {now}"
+    # Towards zero or beyond it a share of what was there says nothing.
+    same_side = found.best_at_half * found.best > 0
+    gained = 100 * found.gain / abs(found.best_at_half) if same_side else 0.0
+    share = f" ({gained:,.0f} %)" if gained >= 100 else f" ({gained:.2g} %)" if same_side else ""
+    return f"{said} The second half of the {finished:,} finished trials took the best {metric} {change}{share}."
+
+
+def history_plot(snapshot: Snapshot, metric: str) -> Plot:
+    """Value by trial, the best so far, and where pruned trials were stopped."""
+    known = history(snapshot)
+    places = {number: place for place, number in enumerate(known.complete.numbers)}
+    kept = downsampled(len(places), [places[trial.number] for trial in snapshot.ranked[:MAX_POINTS]])
+    cut = downsampled(len(known.pruned.numbers), limit=MAX_POINTS // 2)
+    steps = _changes(known)
+    marks: list[Points | Line] = [
+        Points(
+            [known.pruned.numbers[i] for i in cut], [known.pruned.values[i] for i in cut],
+            name="pruned (last reported)", role="muted", cross=True, opacity=1.0,
+        ),
+        Points([known.complete.numbers[i] for i in kept], [known.complete.values[i] for i in kept], name="complete"),
+        Line(
+            [known.best.numbers[i] for i in steps], [known.best.values[i] for i in steps],
+            name="best so far", role="accent", step=True,
+        ),
+    ]  # fmt: skip
+    return Plot(Axis("trial"), Axis(metric, limits=value_limits(snapshot)), [m for m in marks if m.x], zoom=True)
+
+
+def value_limits(snapshot: Snapshot) -> tuple[float, float] | None:
+    """Limits of the axis of values, where a few trials are far worse than all others."""
+    known = history(snapshot)
+    return axis_limits(known.complete.values, snapshot.direction == "maximize", known.pruned.values)
+
+
+def _changes(known: History) -> list[int]:
+    """Places where the best value changed, and the last one: all that a line of steps needs."""
+    values = known.best.values
+    last = len(values) - 1
+    return [i for i, value in enumerate(values) if i in (0, last) or value != values[i - 1]]

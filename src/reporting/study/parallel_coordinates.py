@@ -1,0 +1,60 @@
+"""The best trials as lines across all parameters: where they agree, the lines run together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from src.reporting.document.plot import Axis, Line, Plot
+from src.reporting.study.numbers import Snapshot
+from src.reporting.study.parameter_ranges import ParameterRange, parameter_ranges
+
+FEWEST, MOST = 10, 50
+TOP_SHARE = 0.1
+MAX_PARAMETERS = 24
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The best trials on the ranges of their parameters.
+
+    Attributes:
+        parameters: that one of them has, by importance, those of every complete trial before the others.
+        numbers: of the trials, the best first.
+        shares: for each trial the place of each parameter from 0, its lowest value, to 1; None where it has none.
+    """
+
+    parameters: tuple[ParameterRange, ...]
+    numbers: tuple[int, ...]
+    shares: tuple[tuple[float | None, ...], ...]
+
+
+def n_best(n_complete: int) -> int:
+    """How many trials count as the best: a tenth, but 10 at least and 50 at most."""
+    return min(n_complete, max(FEWEST, min(MOST, round(TOP_SHARE * n_complete))))
+
+
+def coordinates(snapshot: Snapshot, shares: Mapping[str, float]) -> Coordinates:
+    """The best complete trials, each parameter scaled to its range over all complete trials, as it was drawn."""
+    ranges = parameter_ranges(snapshot.complete)
+    having = dict.fromkeys(ranges, 0)
+    for trial in snapshot.complete:
+        for name in trial.params:
+            having[name] += 1
+    order = sorted(ranges, key=lambda name: (having[name] < len(snapshot.complete), -shares.get(name, 0.0)))
+    best = snapshot.ranked[: n_best(len(snapshot.complete))]
+    shown = [ranges[name] for name in order if any(name in trial.params for trial in best)][:MAX_PARAMETERS]
+    lines = [[known.share(t.params[known.name]) if known.name in t.params else None for known in shown] for t in best]
+    return Coordinates(tuple(shown), tuple(trial.number for trial in best), tuple(tuple(line) for line in lines))
+
+
+def coordinates_plot(found: Coordinates) -> Plot:
+    """One row per parameter, one line per trial from row to row; the best trial on top of the others."""
+    rows = list(range(len(found.parameters)))
+    others, opacity = f"the {len(found.numbers) - 1} next best", 0.35 if len(found.numbers) > FEWEST else 0.6
+    marks = [Line(line, rows, others, width=1.2, opacity=opacity) for line in reversed(found.shares[1:])]
+    marks += [
+        Line(line, rows, f"best: trial {number}", "accent", width=3)
+        for number, line in zip(found.numbers[:1], found.shares[:1], strict=True)
+    ]
+    names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, found.parameters, strict=True)]
+    across = Axis(ticks=[(0, "low"), (1, "high")], limits=(-0.03, 1.03))
+    return Plot(across, Axis(ticks=names, reverse=True), marks, height=100 + 30 * len(rows))

@@ -1,0 +1,217 @@
+"""How the model was found: the chapters of a study's search."""
+
+from collections.abc import Mapping
+
+from src.reporting.document.axis_limits import axis_limits, outside_note
+from src.reporting.document.blocks import Block, Chapter, Figure, Grid, Paragraph, TableBlock
+from src.reporting.document.downsample import MAX_POINTS, downsampling_note
+from src.reporting.document.words import UNKNOWN_METRIC, format_share, too_few
+from src.reporting.study import numbers
+from src.reporting.study.durations import durations, durations_plot, states_table
+from src.reporting.study.evolution import FEWEST_TRIALS, evolution_plot, evolutions
+from src.reporting.study.failures import failures
+from src.reporting.study.history import describe_progress, history_plot, progress, value_limits
+from src.reporting.study.importances import Importances, importances, importances_plot
+from src.reporting.study.learning_curves import curves, curves_plot
+from src.reporting.study.numbers import MIN_TRIALS, Snapshot
+from src.reporting.study.pairs import most_important_pair, pair_plot
+from src.reporting.study.parallel_coordinates import coordinates, coordinates_plot
+from src.reporting.study.pruning import Pruning, describe_pruning, pruning, pruning_plot
+from src.reporting.study.slices import slice_plot, slices
+from src.reporting.study.workers import MAX_ROWS, by_worker, spans, utilisation, workers_plot, workers_table
+
+NOT_YET = "No trial is complete yet."
+MAX_SMALL = 24
+"""Small figures in one chapter."""
+POINTS_OF_SLICES = 7000
+"""In all slices together, which keeps the page's numbers below a megabyte."""
+
+
+def search_chapters(snapshot: Snapshot, metric: str) -> list[Chapter]:
+    """Every chapter of the search, also those that have little to say yet."""
+    found = importances(snapshot)
+    return [
+        _history(snapshot, metric),
+        _importances(found),
+        _parameters(snapshot, metric, found.shares),
+        _together(snapshot, metric, found.shares),
+        _evolution(snapshot, found.shares),
+        _curves(snapshot, metric),
+        _pruning(snapshot),
+        _time(snapshot),
+        _trials(snapshot),
+    ]
+
+
+def _note(text: str) -> Paragraph:
+    return Paragraph(text, "note")
+
+
+def _history(snapshot: Snapshot, metric: str) -> Chapter:
+    known = numbers.history(snapshot)
+    n_points = len(known.complete.numbers) + len(known.pruned.numbers)
+    if not n_points:
+        return Chapter("history", "History", [_note(NOT_YET)])
+    counts = numbers.count_states(snapshot)
+    caption = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed trials."
+    shown = min(len(known.complete.numbers), MAX_POINTS) + min(len(known.pruned.numbers), MAX_POINTS // 2)
+    caption += downsampling_note(n_points, shown)
+    caption += outside_note(value_limits(snapshot), [*known.complete.values, *known.pruned.values])
+    figure = Figure("history", history_plot(snapshot, metric), caption)
+    where = progress(snapshot)
+    enough = where is not None and where.finished >= MIN_TRIALS
+    said = Paragraph(describe_progress(where, metric), "plain" if enough else "note")
+    return Chapter("history", "History", [said, figure])
+
+
+def _importances(found: Importances) -> Chapter:
+    title = "Which parameters matter"
+    if not found.shares:
+        return Chapter("importances", title, [_note(found.why_not)])
+    caption = (
+        "Share of the difference between top trials and all trials that a parameter explains (PED-ANOVA). "
+        "Line: two standard deviations to either side, from drawing the trials anew 20 times."
+    )
+    return Chapter("importances", title, [Figure("importances", importances_plot(found), caption)])
+
+
+def _parameters(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> Chapter:
+    best = numbers.best_parameters(snapshot)
+    if not best.rows:
+        none = NOT_YET if not snapshot.complete else "The trials have no parameters."
+        return Chapter("parameters", "Parameters", [_note(none)])
+    cuts = slices(snapshot)
+    shown = sorted(cuts, key=lambda cut: -shares.get(cut.name, 0.0))[:MAX_SMALL]
+    limit, maximize = POINTS_OF_SLICES // len(shown), snapshot.direction == "maximize"
+    small = [Figure(f"slice-{i}", slice_plot(cut, metric, maximize, limit)) for i, cut in enumerate(shown)]
+    which = "Each complete trial is a point, later ones deeper in colour; the most important parameters first."
+    if len(snapshot.complete) < MIN_TRIALS:
+        which += f" {len(snapshot.complete)} complete trials are too few to read a tendency: {MIN_TRIALS} are needed."
+    if len(shown) < len(cuts):
+        which += f" {len(shown)} of {len(cuts)} parameters are drawn."
+    if len(snapshot.complete) > limit:
+        which += f" Of more than {limit:,} trials some are left out, the best ones never."
+    if any(axis_limits(cut.ys, maximize) for cut in shown):
+        which += " Far worse values lie beyond the axes."
+    first = Paragraph(f"The best trial is number {snapshot.ranked[0].number}.")
+    return Chapter("parameters", "Parameters", [first, TableBlock(best), _note(which), Grid(small)])
+
+
+def _together(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> Chapter:
+    key, title = "together", "Parameters together"
+    if len(snapshot.complete) < MIN_TRIALS:
+        return Chapter(key, title, [_note(too_few("show parameters together", MIN_TRIALS, len(snapshot.complete)))])
+    blocks: list[Block] = []
+    lines = coordinates(snapshot, shares)
+    if len(lines.parameters) > 1:
+        many = f"The {len(lines.numbers)} best of {len(snapshot.complete):,} complete trials"
+        caption = f"{many}, each a line across its parameters. Where the lines run together, good trials agree."
+        blocks.append(Figure("coordinates", coordinates_plot(lines), caption, "The best trials"))
+    pair = most_important_pair(snapshot, shares)
+    if pair is None:
+        blocks.append(_note(f"No two numeric parameters were drawn together in {MIN_TRIALS} complete trials."))
+    else:
+        better = "better" if snapshot.direction == "maximize" else "worse"
+        caption = f"Mean {metric} of the trials in each cell: the stronger the colour, the higher, so {better}."
+        caption += " No trial, no colour."
+        heading = f"{pair.x.name} and {pair.y.name}"
+        plot = pair_plot(pair, metric, snapshot.direction == "maximize")
+        blocks.append(Figure("pair", plot, caption, heading))
+    return Chapter(key, title, blocks)
+
+
+def _evolution(snapshot: Snapshot, shares: Mapping[str, float]) -> Chapter:
+    key, title = "evolution", "What the search tried"
+    found = sorted(evolutions(snapshot), key=lambda one: -shares.get(one.known.name, 0.0))
+    if not found:
+        return Chapter(key, title, [_note(_no_evolution(snapshot))])
+    best = snapshot.ranked[0].params if snapshot.ranked else {}
+    small = [
+        Figure(f"evolution-{i}", evolution_plot(one, None if one.known.choices else best.get(one.known.name)))
+        for i, one in enumerate(found[:MAX_SMALL])
+    ]
+    said = (
+        "Each parameter over the trials that drew it, finished or not: running median and the middle half of the "
+        "values, for categories the running share of each choice. A window is a tenth of those trials, ten at least. "
+        "A level line is the best trial's value. Where the search settles, a band becomes narrow."
+    )
+    return Chapter(key, title, [_note(said), Grid(small)])
+
+
+def _no_evolution(snapshot: Snapshot) -> str:
+    if len(snapshot.trials) >= FEWEST_TRIALS:
+        return f"No parameter was drawn by {FEWEST_TRIALS} trials."
+    return too_few("show what was tried over time", FEWEST_TRIALS, len(snapshot.trials), "started")
+
+
+def _curves(snapshot: Snapshot, metric: str) -> Chapter:
+    drawn = curves(snapshot)
+    if not drawn:
+        return Chapter("curves", "Learning curves", [_note("No trial reported a value on its way.")])
+    # Somebody else's objective may report anything, and its steps may be epochs.
+    caption = "What the trials reported, by step."
+    if metric != UNKNOWN_METRIC:
+        caption = f"{metric} on validation rows by step (boosting rounds)."
+    n_pruned = sum(curve.role == "pruned" for curve in drawn)
+    if n_pruned:
+        caption += f" The latest {n_pruned} pruned trials in grey."
+    return Chapter("curves", "Learning curves", [Figure("curves", curves_plot(drawn, metric), caption)])
+
+
+def _pruning(snapshot: Snapshot) -> Chapter:
+    found = pruning(snapshot)
+    return Chapter("pruning", "Pruning", _pruning_blocks(found, len(snapshot.in_state("PRUNED"))))
+
+
+def _pruning_blocks(found: Pruning, n_pruned: int) -> list[Block]:
+    if not n_pruned:
+        return [_note("No trial was pruned.")]
+    if not found.cuts:
+        return [_note(f"{n_pruned} trials were pruned, none of them reported a value, so it is not known where.")]
+    silent = n_pruned - len(found.cuts)
+    caption = "Pruned trials by the last step that they reported."
+    caption += f" {silent} pruned trials reported none and are left out." if silent else ""
+    return [Paragraph(describe_pruning(found)), Figure("pruning", pruning_plot(found), caption)]
+
+
+def _time(snapshot: Snapshot) -> Chapter:
+    if not snapshot.trials:
+        return Chapter("time", "Trials, time and workers", [_note("There is no trial yet.")])
+    blocks: list[Block] = [TableBlock(states_table(snapshot))]
+    taken = durations(snapshot)
+    if taken:
+        caption = "Trials that have ended, by how long they took."
+        blocks.append(Figure("durations", durations_plot(taken), caption, "Durations"))
+    blocks += _workers(snapshot)
+    failed = failures(snapshot)
+    if failed.rows:
+        blocks.append(TableBlock(failed, "Failed trials"))
+    unusable = len(snapshot.in_state("COMPLETE")) - len(snapshot.complete)
+    if unusable:
+        blocks.append(_note(f"{unusable} complete trials have an infinite value; they are counted but not compared."))
+    return Chapter("time", "Trials, time and workers", blocks)
+
+
+def _workers(snapshot: Snapshot) -> list[Block]:
+    found = spans(snapshot)
+    groups = by_worker(found)
+    share = utilisation(found)
+    if not groups or not share:  # nobody ran for a measurable time
+        return []
+    if len(groups) == 1:
+        return [Paragraph(f"One process ran the trials, and was busy during {format_share(share)} of the time.")]
+    busy = f"each was busy during {format_share(share)} of the time from its first trial to its last, on average"
+    said = f"{len(groups)} processes ran the trials; {busy}."
+    caption = "Each row a process (host:pid), each bar a trial; long searches show only whether one ran."
+    if len(groups) > MAX_ROWS:
+        caption += f" {MAX_ROWS} of {len(groups)} processes are drawn, those that began first."
+    figure = Figure("workers", workers_plot(found), caption, "Workers over time")
+    return [Paragraph(said), TableBlock(workers_table(found), "Workers", sortable=True), figure]
+
+
+def _trials(snapshot: Snapshot) -> Chapter:
+    top = numbers.top_trials(snapshot)
+    if not top.rows:
+        return Chapter("trials", "Best trials", [_note(NOT_YET)])
+    said = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
+    return Chapter("trials", "Best trials", [_note(said), TableBlock(top, sortable=True)])

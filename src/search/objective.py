@@ -1,0 +1,133 @@
+"""Data and folds in, an Optuna objective out: a closure that fits, reports and prunes.
+
+The hold-out rows never come here: the folds hold indices of search rows only.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+
+from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, REPORT_EVERY_ROUNDS
+from src.search.binned_folds import BinnedFolds
+from src.search.boosting import BestPredictions, ValidationCurve, boost
+from src.search.dart import make_booster
+from src.search.search_space import lightgbm_params, suggest_hyperparameters
+from src.search.starting_points import is_fixed_config
+from src.search.stop_flag import StopFlag
+from src.study.studies import Objective
+from src.study.validation_predictions import PredictionStore, raw_scores
+
+UserObjective = Callable[..., float]
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """How a trial is trained; the same settings and seed give the same score to the bit.
+
+    With `predictions` the validation predictions of the best complete trials are kept there.
+    """
+
+    seed: int = 42
+    max_rounds: int = MAX_ROUNDS
+    patience: int = EARLY_STOPPING_ROUNDS
+    report_every: int = REPORT_EVERY_ROUNDS
+    stop_flag: StopFlag = field(default_factory=StopFlag)
+    predictions: PredictionStore | None = None
+
+
+def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective:
+    """The objective of LightGBM on these folds.
+
+    A trial's value is the best mean validation score over the boosting rounds. What the final fit and the reports need
+    is kept on the trial: `best_iteration` and `curve` (at most 100 points), also when it is pruned.
+    """
+
+    def objective(trial: optuna.Trial) -> float:
+        hyperparameters = suggest_hyperparameters(trial)
+        curve = ValidationCurve(maximize=folds.data.config.direction == "maximize")
+        best = None if settings.predictions is None else BestPredictions(len(folds.folds), curve.maximize)
+        try:
+            boosters = _make_boosters(folds, hyperparameters, settings.seed)
+            boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings), best)
+        finally:
+            _store_curve(trial, curve)
+        if best is not None and settings.predictions is not None and math.isfinite(curve.best_value):
+            trial.set_user_attr("predicted_round", best.round)
+            scores = raw_scores(folds.data.config.task, best.values)
+            settings.predictions.keep(trial.number, curve.best_value, scores, pinned=is_fixed_config(trial.params))
+        return curve.best_value
+
+    return objective
+
+
+def retrain_and_predict(
+    folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, seed: int, stop_flag: StopFlag
+) -> np.ndarray:
+    """Trains a trial's boosters once more, as far as the round whose predictions are wanted.
+
+    Args:
+        folds: those of the search.
+        hyperparameters: as drawn by the trial.
+        rounds: the trial's `predicted_round`.
+        seed: the search's.
+        stop_flag: looked at after each round.
+
+    Returns:
+        Raw scores of the validation rows, all folds one after the other, 32-bit: those that the trial itself would
+        have kept, to the bit.
+
+    Raises:
+        Interrupted: a stop was requested.
+    """
+    boosters = _make_boosters(folds, hyperparameters, seed)
+    last = BestPredictions(len(boosters), maximize=True)
+    for number, booster in enumerate(boosters):
+        for _ in range(rounds):
+            booster.update()
+            stop_flag.raise_if_stopped()
+        booster.eval_valid(last.feval(number))
+    last.keep_if_best(rounds, 0.0)
+    return raw_scores(folds.data.config.task, last.values)
+
+
+def make_user_objective(folds: BinnedFolds, user: UserObjective, stop_flag: StopFlag) -> Objective:
+    """An objective of the user's own, `(trial, X_train, y_train, X_val, y_val) -> score`, averaged over the folds."""
+
+    def objective(trial: optuna.Trial) -> float:
+        scores = []
+        for number in range(len(folds.folds)):
+            stop_flag.raise_if_stopped()
+            scores.append(float(user(trial, *folds.frames(number))))
+        return float(np.mean(scores))
+
+    return objective
+
+
+def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
+    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads)
+    return [make_booster(params, train, [valid]) for train, valid in folds.datasets(hyperparameters["max_bin"])]
+
+
+def _make_reporter(trial: optuna.Trial, settings: ObjectiveSettings) -> Callable[[int, float], bool]:
+    def on_round(round_number: int, score: float) -> bool:
+        settings.stop_flag.raise_if_stopped()
+        if settings.stop_flag.deadline_passed():
+            return True
+        if round_number % settings.report_every == 0:
+            trial.report(score, round_number)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"after {round_number} rounds")
+        return False
+
+    return on_round
+
+
+def _store_curve(trial: optuna.Trial, curve: ValidationCurve) -> None:
+    if curve.best_round:
+        trial.set_user_attr("best_iteration", curve.best_round)
+        trial.set_user_attr("curve", curve.downsampled())

@@ -1,0 +1,110 @@
+"""One progress bar per study: trials done, best value so far, pruned and failed counts, time left."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from tqdm import tqdm
+
+from src.study.studies import FINISHED
+
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LOOKS = 0.5
+"""Trials of a small table end many times a second; to read a long study costs milliseconds each time."""
+
+
+class _Lines:
+    """Where tqdm would draw over its last bar, a file or a pod's log gets another line."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def make_bar(what: str, unit: str, total: int | None, **options: Any) -> "tqdm[Any]":
+    """A bar that is redrawn in place in a terminal, and a line every ten seconds in a file or a pod's log.
+
+    Args:
+        what: is being done, in a few words.
+        unit: of what is counted.
+        total: of it; None where nobody knows.
+        **options: tqdm's others.
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        file=sys.stderr if terminal else _Lines(),
+        mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
+        dynamic_ncols=terminal,
+        **options,
+    )
+
+
+class SearchProgress:
+    """Shows a study's state by `make_bar`; use as a context manager and call `update` after each trial.
+
+    Args:
+        study: what is shown.
+        n_trials: its total.
+        metric: names the best value.
+        position: line of the bar in a terminal, from 0, where several studies are searched at once.
+    """
+
+    def __init__(self, study: optuna.Study, n_trials: int, metric: str, position: int = 0) -> None:
+        self.study = study
+        self.metric = metric
+        self.n_trials = n_trials
+        self.position = position
+        self._bar: tqdm[Any] | None = None
+        self._updated = 0.0
+
+    def __enter__(self) -> "SearchProgress":
+        done = _finished([trial.state for trial in self.study.get_trials(deepcopy=False)])
+        self._bar = make_bar(
+            self.study.study_name,
+            "trial",
+            self.n_trials,
+            initial=min(done, self.n_trials),
+            position=self.position if sys.stderr.isatty() else 0,
+        )
+        self.update()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:  # otherwise the store may be what failed, and its error is the one to tell
+            self.update()
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, now: bool = True) -> None:
+        """Reads the study and redraws the bar; with `now` False only if that was not done a moment ago."""
+        if self._bar is None or (not now and time.monotonic() - self._updated < SECONDS_BETWEEN_LOOKS):
+            return
+        self._updated = time.monotonic()
+        trials = self.study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
+        done, pruned, failed = _finished(states), states.count(TrialState.PRUNED), states.count(TrialState.FAIL)
+        best = self._best(trials)
+        shown = {"best " + self.metric: "-" if best is None else f"{best:.5g}", "pruned": pruned}
+        if failed:
+            shown["failed"] = failed
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(min(done, self.n_trials) - self._bar.n)
+
+    def _best(self, trials: Sequence[FrozenTrial]) -> float | None:
+        values = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+        if not values:
+            return None
+        return max(values) if self.study.direction.name == "MAXIMIZE" else min(values)
+
+
+def _finished(states: Sequence[TrialState]) -> int:
+    return sum(state in FINISHED for state in states)

@@ -1,0 +1,85 @@
+"""One target's search as a task: what is searched, who proposes parameters, what a trial does.
+
+LightGBM is imported where trials are made ready: a command that only hands them to other processes starts without it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import optuna
+
+from src.config import RunSettings, SearchSettings
+from src.data.split_rows import SplitRows
+from src.data.table import Dataset
+from src.search.earlier_model import EarlierModel
+from src.search.starting_points import make_starting_sampler
+from src.search.stop_flag import StopFlag
+from src.study.sampler import make_sampler
+from src.study.studies import Callback, Objective
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from src.search.binned_folds import BinnedFolds
+
+UserObjective = Callable[..., float]
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any.
+
+    `registered_models` gives what the registry knows of a target, where it was asked in advance.
+    """
+
+    data: Dataset
+    rows: SplitRows
+    settings: RunSettings
+    user_objective: UserObjective | None = None
+    callbacks: Sequence[Callback] = ()
+    shares_outer_run: bool = False
+    registered_models: Callable[[str], Sequence[EarlierModel]] | None = None
+
+
+def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":
+    """Who proposes parameters; what is known of LightGBM's is of no use to a user's own objective.
+
+    Raises:
+        ConfigError: it needs a package that is not installed.
+    """
+    if user_objective is not None:
+        return make_sampler(search.sampler, search.seed, limit_depth=False)
+    return make_starting_sampler(search.sampler, search.seed)
+
+
+def make_task_objective(task: SearchTask, study: optuna.Study, stop_flag: StopFlag) -> Objective:
+    """The objective of the study's trials, the user's own or LightGBM's, on rows that are binned here."""
+    from src.search.binned_folds import BinnedFolds
+
+    return objective_on(BinnedFolds(task.data, task.rows.folds), task.settings, task.user_objective, study, stop_flag)
+
+
+def objective_on(
+    folds: "BinnedFolds",
+    settings: RunSettings,
+    user_objective: UserObjective | None,
+    study: optuna.Study,
+    stop_flag: StopFlag,
+) -> Objective:
+    """The user's own objective or LightGBM's, on these folds."""
+    from src.search.objective import ObjectiveSettings, make_objective, make_user_objective
+    from src.study.validation_predictions import PredictionStore
+
+    if user_objective is not None:
+        return make_user_objective(folds, user_objective, stop_flag)
+    predictions = PredictionStore.of(study) if settings.ensemble_size > 1 else None
+    return make_objective(
+        folds, ObjectiveSettings(seed=settings.search.seed, stop_flag=stop_flag, predictions=predictions)
+    )
+
+
+def verbose() -> bool:
+    """Whether `--verbose` was given."""
+    return logging.getLogger("src").isEnabledFor(logging.DEBUG)

@@ -1,0 +1,120 @@
+"""The connection to MLflow: which experiment, and which run is the parent.
+
+Nothing is contacted at import. Inside `mlflow run` the run that MLflow started is named by MLFLOW_RUN_ID.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.tracking import MlflowClient
+
+from src.errors import ConfigError, TrackingError
+from src.secrets import mask_url
+from src.tracking.connection.destination import Experiment, FoundRun, choose_experiment, experiment_name
+from src.tracking.connection.embedded_store import prepare_embedded_store
+from src.tracking.connection.tracking_database import check_database_answers
+from src.tracking.connection.tracking_errors import tracking_errors
+
+# MLflow's own defaults retry a dead server for minutes; what is not written now is written by a later pass.
+_REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+# Without it MLflow's pages open an experiment as one of language models.
+_UI_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
+
+def shown_uri() -> str:
+    """The tracking URI without a password."""
+    return mask_url(mlflow.get_tracking_uri())
+
+
+class TrackingSession:
+    """One process's view of one experiment."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        for name, value in _REQUEST_LIMITS.items():
+            os.environ.setdefault(name, value)
+        self.environ = environ
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Made on first use: with the embedded store that is when its schema is created."""
+        with tracking_errors("open the tracking store"):
+            prepare_embedded_store(mlflow.get_tracking_uri())
+            check_database_answers(mlflow.get_tracking_uri())
+            return MlflowClient()
+
+    @cached_property
+    def outer_run(self) -> Run | None:
+        """The run that `mlflow run` started, if we are inside one."""
+        run_id = self.environ.get("MLFLOW_RUN_ID")
+        if not run_id:
+            return None
+        with tracking_errors(f"read run {run_id}"):
+            return self.client.get_run(run_id)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The outer run's experiment, else MLFLOW_EXPERIMENT_ID, else the named one, made if it is new."""
+        with tracking_errors("open the experiment"):
+            return self._chosen() or self._made(experiment_name(self.environ))
+
+    def _chosen(self) -> str | None:
+        try:
+            found = choose_experiment(self.environ, _ClientLookup(self.client), shown_uri())
+        except ConfigError as error:  # told before the search too, unless MLflow was away then
+            raise TrackingError(str(error)) from error
+        return None if found is None else found.experiment_id
+
+    def _made(self, name: str) -> str:
+        try:
+            return self.client.create_experiment(name, tags=_UI_OF_TRAINING)
+        except MlflowException as error:  # another process made it a moment earlier
+            found = self._chosen() if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS) else None
+            if found is None:
+                raise
+            return found
+
+
+class _ClientLookup:
+    """Asks MLflow's client; see `destination.Lookup`."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def experiment(self, experiment_id: str) -> Experiment | None:
+        return self._found(self._client.get_experiment, experiment_id)
+
+    def experiment_named(self, name: str) -> Experiment | None:
+        return self._found(self._client.get_experiment_by_name, name)
+
+    def run(self, run_id: str) -> FoundRun | None:
+        try:
+            info = self._client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+        return FoundRun(info.experiment_id, info.lifecycle_stage == "active")
+
+    def _found(self, ask: Callable[[str], "mlflow.entities.Experiment | None"], question: str) -> Experiment | None:
+        try:
+            found = ask(question)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+        if found is None:
+            return None
+        active = found.lifecycle_stage == "active"
+        return Experiment(str(found.experiment_id), found.name, active, found.artifact_location)
+
+
+def now_ms() -> int:
+    """MLflow's unit of time."""
+    return int(time.time() * 1000)

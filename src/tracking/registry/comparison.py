@@ -1,0 +1,106 @@
+"""Champion against challenger: both judged on the same rows, which neither has learned from."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from src.config import TableConfig
+from src.data.table import Dataset
+from src.evaluation.intervals import Estimate, difference_estimate
+from src.evaluation.unseen_rows import unseen_rows
+from src.tracking.registry.model_versions import ScoreComparison, compare_predictions
+from src.tracking.registry.served_model import predict_rows, served_metadata, unseen_warnings
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+
+    LoadedModel = tuple[str, PyFuncModel]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """What was found.
+
+    Attributes:
+        target: the registered name.
+        comparison: both scores on the judged rows.
+        dates: first and last judged day; None for a table without dates.
+        n_dates: how many days; 0 without dates.
+        data_digest: of the table that the rows are from.
+        difference: challenger's score minus champion's, with its interval, in the metric's unit.
+        confidence: one-sided, 0 to 1, that the challenger is better; None where the dates are too few to say.
+    """
+
+    target: str
+    comparison: ScoreComparison
+    dates: tuple[str, str] | None
+    n_dates: int
+    data_digest: str
+    difference: Estimate
+    confidence: float | None
+
+
+def as_models_read_it(table: TableConfig, names: Sequence[str], trainings: Sequence[Mapping[str, Any]]) -> TableConfig:
+    """What a table's columns are to these models, so that nothing about them is guessed from the new rows.
+
+    Args:
+        table: what the columns are called.
+        names: of the columns that are there.
+        trainings: the models' metadata.
+    """
+    features = dict.fromkeys(name for metadata in trainings for name in metadata.get("feature_names", ()))
+    categories = {name for metadata in trainings for name in metadata.get("categorical_levels", {})}
+    marks = {name: mark for metadata in trainings for name, mark in metadata.get("decimal_marks", {}).items()}
+    use = tuple(name for name in features if name in names and name not in table.targets)
+    return replace(
+        table,
+        use=use or None,
+        categories=tuple(name for name in use if name in categories),
+        numbers={name: mark for name, mark in marks.items() if name in use} | dict(table.numbers),
+    )
+
+
+def compare_models(
+    data: Dataset, frame: pd.DataFrame, models: "Sequence[LoadedModel]", test_fraction: float, purge_days: int
+) -> ModelComparison:
+    """Judges champion and challenger by the target's metric on the last dates that are new to both.
+
+    Args:
+        data: the target's table.
+        frame: the same table as it was read: each model reads its rows as it was trained to.
+        models: champion and challenger, each with its URI, `models:/<name>/<version>`.
+        test_fraction: see `unseen_rows`.
+        purge_days: see `unseen_rows`.
+
+    Raises:
+        UserError: no row can judge both.
+        DataError: the rows do not fit a model, or cannot be judged by the metric.
+        TrackingError: MLflow or its artifact store cannot be reached.
+    """
+    trainings = {uri: served_metadata(model) for uri, model in models}
+    rows = unseen_rows(data, trainings, test_fraction, purge_days)
+    assert data.positions is not None
+    judged, y = frame.iloc[data.positions[rows]], data.y[rows]
+    champion, challenger = (predict_rows(model, judged) for _, model in models)
+    for warning in dict.fromkeys(each for metadata in trainings.values() for each in unseen_warnings(judged, metadata)):
+        log.warning("%s", warning)
+    (first, _), (second, _) = models
+    comparison = compare_predictions((first, second), (champion, challenger), y, data.config.metric)
+    dates = None if data.dates is None else data.dates[rows]
+    difference = difference_estimate(comparison.metric, y, challenger, champion, dates)
+    days = [] if dates is None else np.unique(dates).tolist()
+    span = (str(days[0]), str(days[-1])) if days else None
+    confidence = _confidence(comparison, difference)
+    return ModelComparison(data.target, comparison, span, len(days), data.digest, difference, confidence)
+
+
+def _confidence(comparison: ScoreComparison, difference: Estimate) -> float | None:
+    """That the challenger is better: the difference above zero for AUC, below it for errors."""
+    above = difference.confidence_above(0.0)
+    return above if comparison.metric == "auc" or above is None else 1 - above

@@ -1,0 +1,87 @@
+"""What a worker process gets of a search, and how it runs trials; without tracking, so that a worker starts soon."""
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from src.config import RunSettings
+from src.search.search_task import SearchTask, UserObjective, objective_on, task_sampler, verbose
+from src.search.stop_flag import StopFlag
+from src.search.trial_loop import WorkerContext, run_trials
+from src.study.pruner import make_pruner
+from src.study.retry_policy import RETRY_SECONDS
+from src.study.studies import Callback, OptunaStudyManager, set_optuna_verbosity
+from src.workers.shared_table import SharedTable, TableSharer
+
+if TYPE_CHECKING:
+    from src.search.binned_folds import BinnedFolds
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What a worker needs of a search: the table lies where all of them read it."""
+
+    study_name: str
+    table: SharedTable
+    settings: RunSettings
+    user_objective: UserObjective | None = None
+    callbacks: Sequence[Callback] = ()
+
+
+def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> WorkerTask:
+    """Writes the task's table for workers.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    table = sharer.share(task.data, task.rows.folds, with_frame=task.user_objective is not None)
+    return WorkerTask(study_name, table, task.settings, task.user_objective, task.callbacks)
+
+
+def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
+    """One of several processes on a study that exists: its own connection, its own sampler, the same trials.
+
+    Raises:
+        ConfigError: the store or the study is gone.
+        Interrupted: a stop was requested; the running trial was given back.
+        SearchError: trial after trial fails.
+        StoreError: the store failed.
+    """
+    set_optuna_verbosity(verbose())
+    settings = task.settings.search
+    manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, RETRY_SECONDS)
+    sampler = task_sampler(settings, task.user_objective)
+    study = manager.load_study(task.study_name, sampler, make_pruner(settings.pruner))
+    context = WorkerContext(manager.storage, settings.n_trials, stop_flag, [release_memory, *task.callbacks])
+    run_trials(study, objective_on(_shared_folds(task), task.settings, task.user_objective, study, stop_flag), context)
+
+
+def _shared_folds(task: WorkerTask) -> "BinnedFolds":
+    from src.search.binned_folds import BinnedFolds
+    from src.workers.shared_folds import SharedFolds
+
+    if task.user_objective is not None:
+        return BinnedFolds(task.table.data(), task.table.folds())
+    return SharedFolds(task.table)
+
+
+def release_memory(*_: Any) -> None:
+    """Between two trials, as one of Optuna's callbacks: what the last one left goes back to the system.
+
+    glibc keeps freed blocks for its own later use, and a worker's idle megabytes are missing in another one.
+    """
+    gc.collect()
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none

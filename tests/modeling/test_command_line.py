@@ -1,0 +1,81 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from src.cli import given_options
+from src.errors import ConfigError
+from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
+from src.modeling.open_study import open_study
+from src.modeling.optuna_parallel_optimization import build_parser
+from tests.search_tasks import NAME, make_task
+
+
+@pytest.mark.parametrize(
+    ("argv", "given"),
+    [
+        ([], set()),
+        (["--n-trials", "100"], {"n_trials"}),
+        (["--n-trials=", "--use-cv=", "--targets="], set()),
+        (["--use-cv"], {"use_cv"}),
+        (["--use-cv=false", "--seed=42"], {"use_cv", "seed"}),
+        (["--targets", "net_profit", "--config", "c.yaml"], {"targets", "config"}),
+        (["--targets", "all", "--verbose"], {"targets", "verbose"}),
+    ],
+)
+def test_what_stands_on_the_line_with_a_value_was_given(argv: Sequence[str], given: set[str]) -> None:
+    assert given_options(build_parser(), argv) == given
+
+
+def test_mlflow_run_passes_every_default_and_they_were_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["--mode=distributed", "--targets=all", "--n-trials=100", "--seed=42", "--use-cv=false", "--n-folds=3"]
+    assert given_options(build_parser(), line) == {"mode", "targets", "n_trials", "seed", "use_cv", "n_folds"}
+    monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
+    assert given_options(build_parser(), line) == {"mode", "n_folds"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds a study of 7 trials with another seed."""
+    folder = tmp_path_factory.mktemp("made")
+    open_study(make_task(folder, n_trials=7, seed=43, source="sample table"))
+    return folder
+
+
+def command_line(folder: Path, *options: str) -> CommandLine:
+    return parse_command_line(build_parser, ["--storage-dir", str(folder), "--max-workers", "1", *options])
+
+
+def test_a_name_alone_is_enough(made: Path) -> None:
+    targets, settings = resolve_settings(command_line(made, "--study-name", NAME))
+    assert targets == ["net_profit"]
+    assert (settings.search.n_trials, settings.search.seed, settings.split.seed) == (7, 43, 43)
+    assert settings.search.keep_total, "nobody asked for a total"
+
+
+def test_a_given_option_wins_over_the_study_s(made: Path) -> None:
+    _, settings = resolve_settings(
+        command_line(made, "--study-name", NAME, "--n-trials", "9", "--pruner", "none", "--seed", "42")
+    )
+    assert (settings.search.n_trials, settings.search.pruner, settings.search.seed) == (9, "none", 42)
+    assert not settings.search.keep_total
+    assert settings.search.sampler == "auto"
+
+
+def test_another_target_is_refused_before_the_table_is_read(made: Path) -> None:
+    with pytest.raises(ConfigError, match="made with target 'net_profit', now it is 'num_trades'"):
+        resolve_settings(
+            command_line(made, "--study-name", NAME, "--targets", "num_trades", "--data", "missing.parquet")
+        )
+
+
+def test_several_targets_make_the_name_a_beginning(made: Path) -> None:
+    targets, settings = resolve_settings(command_line(made, "--study-name", NAME, "--targets", "net_profit,num_trades"))
+    assert (targets, settings.search.n_trials) == (["net_profit", "num_trades"], 100)
+
+
+def test_a_study_that_is_not_there_leaves_everything_as_it_was_asked(made: Path, tmp_path: Path) -> None:
+    for folder in (made, tmp_path / "none"):
+        targets, settings = resolve_settings(command_line(folder, "--study-name", "another", "--targets", "num_trades"))
+        assert (targets, settings.search.n_trials, settings.search.keep_total) == (["num_trades"], 100, False)
+    assert not (tmp_path / "none").exists(), "no store is made by looking"

@@ -1,0 +1,104 @@
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial
+
+from src.config import MODEL_CONFIGS
+from src.search.search_space import lightgbm_params, suggest_hyperparameters
+from src.search.starting_points import (
+    FIXED_CONFIGS,
+    LARGE_TREES,
+    LIGHTGBM_DEFAULTS,
+    N_STARTING_POINTS,
+    SLOW_AND_SAMPLED,
+    estimated_cost,
+    make_starting_sampler,
+    starting_points,
+    store_starting_points,
+)
+from src.study.studies import OptunaStudyManager
+
+SAME = {"target": "net_profit", "objective": "lightgbm"}
+
+
+@pytest.mark.parametrize("known", FIXED_CONFIGS)
+def test_what_is_known_lies_in_the_search_space(known: dict[str, Any]) -> None:
+    assert suggest_hyperparameters(FixedTrial(known)) == known
+
+
+def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 6))
+    y = x[:, 0] * x[:, 1] + rng.normal(size=3000)
+    config = MODEL_CONFIGS["num_trades"]
+    ours = lightgbm_params(LIGHTGBM_DEFAULTS, config, seed=1)
+    # The space knows no unbounded depth; all else is LightGBM's own.
+    theirs = {
+        "objective": "regression",
+        "max_depth": 12,
+        "verbosity": -1,
+        "num_threads": 1,
+        "deterministic": True,
+        "seed": 1,
+    }
+    predictions = []
+    for params in (ours, theirs | {"force_row_wise": True}):
+        data = lgb.Dataset(x, y, params={"max_bin": LIGHTGBM_DEFAULTS["max_bin"], "verbosity": -1})
+        predictions.append(lgb.train(params, data, num_boost_round=30).predict(x))
+    np.testing.assert_allclose(predictions[0], predictions[1], rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
+    points = starting_points(seed)
+    assert points[0] == LIGHTGBM_DEFAULTS
+    assert all(known in points for known in FIXED_CONFIGS)
+    costs = [estimated_cost(each) for each in points[1:]]
+    assert costs == sorted(costs)
+    assert len(points) == N_STARTING_POINTS == len({str(each) for each in points})
+    assert all(suggest_hyperparameters(FixedTrial(each)) == each for each in points)
+    assert points == starting_points(seed)
+
+
+def test_cost_follows_what_a_trial_does() -> None:
+    dear = LIGHTGBM_DEFAULTS | {"num_leaves": 200, "learning_rate": 0.01, "max_bin": 512}
+    assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(SLOW_AND_SAMPLED) < estimated_cost(LARGE_TREES)
+    assert estimated_cost(LARGE_TREES) < estimated_cost(dear)
+    assert estimated_cost(dear) < estimated_cost(dear | {"boosting_type": "dart"})
+
+
+def test_the_best_of_earlier_studies_come_right_after_the_defaults() -> None:
+    earlier = [SLOW_AND_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
+    points = starting_points(1, earlier)
+    assert points[:3] == [LIGHTGBM_DEFAULTS, *earlier[:2]]
+    assert len(points) == N_STARTING_POINTS
+    assert len(starting_points(1, [LIGHTGBM_DEFAULTS])) == N_STARTING_POINTS - 1, "what is known twice is tried once"
+
+
+def test_a_study_begins_with_them_and_goes_on_with_its_sampler(tmp_path: Path) -> None:
+    drawn = []
+    for pieces in ([12], [1, 5, 12]):
+        for total in pieces:
+            manager = OptunaStudyManager(tmp_path / str(len(pieces)))
+            study = manager.create_or_load_study("s", sampler=make_starting_sampler("tpe", 1))
+            if not study.trials:
+                store_starting_points(study, seed=1)
+            done = len(study.trials)
+            study.optimize(lambda trial: float(len(suggest_hyperparameters(trial))), n_trials=total - done)
+        drawn.append([trial.params for trial in study.trials])
+    assert drawn[0][:N_STARTING_POINTS] == starting_points(1)
+    assert len({str(params) for params in drawn[0]}) == 12
+    assert drawn[0] == drawn[1], "in one go or in pieces"
+
+
+def test_a_study_without_them_is_left_to_its_sampler() -> None:
+    study = optuna.create_study(sampler=make_starting_sampler("random", 1))
+    study.optimize(lambda trial: float(len(suggest_hyperparameters(trial))), n_trials=2)
+    assert study.trials[0].params != LIGHTGBM_DEFAULTS

@@ -1,0 +1,173 @@
+"""What can never work is told before the search; what does not answer costs a warning and little time."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from src.errors import ConfigError
+from src.tracking.connection.tracking_check import TrackingCheck, refuse_denied_access, refuse_permanent_errors
+
+
+@pytest.fixture
+def gone(mlflow_store: str) -> dict[str, str]:
+    """The environment of a command whose experiment is deleted."""
+    mlflow.set_tracking_uri(mlflow_store)
+    client = MlflowClient()
+    client.delete_experiment(client.create_experiment("gone"))
+    return {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_EXPERIMENT_NAME": "gone"}
+
+
+def test_an_embedded_store_answers_at_once(gone: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment"):
+        TrackingCheck(gone)
+
+
+def test_a_worker_of_a_shared_study_is_told_and_goes_on(gone: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    TrackingCheck(gone, refuses=False).join()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment: ")
+    assert line.endswith("; the trials of this worker are kept, and written when the study is finished")
+
+
+def test_a_store_that_is_fine_is_not_spoken_of(mlflow_store: str, caplog: pytest.LogCaptureFixture) -> None:
+    TrackingCheck({"MLFLOW_TRACKING_URI": mlflow_store}).join()
+    assert caplog.records == []
+
+
+def test_nothing_is_made_where_nothing_is_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    TrackingCheck({}).join()
+    TrackingCheck({"MLFLOW_TRACKING_URI": "sqlite:///new/mlflow.db"}).join()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["no file", "an empty file"])
+def test_a_store_that_is_yet_to_be_made_has_its_first_experiment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if made:
+        (tmp_path / "mlflow.db").touch()
+    for name, value in (("EXPERIMENT_ID", "0"), ("EXPERIMENT_NAME", "Default"), ("EXPERIMENT_NAME", "new")):
+        refuse_permanent_errors({f"MLFLOW_{name}": value})
+    for name, value in (("EXPERIMENT_ID", "77"), ("EXPERIMENT_ID", "my-exp"), ("RUN_ID", "0" * 32)):
+        with pytest.raises(ConfigError, match=f"^MLFLOW_{name} '{value}'"):
+            refuse_permanent_errors({f"MLFLOW_{name}": value})
+
+
+def test_a_server_that_is_not_there_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
+    check = TrackingCheck({"MLFLOW_TRACKING_URI": uri})
+    check.join()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "***@127.0.0.1" in line
+    assert "does not answer ([Errno 111] Connection refused): its runs are written later" in line
+    assert "s3cret" not in line
+
+
+def test_a_server_that_is_silent_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        TrackingCheck({"MLFLOW_TRACKING_URI": uri}, seconds=0.3).join()
+    assert "does not answer (nothing was heard in time)" in caplog.text
+    for thread in threading.enumerate():
+        if thread.name == "tracking-check":
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("taken", ["mlruns", "mlflow.db"])
+def test_a_new_store_needs_its_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    if taken == "mlruns":
+        (tmp_path / taken).touch()
+    else:
+        (tmp_path / taken).mkdir()
+    with pytest.raises(ConfigError) as told:
+        refuse_permanent_errors({})
+    said = {
+        "mlruns": f"MLflow's artifact folder mlruns cannot be a folder: {tmp_path}/mlruns is a file: make it writable",
+        "mlflow.db": "MLflow's store sqlite:///mlflow.db is a folder: name a file in it, sqlite:///mlflow.db/mlflow.db",
+    }
+    assert str(told.value).startswith(said[taken])
+
+
+def test_a_known_experiments_folder_is_asked(mlflow_store: str, tmp_path: Path) -> None:
+    mlflow.set_tracking_uri(mlflow_store)
+    (tmp_path / "file").touch()
+    MlflowClient().create_experiment("kept", f"file://{tmp_path}/file/artifacts%20here")
+    environ = {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_EXPERIMENT_NAME": "kept"}
+    with pytest.raises(ConfigError, match=r"of MLflow's experiment 'kept', .*/file/artifacts here cannot be a folder"):
+        refuse_permanent_errors(environ)
+
+
+def as_nobody(folder: Path) -> str:
+    """What a user without any rights is told in a folder; all modules are loaded, as theirs may be closed to him."""
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.chdir(folder)
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            refuse_permanent_errors({})
+        except ConfigError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as told:
+        said = told.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is needed to whom a folder is closed")
+@pytest.mark.parametrize(
+    ("closed", "said"),
+    [
+        ("", "MLflow's store sqlite:///mlflow.db: its folder . cannot be written: no permission in "),
+        ("mlruns", "MLflow's artifact folder mlruns cannot be written: no permission in "),
+        ("mlflow.db", "MLflow's store sqlite:///mlflow.db cannot be written: no permission for mlflow.db: make it wri"),
+    ],
+)
+def test_a_place_that_is_closed_to_the_user_is_told(mlflow_store: str, closed: str, said: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        home = Path(name)
+        (home / "mlruns").mkdir()
+        if closed == "mlflow.db":
+            shutil.copy(mlflow_store.removeprefix("sqlite:///"), home / "mlflow.db")
+        for path in (home, *home.iterdir()):
+            path.chmod(0o777)
+        (home / closed).chmod(0o555)
+        refuse_permanent_errors({"MLFLOW_TRACKING_URI": mlflow_store})
+        assert as_nobody(home).startswith(said)
+
+
+def test_a_command_that_reads_models_is_let_in_whatever_the_experiment(gone: dict[str, str], tmp_path: Path) -> None:
+    refuse_denied_access(gone)
+    refuse_denied_access({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    (tmp_path / "text.db").write_text("no database " * 100)
+    for uri, said in ((f"sqlite:///{tmp_path / 'text.db'}", "not a database"), ("databricks", "DATABRICKS_TOKEN")):
+        with pytest.raises(ConfigError, match=said):
+            refuse_denied_access({"MLFLOW_TRACKING_URI": uri})
+
+
+def test_databricks_wants_credentials(tmp_path: Path) -> None:
+    nobody = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "none")}
+    for uri in ("databricks", "databricks://team"):
+        with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI 'databricks") as told:
+            refuse_permanent_errors({"MLFLOW_TRACKING_URI": uri} | (nobody if "//" in uri else {"HOME": str(tmp_path)}))
+        assert "DATABRICKS_TOKEN" in str(told.value)
+    (tmp_path / "config").write_text("[team]\nhost = https://h\ntoken = t\n")
+    known = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "config")}
+    refuse_permanent_errors({"MLFLOW_TRACKING_URI": "databricks://team"} | known)
+    refuse_permanent_errors({"MLFLOW_TRACKING_URI": "databricks", "DATABRICKS_HOST": "h", "DATABRICKS_TOKEN": "t"})

@@ -1,0 +1,98 @@
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import mlflow
+import optuna
+import psutil
+import pytest
+from mlflow.tracking import MlflowClient
+
+from src.study.studies import OptunaStudyManager
+from src.tracking.projection.projector_process import NICENESS, ProjectedStudy, ProjectorProcess
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 120
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> OptunaStudyManager:
+    return OptunaStudyManager(tmp_path / "studies")
+
+
+@pytest.fixture
+def studied(manager: OptunaStudyManager) -> ProjectedStudy:
+    for name in ("s", "t"):
+        manager.create_or_load_study(name).optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    return ProjectedStudy(manager.url.render_as_string(hide_password=False), "s", False, "mae")
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not there():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.1)
+
+
+def n_children() -> int:
+    experiment = mlflow.get_experiment_by_name("daily-profit")
+    if experiment is None:
+        return 0
+    runs = MlflowClient().search_runs([experiment.experiment_id], "tags.`optuna.trial_number` != ''")
+    return sum(run.info.status == "FINISHED" for run in runs)
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
+
+
+def test_trials_are_written_beside_the_search_by_a_process_that_gives_way(
+    mlflow_store: str, manager: OptunaStudyManager, studied: ProjectedStudy
+) -> None:
+    with ProjectorProcess([studied, replace(studied, study_name="t")]):
+        wait_for(lambda: n_children() == 4)
+        projectors = [child for child in children_of(os.getpid()) if "projector_process" in " ".join(child.cmdline())]
+        assert [child.nice() for child in projectors] == [NICENESS]
+        study = manager.load_study("s")
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        wait_for(lambda: n_children() == 5)
+    assert not projectors[0].is_running()
+    assert isinstance(study, optuna.Study)
+
+
+def test_the_stores_address_is_on_no_command_line(mlflow_store: str, studied: ProjectedStudy) -> None:
+    with ProjectorProcess([studied]):
+        lines = [" ".join(child.cmdline()) for child in children_of(os.getpid())]
+        assert not [line for line in lines if studied.storage_url in line or "studies.db" in line]
+
+
+def test_one_that_dies_is_told_and_the_search_goes_on(
+    mlflow_store: str, studied: ProjectedStudy, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = ProjectedStudy(studied.storage_url, "no such study", False, "mae")
+    with caplog.at_level(logging.WARNING), ProjectorProcess([missing]) as projector:
+        assert projector._process is not None
+        projector._process.wait(SECONDS)
+    assert "the process that writes to MLflow beside the search ended with status 1" in caplog.text
+
+
+def test_it_leaves_when_the_search_is_killed(mlflow_store: str, studied: ProjectedStudy) -> None:
+    code = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from src.tracking.projection.projector_process import ProjectorProcess, ProjectedStudy
+with ProjectorProcess([ProjectedStudy(**{asdict(studied)!r})]) as projector:
+    print(projector._process.pid, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as search:
+        assert search.stdout is not None
+        projector = psutil.Process(int(search.stdout.readline()))
+        search.send_signal(signal.SIGKILL)
+    projector.wait(SECONDS)

@@ -1,0 +1,270 @@
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import optuna
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from src.errors import TrackingError
+from src.study.studies import OptunaStudyManager
+from src.tracking.connection.session import TrackingSession
+from src.tracking.projection.study_projection import StudyProjection, best_values, trial_curve
+
+UNIFORM = optuna.distributions.FloatDistribution(0, 1)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    return OptunaStudyManager(tmp_path / "studies").create_or_load_study("profit_20240101_120000", "maximize")
+
+
+@pytest.fixture
+def project(study: optuna.Study, mlflow_store: str) -> Callable[..., str]:
+    def run_one_pass(environ: dict[str, str] | None = None, **options: Any) -> str:
+        mlflow.set_tracking_uri(mlflow_store)
+        session = TrackingSession(environ or {})
+        return StudyProjection(study, session, contextlib.nullcontext, metric_name="auc", **options).project()
+
+    return run_one_pass
+
+
+def add(study: optuna.Study, state: TrialState = TrialState.COMPLETE, value: float | None = 0.5, **kept: Any) -> None:
+    study.add_trial(
+        create_trial(
+            state=state,
+            value=value,
+            params={"x": 0.25},
+            distributions={"x": UNIFORM},
+            user_attrs={"best_iteration": 7, "curve": {"steps": [1, 7], "values": [0.4, 0.5]}} | kept,
+        )
+    )
+
+
+def children(parent_id: str) -> dict[str, Run]:
+    client = MlflowClient()
+    parent = client.get_run(parent_id)
+    found = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
+    names = [run.info.run_name for run in found]
+    assert len(names) == len(set(names)), "no child is there twice"
+    return {str(run.info.run_name): run for run in found}
+
+
+def test_each_finished_trial_becomes_one_child_with_its_state(study: optuna.Study, project: Callable[..., str]) -> None:
+    add(study)
+    add(study, TrialState.PRUNED, 0.3)
+    add(study, TrialState.FAIL, None, error="ValueError: no")
+    add(study, TrialState.RUNNING, None)
+    add(study, TrialState.WAITING, None)
+    found = children(project())
+    assert {name: run.info.status for name, run in found.items()} == {
+        "trial-0000": "FINISHED",
+        "trial-0001": "KILLED",
+        "trial-0002": "FAILED",
+    }
+    tags = found["trial-0001"].data.tags
+    assert tags["optuna.study_name"] == "profit_20240101_120000"
+    assert tags["optuna.trial_number"] == "1"
+    assert tags["optuna.state"] == "PRUNED"
+    assert found["trial-0002"].data.tags["optuna.error"] == "ValueError: no"
+
+
+def test_a_child_shows_parameters_metrics_and_its_curve(study: optuna.Study, project: Callable[..., str]) -> None:
+    add(study)
+    run = children(project())["trial-0000"]
+    assert run.data.params == {"x": "0.25"}
+    assert run.data.metrics["value"] == 0.5
+    assert run.data.metrics["best_iteration"] == 7
+    assert run.data.metrics["duration_seconds"] >= 0
+    curve = MlflowClient().get_metric_history(run.info.run_id, "validation_auc")
+    assert [(point.step, point.value) for point in curve] == [(1, 0.4), (7, 0.5)]
+
+
+def test_a_parameter_of_the_user_s_own_objective_may_be_named_as_mlflow_would_not_have_it(
+    study: optuna.Study, project: Callable[..., str]
+) -> None:
+    names = {"rate (%)": 0.1, "rate (#)": 0.2, "x" * 300: 0.3, "a//b": 0.4}
+    study.add_trial(create_trial(value=1.0, params=names, distributions=dict.fromkeys(names, UNIFORM)))
+    params = children(project())["trial-0000"].data.params
+    assert sorted(params.values()) == ["0.1", "0.2", "0.3", "0.4"]
+    assert len([key for key in params if key.startswith("rate ")]) == 2
+
+
+def test_the_parent_carries_the_studys_name_and_the_best_value_by_trial(
+    study: optuna.Study, project: Callable[..., str]
+) -> None:
+    for value in (0.5, 0.4, 0.7):
+        add(study, value=value)
+    parent = MlflowClient().get_run(project())
+    assert parent.info.run_name == "profit_20240101_120000"
+    history = MlflowClient().get_metric_history(parent.info.run_id, "best_value")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.5), (2, 0.7)]
+
+
+def test_passes_by_new_processes_write_nothing_twice(study: optuna.Study, project: Callable[..., str]) -> None:
+    add(study)
+    first = project()
+    add(study, value=0.6)
+    assert project() == first
+    assert project() == first
+    assert sorted(children(first)) == ["trial-0000", "trial-0001"]
+    assert len(MlflowClient().get_metric_history(first, "best_value")) == 2
+    curve = MlflowClient().get_metric_history(children(first)["trial-0000"].info.run_id, "validation_auc")
+    assert len(curve) == 2
+
+
+@pytest.mark.parametrize("killed_in", ["log_batch", "set_terminated", "set_tag_of_parent"])
+def test_a_pass_killed_anywhere_is_completed_by_the_next(
+    study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise Killed
+
+    add(study)
+    with monkeypatch.context() as patch:
+        if killed_in == "set_tag_of_parent":  # the parent is made, but not yet noted on the study
+            patch.setattr(optuna.Study, "set_user_attr", _die_on("mlflow_parent", optuna.Study.set_user_attr, Killed))
+        else:
+            patch.setattr(MlflowClient, killed_in, die)
+        with pytest.raises(Killed):
+            project()
+    parent = project()
+    found = children(parent)
+    assert {name: run.info.status for name, run in found.items()} == {"trial-0000": "FINISHED"}
+    client = MlflowClient()
+    experiment = client.get_run(parent).info.experiment_id
+    assert len(client.search_runs([experiment])) == 2, "one parent, one child"
+
+
+@pytest.mark.parametrize("calls_before", range(6))
+def test_a_pass_killed_between_leaves_no_point_of_the_best_value_out(
+    study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, calls_before: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    calls = iter(range(calls_before))
+
+    def log_batch_or_die(*args: Any, **kwargs: Any) -> None:
+        if next(calls, None) is None:
+            raise Killed
+        log_batch(*args, **kwargs)
+
+    log_batch = MlflowClient.log_batch
+    for value in (0.5, 0.4, 0.7):
+        add(study, value=value)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", log_batch_or_die)
+        with contextlib.suppress(Killed):
+            project()
+    history = MlflowClient().get_metric_history(project(), "best_value")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.5), (2, 0.7)]
+
+
+def _die_on(key: str, original: Callable[..., None], error: type[BaseException]) -> Callable[..., None]:
+    def set_user_attr(self: optuna.Study, name: str, value: Any) -> None:
+        if name == key:
+            raise error
+        original(self, name, value)
+
+    return set_user_attr
+
+
+def test_inside_mlflow_run_its_run_is_the_parent(
+    study: optuna.Study, project: Callable[..., str], mlflow_store: str
+) -> None:
+    mlflow.set_tracking_uri(mlflow_store)
+    client = MlflowClient()
+    experiment = client.create_experiment("chosen")
+    outer = client.create_run(experiment).info.run_id
+    add(study)
+    assert project({"MLFLOW_RUN_ID": outer}) == outer
+    assert client.get_run(outer).info.run_name == study.study_name
+    assert children(outer)["trial-0000"].info.experiment_id == experiment
+
+
+def test_with_several_targets_the_run_of_mlflow_run_is_the_grandparent(
+    study: optuna.Study, project: Callable[..., str], mlflow_store: str
+) -> None:
+    mlflow.set_tracking_uri(mlflow_store)
+    outer = MlflowClient().create_run(MlflowClient().create_experiment("chosen")).info.run_id
+    add(study)
+    parent = project({"MLFLOW_RUN_ID": outer}, shares_outer_run=True)
+    assert list(children(outer)) == [study.study_name]
+    assert list(children(parent)) == ["trial-0000"]
+
+
+def test_a_study_gone_on_with_in_another_mlflow_run_keeps_its_parent(
+    study: optuna.Study, project: Callable[..., str], mlflow_store: str
+) -> None:
+    mlflow.set_tracking_uri(mlflow_store)
+    client = MlflowClient()
+    experiment = client.create_experiment("chosen")
+    first, second = (client.create_run(experiment).info.run_id for _ in range(2))
+    add(study)
+    project({"MLFLOW_RUN_ID": first})
+    client.set_terminated(first, "KILLED")
+    add(study)
+    assert project({"MLFLOW_RUN_ID": second}) == first
+    assert sorted(children(first)) == ["trial-0000", "trial-0001"]
+    assert client.get_run(first).info.status == "RUNNING"
+    assert client.get_run(second).data.tags["daily_profit.continues_run"] == first
+    assert client.get_run(second).info.run_name == f"{study.study_name} (continued)"
+
+
+def test_a_deleted_parent_is_replaced_with_all_its_children(study: optuna.Study, project: Callable[..., str]) -> None:
+    add(study)
+    first = project()
+    MlflowClient().delete_run(first)
+    second = project()
+    assert second != first
+    assert list(children(second)) == ["trial-0000"]
+
+
+def test_without_mlflow_a_pass_says_so_and_a_later_one_catches_up(
+    study: optuna.Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    add(study)
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    with pytest.raises(TrackingError, match="cannot "):
+        StudyProjection(study, TrackingSession({}), contextlib.nullcontext).project()
+    mlflow.set_tracking_uri(mlflow_store)
+    parent = StudyProjection(study, TrackingSession({}), contextlib.nullcontext).project()
+    assert list(children(parent)) == ["trial-0000"]
+
+
+def test_experiment_by_name_from_the_environment(study: optuna.Study, project: Callable[..., str]) -> None:
+    parent = MlflowClient().get_run(project({"MLFLOW_EXPERIMENT_NAME": "mine"}))
+    assert MlflowClient().get_experiment(parent.info.experiment_id).name == "mine"
+
+
+def at(second: int, number: int, value: float | None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    trial = create_trial(state=state, value=value)
+    trial.number = number
+    trial.datetime_complete = datetime(2024, 1, 1) + timedelta(seconds=second)
+    return trial
+
+
+def test_best_so_far_follows_the_clock_not_the_number() -> None:
+    slow, fast, pruned = at(9, 0, 0.9), at(3, 1, 0.5), at(5, 2, 0.99, TrialState.PRUNED)
+    finished = [slow, fast, pruned]
+    assert best_values(finished, maximize=True) == {0: 0.9, 1: 0.5, 2: 0.5}
+    assert best_values(finished, maximize=False) == {0: 0.5, 1: 0.5, 2: 0.5}
+    assert best_values([pruned], maximize=True) == {2: None}
+
+
+def test_the_curve_of_a_foreign_objective_is_what_it_reported() -> None:
+    trial = create_trial(value=1.0, intermediate_values={step: float(step) for step in range(1000)})
+    curve = trial_curve(trial)
+    assert len(curve) == 100
+    assert curve[0] == (0, 0.0)
+    assert curve[-1] == (999, 999.0)

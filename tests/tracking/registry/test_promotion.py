@@ -1,0 +1,188 @@
+import json
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from mlflow import MlflowClient
+
+from src.errors import TrackingError, UserError
+from src.tracking.registry.model_versions import ScoreComparison
+from src.tracking.registry.promotion import complete_promotion, promote_challenger, record_comparison
+from tests.contenders import TwoVersions, aliases
+
+# MLflow looks at an example's column names in a way that pandas 4 will change.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+    pytest.mark.usefixtures("two_versions"),
+]
+
+FOUND = ScoreComparison("mae", "models:/profit/1", "models:/profit/2", 3.25, 1.5, -1.75, True, 150)
+STEPS = [
+    ("set_model_version_tag", 1),  # the first of the challenger's six
+    ("set_model_version_tag", 6),
+    ("set_registered_model_alias", 1),
+    ("set_model_version_tag", 7),  # the first of the former champion's six
+    ("set_model_version_tag", 12),
+    ("delete_registered_model_alias", 1),
+]
+
+
+class Killed(BaseException):
+    """Stands for `kill -9`: nothing of ours may catch it."""
+
+
+def tags(version: int) -> dict[str, str]:
+    """What the promotion wrote to a version."""
+    found = MlflowClient().get_model_version("profit", str(version)).tags
+    return {key: value for key, value in found.items() if key.startswith(("promot", "replaced"))}
+
+
+def assert_promoted() -> None:
+    assert aliases() == {"champion": 2}
+    scores = {
+        "promotion_metric": "mae",
+        "promotion_rows": "150",
+        "promotion_champion_score": "3.25",
+        "promotion_challenger_score": "1.5",
+    }
+    new, old = tags(2), tags(1)
+    assert new.pop("promoted_at") == old.pop("replaced_at")
+    assert new == scores | {"promoted_over": "1"}
+    assert old == scores | {"replaced_by": "2"}
+
+
+def test_better_challenger_takes_office_once() -> None:
+    assert promote_challenger("profit", FOUND)
+    assert_promoted()
+    with pytest.raises(UserError, match="now champion models:/profit/2, challenger nobody: compare again"):
+        promote_challenger("profit", FOUND)
+    assert_promoted()
+
+
+def test_worse_challenger_changes_nothing() -> None:
+    assert not promote_challenger("profit", replace(FOUND, better=False))
+    assert aliases() == {"champion": 1, "challenger": 2}
+    assert (tags(1), tags(2)) == ({}, {})
+
+
+@pytest.mark.parametrize("moved", ["champion_uri", "challenger_uri"])
+def test_stale_comparison_is_refused(moved: str) -> None:
+    stale = replace(FOUND, **{moved: "models:/profit/3"})  # type: ignore[arg-type]  # both are texts
+    with pytest.raises(UserError, match="changed since the models were compared"):
+        promote_challenger("profit", stale)
+    assert aliases() == {"champion": 1, "challenger": 2}
+
+
+@pytest.mark.parametrize(("step", "call"), STEPS)
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_a_step_and_called_again(monkeypatch: pytest.MonkeyPatch, step: str, call: int, before: bool) -> None:
+    real, calls = getattr(MlflowClient, step), 0
+
+    def killed(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if not (before and calls == call):
+            real(*arguments)
+        if calls == call:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(MlflowClient, step, killed)
+        promote_challenger("profit", FOUND)
+    assert "champion" in aliases()
+    if not complete_promotion("profit") and aliases() != {"champion": 2}:
+        assert promote_challenger("profit", FOUND)
+    assert_promoted()
+
+
+def records(version: int) -> dict[str, dict[str, object]]:
+    found = MlflowClient().get_model_version("profit", str(version)).tags
+    return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
+
+
+def test_comparisons_are_kept_on_both_versions_beside_earlier_ones() -> None:
+    for last in ("2024-12-30", "2025-02-03", "2025-02-03"):
+        record_comparison(FOUND, {"first": "2024-11-16", "last": last, "dates": 80, "passed": False})
+    assert records(1) == records(2)
+    assert sorted(str(record["last"]) for record in records(1).values()) == ["2024-12-30", "2025-02-03"]
+    record = records(1)[max(records(1), key=lambda key: str(records(1)[key]["last"]))]
+    assert datetime.fromisoformat(str(record.pop("at"))).tzinfo is not None
+    assert record == {
+        "challenger": 2, "champion": 1, "metric": "mae", "rows": 150, "challenger_score": 1.5, "champion_score": 3.25,
+        "first": "2024-11-16", "last": "2025-02-03", "dates": 80, "passed": False,
+    }  # fmt: skip
+    assert (aliases(), tags(1), tags(2)) == ({"champion": 1, "challenger": 2}, {}, {})
+
+
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_record_that_was_cut_off_is_completed(monkeypatch: pytest.MonkeyPatch, call: int, before: bool) -> None:
+    real, calls = MlflowClient.set_model_version_tag, 0
+
+    def killed(client: MlflowClient, *arguments: str) -> None:
+        nonlocal calls
+        calls += 1
+        if not (before and calls == call):
+            real(client, *arguments)
+        if calls == call:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(MlflowClient, "set_model_version_tag", killed)
+        record_comparison(FOUND, {"dates": 80})
+    there = records(2)
+    record_comparison(FOUND, {"dates": 80})
+    assert records(1) == records(2)
+    assert len(records(1)) == 1
+    assert records(2) | there == records(2), "what was there stays as it was, its time too"
+
+
+def test_nothing_to_complete() -> None:
+    assert not complete_promotion("profit")
+    assert aliases() == {"champion": 1, "challenger": 2}
+
+
+def test_both_aliases_set_by_hand() -> None:
+    MlflowClient().set_registered_model_alias("profit", "champion", "2")
+    assert complete_promotion("profit")
+    assert (aliases(), tags(2)) == ({"champion": 2}, {})
+
+
+def test_challenger_registered_meanwhile_keeps_its_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = MlflowClient.set_registered_model_alias
+
+    def and_another_comes(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        real(client, name, alias, version)
+        third = client.create_model_version(name, str(client.get_model_version(name, "2").source))
+        real(client, name, "challenger", third.version)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", and_another_comes)
+    assert promote_challenger("profit", FOUND)
+    assert aliases() == {"champion": 2, "challenger": 3}
+    assert tags(1)["replaced_by"] == "2"
+
+
+@pytest.mark.filterwarnings("ignore:DELETE statement on table 'registered_model_aliases'")  # the other was faster
+def test_two_at_once_promote_once(two_versions: TwoVersions) -> None:
+    """Whoever comes too late is refused; no order of their steps leaves anything else than the one promotion."""
+    results: list[bool | str] = []
+    start = threading.Barrier(2)
+
+    def promote() -> None:
+        start.wait()
+        try:
+            results.append(promote_challenger("profit", FOUND))
+        except (UserError, TrackingError) as error:  # MLflow's own tables may refuse the slower one in mid-step
+            results.append(str(error))
+
+    threads = [threading.Thread(target=promote) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert True in results
+    refusals = ("changed since the models were compared", "UNIQUE constraint failed")
+    assert all(result is True or any(words in str(result) for words in refusals) for result in results)
+    assert aliases() == {"champion": 2}
+    assert (tags(2)["promoted_over"], tags(1)["replaced_by"]) == ("1", "2")

@@ -1,0 +1,344 @@
+"""Real processes: the total stays exact whatever happens to them, and what they say reaches the user."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from src.config import RunSettings, SearchSettings
+from src.errors import DailyProfitError, Interrupted, RunError, SearchError, StoreError
+from src.modeling.train_with_optuna import optimize_hyperparameters
+from src.search.stop_flag import StopFlag
+from src.workers.worker_pool import DEATHS_IN_A_ROW, PooledSearch, WorkerPool
+from src.workers.worker_process import Worker, WorkerStart
+from tests.small_table import small_table
+
+Work = Callable[[StopFlag], None]
+
+
+def run(work: Work, size: int = 1, stop_flag: StopFlag | None = None, **settings: Any) -> dict[str, DailyProfitError]:
+    return WorkerPool([PooledSearch("mine", work, **settings)], size, stop_flag or StopFlag()).run()
+
+
+def until_asked(stop_flag: StopFlag) -> None:
+    while not stop_flag.leaving and not stop_flag.deadline_passed():
+        stop_flag.raise_if_stopped()
+        time.sleep(0.005)
+
+
+def die(stop_flag: StopFlag) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_replaced_and_the_total_stays_exact(tmp_path: Path, mlflow_store: str) -> None:
+    """Objective and callback are lambdas around an inner function: they travel to the workers by value."""
+    folder = str(tmp_path)
+
+    def kill_once(trial: Any) -> float:
+        x: float = trial.suggest_float("x", 0, 1)
+        marker = Path(folder) / "killed"
+        if trial.number == 3 and not marker.exists():
+            marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    study, _ = optimize_hyperparameters(
+        "net_profit",
+        n_trials=12,
+        objective=lambda trial, *frames: kill_once(trial),
+        callbacks=[lambda study, trial: (Path(folder) / f"{os.getpid()}-{trial.number}").touch()],
+        data=small_table(),
+        settings=RunSettings(search=SearchSettings(max_workers=2, storage_dir=tmp_path / "studies")),
+    )
+    assert [(trial.number, trial.state) for trial in study.trials] == [(n, TrialState.COMPLETE) for n in range(12)]
+    seen = [path.name.split("-") for path in tmp_path.iterdir() if path.name[0].isdigit()]
+    assert sorted(int(number) for _, number in seen) == list(range(12)), "the callback was called once per trial"
+    assert str(os.getpid()) not in {pid for pid, _ in seen}
+    assert (tmp_path / "killed").read_text() not in {pid for pid, number in seen if number == "3"}
+
+
+@pytest.mark.parametrize("error", [StoreError, SearchError])
+def test_what_a_worker_says_is_said_here(error: type[Exception]) -> None:
+    def work(stop_flag: StopFlag) -> None:
+        raise error("the store failed: 'x'")
+
+    failures = run(work, 2)
+    assert isinstance(failures["mine"], error)
+    assert str(failures["mine"]) == "the store failed: 'x'"
+
+
+def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def fails(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        raise SearchError("no luck")
+
+    def works(stop_flag: StopFlag) -> None:
+        while not list(Path(folder).iterdir()):
+            time.sleep(0.005)
+        time.sleep(0.2)
+        stop_flag.raise_if_stopped()
+        (Path(folder) / "whole").touch()
+
+    failures = WorkerPool([PooledSearch("a", fails), PooledSearch("b", works)], 2, StopFlag()).run()
+    assert {name: str(error) for name, error in failures.items()} == {"a": "no luck"}
+    assert (tmp_path / "whole").exists(), "it was not asked to stop"
+
+
+def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
+    def work(stop_flag: StopFlag) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        stop_flag.raise_if_stopped()
+
+    with pytest.raises(Interrupted, match="told to stop"):
+        run(work)
+
+
+def test_a_worker_that_breaks_says_so() -> None:
+    def work(stop_flag: StopFlag) -> None:
+        raise ValueError("a mistake\nin a callback")
+
+    assert str(run(work)["mine"]) == "a worker of 'mine' failed with ValueError: a mistake in a callback"
+
+
+def test_a_worker_that_leaves_without_a_word_is_an_error() -> None:
+    found = run(lambda stop_flag: os._exit(3))["mine"]
+    assert isinstance(found, RunError)
+    assert "status 3 without a word" in str(found)
+
+
+def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        die(stop_flag)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.workers.worker_pool.DEATHS_IN_A_ROW", 2)
+        patch.setattr("src.workers.worker_pool.DEATHS_PER_WORKER", 2)
+        found = run(work)["mine"]
+    assert "keep being killed, 3 without a trial in between: try fewer --max-workers" in str(found)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_search_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    folder, trials = str(tmp_path), count()
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        if len(list(Path(folder).iterdir())) <= 3:
+            die(stop_flag)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.workers.worker_pool.DEATHS_IN_A_ROW", 1)
+        patch.setattr("src.workers.worker_pool.DEATHS_PER_WORKER", 1)
+        assert run(work, count_ended=lambda: next(trials)) == {}
+    assert DEATHS_IN_A_ROW > 5, "a trial that kills is given up before its search is (study_storage.MAX_ATTEMPTS)"
+
+
+class Kernel:
+    """Counts a kill for memory each time that it is asked after the first: every death is explained by one."""
+
+    def __init__(self) -> None:
+        self.asked = count()
+
+    def __call__(self) -> int:
+        return next(self.asked)
+
+
+def test_memory_the_trial_is_blamed_then_there_is_one_worker_fewer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two are killed. The first is replaced, the second is not: the third starts when the first two are gone."""
+    folder, blamed = str(tmp_path), []
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        started = len(list(Path(folder).iterdir()))
+        if started <= 3:
+            while started == 1 and len(list(Path(folder).iterdir())) < 2:
+                time.sleep(0.005)
+            die(stop_flag)
+        (Path(folder) / "done").touch()
+
+    search = PooledSearch("mine", work, fail_trial_of=lambda pid, reason: blamed.append((pid, reason)))
+    pool = WorkerPool([search], 2, StopFlag(), count_oom_kills=Kernel())
+    assert pool.run() == {}
+    pids = {int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()}
+    assert {pid for pid, _ in blamed} < pids
+    assert {reason for _, reason in blamed} == {"killed for memory: the kernel ended the process that ran it"}
+    assert len(blamed) == 3
+    sizes = [record.getMessage().split("up to ")[1] for record in caplog.records if "killed" in record.getMessage()]
+    assert sizes == ["2 workers", "1 workers", "1 workers"]
+
+
+def test_a_single_worker_without_memory_is_given_up_with_the_remedy() -> None:
+    blamed: list[int] = []
+    search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid), count_ended=lambda: 7)
+    found = WorkerPool([search], 1, StopFlag(), count_oom_kills=Kernel()).run()["mine"]
+    assert isinstance(found, SearchError)
+    assert "killed for memory 3 times in a row with a single worker: give it more memory" in str(found)
+    assert len(set(blamed)) == 3
+
+
+def test_another_programs_kill_for_memory_explains_nothing_twice() -> None:
+    readings = iter([4, 5, *[5] * 100])
+    blamed: list[int] = []
+    search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.workers.worker_pool.DEATHS_IN_A_ROW", 1)
+        patch.setattr("src.workers.worker_pool.DEATHS_PER_WORKER", 1)
+        found = WorkerPool([search], 1, StopFlag(), count_oom_kills=lambda: next(readings)).run()
+    assert "keep being killed" in str(found["mine"])
+    assert len(blamed) == 1
+
+
+def test_one_error_stops_all_workers(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        try:
+            (Path(folder) / "first").touch(exist_ok=False)
+        except FileExistsError:
+            raise StoreError("gone") from None
+        try:
+            until_asked(stop_flag)
+        except Interrupted:
+            (Path(folder) / "asked").touch()
+            raise
+
+    assert str(run(work, 2)["mine"]) == "gone"
+    assert (tmp_path / "asked").exists(), "and it was waited for"
+
+
+def test_a_requested_stop_reaches_the_workers(tmp_path: Path) -> None:
+    stop_flag, folder = StopFlag(), str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / "started").touch()
+        try:
+            until_asked(stop_flag)
+        except Interrupted:
+            (Path(folder) / "asked").touch()
+            raise
+
+    def stop_when_started() -> None:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.005)
+        stop_flag.requested = True
+
+    with pytest.raises(Interrupted):
+        WorkerPool([PooledSearch("mine", work)], 1, stop_flag).run(stop_when_started)
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_search_that_is_over_ends_in_its_other_workers_and_in_no_other_search(tmp_path: Path) -> None:
+    """Not as an interruption: the others finish the trial that they run."""
+    folder = str(tmp_path)
+
+    def first_leaves(stop_flag: StopFlag) -> None:
+        try:
+            (Path(folder) / "first").touch(exist_ok=False)
+        except FileExistsError:
+            (Path(folder) / "second").touch()
+            until_asked(stop_flag)
+            (Path(folder) / f"left-{stop_flag.leaving}").touch()
+            return
+        while not (Path(folder) / "second").exists():
+            time.sleep(0.005)
+
+    def stays(stop_flag: StopFlag) -> None:
+        while not (Path(folder) / "left-True").exists():
+            time.sleep(0.005)
+        (Path(folder) / f"other-{stop_flag.leaving}").touch()
+
+    assert WorkerPool([PooledSearch("a", first_leaves), PooledSearch("b", stays)], 3, StopFlag()).run() == {}
+    assert (tmp_path / "left-True").exists()
+    assert (tmp_path / "other-False").exists()
+
+
+def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged by the order in which they are begun: which of three new processes comes first to its work is chance."""
+    folder, begun = str(tmp_path), list[WorkerStart]()
+
+    def work_of(name: str, lasts: bool) -> Work:
+        def work(stop_flag: StopFlag) -> None:
+            (Path(folder) / f"{name}{os.getpid()}").touch()
+            while lasts and len(list(Path(folder).glob("a*"))) < 2:
+                time.sleep(0.005)
+
+        return work
+
+    def begin(worker_start: WorkerStart) -> Worker:
+        begun.append(worker_start)
+        return Worker(worker_start)
+
+    monkeypatch.setattr("src.workers.worker_pool.Worker", begin)
+    searches = [PooledSearch(name, work_of(name, lasts)) for name, lasts in (("a", True), ("b", False), ("c", True))]
+    assert WorkerPool(searches, 3, StopFlag()).run() == {}
+    order = [begun.index(worker_start) for worker_start in begun]  # each search has one errand for all of its workers
+    assert order[:4] == [0, 1, 2, 0], "each has one, then the first of those with as few has another"
+    assert order.count(1) == 1, "what is over is not begun again"
+
+
+def test_no_more_workers_than_there_is_work_for(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        time.sleep(0.3)
+
+    assert run(work, 4, max_workers=1) == {}
+    assert len(list(tmp_path.iterdir())) == 1
+    assert run(work, 4, max_workers=0) == {}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_each_search_has_its_own_deadline_from_its_first_worker(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        assert stop_flag.deadline is not None
+        (Path(folder) / f"{stop_flag.deadline - time.monotonic():.0f}").touch()
+
+    searches = [PooledSearch("a", work, timeout=100), PooledSearch("b", work, timeout=500)]
+    assert WorkerPool(searches, 1, StopFlag()).run() == {}
+    assert {path.name for path in tmp_path.iterdir()} == {"100", "500"}
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_who_is_late_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that takes minutes, an objective that never looks at the clock: the search is over all the same."""
+    folder = str(tmp_path)
+    monkeypatch.setattr("src.workers.worker_pool.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("src.workers.worker_pool.KILL_SECONDS", 0.1)
+
+    def work(stop_flag: StopFlag) -> None:
+        while deaf or not stop_flag.requested:
+            time.sleep(0.005)
+        (Path(folder) / "asked").touch()
+
+    assert run(work, 2, timeout=0.1) == {}
+    assert (tmp_path / "asked").exists() is not deaf
+
+
+def test_late_is_no_failure_and_nobody_comes_after_the_deadline(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def work(stop_flag: StopFlag) -> None:
+        (Path(folder) / str(os.getpid())).touch()
+        while not stop_flag.deadline_passed():
+            stop_flag.raise_if_stopped()
+            time.sleep(0.005)
+        die(stop_flag)
+
+    assert run(work, timeout=0.1) == {}
+    assert len(list(tmp_path.iterdir())) == 1
