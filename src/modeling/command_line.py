@@ -1,7 +1,8 @@
-"""What a command was asked for: its options, which of them were given, and what a study says of the others.
+"""The parsed command line: option values, which options the user gave, and defaults taken from an existing study.
 
-A study knows how it was made (`study_options`). Whoever goes on with it by its name alone gets the same; whoever gives
-an option as well has it, unless it would make scores that cannot be compared: that is told when the study is opened.
+A study stores the options that created it (`study_options`). A command that resumes it by name uses the stored options;
+an option given on the command line takes precedence. Options that would make scores incomparable are refused when the
+study is opened.
 """
 
 import os
@@ -24,8 +25,8 @@ class CommandLine:
 
     Attributes:
         args: every option with its value or default.
-        given: names of those that the user gave.
-        wait: seconds to wait for a store that is not there yet.
+        given: names of the options that the user gave.
+        wait: seconds to wait for a store that is not available yet.
     """
 
     args: Namespace
@@ -33,10 +34,10 @@ class CommandLine:
     wait: float = 0.0
 
     def settings(self, study_options: StudyOptions | None = None, study_name: str | None = None) -> RunSettings:
-        """The settings, with those of a study where none were given.
+        """The settings; options that the user did not give are taken from the study.
 
         Raises:
-            ConfigError: a value is out of range, or the study does not say where its table lies.
+            ConfigError: a value is out of range, or the study does not store the location of its table.
         """
         if study_options is None:
             settings = run_settings(self.args)
@@ -52,10 +53,10 @@ class CommandLine:
         return replace(settings, search=replace(settings.search, keep_total=keep, wait_for_store=self.wait))
 
     def targets(self, settings: RunSettings, study_options: StudyOptions | None = None) -> list[str]:
-        """Names of the targets; a study's own where none were given.
+        """Names of the targets; the study's target if the user gave none.
 
         Raises:
-            ConfigError: a name is unknown, or not the study's.
+            ConfigError: a name is unknown, or differs from the study's target.
         """
         if study_options is None:
             return chosen_targets(self.args.targets, settings.data.table.targets)
@@ -64,30 +65,30 @@ class CommandLine:
         targets = chosen_targets(self.args.targets, settings.data.table.targets)
         if targets != [study_options["target"]]:
             raise ConfigError(
-                f"study {self.args.study_name!r} was made with target {study_options['target']!r}, now it is "
-                f"{', '.join(targets)!r}: give the same again, or use another --study-name"
+                f"study {self.args.study_name!r} was created with target {study_options['target']!r}, but --targets is "
+                f"{', '.join(targets)!r}: give the same target, or use another --study-name"
             )
         return targets
 
     @property
     def names_whole_study(self) -> bool:
-        """Whether `--study-name` is a study's whole name; with several targets it is the beginning of several."""
-        words = [word for name in self.args.targets for word in name.split(",") if word.strip()]
-        return bool(self.args.study_name) and ("targets" not in self.given or (len(words) == 1 and words != ["all"]))
+        """Whether `--study-name` is a complete study name; with several targets it is a prefix."""
+        names = [name for value in self.args.targets for name in value.split(",") if name.strip()]
+        return bool(self.args.study_name) and ("targets" not in self.given or (len(names) == 1 and names != ["all"]))
 
 
 def parse_command_line(build_parser: Callable[[], ArgumentParser], argv: Sequence[str] | None) -> CommandLine:
-    """Parses a command line; as argparse does, a mistake ends the process with status 2."""
+    """Parses a command line; like argparse, it exits with status 2 on an invalid option."""
     args = build_parser().parse_args(argv)
     return CommandLine(args, given_options(build_parser(), argv))
 
 
 def resolve_settings(command_line: CommandLine) -> tuple[list[str], RunSettings]:
-    """Targets and settings; an existing study that is named says what was not given.
+    """Targets and settings; options that the user did not give are taken from the study named by `--study-name`.
 
     Raises:
         UserError: an option is wrong, or the store cannot be reached.
-        StoreError: the store was waited for in vain.
+        StoreError: timed out waiting for the store.
     """
     settings = command_line.settings()
     study_options = options_of_named_study(command_line, settings)
@@ -97,11 +98,11 @@ def resolve_settings(command_line: CommandLine) -> tuple[list[str], RunSettings]
 
 
 def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> StudyOptions | None:
-    """The recipe of the study that `--study-name` names; None if there is none yet.
+    """The stored options of the study that `--study-name` names; None if it does not exist yet.
 
     Raises:
-        ConfigError: the store cannot be reached, or a place cannot be used.
-        StoreError: the store was waited for in vain.
+        ConfigError: the store cannot be reached, or a location cannot be used.
+        StoreError: timed out waiting for the store.
     """
     if not command_line.names_whole_study:
         return None
@@ -112,11 +113,11 @@ def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> 
 
 
 def find_study_options(search: SearchSettings, study_name: str) -> StudyOptions | None:
-    """The recipe of a study of this store, if it is there and has one; its timeout is what is left of it.
+    """The stored options of a study, None if it does not exist or has none; `timeout` is the remaining time.
 
     Raises:
         ConfigError: the store cannot be reached.
-        StoreError: the store was waited for in vain.
+        StoreError: timed out waiting for the store.
     """
     from src.study.studies import OptunaStudyManager
     from src.study.study_options import seconds_left, study_options_of
@@ -135,7 +136,7 @@ def find_study_options(search: SearchSettings, study_name: str) -> StudyOptions 
 
 
 def store_exists(search: SearchSettings) -> bool:
-    """Whether there may be studies: no embedded store is made before the options are known to be right.
+    """Whether the store may hold studies; an embedded store is not created before the options are validated.
 
     Raises:
         ConfigError: the store's URL is wrong.

@@ -1,10 +1,10 @@
-"""One worker of many on a shared study: how it joins, what it leaves behind, why it leaves; and who makes the study.
+"""Creates a shared study (`--mode create`), and runs one worker of it (`--mode distributed`).
 
-With `--run-token` create, workers and finish are one run: see `study_options`.
+With `--run-token`, create, workers and finish belong to one run: see `study_options`.
 
-A worker needs the store and the study's name; everything else is on the study (`study_options`). Any of them may be
-killed at any time. The parent run in MLflow is nobody's: the one that projects at the moment writes it, and who leaves
-a study that has its total, first of all, ends it.
+A worker needs the store and the study's name; everything else is stored on the study (`study_options`). A worker may be
+killed at any time. No worker owns the parent run in MLflow: the worker that holds the projection lock writes it, and
+the first worker that leaves the complete study ends it.
 """
 
 import contextlib
@@ -35,49 +35,50 @@ from src.tracking.projection.parent_run import RunEnding, end_parent_run, find_p
 log = logging.getLogger(__name__)
 
 PROJECTED_ATTR = "projected"
-"""Of a study: how many finished trials it had when a worker ended its parent run."""
+"""Study attribute: the number of finished trials when a worker ended the parent run."""
 
 
 def worker_name(given: str | None, environ: Mapping[str, str]) -> str:
-    """What a worker's log calls it: `--worker-id`, else its index in a Kubernetes Job, else host and process."""
+    """The worker's name in log lines: `--worker-id`, else its index in a Kubernetes Job, else host and process id."""
     return given or environ.get("JOB_COMPLETION_INDEX") or f"{platform.node()}:{os.getpid()}"
 
 
 def join_studies(command_line: CommandLine, worker: str) -> None:
-    """Runs trials of each target's study, one study after the other, until each has its total; nothing is trained.
+    """Runs trials of each target's study, one study after the other, until its total is reached; fits no final model.
 
-    Without a name it is the target's newest study in the store; the first worker to come makes it. With `--run-token`
-    create makes it, and is waited for; with `--create` too, every worker of the run first does what create does.
+    Without `--study-name` the worker joins the target's newest study in the store; the first worker creates it. With
+    `--run-token` the worker waits until create has prepared the study; with `--create` as well, every worker of the run
+    first does the work of create.
 
     Raises:
-        UserError: the input is wrong, or contradicts what the study was made with.
-        Interrupted: a stop was requested; the running trial waits for another worker.
-        RunError: the store failed for longer than is waited for, or the search did.
+        UserError: the input is wrong, or contradicts the study's options.
+        Interrupted: a stop was requested; the running trial is queued again for another worker.
+        RunError: the store was unavailable for longer than the retry time, or the search failed.
     """
-    in_a_run = command_line.args.run_token is not None
+    has_run_token = command_line.args.run_token is not None
     if command_line.args.create:
         create_studies(command_line)
-    if in_a_run:
+    if has_run_token:
         wait_for_run(command_line)
-    with _failure_noted(command_line, f"worker {worker}"):
-        for task in _tasks(command_line, _newest):
-            _work(_open(task), worker, in_a_run)
+    with _recording_failure(command_line, f"worker {worker}"):
+        for task in _tasks(command_line, _newest_study_name):
+            _run_worker(_open_shared_study(task), worker, has_run_token)
 
 
 def create_studies(command_line: CommandLine) -> list[str]:
-    """Makes each target's study, with its settings and starting points, and its parent run; no trial is run.
+    """Creates each target's study, with its settings and starting points, and its parent run; runs no trial.
 
-    A study that is there gets the total and the timeout that are given, and the token of the run as the last thing.
-    MLflow may be away: the parent run is then made with the first trials.
+    An existing study gets the total and the timeout that are given. The run token is written last. If MLflow is
+    unavailable, the parent run is created with the first trials.
 
     Returns:
-        The studies' names; without `--study-name` they are new ones.
+        The studies' names; without `--study-name` they are new.
 
     Raises:
-        UserError: the input is wrong, or contradicts what a study was made with.
-        StoreError: the store was waited for in vain.
+        UserError: the input is wrong, or contradicts a study's options.
+        StoreError: timed out waiting for the store.
     """
-    with _failure_noted(command_line, "create"):
+    with _recording_failure(command_line, "create"):
         return [_create(command_line, task) for task in _tasks(command_line, lambda search, target: None)]
 
 
@@ -92,7 +93,7 @@ def _create(command_line: CommandLine, task: SearchTask) -> str:
     try:
         opened.projection.project()
     except (TrackingError, StoreError) as error:
-        log.warning("%s; the parent run is made with the first trials", error)
+        log.warning("%s; the parent run is created with the first trials", error)
     sys.stdout.write(
         f"study {name} is ready: {n_finished(opened.study)} of {total} trials are finished\n"
         f"join it, with the same store: "
@@ -102,64 +103,66 @@ def _create(command_line: CommandLine, task: SearchTask) -> str:
 
 
 @contextlib.contextmanager
-def _failure_noted(command_line: CommandLine, who: str) -> Iterator[None]:
-    """A mistake ends every pod of the run and not only this one, because its Job starts it no more; MLflow shows it."""
+def _recording_failure(command_line: CommandLine, component: str) -> Iterator[None]:
+    """Records a user error on the study and in MLflow, so that every pod of the run stops: the Job restarts none."""
     try:
         yield
     except UserError as error:
         if command_line.args.run_token is not None:
             try:
-                _note_failure(command_line, who, error)
-            except (UserError, StoreError) as unnoted:  # the store itself is what is wrong, or nothing names the study
-                log.warning("the others of the run are not told: %s", unnoted)
-            except TrackingError as away:  # the others are told all the same
-                log.warning("MLflow does not show that the run failed: %s", away)
+                _record_failure(command_line, component, error)
+            except (UserError, StoreError) as record_error:  # the store itself is wrong, or no study name is given
+                log.warning("the other pods of the run cannot be informed of the failure: %s", record_error)
+            except TrackingError as tracking_error:  # the study has the record, so the other pods still stop
+                log.warning("MLflow does not show that the run failed: %s", tracking_error)
         raise
 
 
-def _note_failure(command_line: CommandLine, who: str, error: UserError) -> None:
-    """On a study of the run that exists, else on the first, which is then made: they are all looked at."""
+def _record_failure(command_line: CommandLine, component: str, error: UserError) -> None:
+    """Records it on an existing study of the run, else creates the first one: workers read all studies of the run."""
     settings = command_line.settings()
     search, known = settings.search, settings.data.table.targets
     names = study_names(command_line, settings)
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
-    there = set(manager.list_studies())
-    name = next((name for name in names if name in there), None)
+    existing = set(manager.list_studies())
+    name = next((name for name in names if name in existing), None)
     if name is not None:
         study = manager.load_study(name)
     else:
         study = manager.create_or_load_study(
             names[0], known[chosen_targets(command_line.args.targets, known)[0]].direction
         )
-    record_failure(study, command_line.args.run_token, who, str(error))
-    shown = find_parent_run(study.study_name, study.user_attrs)
-    if shown is not None:
-        end_parent_run(shown.session, shown.run_id, RunEnding("FAILED", failure_text(error, manager.url)))
+    record_failure(study, command_line.args.run_token, component, str(error))
+    parent_run = find_parent_run(study.study_name, study.user_attrs)
+    if parent_run is not None:
+        end_parent_run(parent_run.session, parent_run.run_id, RunEnding("FAILED", failure_text(error, manager.url)))
 
 
-def _tasks(command_line: CommandLine, unnamed: Callable[[SearchSettings, str], str | None]) -> Iterator[SearchTask]:
-    """Each target's task; its table is read when its turn comes.
+def _tasks(
+    command_line: CommandLine, default_name: Callable[[SearchSettings, str], str | None]
+) -> Iterator[SearchTask]:
+    """Each target's task; the table is read when the iterator reaches the target.
 
     Args:
         command_line: the command.
-        unnamed: which study is meant where none is named; None for a new one.
+        default_name: returns the study to use when the user gave no name; None creates a new one.
     """
     base = command_line.settings()
     study_options = options_of_named_study(command_line, base)
     targets = command_line.targets(command_line.settings(study_options) if study_options else base, study_options)
     several = len(targets) > 1
     for target in targets:
-        name = settings_of_target(base, target, several).search.study_name or unnamed(base.search, target)
+        name = settings_of_target(base, target, several).search.study_name or default_name(base.search, target)
         study_options = find_study_options(base.search, name) if name else None
         settings = command_line.settings(study_options, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
-        # A study that is there can be worked on without MLflow: another worker, or who finishes it, writes its runs.
+        # An existing study needs no MLflow here: another worker, or the finish, writes its runs.
         needs_mlflow = study_options is None or command_line.args.mode == "create"
         (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
 
-def _newest(search: SearchSettings, target: str) -> str | None:
+def _newest_study_name(search: SearchSettings, target: str) -> str | None:
     if not store_exists(search):
         return None
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
@@ -169,8 +172,8 @@ def _newest(search: SearchSettings, target: str) -> str | None:
         manager.storage.engine.dispose()
 
 
-def _open(task: SearchTask) -> OpenStudy:
-    """The task's study. Two workers that come at once without a name make one study, and the second finds it."""
+def _open_shared_study(task: SearchTask) -> OpenStudy:
+    """The task's study. A lock makes two workers that start at once without a name share one new study."""
     search = task.settings.search
     if search.study_name is not None:
         return replace(open_study(task), shared=True)
@@ -182,50 +185,48 @@ def _open(task: SearchTask) -> OpenStudy:
     return replace(open_study(task), shared=True)
 
 
-def _work(opened: OpenStudy, worker: str, in_a_run: bool) -> None:
+def _run_worker(opened: OpenStudy, worker: str, has_run_token: bool) -> None:
     study, total = opened.study, opened.task.settings.search.n_trials
-    who = f"worker {worker}", f"study {study.study_name}"
+    names = f"worker {worker}", f"study {study.study_name}"
     finished = n_finished(study)
-    log.info("%s joins %s: %d of %d trials are finished", *who, finished, total)
+    log.info("%s joins %s: %d of %d trials are finished", *names, finished, total)
     if finished >= total:
-        log.warning("%s has its %d trials: another --study-name starts a new one", who[1], total)
+        log.warning("%s already has its %d trials: use another --study-name to start a new one", names[1], total)
     else:
-        if (
-            study.user_attrs.get(STARTED_ATTR) is None
-        ):  # from here on the study's own timeout runs, whoever joins it when
+        if study.user_attrs.get(STARTED_ATTR) is None:  # the study's timeout counts from its first worker
             study.set_user_attr(STARTED_ATTR, time.time())
         try:
-            search_study(_in_time_left(opened) if in_a_run else opened.task, opened)
+            search_study(_in_time_left(opened) if has_run_token else opened.task, opened)
         except Interrupted as error:
-            log.info("%s leaves %s: %s", *who, error)
+            log.info("%s leaves %s: %s", *names, error)
             raise
         except RunError as error:
-            log.info("%s leaves %s because it failed", *who)
+            log.info("%s leaves %s because it failed", *names)
             raise error
         finished = n_finished(study)
-        log.info("%s leaves %s: %s", *who, _why(finished, total))
+        log.info("%s leaves %s: %s", *names, _reason_to_leave(finished, total))
     _end_parent_run_once(opened)
 
 
 def _in_time_left(opened: OpenStudy) -> SearchTask:
-    """The search with what is left of the study's time: the pod that replaces a lost one gets no new time."""
+    """The task with the remaining time of the study: a pod that replaces a lost one gets no extra time."""
     task, study = opened.task, opened.study
     left = seconds_left(study.user_attrs, (study_options_of(study) or {}).get("timeout"))
     return replace(task, settings=replace(task.settings, search=replace(task.settings.search, timeout=left)))
 
 
-def _why(finished: int, total: int) -> str:
+def _reason_to_leave(finished: int, total: int) -> str:
     if finished >= total:
-        return f"it has its {total} trials"
-    return f"the time is up, or a callback stopped it; {finished} of {total} trials are finished"
+        return f"it has all {total} trials"
+    return f"its timeout has passed, or a callback stopped it; {finished} of {total} trials are finished"
 
 
 def _end_parent_run_once(opened: OpenStudy) -> None:
-    """Writes what MLflow lacks and ends the parent run, in one of the workers that leave at the same time."""
+    """Writes missing MLflow runs and ends the parent run; a lock selects one of the workers that leave at once."""
     study, finished = opened.study, n_finished(opened.study)
     try:
         with try_store_lock(opened.manager.url, f"last-pass-{study.study_name}") as held:
             if held and study.user_attrs.get(PROJECTED_ATTR) != finished and end_parent_run_as(opened, opened.ending):
                 study.set_user_attr(PROJECTED_ATTR, finished)
-    except (StoreError, ConfigError) as error:  # the store is away; whoever finishes the study writes the rest
+    except (StoreError, ConfigError) as error:  # the store is unavailable; the finish writes the rest
         log.warning("%s; missing MLflow runs are written when the study is resumed", error)

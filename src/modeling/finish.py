@@ -1,4 +1,4 @@
-"""After the search: the model's files, its registration, then its report and everything else that MLflow is to show."""
+"""After the search: writes the model's files, registers the model, writes its report and uploads all to MLflow."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What has to be on disk before a model can be registered."""
+    """The files that must exist before a model can be registered."""
 
     metadata: dict[str, Any]
     model_path: Path
@@ -39,7 +39,7 @@ class SavedModel:
 
 
 def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> SavedModel:
-    """Judges the final model and writes it and its metadata, in this order.
+    """Evaluates the final model, then writes the model and its metadata.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
@@ -51,9 +51,9 @@ def write_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model:
 
 
 def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, model: FinalModel) -> dict[str, Any]:
-    """The metadata of contract section 8, and what `retrain` needs to train the same model again.
+    """The metadata of contract section 8, and what `retrain` needs to fit the same model again.
 
-    Every top-level number describes the registered model; what the best trial had stands under `best_trial`.
+    Every top-level number describes the registered model; `best_trial` describes the best trial alone.
     """
     data, rows = task.data, task.rows
     scores = score_validation(model.validation_score, data, rows) | score_hold_out(model, data, rows)
@@ -82,7 +82,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
 
 def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
-    """What `retrain` needs beside the table, and what a later search has to know of this one."""
+    """What `retrain` needs besides the table, and what a later search reads of this one."""
     data = task.data
     return {
         "seed": task.settings.search.seed,
@@ -96,7 +96,7 @@ def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
 
 
 def _describe_members(model: FinalModel) -> dict[str, Any]:
-    """The trials that the model is made of, the best one first; nothing for a model of one trial."""
+    """The trials of the ensemble, best first; empty for a model of one trial."""
     if len(model.members) == 1:
         return {}
     members = [
@@ -114,7 +114,7 @@ def _describe_members(model: FinalModel) -> dict[str, Any]:
 
 
 def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
-    """The study's best trial by itself, as the search left it."""
+    """The study's best trial, with its values from the search."""
     return {
         "number": best.number,
         "value": best.value,
@@ -124,33 +124,35 @@ def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
 
 
 def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, written: SavedModel) -> Outcome:
-    """Registers the model, then writes its report and uploads all files: what may not fit on a disk comes last.
+    """Registers the model, then writes its report and uploads all files: the writes that may fill the disk come last.
 
     Raises:
-        TrackingError: MLflow is away; the message says where the results lie and how to register them later.
+        TrackingError: MLflow is unavailable; the message names the saved files and the command that registers them.
     """
     study_name, parent, page, version = opened.study.study_name, "", "", ""
-    away: TrackingError | None = None
+    tracking_error: TrackingError | None = None
     try:
         parent = opened.projection.project()
         page = report_page(opened.session, parent)
         version = _register(task, opened, written, parent)
-    except TrackingError as error:  # no reason to leave the report unwritten
-        away = error
+    except TrackingError as error:  # the report is written anyway
+        tracking_error = error
     folder = task.settings.output_dir / "reports" / study_name
     report = write_final_report(task, opened.study, model, written.metadata, folder)
-    if away is not None:
-        saved = _saved(written, report)
-        raise TrackingError(f"{away}; {saved}: {same_command(study_name)} registers them later") from away
+    if tracking_error is not None:
+        saved = _saved_text(written, report)
+        raise TrackingError(
+            f"{tracking_error}; {saved}: {same_command(study_name)} registers them later"
+        ) from tracking_error
     failure = _upload(opened, parent, written, report)
     if failure is None and report.refused:
         failure = report.failure(report.by)
-    ended = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
-    _note_ending(task, opened, ended)
-    return Outcome(written.metadata, report.page, version, ended, page)
+    run_error = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
+    _set_ending(task, opened, run_error)
+    return Outcome(written.metadata, report.page, version, run_error, page)
 
 
-def _note_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) -> None:
+def _set_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) -> None:
     ending = opened.ending
     ending.outcome = REGISTERED if task.settings.register else TRAINED
     if failure is not None:
@@ -158,14 +160,14 @@ def _note_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) 
 
 
 def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: str) -> str:
-    """Logs scores and data set to the parent run and registers: the version in words.
+    """Logs scores and data set to the parent run and registers the model; returns the version as text.
 
     Raises:
-        TrackingError: MLflow is away, or refuses.
+        TrackingError: MLflow is unavailable, or refuses.
     """
     data = task.data
     log_final_scores(opened.session, parent, written.metadata)
-    log_dataset(opened.session, parent, _table(data), data.target, data.source, data.digest)
+    log_dataset(opened.session, parent, _training_table(data), data.target, data.source, data.digest)
     if not task.settings.register:
         return "not registered"
     example = data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
@@ -174,26 +176,26 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
     return f"{registered.name} v{registered.version}{alias}"
 
 
-def _saved(written: SavedModel, report: FinalReport) -> str:
+def _saved_text(written: SavedModel, report: FinalReport) -> str:
     if not report.refused:
         return f"model and report are saved ({written.model_path}, {report.folder})"
     return f"the model is saved ({written.model_path}), {report.refused[0].filename} is not"
 
 
 def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport) -> str | None:
-    """Adds the files to the parent run; what went wrong, because the model is registered by now."""
+    """Uploads the files to the parent run; returns the failure as text, because the model is already registered."""
     files = [("", written.metadata_path), ("", written.model_path), *((REPORT_FOLDER, path) for path in report.files)]
     files += [] if report.trials is None else [("study", report.trials)]
     try:
         log_files(opened.session, parent, files)
     except TrackingError as error:
         unsaved = f"{report.refused[0].filename} is not, and " if report.refused else ""
-        again = same_command(opened.study.study_name)
-        return f"{unsaved}its MLflow run lacks files: {error}: {again} adds what is missing"
+        command = same_command(opened.study.study_name)
+        return f"{unsaved}files are missing in its MLflow run: {error}: {command} adds them"
     return None
 
 
-def _table(data: Dataset) -> pd.DataFrame:
+def _training_table(data: Dataset) -> pd.DataFrame:
     table = data.features.copy(deep=False)
     table[data.target] = data.y
     return table

@@ -1,6 +1,6 @@
-"""A search's study with its store and its projection: created or resumed, with the same settings as before.
+"""Creates a search's study, or resumes it after a check that its settings are unchanged.
 
-MLflow is imported when it is first written to: trials begin seconds earlier.
+MLflow is imported at the first write, so that trials begin seconds earlier.
 """
 
 import logging
@@ -33,14 +33,14 @@ SETTINGS_ATTR = "settings"
 
 @dataclass(frozen=True)
 class OpenStudy:
-    """A study with its store and, when it is first asked for, its projection: MLflow takes seconds to import.
+    """A study with its store and its projection, which is created lazily: MLflow takes seconds to import.
 
     Attributes:
-        study: Optuna's.
-        manager: of its store.
-        task: what is searched, with the study's own total.
-        shared: other processes, elsewhere too, work on it at the same time.
-        ending: how its parent run ends, unless an error ends it; whoever trains the final model says so here.
+        study: the Optuna study.
+        manager: the manager of its store.
+        task: the search task, with the study's total of trials.
+        shared: other processes, also on other machines, work on the study at the same time.
+        ending: how its parent run ends unless an error ends it; set after the final model is trained.
     """
 
     study: optuna.Study
@@ -58,7 +58,7 @@ class OpenStudy:
 
     @cached_property
     def projection(self) -> "StudyProjection":
-        """What writes the study into MLflow."""
+        """The projection that writes the study to MLflow."""
         from src.tracking.projection.study_projection import StudyProjection
 
         retry_policy = self.manager.storage.retry_policy
@@ -68,11 +68,11 @@ class OpenStudy:
 
 
 def open_study(task: SearchTask) -> OpenStudy:
-    """Creates the target's study or goes on with it.
+    """Creates the target's study or resumes it.
 
     Raises:
-        ConfigError: the store cannot be used, or the study was made from other data, another split or another seed.
-        StoreError: the store was waited for in vain.
+        ConfigError: the store cannot be used, or the study was created with other data, another split or another seed.
+        StoreError: timed out waiting for the store.
     """
     set_optuna_verbosity(verbose())
     settings, data = task.settings.search, task.data
@@ -84,21 +84,21 @@ def open_study(task: SearchTask) -> OpenStudy:
         pruner=make_pruner(settings.pruner),
     )
     record = settings_record(task)
-    # Before the lock of the whole store is taken: a registry may take ten seconds to answer.
+    # Before the store lock is taken, because a registry may take ten seconds to answer.
     earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, record)
-    with store_lock(manager.url, "begin", manager.storage.retry_policy):  # of several that come first, one begins it
+    with store_lock(manager.url, "begin", manager.storage.retry_policy):  # one of several processes initializes it
         if _is_new(study, record):
-            _begin(study, task, earlier)
-            study.set_user_attr(SETTINGS_ATTR, record)  # the last: who finds it finds all of it
+            _initialize(study, task, earlier)
+            study.set_user_attr(SETTINGS_ATTR, record)  # written last: it marks the study as complete
     return OpenStudy(study, manager, _with_total(task, study))
 
 
-def refuse_other_studies(tasks: Sequence[SearchTask]) -> None:
-    """Asks of several targets before the first is searched what each study is asked again when it is opened.
+def refuse_incompatible_studies(tasks: Sequence[SearchTask]) -> None:
+    """Checks the studies of several targets before the first search; `open_study` checks each one again.
 
     Raises:
-        ConfigError: a study that exists was made from other data, another split or another seed.
-        StoreError: the store was waited for in vain.
+        ConfigError: an existing study was created with other data, another split or another seed.
+        StoreError: timed out waiting for the store.
     """
     set_optuna_verbosity(verbose())
     for task in tasks:
@@ -109,7 +109,7 @@ def refuse_other_studies(tasks: Sequence[SearchTask]) -> None:
 
 
 def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
-    """The task with the study's total where none was asked for; else the study with the task's."""
+    """Takes the total of trials from the study if the user gave none; else stores the given total on the study."""
     search, study_options = task.settings.search, study_options_of(study)
     if not search.keep_total or study_options is None:
         set_total(study, search.n_trials)
@@ -118,7 +118,7 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
 
 
 def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
-    """What a new study of LightGBM may begin with; an objective of the user's own begins with nothing."""
+    """Starting points from earlier searches for a LightGBM study; a user's own objective gets none."""
     if task.user_objective is not None:
         return []
     same = {name: record[name] for name in ("target", "task", "metric", "objective")}
@@ -126,14 +126,14 @@ def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, 
 
 
 def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
-    """What the registry says of the target's models; it is asked now where it was not asked in advance."""
+    """The target's registered models; the registry is read now unless it was read in advance."""
     from src.tracking.registry.earlier_models import EarlierModels
 
     target = task.data.target
     return (task.registered_models or EarlierModels([target]).of)(target)
 
 
-def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
+def _initialize(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
     study.set_user_attr(OPTIONS_ATTR, make_study_options(task.settings, task.data.target, task.data.source))
     study.set_user_attr(SEARCH_UNTIL_ATTR, last_search_day(task))
     if task.user_objective is None:
@@ -141,9 +141,9 @@ def _begin(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> 
 
 
 def settings_record(task: SearchTask) -> dict[str, Any]:
-    """What makes two scores comparable, as kept on the study; nothing secret is in it."""
+    """The settings that two comparable scores share, as stored on the study; it holds no secrets."""
     split = asdict(task.settings.split)
-    del split["valid_fraction" if split["use_cv"] else "n_folds"]  # the one that says nothing here may be anything
+    del split["valid_fraction" if split["use_cv"] else "n_folds"]  # the one that has no effect may differ
     return {
         "target": task.data.target,
         "task": task.data.config.task,
@@ -157,31 +157,35 @@ def settings_record(task: SearchTask) -> dict[str, Any]:
 
 
 def _is_new(study: optuna.Study, settings: dict[str, Any]) -> bool:
-    """Whether nobody has begun the study; if somebody has, it was with the same settings."""
-    noted = study.user_attrs.get(SETTINGS_ATTR)
-    if noted is None:
+    """Whether the study still has to be initialized.
+
+    Raises:
+        ConfigError: it was initialized with other settings.
+    """
+    stored = study.user_attrs.get(SETTINGS_ATTR)
+    if stored is None:
         if study.get_trials(deepcopy=False):
             raise ConfigError(
-                f"study {study.study_name!r} has trials of unknown data and split: use another --study-name"
+                f"study {study.study_name!r} has trials without a record of data and split: use another --study-name"
             )
         return True
-    for name, before, now in _differences(noted, settings):
+    for name, before, now in _differences(stored, settings):
         raise ConfigError(
-            f"study {study.study_name!r} was made with {name} {before!r}, now it is {now!r}: "
-            f"give the same again, or use another --study-name"
+            f"study {study.study_name!r} was created with {name} {before!r}, now it is {now!r}: "
+            f"give the same value, or use another --study-name"
         )
     return False
 
 
-def _differences(noted: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, before, now) of what differs, what says most first; a table of the same content may lie elsewhere."""
-    for name in dict.fromkeys([*now, *noted]):
-        before, after = noted.get(name), now.get(name)
+def _differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(name, before, now) of each difference, the most important first; an equal table may have another location."""
+    for name in dict.fromkeys([*now, *stored]):
+        before, after = stored.get(name), now.get(name)
         if before == after or name == "data":
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after)
         elif name == "data_digest":
-            yield "data", f"{noted.get('data')} ({before})", f"{now.get('data')} ({after})"
+            yield "data", f"{stored.get('data')} ({before})", f"{now.get('data')} ({after})"
         else:
             yield name, before, after

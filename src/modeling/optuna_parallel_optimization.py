@@ -1,11 +1,11 @@
-"""The same flow with trials in several processes, or one worker of a study that many machines share.
+"""Tunes with trials in several processes, or runs one worker of a study that many machines share.
 
     python -m src.modeling.optuna_parallel_optimization --mode parallel --n-trials 200 --max-workers 4
     python -m src.modeling.optuna_parallel_optimization --mode create --study-name NAME --targets net_profit …
     python -m src.modeling.optuna_parallel_optimization --mode distributed --study-name NAME
     python -m src.modeling.optuna_parallel_optimization --mode wait --study-name NAME
 
-Several targets are searched at once and share the cores. What is heavy is imported where it is used.
+Several targets are searched at once and share the cores. Heavy packages are imported where they are used.
 """
 
 import argparse
@@ -43,11 +43,11 @@ class ParallelOptimizer:
     """Searches in supervised processes, one LightGBM thread each; no final model is trained.
 
     Args:
-        n_jobs: processes in all; as many as `settings` says where those are several, else as many as this process has
-            CPUs, when None.
-        data: a table, or where it lies; the sample table when None.
-        settings: everything else: split, seed, store, column names. Several targets' studies are named after the
-            study name, if one is given, and the target.
+        n_jobs: total number of processes; None takes `max_workers` of `settings` if it is above 1, else the number of
+            CPUs of this process.
+        data: a table, or its location; the sample table when None.
+        settings: everything else: split, seed, store, column names. With several targets, studies are named
+            `<study name>_<target>` if a study name is given.
 
     Raises:
         ConfigError: fewer than one process.
@@ -64,8 +64,8 @@ class ParallelOptimizer:
             raise ConfigError(f"n_jobs {n_jobs} is too few: use 1 or more, or None for all CPUs")
         self.data = data
         self.settings = settings or RunSettings()
-        several = self.settings.search.max_workers if self.settings.search.max_workers > 1 else None
-        self.n_jobs = n_jobs or several or available_cpus()
+        max_workers = self.settings.search.max_workers if self.settings.search.max_workers > 1 else None
+        self.n_jobs = n_jobs or max_workers or available_cpus()
 
     def optimize_parallel(
         self,
@@ -79,8 +79,8 @@ class ParallelOptimizer:
 
         Args:
             target: name of the target column.
-            n_trials: the study's total of finished trials; as `settings` says when None.
-            objective: a function of your own, `(trial, X_train, y_train, X_val, y_val) -> score`.
+            n_trials: the study's total of finished trials; the value of `settings` when None.
+            objective: your own function, `(trial, X_train, y_train, X_val, y_val) -> score`.
             callbacks: Optuna's `(study, trial)` functions, called in the process that ran the trial.
 
         Returns:
@@ -96,12 +96,12 @@ class ParallelOptimizer:
     def optimize_ensemble_parallel(
         self, targets: Sequence[str], n_trials_per_target: int | None = None, max_workers: int = 3
     ) -> dict[str, Best]:
-        """Searches several targets, some of them at once.
+        """Searches several targets, up to `max_workers` at the same time.
 
         Args:
-            targets: their names.
-            n_trials_per_target: each study's total of finished trials; as `settings` says when None.
-            max_workers: targets that are searched at once; they share the `n_jobs` processes.
+            targets: names of the target columns.
+            n_trials_per_target: each study's total of finished trials; the value of `settings` when None.
+            max_workers: number of targets searched at the same time; they share the `n_jobs` processes.
 
         Returns:
             For each target its study and the hyperparameters of the best trial.
@@ -115,7 +115,7 @@ class ParallelOptimizer:
         return self._search(self._tasks(targets, n_trials_per_target), min(max_workers, self.n_jobs))
 
     def _tasks(self, targets: Sequence[str], n_trials: int | None) -> "list[SearchTask]":
-        start_fork_server()  # it imports while the table is read
+        start_fork_server()  # imports packages while the table is read
         search = replace(self.settings.search, max_workers=self.n_jobs)
         if n_trials is not None:
             search = replace(search, n_trials=n_trials, keep_total=False)
@@ -124,20 +124,20 @@ class ParallelOptimizer:
     def _search(self, tasks: "Sequence[SearchTask]", at_once: int) -> dict[str, Best]:
         from src.modeling.parallel_search import search_together
 
-        found: dict[str, Best] = {}
+        results: dict[str, Best] = {}
         failures: list[RunError] = []
         for first in range(0, len(tasks), at_once):
-            wave = tasks[first : first + at_once]
-            for task, result in zip(wave, search_together(wave, self.n_jobs, _best), strict=True):
+            batch = tasks[first : first + at_once]
+            for task, result in zip(batch, search_together(batch, self.n_jobs, _best), strict=True):
                 if isinstance(result, RunError):
                     failures.append(result)
                 else:
-                    found[task.data.target] = result
+                    results[task.data.target] = result
         for failure in failures[:-1]:
             log.warning("%s", failure)
         if failures:
             raise failures[-1]
-        return found
+        return results
 
 
 def _best(task: "SearchTask", opened: "OpenStudy") -> Best:
@@ -167,13 +167,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             targets, settings = resolve_settings(command_line)
             train_targets(targets, settings, in_processes=True)
         else:
-            _on_a_cluster(command_line)
+            _run_distributed_mode(command_line)
         return 0
 
     return run_command(command, args.verbose, tells=args.mode in SEARCH_MODES and args.mode != "parallel")
 
 
-def _on_a_cluster(command_line: CommandLine) -> None:
+def _run_distributed_mode(command_line: CommandLine) -> None:
     from src.search.stop_flag import exit_on_sigterm
     from src.study.retry_policy import RETRY_SECONDS
 

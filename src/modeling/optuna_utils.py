@@ -1,4 +1,4 @@
-"""For users of the Python API: the studies of a store, and ready-made callbacks."""
+"""Public helpers of the Python API: the studies of a store, and ready-made callbacks."""
 
 import logging
 

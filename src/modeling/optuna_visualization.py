@@ -1,10 +1,10 @@
-"""A study's report, or that of several: study → numbers → figures → one HTML file that opens offline, and a PDF.
+"""Writes the report of one study or of several studies: study → numbers → figures → one offline HTML file and a PDF.
 
     python -m src.modeling.optuna_visualization --storage-dir artefacts/optuna_studies --study-name NAME
     python -m src.modeling.optuna_visualization --storage-dir artefacts/optuna_studies --ensemble net_profit num_trades
 
-Any study of the store will do, also one that another process still works on. What is heavy is imported where it is
-used, so that `--help` and a mistyped option answer at once.
+Any study of the store can be reported, also one that is still running. Heavy packages are imported where they are used,
+so that `--help` and a mistyped option answer at once.
 """
 
 import argparse
@@ -33,12 +33,12 @@ class OptunaVisualizer:
         metadata: Mapping[str, Any] | None = None,
         model: "ModelNumbers | None" = None,
     ) -> None:
-        """Takes a study and, where a final model was trained, what is known of it.
+        """Takes a study and, if a final model was trained, its metadata and measurements.
 
         Args:
-            study: of one objective; it may still be running, and may be empty.
-            metadata: the final model's, as written beside it; without it the report describes the search alone.
-            model: what was measured of the final model, for its own chapters.
+            study: a study with one objective; it may still be running or be empty.
+            metadata: the final model's metadata file; without it the report describes the search alone.
+            model: measurements of the final model, for its own chapters.
         """
         self.study = study
         self.metadata = dict(metadata or {})
@@ -46,7 +46,7 @@ class OptunaVisualizer:
 
     @cached_property
     def document(self) -> "Document":
-        """The report, not yet written in any form; of the study as it was when this was first asked for.
+        """The report before it is rendered; it shows the study at the first access to this property.
 
         Raises:
             ConfigError: the study has several objectives.
@@ -57,7 +57,7 @@ class OptunaVisualizer:
         return study_document(StudyReportInput(self.study, take_snapshot(self.study), self.metadata, self.model))
 
     def to_html(self) -> str:
-        """The report as one self-contained page; equal input gives equal text.
+        """The report as one self-contained HTML page; equal input gives equal text.
 
         Raises:
             ConfigError: the study has several objectives.
@@ -67,10 +67,10 @@ class OptunaVisualizer:
         return page_html(self.document)
 
     def write_html(self, path: Path) -> Path:
-        """Writes the page, or leaves an earlier one as it was.
+        """Writes the page; if that fails, an earlier file is unchanged.
 
         Args:
-            path: the file to write; its folder is made.
+            path: the file to write; its folder is created.
 
         Returns:
             The same path.
@@ -82,7 +82,7 @@ class OptunaVisualizer:
         return write_html(self.document, path)
 
     def write_pdf(self, path: Path) -> Path:
-        """Writes the same chapters as a PDF; arguments, result and errors as those of `write_html`."""
+        """Writes the same chapters as a PDF; arguments, result and errors as for `write_html`."""
         return write_pdf(self.document, path)
 
 

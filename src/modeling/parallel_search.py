@@ -1,4 +1,4 @@
-"""Searches in several processes that share their tables, of one target or of several at once."""
+"""Searches one target, or several at once, in several processes that share the tables in memory."""
 
 import contextlib
 import logging
@@ -30,10 +30,10 @@ TasksAndStudies = Sequence[tuple[SearchTask, OpenStudy]]
 
 
 def search_study(task: SearchTask, opened: OpenStudy) -> None:
-    """Runs one study's trials until it has its total, here or in several processes, as `max_workers` says.
+    """Runs one study's trials until its total is reached, in this process or in `max_workers` processes.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; what is finished is saved.
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved.
         RunError: the search failed.
     """
     if task.settings.search.max_workers == 1:
@@ -44,34 +44,34 @@ def search_study(task: SearchTask, opened: OpenStudy) -> None:
 
 
 def search_together(
-    tasks: Sequence[SearchTask], n_workers: int, conclude: Callable[[SearchTask, OpenStudy], T]
+    tasks: Sequence[SearchTask], n_workers: int, finish: Callable[[SearchTask, OpenStudy], T]
 ) -> Iterator[T | RunError]:
-    """Opens all studies, searches them at once, then concludes one after the other.
+    """Opens all studies, searches them at once, then finishes one after the other.
 
     Args:
-        tasks: as many as there are workers, at most.
-        n_workers: processes in all.
-        conclude: what is to be done with a study that has been searched, while its parent run is open.
+        tasks: at most `n_workers` tasks.
+        n_workers: total number of processes.
+        finish: called with each searched study while its parent run is open.
 
     Yields:
-        For each task what came of it, or why it failed, which leaves the others alone.
+        For each task the result of `finish`, or its error; an error does not stop the other tasks.
 
     Raises:
         UserError: a study cannot be opened.
-        Interrupted: Ctrl-C or SIGTERM; what is finished is saved.
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved.
         RunError: no process can be started.
     """
     pairs = [(opened.task, opened) for opened in map(open_study, tasks)]
-    waiting = [opened for _, opened in pairs]
-    with ends_parent_runs_on_error(waiting):
+    unfinished = [opened for _, opened in pairs]
+    with ends_parent_runs_on_error(unfinished):
         failures = run_searches(pairs, n_workers)
         for task, opened in pairs:
-            waiting.pop(0)
+            unfinished.pop(0)
             try:
                 with ends_parent_run(opened):
                     if task.data.target in failures:
                         raise failures[task.data.target]
-                    result = conclude(task, opened)
+                    result = finish(task, opened)
             except RunError as error:
                 yield error
             else:
@@ -79,37 +79,37 @@ def search_together(
 
 
 def run_searches(pairs: TasksAndStudies, n_workers: int) -> dict[str, DailyProfitError]:
-    """Runs each study's trials until it has its total, all studies at once; one that fails leaves the others alone.
+    """Runs all studies at once until their totals are reached; a failed study does not stop the others.
 
     Args:
         pairs: tasks and their studies.
-        n_workers: processes in all.
+        n_workers: total number of processes.
 
     Returns:
-        What went wrong, by target.
+        The errors by target.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; finished trials are saved, the running ones wait again.
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved, running ones are queued again.
         RunError: no process can be started.
     """
     if n_workers > available_cpus():
-        log.warning("--max-workers %d is more than the %d CPUs there are: they take turns", n_workers, available_cpus())
+        log.warning("--max-workers %d exceeds the %d available CPUs: workers share them", n_workers, available_cpus())
     stop_flag = StopFlag()
     start_fork_server()
     try:
         with stop_on_signals(stop_flag), work_folder() as folder:
             sharer = TableSharer(folder)
-            searches = [_search_of(task, opened, sharer) for task, opened in pairs]
+            searches = [_pooled_search(task, opened, sharer) for task, opened in pairs]
             return _supervise(pairs, WorkerPool(searches, n_workers, stop_flag, verbose()))
     except (Interrupted, KeyboardInterrupt):
         raise interrupted_by(stop_flag, "; ".join(progress_text(task, opened) for task, opened in pairs)) from None
     finally:
-        for _, opened in pairs:  # of workers that were killed, by us at a deadline too: their trials wait again
+        for _, opened in pairs:  # queues again the trials of killed workers, also of those killed at the deadline
             requeue_dead_trials(opened.study)
 
 
 def _supervise(pairs: TasksAndStudies, pool: WorkerPool) -> dict[str, DailyProfitError]:
-    pool.start()  # first of all: what comes now is imported while the workers are at work
+    pool.start()  # first, so that the imports below overlap with the work of the workers
     with contextlib.ExitStack() as stack:
         stack.callback(pool.stop)
         bars = []
@@ -120,7 +120,7 @@ def _supervise(pairs: TasksAndStudies, pool: WorkerPool) -> dict[str, DailyProfi
         failures = pool.run(partial(_update, bars))
     for task, opened in pairs:
         if task.data.target not in failures and n_finished(opened.study) < task.settings.search.n_trials:
-            log.warning("%s", progress_text(task, opened))  # the time is up, or a callback stopped the study
+            log.warning("%s", progress_text(task, opened))  # the timeout has passed, or a callback stopped the study
     return failures
 
 
@@ -129,7 +129,7 @@ def _update(bars: Sequence[SearchProgress]) -> None:
         bar.update()
 
 
-def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> PooledSearch:
+def _pooled_search(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> PooledSearch:
     settings, study = task.settings.search, opened.study
     missing = max(0, settings.n_trials - n_finished(study))
     work = partial(run_as_worker, share_task(task, study.study_name, sharer)) if missing else _no_work
@@ -139,13 +139,13 @@ def _search_of(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> Pool
         timeout=settings.timeout,
         max_workers=missing,
         count_ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
-        fail_trial_of=lambda pid, reason: _fail(opened, pid, reason),
+        fail_trial_of=lambda pid, reason: _fail_trials_of(opened, pid, reason),
     )
 
 
-def _fail(opened: OpenStudy, pid: int, reason: str) -> None:
+def _fail_trials_of(opened: OpenStudy, pid: int, reason: str) -> None:
     opened.manager.storage.fail_trials_of(id_of_study(opened.study), pid, reason)
 
 
 def _no_work(stop_flag: StopFlag) -> None:
-    """The work of a study that has its total."""
+    """The worker function of a study that has reached its total."""

@@ -1,6 +1,6 @@
-"""Are the names and places of a command usable? Asked before a table is read or hours are searched; nothing is written.
+"""Checks names and locations of a command before a table is read or a search starts; writes nothing.
 
-What only a database can say (is it there, does it let us in) is asked when the study is opened.
+Whether a database exists and accepts the connection is checked when the study is opened.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from src.tracking.connection.tracking_uri import check_tracking_uri
 
 
 def check_locations(settings: RunSettings, writes_results: bool = True) -> None:
-    """Checks the store, MLflow's URI and experiment, and the folder of the results.
+    """Checks the store, MLflow's URI and experiment, and the output folder.
 
     Args:
-        settings: of the command.
-        writes_results: whether models and reports are written, beside the study.
+        settings: settings of the command.
+        writes_results: whether models and reports are written as well as the study.
 
     Raises:
-        ConfigError: one of them cannot be used.
+        ConfigError: a name or location cannot be used.
     """
     search = settings.search
     url = store_url(search.storage_url, search.storage_dir, os.environ)
@@ -44,17 +44,17 @@ def check_locations(settings: RunSettings, writes_results: bool = True) -> None:
 
 def _check_sqlite_file(option: str, path: Path) -> None:
     if path.is_dir():
-        raise ConfigError(f"{option} {path} is a folder: name a file in it, such as {path / 'studies.db'}")
+        raise ConfigError(f"{option} {path} is a folder: give a file in it, such as {path / 'studies.db'}")
     if not path.is_file():
         return
-    # By SQLite itself: a file that this process has open as a database loses its locks when it is closed as a file.
+    # Opened through SQLite: closing it as a plain file would drop the locks of a database connection of this process.
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:  # locked, say: that is told when the study is opened
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:  # for example locked: reported when the study is opened
             return
         raise ConfigError(
-            f"{option} {path} is a file, but no SQLite database: name another, it is made if it is new"
+            f"{option} {path} is not a SQLite database: give another path; a new file is created if none exists"
         ) from error

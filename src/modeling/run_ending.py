@@ -1,7 +1,7 @@
-"""How a study's parent run ends in MLflow: its status and, in the tag `daily_profit.outcome`, what became of the study.
+"""Ends a study's parent run in MLflow with its status and the outcome in the tag `daily_profit.outcome`.
 
-The tag is for whoever looks the next morning. An outage of MLflow keeps no trial and no model waiting: a tag that could
-not be written is written when the command is repeated.
+An MLflow outage never delays a trial or a model: a tag that could not be written is written when the command is
+repeated.
 """
 
 import contextlib
@@ -23,22 +23,22 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def ends_parent_run(opened: OpenStudy) -> Iterator[None]:
-    """Whatever ends the block, finished trials are projected and the parent run ends with the right status and tag.
+    """After the block, also after an error, projects finished trials and ends the parent run with status and tag.
 
     Raises:
         StoreError: the store failed inside the block.
-        RunError: a file could not be written or read; its name and the remedy are in the message.
+        RunError: a file could not be written or read; the message names it and the remedy.
     """
     ending = RunEnding("KILLED", "stopped")
     try:
         yield
         ending = opened.ending
-    except Interrupted:  # the one error that says that nothing failed
+    except Interrupted:  # a stop request, not a failure
         raise
-    except (StorageInternalError, OSError) as error:  # OSError: a full disk, say; no reason to skip the next target
-        told = store_error(error, opened.study.study_name)
-        ending = RunEnding("FAILED", failure_text(told, opened.manager.url))
-        raise told from error
+    except (StorageInternalError, OSError) as error:  # OSError, for example a full disk: the next target still runs
+        run_error = store_error(error, opened.study.study_name)
+        ending = RunEnding("FAILED", failure_text(run_error, opened.manager.url))
+        raise run_error from error
     except Exception as error:
         ending = RunEnding("FAILED", failure_text(error, opened.manager.url))
         raise
@@ -47,30 +47,30 @@ def ends_parent_run(opened: OpenStudy) -> Iterator[None]:
 
 
 def failure_text(error: Exception, store: URL) -> str:
-    """What the tag says of an error, without the store's password; of an unexpected error it names the type, too."""
+    """The tag's text for an error, without the store's password; for an unexpected error it includes the type."""
     kind = "" if isinstance(error, DailyProfitError) else f"{type(error).__name__}: "
     text = scrub(str(error), store.render_as_string(hide_password=False))
     return shorten(f"failed: {kind}{text}")
 
 
 def end_parent_run_as(opened: OpenStudy, ending: RunEnding) -> bool:
-    """Writes what MLflow lacks and ends the parent run; False if that is left to a later time."""
+    """Writes missing MLflow runs and ends the parent run; False if MLflow or the store is unavailable."""
     try:
         end_parent_run(opened.session, opened.projection.project(), ending)
     except (TrackingError, StorageInternalError, StoreError) as error:
-        told = error if isinstance(error, RunError) else store_error(error, opened.study.study_name)
-        log.warning("%s; missing MLflow runs are written when the study is resumed", told)
+        run_error = error if isinstance(error, RunError) else store_error(error, opened.study.study_name)
+        log.warning("%s; missing MLflow runs are written when the study is resumed", run_error)
         return False
     return True
 
 
 @contextlib.contextmanager
 def ends_parent_runs_on_error(opened: Sequence[OpenStudy]) -> Iterator[None]:
-    """An error that ends the block ends the parent runs of these studies too, each with its last trials."""
+    """If the block raises, ends the parent runs of these studies too, after their last trials are projected."""
     try:
         yield
     except BaseException as error:
-        for each in opened:
-            with contextlib.suppress(type(error), RunError), ends_parent_run(each):
+        for study in opened:
+            with contextlib.suppress(type(error), RunError), ends_parent_run(study):
                 raise
         raise

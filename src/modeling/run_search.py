@@ -1,4 +1,4 @@
-"""One target's search in this process: trials until the study has its total, MLflow written beside them."""
+"""Searches one target in this process, while a background process projects the study to MLflow."""
 
 import logging
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 def run_search(task: SearchTask, opened: OpenStudy) -> None:
-    """Runs trials in this process until the study has its total; MLflow is written beside them.
+    """Runs trials in this process until the study's total is reached; a background process writes to MLflow.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; finished trials are saved and projected, the running one waits again.
-        SearchError: trial after trial fails.
+        Interrupted: Ctrl-C or SIGTERM; finished trials are saved and projected, the running one is queued again.
+        SearchError: too many trials in a row fail.
         StoreError: the store failed.
     """
     study, settings = opened.study, task.settings.search
@@ -36,34 +36,34 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
     try:
         with stop_on_signals(stop_flag), projected_in_background([opened]), progress:
             run_trials(study, make_task_objective(task, study, stop_flag), context)
-        if n_finished(study) < settings.n_trials:  # the time is up, or a callback stopped the study
+        if n_finished(study) < settings.n_trials:  # the timeout has passed, or a callback stopped the study
             log.warning("%s", progress_text(task, opened))
     except (Interrupted, KeyboardInterrupt):
         raise interrupted_by(stop_flag, progress_text(task, opened)) from None
 
 
 def projected_in_background(studies: Sequence[OpenStudy]) -> "ProjectorProcess":
-    """What writes MLflow beside the search and never holds it up; to be used as a context manager around it."""
+    """The process that writes to MLflow during the search without delaying it; use it as a context manager."""
     from src.tracking.projection.projector_process import ProjectedStudy, ProjectorProcess
 
     return ProjectorProcess(
         [
             ProjectedStudy(
-                each.manager.url.render_as_string(hide_password=False),
-                each.study.study_name,
-                each.task.shares_outer_run,
-                each.task.data.config.metric,
-                each.shared,
+                opened.manager.url.render_as_string(hide_password=False),
+                opened.study.study_name,
+                opened.task.shares_outer_run,
+                opened.task.data.config.metric,
+                opened.shared,
             )
-            for each in studies
+            for opened in studies
         ],
         verbose(),
     )
 
 
 def progress_text(task: SearchTask, opened: OpenStudy) -> str:
-    """What is done, and how to go on."""
+    """The number of finished trials, and how to resume."""
     return (
         f"{n_finished(opened.study)} of {task.settings.search.n_trials} trials are done and saved; "
-        f"the same command with {study_option(opened.study.study_name)} goes on"
+        f"the same command with {study_option(opened.study.study_name)} resumes it"
     )

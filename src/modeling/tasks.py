@@ -1,6 +1,6 @@
-"""From targets, settings and a table to searches: the one place where tasks are made, whatever command wants them.
+"""Creates the search tasks of every command from targets, settings and a table.
 
-What is heavy is imported where it is used, so that `--help` and a mistyped option answer at once.
+Heavy packages are imported where they are used, so that `--help` and a mistyped option answer at once.
 """
 
 import logging
@@ -28,17 +28,17 @@ def make_tasks(
     writes_results: bool = False,
     needs_mlflow: bool = True,
 ) -> list["SearchTask"]:
-    """Each target's search, after everything was checked that can be before one begins; the only maker of tasks.
+    """Each target's search task; checks all input before the first search begins.
 
     Args:
-        targets: their names.
-        settings: of all of them.
-        data: a table, or where it lies; as `settings` says when None.
-        writes_results: whether final models and reports follow.
-        needs_mlflow: whether an MLflow that will never take the runs is an error, or only told.
+        targets: names of the target columns.
+        settings: settings for all targets.
+        data: a table, or its location; the location in `settings` when None.
+        writes_results: whether final models and reports are written as well.
+        needs_mlflow: whether an MLflow that can never accept the runs is an error; otherwise it is a warning.
 
     Raises:
-        UserError: a name, a place, the table or the split cannot be used, or MLflow will never take the runs.
+        UserError: a name, a location, the table or the split cannot be used, or MLflow can never accept the runs.
     """
     from src.data.auto_folds import choose_folds
     from src.data.split_rows import make_split_rows
@@ -48,22 +48,23 @@ def make_tasks(
     from src.tracking.connection.tracking_check import TrackingCheck
 
     several = len(targets) > 1
-    of_targets = {target: settings_of_target(settings, target, several) for target in targets}
+    settings_by_target = {target: settings_of_target(settings, target, several) for target in targets}
     for target in targets:
         check_target_name(target)
     check_locations(settings, writes_results)
     mlflow = TrackingCheck(os.environ, needs_mlflow)
     frame, source = read_data(data, settings.data)
     tasks = []
-    said: set[str] = set()
-    for target, its in of_targets.items():
+    logged: set[str] = set()
+    for target, target_settings in settings_by_target.items():
         dataset = load_dataset(frame, settings.data.table, target, source)
         for warning in dataset.warnings:
-            if warning not in said:
+            if warning not in logged:
                 log.warning("%s", warning)
-        said.update(dataset.warnings)
-        its = replace(its, split=choose_folds(dataset, its), cv_auto=False)
-        tasks.append(SearchTask(dataset, make_split_rows(dataset, its.split), its, shares_outer_run=several))
+        logged.update(dataset.warnings)
+        target_settings = replace(target_settings, split=choose_folds(dataset, target_settings), cv_auto=False)
+        rows = make_split_rows(dataset, target_settings.split)
+        tasks.append(SearchTask(dataset, rows, target_settings, shares_outer_run=several))
     mlflow.join()
     return tasks
 
@@ -77,7 +78,7 @@ def settings_of_target(settings: RunSettings, target: str, several: bool) -> Run
 
 
 def read_data(data: "pd.DataFrame | str | Path | None", settings: DataSettings) -> tuple["pd.DataFrame", str]:
-    """A table that is given, or lies somewhere, or is the sample; and where it comes from, in words.
+    """The given table, or the table read from its location, or the sample; and a description of its source.
 
     Raises:
         UserError: the table cannot be read.

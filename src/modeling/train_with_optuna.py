@@ -1,9 +1,9 @@
-"""The main job, whole: tune, judge, report and register a model of each named target.
+"""The main command: tunes, evaluates, reports and registers a model of each named target.
 
     python -m src.modeling.train_with_optuna --targets net_profit --n-trials 100
 
-`train_target` is the table of contents of the product. What is heavy is imported where it is used, so that `--help`
-and a mistyped option answer at once.
+`train_target` shows the whole flow. Heavy packages are imported where they are used, so that `--help` and a mistyped
+option answer at once.
 """
 
 import argparse
@@ -48,21 +48,21 @@ def optimize_hyperparameters(
     data: "pd.DataFrame | str | Path | None" = None,
     settings: RunSettings | None = None,
 ) -> tuple["optuna.Study", dict[str, Any]]:
-    """Searches one target and projects the study into MLflow; no final model is trained.
+    """Searches one target and projects the study to MLflow; no final model is trained.
 
-    What is None is as `settings` says, and without settings as on the command line: 100 trials, no folds.
+    Arguments that are None are taken from `settings`; without settings the defaults of the command line apply.
 
     Args:
         target: name of the target column.
-        config: task and metric; those of `settings`, the contract's by default, when None.
+        config: task and metric; taken from `settings` when None.
         n_trials: the study's total of finished trials.
-        use_cv: walk forward over `n_folds` expanding windows, or one validation period; given, it takes the place of
-            `cv_auto` too.
+        use_cv: True walks forward over `n_folds` expanding windows, False uses one validation period; either
+            overrides `cv_auto` too.
         n_folds: number of windows.
-        objective: a function of your own, `(trial, X_train, y_train, X_val, y_val) -> score`; its mean over the folds
+        objective: your own function, `(trial, X_train, y_train, X_val, y_val) -> score`; its mean over the folds
             is the trial's value, in the direction of the metric.
         callbacks: Optuna's `(study, trial)` functions, called after each trial.
-        data: a table, or where it lies; the sample table when None.
+        data: a table, or its location; the sample table when None.
         settings: everything else: split, seed, store, study name, column names.
 
     Returns:
@@ -94,7 +94,7 @@ def optimize_hyperparameters(
 def _with_arguments(
     settings: RunSettings, n_trials: int | None, use_cv: bool | None, n_folds: int | None
 ) -> RunSettings:
-    """The settings with the arguments that were given in their place."""
+    """The settings, overridden by the arguments that are not None."""
     if n_trials is not None:
         settings = replace(settings, search=replace(settings.search, n_trials=n_trials, keep_total=False))
     if n_folds is not None:
@@ -105,10 +105,10 @@ def _with_arguments(
 
 
 def train_target(task: "SearchTask") -> "Outcome":
-    """One target from rows to a registered model.
+    """Searches one target, then trains, evaluates, registers and reports its final model.
 
     Raises:
-        DailyProfitError: see `src.errors`; what was finished before it is kept.
+        DailyProfitError: see `src.errors`; trials and files finished before it are kept.
     """
     from src.modeling.open_study import open_study
     from src.modeling.parallel_search import search_study
@@ -121,7 +121,7 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 
 def _finish_target(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
-    """After the search: the final model, its judgement, its files, its registration, its report."""
+    """After the search: trains the final model, evaluates, saves, registers and reports it."""
     from src.final.ensemble import fit_final_model
     from src.modeling.finish import record_outcome, write_outcome
     from src.study.studies import best_trial
@@ -136,48 +136,48 @@ def _train_one_by_one(tasks: "Sequence[SearchTask]") -> "Iterator[Outcome | RunE
     for task in tasks:
         try:
             outcome = train_target(task)
-        except RunError as error:  # a search without a result, MLflow away: no reason to skip the next target
+        except RunError as error:  # for example no complete trial, MLflow unavailable: the next target still runs
             yield error
         else:
             yield outcome
 
 
 def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: bool = False) -> list["Outcome"]:
-    """Trains all targets; names, places, tables and splits are checked before the first search.
+    """Trains all targets; names, locations, tables and splits are checked before the first search.
 
-    In this process one target comes after the other. In processes as many are searched at once as there are workers,
-    so that each has one at least; then each is finished in turn, and the next ones follow.
+    In this process targets are trained one after the other. With worker processes, up to `max_workers` targets are
+    searched at once, so that every target has at least one worker; their final models follow one after the other.
 
     Args:
-        targets: their names.
-        settings: of all of them.
-        in_processes: also a single worker is a supervised process.
+        targets: names of the target columns.
+        settings: settings for all targets.
+        in_processes: runs trials in supervised processes, also with a single worker.
 
     Raises:
-        UserError, Interrupted: at once; the targets before it are done.
-        RunError: at the end, if a target failed; the others are trained, and their models and reports saved.
+        UserError, Interrupted: raised at once; earlier targets are complete.
+        RunError: raised at the end if a target failed; models and reports of the other targets are saved.
     """
-    size = settings.search.max_workers
-    if in_processes or size > 1:
+    n_workers = settings.search.max_workers
+    if in_processes or n_workers > 1:
         start_fork_server()
     tasks = _make_tasks(targets, settings)
     if settings.search.study_name and len(tasks) > 1:
-        from src.modeling.open_study import refuse_other_studies
+        from src.modeling.open_study import refuse_incompatible_studies
 
-        refuse_other_studies(tasks)
-    if not in_processes and size == 1:
+        refuse_incompatible_studies(tasks)
+    if not in_processes and n_workers == 1:
         return _collect_outcomes(targets, _train_one_by_one(tasks))
-    # Not before: a mistake is then told in a second or two.
+    # Imported late, so that wrong input is reported within two seconds.
     from src.modeling.parallel_search import search_together
 
-    waves = [tasks[first : first + size] for first in range(0, len(tasks), size)]
+    batches = [tasks[first : first + n_workers] for first in range(0, len(tasks), n_workers)]
     return _collect_outcomes(
-        targets, chain.from_iterable(search_together(wave, size, _finish_target) for wave in waves)
+        targets, chain.from_iterable(search_together(batch, n_workers, _finish_target) for batch in batches)
     )
 
 
 def _make_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
-    """The checked tasks; of new studies the registry is asked what it knows while the table is read."""
+    """The checked tasks; for new studies the registry is read in the background while the table is read."""
     from src.tracking.registry.earlier_models import EarlierModels
 
     registered = None if settings.search.study_name else EarlierModels(targets).of
@@ -185,7 +185,7 @@ def _make_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTa
 
 
 def _collect_outcomes(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:
-    """Shows what came of the targets, in their order, whatever ends them; a failure is told at once."""
+    """Prints the summary of all targets, also after an error; logs each failure at once."""
     from src.reporting.summary import summary_text
 
     outcomes: list[Outcome] = []
@@ -205,7 +205,7 @@ def _collect_outcomes(targets: Sequence[str], results: "Iterable[Outcome | RunEr
 
             sys.stdout.write(summary_text(outcomes, shown_uri()) + "\n")
     if len(failures) > 1:
-        raise RunError(f"{len(failures)} of {len(targets)} targets failed, {listing(failures)}: each said why above")
+        raise RunError(f"{len(failures)} of {len(targets)} targets failed, {listing(failures)}: see the warnings above")
     for failure in failures.values():
         raise failure
     return outcomes
@@ -214,7 +214,7 @@ def _collect_outcomes(targets: Sequence[str], results: "Iterable[Outcome | RunEr
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     return command_parser(
-        "tune", "Tunes, judges, reports and registers a LightGBM model of each target (all when none is named)."
+        "tune", "Tunes, evaluates, reports and registers a LightGBM model of each target (all when none is named)."
     )
 
 

@@ -1,7 +1,6 @@
-"""Waiting for a shared study: until it has its total (`--mode wait`), or until create has prepared it for a run.
+"""Waits for a shared study: until its total is reached (`--mode wait`), or until create has prepared it for a run.
 
-Nothing is made, taken over or written. What waits may start before the study, before its tables and before the
-database.
+It only reads. It may start before the study, its tables and the database exist.
 """
 
 import json
@@ -31,12 +30,12 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
 LOG_SECONDS = 15.0
-"""Between two lines of progress; `make fanout` shows them."""
+"""Shortest time between two progress lines; `make fanout` shows them."""
 REPEAT_SECONDS = 60.0
-"""Nothing changes, and the log says that it still waits."""
+"""Longest time between two lines, also when nothing changes."""
 RATE_SECONDS = 300.0
 GRACE_SECONDS = 120.0
-"""After a study's own timeout: as long as its last trials may still be told to be dead, and no longer."""
+"""Wait after a study's timeout for its running trials: long enough for dead workers to be detected."""
 
 _ATTRIBUTES = sqlalchemy.text(
     "SELECT s.study_id, a.key, a.value_json FROM studies s "
@@ -55,15 +54,15 @@ _HEARTBEAT = sqlalchemy.text(
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes:
         finished: complete and pruned trials.
-        running: trials that somebody runs, or ran when he died.
-        total: what it is to have; None while that is not noted.
-        time_left: seconds of its own timeout, negative when it is over; None without one.
+        running: trials in state RUNNING, also those of dead workers.
+        total: the requested number of trials; None while it is not stored yet.
+        time_left: seconds until the study's timeout, negative after it; None without a timeout.
         best: the best value so far.
-        heartbeat: of the worker that was heard of last.
+        heartbeat: the latest heartbeat of any worker.
     """
 
     finished: int
@@ -75,7 +74,7 @@ class StudyProgress:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more trials are to come."""
+        """Whether no more trials will be run."""
         if self.total is not None and self.finished >= self.total:
             return True
         out_of_time = self.time_left is not None and self.time_left <= 0
@@ -83,7 +82,7 @@ class StudyProgress:
 
     @property
     def activity(self) -> tuple[object, ...]:
-        """What changes as long as anybody runs trials."""
+        """Values that change while workers run trials."""
         return self.finished, self.running, self.heartbeat
 
     def __str__(self) -> str:
@@ -94,42 +93,42 @@ class StudyProgress:
 
 @dataclass(frozen=True)
 class NotReady:
-    """Why nothing can be told of a study yet.
+    """Why the progress of a study cannot be read yet.
 
     Attributes:
-        reason: in words.
-        away: it is the store that does not answer.
+        reason: the reason as text.
+        store_unavailable: whether the store does not answer.
     """
 
     reason: str
-    away: bool = False
+    store_unavailable: bool = False
 
     def __str__(self) -> str:
         return self.reason
 
 
 def wait_for_studies(command_line: CommandLine) -> None:
-    """Waits until every named study has its total, or its own time is up.
+    """Waits until every named study reaches its total or its timeout.
 
     Raises:
-        ConfigError: no name is given, the store refuses, or the run cannot go on because of a mistake.
-        StoreError: `--timeout` seconds have passed, or `--idle-timeout` seconds without a sign of a worker.
+        ConfigError: no name is given, the store refuses, or a user error stopped the run.
+        StoreError: `--timeout` seconds have passed, or `--idle-timeout` seconds without activity of a worker.
     """
     watch = _StudyWatch(command_line, command_line.settings().search.timeout)
     for name in watch.names:
-        log.info("study %s is over: %s", name, watch.until(name, lambda progress: progress.is_over))
+        log.info("study %s has ended: %s", name, watch.wait_until(name, lambda progress: progress.is_over))
 
 
 def wait_for_run(command_line: CommandLine) -> None:
-    """Waits until create has prepared every study of the run that `--run-token` names; a worker's first act.
+    """Waits until create has prepared every study of the run that `--run-token` names; a worker does this first.
 
     Raises:
-        ConfigError: no name is given, the store refuses, create failed because of a mistake, or it never came.
-        StoreError: the store was waited for in vain.
+        ConfigError: no name is given, the store refuses, create failed with a user error, or create never ended.
+        StoreError: timed out waiting for the store.
     """
     watch = _StudyWatch(command_line, None)
     for name in watch.names:
-        watch.until(name, lambda progress: True)
+        watch.wait_until(name, lambda progress: True)
 
 
 def study_names(command_line: CommandLine, settings: RunSettings) -> list[str]:
@@ -140,18 +139,18 @@ def study_names(command_line: CommandLine, settings: RunSettings) -> list[str]:
     """
     name = settings.search.study_name
     if name is None:
-        raise ConfigError(f"--mode {command_line.args.mode} does not know which study to wait for: give --study-name")
+        raise ConfigError(f"--mode {command_line.args.mode} needs the name of a study: give --study-name")
     if command_line.names_whole_study:
         return [name]
     return [f"{name}_{target}" for target in chosen_targets(command_line.args.targets, settings.data.table.targets)]
 
 
 class _StudyWatch:
-    """Looks at the studies of a command until what it waits for has come, or can no longer come.
+    """Polls the studies of a command until a condition is met, or a limit has passed.
 
     Args:
         command_line: the command.
-        timeout: seconds for all of it; None is no limit.
+        timeout: seconds for all studies together; None is no limit.
     """
 
     def __init__(self, command_line: CommandLine, timeout: float | None) -> None:
@@ -162,63 +161,67 @@ class _StudyWatch:
         self._idle = _idle_limit(command_line)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._active_at = time.monotonic()
-        self._signs: dict[str, tuple[object, ...]] = {}
-        self._said, self._said_at = "", float("-inf")
+        self._activity: dict[str, tuple[object, ...]] = {}
+        self._logged, self._logged_at = "", float("-inf")
         self._counts: deque[tuple[float, int]] = deque()
 
-    def until(self, name: str, met: Callable[[StudyProgress], bool]) -> StudyProgress:
-        """Waits for one study and returns what was seen of it last.
+    def wait_until(self, name: str, condition: Callable[[StudyProgress], bool]) -> StudyProgress:
+        """Waits for one study and returns its last progress.
 
         Raises:
             ConfigError, StoreError: see `wait_for_studies`.
         """
         self._counts.clear()
         while True:
-            seen = {each: read_progress(self._url, each, self._token) for each in self.names}
-            mine = seen[name]
-            if isinstance(mine, StudyProgress) and met(mine):
-                return mine
-            self._note_activity(seen)
-            self._give_up_in_time(name, mine)
-            self._say(name, mine)
+            progress = {study: read_progress(self._url, study, self._token) for study in self.names}
+            current = progress[name]
+            if isinstance(current, StudyProgress) and condition(current):
+                return current
+            self._record_activity(progress)
+            self._raise_if_timed_out(name, current)
+            self._log_progress(name, current)
             left = POLL_SECONDS if self._deadline is None else self._deadline - time.monotonic()
             time.sleep(min(POLL_SECONDS, max(0.0, left)))
 
-    def _note_activity(self, seen: dict[str, StudyProgress | NotReady]) -> None:
-        signs = {name: each.activity for name, each in seen.items() if isinstance(each, StudyProgress)}
-        if any(self._signs.get(name) != sign for name, sign in signs.items()):
+    def _record_activity(self, progress: dict[str, StudyProgress | NotReady]) -> None:
+        activity = {name: study.activity for name, study in progress.items() if isinstance(study, StudyProgress)}
+        if any(self._activity.get(name) != values for name, values in activity.items()):
             self._active_at = time.monotonic()
-        self._signs |= signs
+        self._activity |= activity
 
-    def _give_up_in_time(self, name: str, seen: StudyProgress | NotReady) -> None:
+    def _raise_if_timed_out(self, name: str, progress: StudyProgress | NotReady) -> None:
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
-            raise StoreError(f"study {name!r} was waited for in vain: {seen}; give it more workers, or --timeout")
+            raise StoreError(
+                f"timed out waiting for study {name!r}: {progress}; add workers, or give a longer --timeout"
+            )
         if self._idle is None or now - self._active_at < self._idle:
             return
-        if isinstance(seen, StudyProgress) or seen.away:
+        if isinstance(progress, StudyProgress) or progress.store_unavailable:
             raise StoreError(
-                f"nobody has worked on study {name!r} for {self._idle:g} s: {seen}; the same command goes on with it, "
-                f"and a longer --idle-timeout (IDLE_SECONDS of make fanout) waits longer"
+                f"no worker was active on study {name!r} for {self._idle:g} s: {progress}; the same command resumes "
+                f"it; a longer --idle-timeout (IDLE_SECONDS of make fanout) waits longer"
             )
         raise ConfigError(
-            f"study {name!r} was waited for in vain for {self._idle:g} s: {seen}; see why --mode create did not come "
-            f"to its end, or wait longer with --idle-timeout (IDLE_SECONDS of make fanout)"
+            f"timed out waiting for study {name!r} for {self._idle:g} s: {progress}; see in its log why --mode create "
+            f"did not end, or wait longer with --idle-timeout (IDLE_SECONDS of make fanout)"
         )
 
-    def _say(self, name: str, seen: StudyProgress | NotReady) -> None:
+    def _log_progress(self, name: str, progress: StudyProgress | NotReady) -> None:
         now = time.monotonic()
-        words = f"waiting for study {name}: {seen}"
-        if isinstance(seen, StudyProgress):
-            words += self._rate(now, seen.finished)
-        since = now - self._said_at
-        # What hinders it is told at once; progress not more often than a person wants to read it.
-        if since >= REPEAT_SECONDS or (words != self._said and (since >= LOG_SECONDS or isinstance(seen, NotReady))):
-            log.info("%s", words)
-            self._said, self._said_at = words, now
+        line = f"waiting for study {name}: {progress}"
+        if isinstance(progress, StudyProgress):
+            line += self._rate(now, progress.finished)
+        since = now - self._logged_at
+        # An obstacle is logged at once; progress at most every LOG_SECONDS, to keep the log short.
+        if since >= REPEAT_SECONDS or (
+            line != self._logged and (since >= LOG_SECONDS or isinstance(progress, NotReady))
+        ):
+            log.info("%s", line)
+            self._logged, self._logged_at = line, now
 
     def _rate(self, now: float, finished: int) -> str:
-        """Trials per minute over the last five minutes, as this process saw them."""
+        """Trials per minute over the last five minutes, as observed by this process."""
         counts = self._counts
         counts.append((now, finished))
         while now - counts[0][0] > RATE_SECONDS:
@@ -235,15 +238,15 @@ def _idle_limit(command_line: CommandLine) -> float | None:
 
 
 def read_progress(url: URL, name: str, token: str | None = None) -> StudyProgress | NotReady:
-    """How far the study is, or why that cannot be told yet: no server, no database, no table, no study.
+    """The study's progress, or why it cannot be read yet: no server, no database, no table, no study.
 
     Args:
-        url: of the store.
-        name: of the study.
-        token: of the run that it has to be prepared for.
+        url: the store's URL.
+        name: the study's name.
+        token: the token of the run that the study must be prepared for.
 
     Raises:
-        ConfigError: the server refuses, for a reason that no time mends, or the run cannot go on.
+        ConfigError: the server refuses for a permanent reason, or the run has failed.
     """
     if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
         return NotReady("there is no store yet")
@@ -262,7 +265,7 @@ def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> St
     attributes: dict[str, Any] = {key: json.loads(text) for _, key, text in rows if key is not None}
     failure = failure_of(attributes, token)
     if failure is not None:
-        raise ConfigError(f"the run of study {name!r} cannot go on, because {failure}")
+        raise ConfigError(f"the run of study {name!r} cannot continue, because {failure}")
     if token is not None and attributes.get(RUN_ATTR) != token:
         return NotReady(f"create has not prepared it yet for run {token}")
     study = {"id": rows[0][0]}
@@ -281,14 +284,16 @@ def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> St
 
 def _not_ready(url: URL, error: SQLAlchemyError) -> NotReady:
     plain = url.render_as_string(hide_password=False)
-    words = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
+    message = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
     no_table = isinstance(error, ProgrammingError | OperationalError) and (
-        "no such table" in words or getattr(error.orig, "pgcode", None) == "42P01"
+        "no such table" in message or getattr(error.orig, "pgcode", None) == "42P01"
     )
-    no_database = "FATAL:" in words and f'database "{url.database}" does not exist' in words
+    no_database = "FATAL:" in message and f'database "{url.database}" does not exist' in message
     if no_table or no_database or is_transient(error):
-        return NotReady(f"the store is not ready: {scrub(words, plain)}", away=not (no_table or no_database))
+        return NotReady(
+            f"the store is not ready: {scrub(message, plain)}", store_unavailable=not (no_table or no_database)
+        )
     raise ConfigError(
-        f"the store {mask_url(plain)} cannot be read: {scrub(words, plain)}; "
+        f"the store {mask_url(plain)} cannot be read: {scrub(message, plain)}; "
         f"check host, port, user, password and database"
     ) from error

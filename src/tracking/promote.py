@@ -1,12 +1,11 @@
-"""Makes the challenger champion where it is better on rows that neither has learned from.
+"""Makes the challenger champion if it is better on rows that neither model was trained on.
 
     python -m src.tracking.promote --targets net_profit --data table.parquet --dry-run
 
 Two conditions: the challenger's score is strictly better, and the one-sided confidence that it is better, by Student's
-t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are judged before any alias is
-moved. Both versions are tagged with the dates that judged them and with what came out, also where the champion stays;
-with `--dry-run` nothing is written. A schedule that promotes or does not, as a setting says, gives it as `--mode`, and
-has its options looked at beforehand with `--check`.
+t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are compared before any alias is
+moved. Both versions are tagged with the compared dates and the result, also if the champion stays; with `--dry-run`
+nothing is written. Scheduled jobs pass their promotion setting as `--mode`, and validate the options with `--check`.
 """
 
 import argparse
@@ -37,17 +36,17 @@ HEADER = (
 
 
 def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict[str, str]:
-    """Judges the challengers of some targets, moves the aliases of those that won, and prints a table.
+    """Compares challengers with champions, moves the aliases of better challengers, and prints a table.
 
     Args:
-        targets: registered names, each with a champion; one without a challenger is said so and left alone.
-        settings: rows, gate, dry run.
+        targets: registered names with a champion; a name without a challenger is reported and skipped.
+        settings: rows, minimum probability, dry run.
 
     Returns:
         The decision of each target that has a challenger.
 
     Raises:
-        UserError: a name has no champion, no row can judge, or an alias was moved by somebody else meanwhile.
+        UserError: a name has no champion, no row is new to both models, or an alias was moved meanwhile.
         TrackingError: MLflow or its artifact store cannot be reached.
         OSError: the decision cannot be written.
     """
@@ -57,25 +56,27 @@ def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict
     try:
         for result in results:
             decisions[result.target] = _decide(result, settings)
-    finally:  # what was moved before an error is told all the same
+    finally:  # promotions before an error are printed too
         if decisions:
             sys.stdout.write(table_text(results[: len(decisions)], list(decisions.values())) + "\n")
     return decisions
 
 
 def _pair(target: str, dry_run: bool) -> tuple[str, str] | None:
-    """URIs of champion and challenger; None without a challenger."""
+    """The URIs of champion and challenger; None without a challenger."""
     from src.tracking.registry.model_versions import CHALLENGER, CHAMPION, version_aliases
     from src.tracking.registry.promotion import complete_promotion, version_number
 
     if not dry_run and complete_promotion(target):
-        sys.stdout.write(f"{target}: a promotion that was cut off is completed\n")
+        sys.stdout.write(f"{target}: an interrupted promotion is completed\n")
     aliases = version_aliases(target)
     if CHAMPION not in aliases:
-        raise UserError(f"model {target!r} has no champion: give a version the alias champion, or train and register")
+        raise UserError(
+            f"model {target!r} has no champion: set the alias champion on a version, or train and register one"
+        )
     champion, challenger = aliases[CHAMPION], aliases.get(CHALLENGER)
     if challenger is None or challenger == champion:
-        sys.stdout.write(f"{target}: there is no challenger to promote, champion is v{version_number(champion)}\n")
+        sys.stdout.write(f"{target}: no challenger to promote, champion is v{version_number(champion)}\n")
         return None
     return champion, challenger
 
@@ -85,17 +86,19 @@ def _compare(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> 
         return []
     from src.data.sources.dispatch import describe_source, read_table
     from src.data.table import load_dataset
-    from src.tracking.registry.comparison import as_models_read_it, compare_models
+    from src.tracking.registry.comparison import compare_models, with_column_types_of_models
     from src.tracking.registry.served_model import load_served, served_metadata
 
-    wanted = settings.data
-    frame, source = read_table(wanted.source, wanted.query), describe_source(wanted.source, wanted.query)
+    given = settings.data
+    frame, source = read_table(given.source, given.query), describe_source(given.source, given.query)
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     results = []
     for target, uris in pairs.items():
         models = [(uri, load_served(uri)) for uri in uris]
         trainings = [served_metadata(model) for _, model in models]
-        data = load_dataset(frame, as_models_read_it(wanted.table, list(frame.columns), trainings), target, source)
+        data = load_dataset(
+            frame, with_column_types_of_models(given.table, list(frame.columns), trainings), target, source
+        )
         for warning in data.warnings:
             log.warning("%s", warning)
         results.append(compare_models(data, frame, models, settings.test_fraction, settings.purge_days))
@@ -121,10 +124,10 @@ def _decide(result: "ModelComparison", settings: PromotionSettings) -> str:
 
 
 def _refusal(result: "ModelComparison", min_probability: float) -> str | None:
-    """Why the champion stays; None where the challenger passes."""
+    """Why the champion stays; None if the challenger passes."""
     if not result.comparison.better:
         return "the challenger is not better"
-    if result.confidence is None:  # the better score alone decides where that is all that is asked for
+    if result.confidence is None:  # up to 0.5 the better score alone decides
         return "too few dates to be sure" if min_probability > 0.5 else None
     if result.confidence < min_probability:
         return f"better with less than {100 * min_probability:g} % confidence"
@@ -132,7 +135,7 @@ def _refusal(result: "ModelComparison", min_probability: float) -> str | None:
 
 
 def _record(result: "ModelComparison", min_probability: float, passed: bool) -> dict[str, Any]:
-    """What both versions keep of it, beside their scores."""
+    """The record of the comparison that is stored on both versions, besides their scores."""
     first, last = result.dates or (None, None)
     return {
         "first": first, "last": last, "dates": result.n_dates, "data_digest": result.data_digest,
@@ -152,12 +155,12 @@ def _write(result: "ModelComparison", decision: str, settings: PromotionSettings
 
 
 def table_text(results: Sequence["ModelComparison"], decisions: Sequence[str]) -> str:
-    """One row per contest, then what is to be said of the intervals."""
-    found = [_row(result, decision) for result, decision in zip(results, decisions, strict=True)]
-    rows = [HEADER, *found]
+    """One row per comparison, then notes on the intervals."""
+    table_rows = [_row(result, decision) for result, decision in zip(results, decisions, strict=True)]
+    rows = [HEADER, *table_rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     rows.insert(1, tuple("-" * width for width in widths))
-    notes = [f"{each.target}: {each.difference.note}" for each in results if each.difference.note]
+    notes = [f"{result.target}: {result.difference.note}" for result in results if result.difference.note]
     return "\n".join(["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] + notes)
 
 
@@ -190,12 +193,12 @@ def _versions(result: "ModelComparison") -> tuple[str, str]:
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     return command_parser(
-        "promote", "Judges challenger against champion on dates new to both, and promotes the challenger if better."
+        "promote", "Compares challenger and champion on dates new to both, and promotes the challenger if it is better."
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0 too where the champion stays."""
+    """Runs the command; returns its exit status, which is 0 also if the champion stays."""
     args = build_parser().parse_args(argv)
 
     def command() -> int:
@@ -216,19 +219,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _registered(targets: list[str], named: Sequence[str]) -> list[str]:
-    """Where no target is named, those that have a model; a named one without is a mistake that is told later."""
+    """The named targets, else all targets with a model; a named target without one is refused later."""
     from src.tracking.connection.session import TrackingSession
     from src.tracking.connection.tracking_check import refuse_denied_access
     from src.tracking.registry.model_versions import is_registered
 
     refuse_denied_access(os.environ)
-    _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
+    _ = TrackingSession().client  # creates a missing store, and limits the wait for a dead server
     if ",".join(named).strip() not in ("", "all"):
         return targets
-    found = [target for target in targets if is_registered(target)]
-    if not found:
+    registered = [target for target in targets if is_registered(target)]
+    if not registered:
         raise UserError(f"none of {', '.join(targets)} has a registered model: train and register one first")
-    return found
+    return registered
 
 
 if __name__ == "__main__":

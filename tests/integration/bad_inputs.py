@@ -260,9 +260,11 @@ STORES |= {
         "", "MLFLOW_EXPERIMENT_NAME ' '", "leave it out", environ={"MLFLOW_EXPERIMENT_NAME": " "}
     ),
     "MLflow in a folder": tracking("mlruns", "'mlruns' is a folder"),
-    "MLflow of an unknown kind": tracking("ftp://u:s3cr3t@h", "'ftp://u:***@h'", "unknown kind"),
+    "MLflow of an unknown kind": tracking("ftp://u:s3cr3t@h", "'ftp://u:***@h'", "unknown scheme"),
     "MLflow with another driver": tracking("postgresql://u:s3cr3t@h/d", "u:***@h/d' needs a driver"),
-    "MLflow with a port in letters": tracking("postgresql+psycopg2://u:s3cr3t@h:port/d", "u:***@h:port/d' is no URL"),
+    "MLflow with a port in letters": tracking(
+        "postgresql+psycopg2://u:s3cr3t@h:port/d", "u:***@h:port/d' is not a URL"
+    ),
 }
 WITH_YAML = "--config table.yaml"
 PNL = "targets: {pnl: {task: regression}}"

@@ -75,14 +75,16 @@ def test_a_race_of_eight_creators_ends_in_one_study_and_one_parent_run(fleet: Fl
 def test_the_name_is_all_that_a_worker_and_the_finish_need(fleet: Fleet) -> None:
     fleet.done(fleet.create(3, "--seed", "7", "--test-fraction", "0.3", "--ensemble-size", "2", "--pruner", "none"))
     wrong = fleet.worker(9, "--seed", "8")
-    assert "was made with seed 7, now it is 8" in fleet.done(wrong, status=2).splitlines()[-1]
+    assert "was created with seed 7, now it is 8" in fleet.done(wrong, status=2).splitlines()[-1]
     said = fleet.done(fleet.worker(5))
     assert "worker 5 joins study num_trades_20240101_120000: 0 of 3 trials are finished" in said
     assert "trial 2 starts" in said
-    assert "worker 5 leaves study num_trades_20240101_120000: it has its 3 trials" in said
+    assert "worker 5 leaves study num_trades_20240101_120000: it has all 3 trials" in said
     assert "worker 6 leaves" in fleet.done(fleet.worker(6, "--n-trials", "5"))
     assert (study_options_of(fleet.study()) or {})["n_trials"] == 5
-    assert "has its 5 trials" in fleet.done(fleet.worker(7)), "the total is the study's, not the worker's default"
+    assert "already has its 5 trials" in fleet.done(fleet.worker(7)), (
+        "the total is the study's, not the worker's default"
+    )
     fleet.done(fleet.run(SHARED, "--mode", "wait", "--study-name", NAME))
     assert "num_trades v1 @champion" in fleet.done(fleet.run(FINISH, "--study-name", NAME))
     fleet.check(5)
@@ -102,7 +104,9 @@ def test_the_line_of_the_contract_and_the_variables(fleet: Fleet) -> None:
     env = {f"OPTUNA_POSTGRES_{name}": value for name, value in variables.items()}
     fleet.url = ""
     second = fleet.run(SHARED, *mode, **env)
-    assert "has its 2 trials: another --study-name starts a new one" in fleet.done(second), "the target's newest study"
+    assert "already has its 2 trials: use another --study-name to start a new one" in fleet.done(second), (
+        "the target's newest study"
+    )
 
 
 def test_a_table_in_a_database_is_found_without_the_password_that_is_not_on_the_study(fleet: Fleet) -> None:

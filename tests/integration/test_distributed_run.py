@@ -49,12 +49,12 @@ def test_an_extended_study_is_waited_for_in_whatever_order_its_pods_start(fleet:
     assert f"worker 0 joins study {NAME}: 3 of 5 trials are finished" in fleet.done(worker)
     said = fleet.done(waits)
     assert NOT_YET + "t2" in said
-    assert "is over: 5 of 5 trials are finished" in said
+    assert "has ended: 5 of 5 trials are finished" in said
 
     again = too_early(fleet, "t3", "--n-trials", "5")
     fleet.done(fleet.create(5, "--run-token", "t3"))
-    assert "has its 5 trials: another --study-name starts a new one" in fleet.done(again[1])
-    assert "is over: 5 of 5 trials" in fleet.done(again[0])
+    assert "already has its 5 trials: use another --study-name to start a new one" in fleet.done(again[1])
+    assert "has ended: 5 of 5 trials" in fleet.done(again[0])
 
     fleet.done(fleet.run(FINISH, "--study-name", NAME, "--n-trials", "5", "--timeout", "0.001"))
     fleet.check(5)
@@ -66,14 +66,16 @@ def test_an_extended_study_is_waited_for_in_whatever_order_its_pods_start(fleet:
 @pytest.mark.timeout(400)
 def test_a_longer_timeout_is_waited_for_and_counts_from_the_new_run(fleet: Fleet) -> None:
     fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
-    assert "the time is up" in fleet.done(fleet.worker(0, "--n-trials", "5000", "--timeout", "1", "--run-token", "t1"))
-    assert "is over: " in fleet.done(waiter(fleet, "--run-token", "t1"))
+    assert "its timeout has passed" in fleet.done(
+        fleet.worker(0, "--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
+    )
+    assert "has ended: " in fleet.done(waiter(fleet, "--run-token", "t1"))
     total = str(sum(trial.state.is_finished() for trial in fleet.study().trials) + 2)
 
     waits, worker = too_early(fleet, "t2", "--n-trials", total, "--timeout", "600")
     fleet.done(fleet.create(int(total), "--timeout", "600", "--run-token", "t2"))
-    assert f"it has its {total} trials" in fleet.done(worker)
-    assert f"is over: {total} of {total} trials are finished" in fleet.done(waits)
+    assert f"it has all {total} trials" in fleet.done(worker)
+    assert f"has ended: {total} of {total} trials are finished" in fleet.done(waits)
 
 
 @pytest.mark.timeout(400)
@@ -93,13 +95,13 @@ def test_what_create_alone_can_see_ends_all_of_the_run_and_the_corrected_one_goe
     assert "s3.parquet" in said
     for each in (wait, worker):
         last = fleet.done(each, status=2).splitlines()[-1]
-        assert last.startswith(f"error: the run of study '{NAME}' cannot go on, because create failed: ")
+        assert last.startswith(f"error: the run of study '{NAME}' cannot continue, because create failed: ")
         assert "s3.parquet" in last
 
     wait, worker = too_early(fleet, "t2")
     fleet.done(fleet.create(2, "--run-token", "t2"))
     fleet.done(worker)
-    assert "is over: 2 of 2" in fleet.done(wait)
+    assert "has ended: 2 of 2" in fleet.done(wait)
 
 
 @pytest.mark.timeout(400)
@@ -130,14 +132,14 @@ def test_workers_that_do_what_create_does_make_one_study(fleet: Fleet) -> None:
     assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("FINISHED", "searched")
     fleet.done(fleet.run(FINISH, "--study-name", NAME, "--timeout", "0.001"))
     fleet.check(3)
-    assert "has its 3 trials" in fleet.done(fleet.worker(2, *NIGHT, "--n-trials", "3"))
+    assert "already has its 3 trials" in fleet.done(fleet.worker(2, *NIGHT, "--n-trials", "3"))
     fleet.check(3)
 
 
 @pytest.mark.timeout(400)
 def test_a_pod_that_replaces_another_one_gets_no_new_time_without_a_create_either(fleet: Fleet) -> None:
     timed = (*NIGHT, "--n-trials", "5000", "--timeout", "1")
-    assert "the time is up" in fleet.done(fleet.worker(0, *timed))
+    assert "its timeout has passed" in fleet.done(fleet.worker(0, *timed))
     before = len([trial for trial in fleet.study().trials if trial.state.is_finished()])
     began = fleet.study().user_attrs["search_began"]
     fleet.done(fleet.worker(1, *timed))

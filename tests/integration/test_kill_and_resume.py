@@ -50,7 +50,7 @@ def test_a_stop_saves_what_is_done_and_says_how_to_go_on(tmp_path: Path, number:
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert f"the same command with --study-name {NAME} goes on" in err
+    assert f"the same command with --study-name {NAME} resumes it" in err
     assert "Traceback" not in err
     states = [trial.state.name for trial in job.study().trials]
     assert "RUNNING" not in states

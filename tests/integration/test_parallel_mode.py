@@ -110,7 +110,7 @@ def test_ctrl_c_in_a_terminal_reaches_all_processes_and_saves_what_is_done(tmp_p
     job.wait_for(2, process)
     os.killpg(process.pid, signal.SIGINT)
     err = ends(process, 130)
-    assert f"the same command with --study-name {NAME} goes on" in err
+    assert f"the same command with --study-name {NAME} resumes it" in err
     assert {trial.state.name for trial in job.study().trials} <= {"COMPLETE", "PRUNED", "WAITING"}
     parent, children = job.runs()
     assert (parent.info.status, parent.data.tags["daily_profit.outcome"]) == ("KILLED", "stopped")

@@ -74,7 +74,7 @@ def gone(server: TrackingServer) -> Mapping[str, str]:
         ({"MLFLOW_EXPERIMENT_NAME": "gone"}, "MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment: restore it"),
         ({"MLFLOW_EXPERIMENT_ID": "<deleted>"}, "MLFLOW_EXPERIMENT_ID '<deleted>' is a deleted experiment: restore it"),
         ({"MLFLOW_EXPERIMENT_ID": "77"}, "MLFLOW_EXPERIMENT_ID '77': http://127.0.0.1:"),
-        ({"MLFLOW_EXPERIMENT_ID": "my-exp"}, "MLFLOW_EXPERIMENT_ID 'my-exp' is no number"),
+        ({"MLFLOW_EXPERIMENT_ID": "my-exp"}, "MLFLOW_EXPERIMENT_ID 'my-exp' is not an id"),
         ({"MLFLOW_RUN_ID": "<lost>"}, "MLFLOW_RUN_ID '<lost>' is a deleted run: unset it, or restore the run"),
         ({"MLFLOW_RUN_ID": "0" * 32}, f"MLFLOW_RUN_ID '{'0' * 32}': http://127.0.0.1:"),
         ({"MLFLOW_RUN_ID": "no/run"}, "MLFLOW_RUN_ID 'no/run': http://127.0.0.1:"),
@@ -106,10 +106,13 @@ def test_a_server_is_asked(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        (WRONG, "refuses MLFLOW_TRACKING_USERNAME 'quant' with its MLFLOW_TRACKING_PASSWORD (401, You are not authent"),
+        (
+            WRONG,
+            "refuses MLFLOW_TRACKING_USERNAME 'quant' with this MLFLOW_TRACKING_PASSWORD (401, You are not authent",
+        ),
         ({"MLFLOW_TRACKING_TOKEN": "t0ken"}, "refuses MLFLOW_TRACKING_TOKEN (401, "),
-        ({}, "does not let you in (401, You are not authenticated.): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING"),
-        ({"MLFLOW_TRACKING_USERNAME": "quant"}, "does not let you in (401, "),
+        ({}, "requires a login (401, You are not authenticated.): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING"),
+        ({"MLFLOW_TRACKING_USERNAME": "quant"}, "requires a login (401, "),
         ({"MLFLOW_TRACKING_URI": "http://quant:wr0ng@"}, "refuses the user or password in MLFLOW_TRACKING_URI (401, "),
     ],
 )
@@ -175,18 +178,22 @@ def test_a_bucket_is_asked(server: TrackingServer, s3: S3Store, monkeypatch: pyt
         client.create_experiment(name, f"s3://{bucket}/artifacts")
     environ = {"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_EXPERIMENT_NAME": "s3 here"}
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(ConfigError, match=r"without credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+    with pytest.raises(ConfigError, match=r"there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         refuse_permanent_errors(environ | {"MLFLOW_S3_ENDPOINT_URL": s3.endpoint})
     for name, value in s3.settings().items():
         monkeypatch.setenv(name, value)
     environ |= s3.settings()
     refuse_permanent_errors(environ)
-    with pytest.raises(ConfigError, match=r"lie in s3://no-such-bucket, and there is no such bucket: create it"):
+    with pytest.raises(
+        ConfigError, match=r"stores artifacts in s3://no-such-bucket, and there is no such bucket: create it"
+    ):
         refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "s3 nowhere"})
     with pytest.raises(NoAnswer, match="s3://mlflow: Could not connect"):
         refuse_permanent_errors(environ | {"MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:9"})
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(ConfigError, match=r"s3://mlflow, which refuses \(SignatureDoesNotMatch\): correct AWS_ACC"):
+    with pytest.raises(
+        ConfigError, match=r"s3://mlflow, which refuses access \(SignatureDoesNotMatch\): correct AWS_ACC"
+    ):
         refuse_permanent_errors(environ)
 
 
@@ -213,7 +220,9 @@ def test_every_command_that_needs_mlflow_is_told_before(
     done = run(folder, proxy.uri, command, **WRONG)
     assert done.returncode == 2, done.stderr
     (line,) = [each for each in done.stderr.splitlines() if "refuses" in each]
-    assert line.startswith(f"error: {proxy.uri} refuses MLFLOW_TRACKING_USERNAME 'quant' with its MLFLOW_TRACKING_PASS")
+    assert line.startswith(
+        f"error: {proxy.uri} refuses MLFLOW_TRACKING_USERNAME 'quant' with this MLFLOW_TRACKING_PASS"
+    )
     assert "Traceback" not in done.stderr
     assert not (folder / "store/studies.db").exists() or not OptunaStudyManager(folder / "store").list_studies()
 

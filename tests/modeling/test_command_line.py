@@ -63,7 +63,7 @@ def test_a_given_option_wins_over_the_study_s(made: Path) -> None:
 
 
 def test_another_target_is_refused_before_the_table_is_read(made: Path) -> None:
-    with pytest.raises(ConfigError, match="made with target 'net_profit', now it is 'num_trades'"):
+    with pytest.raises(ConfigError, match="created with target 'net_profit', but --targets is 'num_trades'"):
         resolve_settings(
             command_line(made, "--study-name", NAME, "--targets", "num_trades", "--data", "missing.parquet")
         )

@@ -59,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_goes_on_only_with_what_it_was_made_with(made: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
         open_study(make_task(made, **changes))
-    assert f"study '{NAME}' was made with " in str(caught.value)
+    assert f"study '{NAME}' was created with " in str(caught.value)
     assert named in str(caught.value)
     assert "another --study-name" in str(caught.value)
 
@@ -75,7 +75,7 @@ def test_trials_of_unknown_origin_are_refused(tmp_path: Path) -> None:
     study = open_study(task).study
     study._storage.set_study_user_attr(study._study_id, SETTINGS_ATTR, None)
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(ConfigError, match="trials of unknown data and split"):
+    with pytest.raises(ConfigError, match="trials without a record of data and split"):
         open_study(task)
 
 

@@ -54,12 +54,12 @@ def test_the_whole_flow_of_several_targets(folder: Path, command: Command) -> No
 def test_a_target_that_fails_is_told_and_the_others_are_done(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conclude = train_with_optuna._finish_target
+    finish_target = train_with_optuna._finish_target
 
     def fails_once(task: Any, opened: Any) -> Any:
         if task.data.target == "net_profit":
             raise SearchError("no luck: try again")
-        return conclude(task, opened)
+        return finish_target(task, opened)
 
     monkeypatch.setattr(train_with_optuna, "_finish_target", fails_once)
     run = command("--targets", "net_profit,num_trades", *QUICK, "--max-workers", "2")
@@ -81,7 +81,7 @@ def test_the_line_of_the_contract_for_a_distributed_worker(folder: Path, command
     assert not (folder / "artefacts/models").exists(), "no final model is trained"
     again = command(*line)
     assert again.status == 0, again.err
-    assert f"study {name} has its 3 trials: another --study-name starts a new one" in again.err
+    assert f"study {name} already has its 3 trials: use another --study-name to start a new one" in again.err
     more = command(*line, "--n-trials", "5")
     assert more.status == 0, more.err
     assert len(trials(folder, name)) == 5
@@ -93,10 +93,10 @@ def test_a_shared_study_is_made_worked_on_waited_for_and_finished_by_its_name(fo
     assert (made.status, made.out.splitlines()[0]) == (0, "study s is ready: 0 of 3 trials are finished"), made.err
     assert made.out.splitlines()[1].endswith("--mode distributed --study-name s")
     wrong = command("--mode", "distributed", "--study-name", "s", "--seed", "8")
-    assert (wrong.status, "was made with seed 7, now it is 8" in wrong.err.splitlines()[-1]) == (2, True)
+    assert (wrong.status, "was created with seed 7, now it is 8" in wrong.err.splitlines()[-1]) == (2, True)
     worked = command("--mode", "distributed", "--study-name", "s", "--worker-id", "4")
     assert worked.status == 0, worked.err
-    assert "worker 4 leaves study s: it has its 3 trials" in worked.err
+    assert "worker 4 leaves study s: it has all 3 trials" in worked.err
     assert command("--mode", "wait", "--study-name", "s").status == 0
     finished = run_here(train_with_optuna.main, ["--study-name", "s", "--no-register"], folder)
     assert finished.status == 0, finished.err

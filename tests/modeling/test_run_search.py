@@ -39,7 +39,7 @@ def test_a_stop_says_what_is_saved_and_how_to_go_on(tmp_path: Path, mlflow_store
     with pytest.raises(Interrupted) as caught:
         run_search(task, opened)
     assert str(caught.value) == (
-        f"stopped: 3 of 9 trials are done and saved; the same command with --study-name {NAME} goes on"
+        f"stopped: 3 of 9 trials are done and saved; the same command with --study-name {NAME} resumes it"
     )
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 

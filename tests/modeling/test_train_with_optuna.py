@@ -226,7 +226,7 @@ def test_a_study_of_another_seed_is_not_gone_on_with(story: Story, again: Finish
     run = story.desk.tune("--study-name", NAME, "--seed", "8")
     assert run.status == 2
     assert run.out == ""
-    assert run.err.startswith(f"error: study '{NAME}' was made with seed 42, now it is 8")
+    assert run.err.startswith(f"error: study '{NAME}' was created with seed 42, now it is 8")
     assert len(run.err.splitlines()) == 1
 
 
@@ -277,7 +277,7 @@ def test_what_does_not_fit_the_last_target_is_told_before_the_first_is_trained(
     targets = ("--targets", "net_profit,gross_profit,num_trades", "--study-name", "tonight")
     done = desk.run(*targets, "--n-trials", "1", "--max-workers", workers)
     assert done.status == 2
-    assert "study 'tonight_num_trades' was made with seed 7, now it is 42" in done.err
+    assert "study 'tonight_num_trades' was created with seed 7, now it is 42" in done.err
     assert manager.list_studies() == ["tonight_num_trades"], "none was begun"
     assert desk.models() == []
 

@@ -50,15 +50,15 @@ def test_it_waits_for_the_store_the_study_and_its_total(tmp_path: Path, caplog: 
         waiter.join(20)
     assert not waiter.is_alive()
     assert "waiting for study s: there is no store yet" in caplog.text
-    assert "study s is over: 2 of 2 trials are finished" in caplog.text
+    assert "study s has ended: 2 of 2 trials are finished" in caplog.text
 
 
 def test_it_gives_up_after_its_time_in_one_line(tmp_path: Path) -> None:
     make(tmp_path)
-    with pytest.raises(StoreError, match="study 's' was waited for in vain: 0 of 2 trials are finished") as caught:
+    with pytest.raises(StoreError, match="timed out waiting for study 's': 0 of 2 trials are finished") as caught:
         wait_for_studies(command_line(tmp_path, "--study-name", "s", "--timeout", "0.1"))
     assert caught.value.exit_status == 1
-    with pytest.raises(StoreError, match="in vain: it does not exist yet"):
+    with pytest.raises(StoreError, match=r"timed out waiting for study 'other': it does not exist yet"):
         wait_for_studies(command_line(tmp_path, "--study-name", "other", "--timeout", "0.1"))
 
 
@@ -66,12 +66,12 @@ def test_several_targets_are_several_studies(tmp_path: Path) -> None:
     for target in ("net_profit", "num_trades"):
         finish(make(tmp_path, f"s_{target}"), 2)
     wait_for_studies(command_line(tmp_path, "--study-name", "s", "--targets", "net_profit,num_trades"))
-    with pytest.raises(StoreError, match="'s_gross_profit' was waited for in vain"):
+    with pytest.raises(StoreError, match="timed out waiting for study 's_gross_profit'"):
         wait_for_studies(command_line(tmp_path, "--study-name", "s", "--targets", "all", "--timeout", "0.1"))
 
 
 def test_it_wants_a_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not know which study to wait for: give --study-name"):
+    with pytest.raises(ConfigError, match="needs the name of a study: give --study-name"):
         wait_for_studies(command_line(tmp_path))
 
 
@@ -147,7 +147,7 @@ def test_the_total_of_an_earlier_run_is_not_the_one_that_is_waited_for(
         waiter.join(20)
     assert not waiter.is_alive()
     assert "waiting for study s: create has not prepared it yet for run t2" in caplog.text
-    assert "study s is over: 3 of 3 trials are finished, 0 run, best 1" in caplog.text
+    assert "study s has ended: 3 of 3 trials are finished, 0 run, best 1" in caplog.text
 
 
 def test_a_worker_waits_for_create_of_each_study(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_a_run_that_cannot_go_on_is_not_waited_for(tmp_path: Path) -> None:
     studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
     options = (*RUN, "--targets", "net_profit,num_trades")
     record_failure(studies[1], "t1", "create", "no column x")
-    with pytest.raises(StoreError, match="in vain"):
+    with pytest.raises(StoreError, match="timed out"):
         wait_for_studies(command_line(tmp_path, *options, "--timeout", "0.1"))
     record_failure(studies[1], "t2", "create", "no column x")
-    said = "the run of study 's_num_trades' cannot go on, because create failed: no column x"
+    said = "the run of study 's_num_trades' cannot continue, because create failed: no column x"
     for wait in (wait_for_studies, wait_for_run):
         with pytest.raises(ConfigError, match=said):
             wait(command_line(tmp_path, *options))
@@ -181,7 +181,9 @@ def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> Non
     """Status 2: a worker whose Job started it again would only wait once more."""
     make(tmp_path)
     for wait in (wait_for_studies, wait_for_run):
-        with pytest.raises(ConfigError, match=r"in vain for 0\.1 s: create has not prepared it yet for run t2"):
+        with pytest.raises(
+            ConfigError, match=r"timed out waiting for study '.*' for 0\.1 s: create has not prepared it yet for run t2"
+        ):
             wait(command_line(tmp_path, *RUN, "--idle-timeout", "0.1"))
     with pytest.raises(ConfigError, match="--idle-timeout 0 is not a time"):
         wait_for_run(command_line(tmp_path, *RUN, "--idle-timeout", "0"))
@@ -211,7 +213,7 @@ def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
     is_over.set()
     worker.join()
     waiter.join(20)
-    assert waited and waited[0].startswith("nobody has worked on study 's' for 2 s: ")
+    assert waited and waited[0].startswith("no worker was active on study 's' for 2 s: ")
 
 
 def test_a_run_waits_so_long_without_a_sign_and_a_wait_by_hand_for_ever(tmp_path: Path) -> None:

@@ -198,4 +198,4 @@ def test_a_mistyped_kind_of_tracking_uri_is_told_first(tmp_path: Path, report: R
     manager(tmp_path).create_or_load_study(NAME)
     run = report(MLFLOW_TRACKING_URI="htp://server")
     assert run.status == 2
-    assert "MLFLOW_TRACKING_URI 'htp://server' is of an unknown kind" in run.err
+    assert "MLFLOW_TRACKING_URI 'htp://server' has the unknown scheme" in run.err

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from src.config import DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
-from src.modeling.distributed import _open as open_shared
+from src.modeling.distributed import _open_shared_study as open_shared
 from src.modeling.open_study import open_study
 from src.search.earlier_model import EarlierModel
 from src.search.earlier_searches import (

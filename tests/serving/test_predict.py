@@ -101,7 +101,7 @@ def test_rows_that_do_not_fit_are_named(tiny: TinyModel) -> None:
         predict_table("models:/pnl/1", tiny.frame.drop(columns="held"))
     with pytest.raises(DataError, match=r"column 'ret' holds 400 values that are not .*'high' in row 1"):
         predict_table("models:/pnl/1", tiny.frame.assign(ret="high"))
-    with pytest.raises(DataError, match=r"column\(s\) ret stand twice"):
+    with pytest.raises(DataError, match=r"column\(s\) ret are duplicated"):
         predict_table("models:/pnl/1", pd.concat([tiny.frame, tiny.frame[["ret"]]], axis=1))
 
 

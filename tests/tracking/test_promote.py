@@ -60,7 +60,7 @@ def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path:
     assert "profit: only 80 dates: where good and bad times last for weeks" in note
     again = promote(two_versions, tmp_path, "--targets", "profit")
     assert (again.status, again.err) == (0, "")
-    assert again.out == "profit: there is no challenger to promote, champion is v2\n"
+    assert again.out == "profit: no challenger to promote, champion is v2\n"
     assert MlflowClient().get_model_version("profit", "2").tags == tags
 
 
@@ -135,7 +135,7 @@ def test_promotion_that_was_cut_off_is_completed(two_versions: TwoVersions, tmp_
     assert (dry.status, aliases()) == (0, {"champion": 2, "challenger": 2})
     done = promote(two_versions, tmp_path, "--targets", "profit")
     assert (done.status, aliases()) == (0, {"champion": 2})
-    assert done.out.splitlines()[0] == "profit: a promotion that was cut off is completed"
+    assert done.out.splitlines()[0] == "profit: an interrupted promotion is completed"
 
 
 def test_rows_that_a_model_was_trained_on_judge_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:

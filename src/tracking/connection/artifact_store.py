@@ -1,6 +1,6 @@
-"""Can the files of a run be kept where its experiment keeps them? Asked of local folders and of S3, nothing is written.
+"""Checks that the artifact location of an experiment accepts files: local folders and S3; writes nothing.
 
-Other kinds of places (behind a server, other clouds) are left to MLflow.
+Other locations (behind a server, other clouds) are not checked.
 """
 
 import os
@@ -22,28 +22,28 @@ _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
 def check_artifacts(experiment: Experiment | None, environ: Mapping[str, str]) -> None:
-    """Refuses a place that cannot take files.
+    """Refuses an artifact location that cannot take files.
 
     Args:
-        experiment: where the runs go; None is a new one of a database, which will lie in MLflow's default folder.
-        environ: says where that is, and has the credentials of S3.
+        experiment: the experiment of the runs; None is a new one of a database, in MLflow's default artifact folder.
+        environ: environment variables with the default artifact folder and the S3 credentials.
 
     Raises:
         ConfigError: no permission, no credentials, no such bucket.
         NoAnswer: S3 cannot be reached.
     """
-    known = "" if experiment is None else experiment.artifacts
-    place = known or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT
-    parts = urlsplit(place)
+    stored = "" if experiment is None else experiment.artifacts
+    location = stored or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT
+    parts = urlsplit(location)
     if parts.scheme in ("", "file"):
-        _check_folder(Path(unquote(parts.path) if parts.scheme else place), experiment)
+        _check_folder(Path(unquote(parts.path) if parts.scheme else location), experiment)
     elif parts.scheme == "s3":
         _check_bucket(parts.netloc, parts.path.lstrip("/"), environ)
 
 
 def _check_folder(folder: Path, experiment: Experiment | None) -> None:
     if experiment is None:
-        what, remedy = "MLflow's artifact folder", "make it writable, or start where you may write"
+        what, remedy = "MLflow's artifact folder", "make it writable, or start in a writable folder"
     else:
         what = f"the artifact folder of MLflow's experiment {one_line(experiment.name, 80)!r},"
         remedy = f"make it writable, or set {EXPERIMENT_NAME} to a new experiment"
@@ -62,9 +62,11 @@ def _check_bucket(bucket: str, prefix: str, environ: Mapping[str, str]) -> None:
         client = Session().client("s3", endpoint_url=endpoint, config=config, verify=verify)
         client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except ValueError as error:  # "Invalid endpoint"
-        raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is no URL: write http://host:port") from error
+        raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is not a URL: write http://host:port") from error
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise ConfigError(f"MLflow's artifacts lie in s3://{bucket}, without credentials: set {_KEYS}") from error
+        raise ConfigError(
+            f"MLflow stores artifacts in s3://{bucket}, but there are no credentials: set {_KEYS}"
+        ) from error
     except ClientError as error:
         _raise_if_permanent(bucket, error.response.get("Error", {}), error)
     except BotoCoreError as error:  # no connection, a proxy that fails
@@ -72,32 +74,32 @@ def _check_bucket(bucket: str, prefix: str, environ: Mapping[str, str]) -> None:
 
 
 def _raise_if_permanent(bucket: str, answer: Mapping[str, Any], error: Exception) -> None:
-    """Who may write need not be allowed to list: a plain refusal to list says nothing."""
+    """A refusal to list is not an error: write access does not imply list access."""
     code = str(answer.get("Code", ""))
     if code == "NoSuchBucket":
         raise ConfigError(
-            f"MLflow's artifacts lie in s3://{bucket}, and there is no such bucket: create it, or correct "
+            f"MLflow stores artifacts in s3://{bucket}, and there is no such bucket: create it, or correct "
             f"MLFLOW_S3_ENDPOINT_URL"
         ) from error
     if code in _REFUSED:
         raise ConfigError(
-            f"MLflow's artifacts lie in s3://{bucket}, which refuses ({code}): correct {_KEYS}"
+            f"MLflow stores artifacts in s3://{bucket}, which refuses access ({code}): correct {_KEYS}"
         ) from error
 
 
 def check_database_file(path: Path, shown: str) -> None:
-    """Refuses an SQLite tracking store that cannot be written, or cannot be made.
+    """Refuses an SQLite tracking store that cannot be written or created.
 
     Args:
-        path: of the file.
-        shown: what names it, for messages.
+        path: path of the database file.
+        shown: its name in messages.
 
     Raises:
         ConfigError: it is a folder, or there is no permission.
     """
     remedy = "make it writable, or set MLFLOW_TRACKING_URI to another file"
     if path.is_dir():
-        raise ConfigError(f"{shown} is a folder: name a file in it, sqlite:///{path / 'mlflow.db'}")
+        raise ConfigError(f"{shown} is a folder: give a file in it, sqlite:///{path / 'mlflow.db'}")
     check_folder(f"{shown}: its folder", path.parent, remedy)  # SQLite keeps its journal there
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise ConfigError(f"{shown} cannot be written: no permission for {path}: {remedy}")

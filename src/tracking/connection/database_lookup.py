@@ -1,6 +1,6 @@
-"""Questions to MLflow's own tables, in milliseconds; MLflow takes seconds to import, and would make what is missing.
+"""Queries MLflow's tables directly, because MLflow takes seconds to import and would create missing tables.
 
-The tables and columns are those of MLflow 3.17, which the lock file pins; `test_database_lookup` holds them.
+Tables and columns are those of MLflow 3.17, which the lock file pins; `test_database_lookup` checks them.
 """
 
 import sqlite3
@@ -26,15 +26,15 @@ from src.tracking.connection.tracking_database import CONNECT_SECONDS
 
 _EXPERIMENT = "SELECT experiment_id, name, lifecycle_stage, artifact_location FROM experiments WHERE {} = :value"
 _RUN = "SELECT experiment_id, lifecycle_stage FROM runs WHERE run_uuid = :value"
-_KEPT = ("runs", "registered_models")
+_CONTENT_TABLES = ("runs", "registered_models")
 REMEDY = "set MLFLOW_TRACKING_URI to another store"
 
 
 class DatabaseLookup:
-    """A tracking store that is a database; see `destination.Lookup`. Nothing is written.
+    """Reads a tracking store that is a database; see `destination.Lookup`.
 
     Args:
-        uri: as MLflow takes it, `sqlite:///…` with a file that exists, `postgresql+psycopg2://…` and the like.
+        uri: the tracking URI, `sqlite:///…` with a file that exists, `postgresql+psycopg2://…` and the like.
     """
 
     def __init__(self, uri: str) -> None:
@@ -43,63 +43,65 @@ class DatabaseLookup:
         self.shown = f"MLFLOW_TRACKING_URI {mask_url(uri)[:150]!r}"
 
     def experiment(self, experiment_id: str) -> Experiment | None:
-        """The experiment of this id."""
+        """The experiment with this id."""
         if not experiment_id.isdecimal() or int(experiment_id) >= 2**31:
             return None
         return self._experiment("experiment_id", int(experiment_id), NewStore().experiment(experiment_id))
 
     def experiment_named(self, name: str) -> Experiment | None:
-        """The experiment of this name."""
+        """The experiment with this name."""
         return self._experiment("name", name, NewStore().experiment_named(name))
 
     def run(self, run_id: str) -> FoundRun | None:
-        """The run of this id."""
-        rows = self._ask(_RUN, run_id) or []
+        """The run with this id."""
+        rows = self._query(_RUN, run_id) or []
         return FoundRun(str(rows[0][0]), rows[0][1] == "active") if rows else None
 
-    def _experiment(self, column: str, value: Any, to_come: Experiment | None) -> Experiment | None:
-        rows = self._ask(_EXPERIMENT.format(column), value)
+    def _experiment(self, column: str, value: Any, default: Experiment | None) -> Experiment | None:
+        rows = self._query(_EXPERIMENT.format(column), value)
         if rows is None:
-            return to_come
-        found = [Experiment(str(number), name, stage == "active", place or "") for number, name, stage, place in rows]
-        return max(found, key=lambda each: each.active, default=None)  # workspaces may share a name
+            return default
+        experiments = [
+            Experiment(str(id_), name, stage == "active", location or "") for id_, name, stage, location in rows
+        ]
+        return max(experiments, key=lambda experiment: experiment.active, default=None)  # workspaces may share a name
 
     def refuse_other_schema(self) -> None:
-        """Refuses a database that the installed MLflow will not open.
+        """Refuses a database that the installed MLflow cannot open.
 
         Raises:
-            ConfigError: its schema is older or newer, or it is the database of Optuna's studies, or none at all.
-            NoAnswer: it cannot be asked now.
+            ConfigError: its schema is older or newer, it is the database of Optuna's studies, or not a database.
+            NoAnswer: it cannot be read now.
         """
         with self._connection() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
             if "alembic_version" not in tables:
-                return  # empty, or half-made: MLflow and `embedded_store` complete it
+                return  # empty or incomplete: MLflow and `embedded_store` complete it
             found = set(connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalars())
             if {"studies", "version_info"} <= tables and "experiments" not in tables:
-                raise ConfigError(f"{self.shown} is the database of Optuna's studies: give MLflow one of its own")
+                raise ConfigError(f"{self.shown} is the database of Optuna's studies: give MLflow a separate database")
             if not found <= known_revisions().keys():
                 raise ConfigError(
-                    f"{self.shown} has the schema of a newer MLflow ({', '.join(sorted(found))}) than the one that is "
-                    f"installed: install that one, or {REMEDY}"
+                    f"{self.shown} has the schema of a newer MLflow ({', '.join(sorted(found))}) than the installed "
+                    f"one: install that version, or {REMEDY}"
                 )
             if found and not found & newest_revisions() and self._stays_old(connection, tables):
                 raise ConfigError(
-                    f"{self.shown} has the schema of an older MLflow: keep a copy of it and run "
+                    f"{self.shown} has the schema of an older MLflow: make a backup and run "
                     f"`mlflow db upgrade` with this URI, or {REMEDY}"
                 )
 
     def _stays_old(self, connection: sqlalchemy.Connection, tables: set[str]) -> bool:
-        """Whether MLflow leaves an older schema as it is; where tables are missing it migrates the database itself."""
-        kept = [f"SELECT 1 FROM {name} LIMIT 1" for name in _KEPT if name in tables]
-        if self._url.get_backend_name() == "sqlite" and not any(map(partial(_first, connection), kept)):
-            return False  # half-made, and made anew by `embedded_store`
-        from mlflow.store.db.utils import _all_tables_exist  # seconds, for a rare case
+        """Whether MLflow keeps an older schema; if tables are missing, it migrates the database itself."""
+        queries = [f"SELECT 1 FROM {name} LIMIT 1" for name in _CONTENT_TABLES if name in tables]
+        if self._url.get_backend_name() == "sqlite" and not any(map(partial(_first, connection), queries)):
+            return False  # incomplete: `embedded_store` creates it again
+        from mlflow.store.db.utils import _all_tables_exist  # a slow import, for a rare case
 
         return bool(_all_tables_exist(connection.engine))
 
-    def _ask(self, statement: str, value: Any) -> list[Any] | None:
-        """The rows; None where MLflow has not made its tables yet."""
+    def _query(self, statement: str, value: Any) -> list[Any] | None:
+        """The rows; None if MLflow has not created its tables yet."""
         with self._connection() as connection:
             table = statement.partition(" FROM ")[2].partition(" ")[0]
             if not sqlalchemy.inspect(connection).has_table(table):
@@ -127,14 +129,14 @@ def _first(connection: sqlalchemy.Connection, statement: str) -> Any:
 def _engine(url: URL) -> sqlalchemy.Engine:
     if url.get_backend_name() != "sqlite":
         seconds = CONNECT_SECONDS.get(url.get_driver_name())
-        known = {} if seconds is None or "connect_timeout" in url.query else {"connect_timeout": seconds}
-        return sqlalchemy.create_engine(url, connect_args=known, poolclass=NullPool)
+        arguments = {} if seconds is None or "connect_timeout" in url.query else {"connect_timeout": seconds}
+        return sqlalchemy.create_engine(url, connect_args=arguments, poolclass=NullPool)
     address = f"file:{quote(str(Path(url.database or '').absolute()))}?mode=ro"
     return sqlalchemy.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool)
 
 
 def _is_permanent(error: SQLAlchemyError) -> bool:
-    """A refusal, no absence: a wrong password, an unknown database, a file that is no database."""
+    """Whether a retry cannot help: a wrong password, an unknown database, a file that is not a database."""
     original = getattr(error, "orig", None)
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB

@@ -1,7 +1,7 @@
-"""Which experiment the runs go to, as the environment says it; asked before a search and again when they are written.
+"""Chooses the experiment of the runs from environment variables, before a search and again when runs are written.
 
-An outer run (MLFLOW_RUN_ID, inside `mlflow run`) decides, else MLFLOW_EXPERIMENT_ID, else MLFLOW_EXPERIMENT_NAME. What
-can never work is told with the variable at fault. MLflow is not imported: who looks up is given.
+An outer run (MLFLOW_RUN_ID, inside `mlflow run`) decides, else MLFLOW_EXPERIMENT_ID, else MLFLOW_EXPERIMENT_NAME.
+Errors name the wrong variable. MLflow is not imported: the caller passes a `Lookup`.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ RUN_ID, EXPERIMENT_ID, EXPERIMENT_NAME = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"
 
 
 class NoAnswer(Exception):
-    """MLflow cannot be asked at the moment; it may answer later."""
+    """MLflow does not answer at the moment; it may answer later."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment that MLflow has.
+    """An experiment in MLflow.
 
     Attributes:
-        experiment_id: MLflow's.
+        experiment_id: its id.
         name: its name.
-        active: False for a deleted one, which keeps its name until it is purged.
-        artifacts: where its runs keep files, a path or a URI; empty where MLflow's default is not resolved yet.
+        active: False for a deleted experiment, which keeps its name until it is purged.
+        artifacts: artifact location, a path or a URI; empty if MLflow's default is not resolved yet.
     """
 
     experiment_id: str
@@ -37,38 +37,38 @@ class Experiment:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run that MLflow has; not active is deleted."""
+    """A run in MLflow; `active` is False for a deleted run."""
 
     experiment_id: str
     active: bool
 
 
 class Lookup(Protocol):
-    """Questions to a tracking store; deleted experiments and runs are found too."""
+    """Read access to a tracking store; it also returns deleted experiments and runs."""
 
     def experiment(self, experiment_id: str) -> Experiment | None:
-        """The experiment of this id; None if there is none."""
+        """The experiment with this id; None if there is none."""
 
     def experiment_named(self, name: str) -> Experiment | None:
-        """The experiment of this name; None if there is none."""
+        """The experiment with this name; None if there is none."""
 
     def run(self, run_id: str) -> FoundRun | None:
-        """The run of this id; None if there is none."""
+        """The run with this id; None if there is none."""
 
 
 class NewStore:
-    """What a store will have that MLflow has yet to make: its first experiment, and no run."""
+    """A store that MLflow has not created yet: it will have the default experiment and no run."""
 
     def experiment(self, experiment_id: str) -> Experiment | None:
-        """The experiment of this id."""
+        """The experiment with this id."""
         return _FIRST if experiment_id == _FIRST.experiment_id else None
 
     def experiment_named(self, name: str) -> Experiment | None:
-        """The experiment of this name."""
+        """The experiment with this name."""
         return _FIRST if name == _FIRST.name else None
 
     def run(self, run_id: str) -> FoundRun | None:
-        """There is none."""
+        """Always None."""
         return None
 
 
@@ -76,21 +76,21 @@ _FIRST = Experiment("0", "Default", True, "")
 
 
 def experiment_name(environ: Mapping[str, str]) -> str:
-    """The name of the experiment, where neither a run nor an id decides."""
+    """The experiment name to use if neither a run nor an experiment id is given."""
     return environ.get(EXPERIMENT_NAME) or DEFAULT_EXPERIMENT
 
 
 def choose_experiment(environ: Mapping[str, str], lookup: Lookup, shown_uri: str) -> Experiment | None:
-    """The experiment that the environment names; None for a name that is new, which is made when it is needed.
+    """The experiment that the environment names; None for a new name, whose experiment is created later.
 
     Args:
         environ: environment variables.
-        lookup: asks MLflow.
+        lookup: reads MLflow.
         shown_uri: the tracking URI without a password, for messages.
 
     Raises:
-        ConfigError: a variable names what is deleted or not there, or two contradict each other.
-        Exception: what the lookup raises.
+        ConfigError: a variable names something deleted or missing, or two variables contradict each other.
+        Exception: any error of the lookup.
     """
     if environ.get(RUN_ID):
         return _experiment_of_run(environ, lookup, shown_uri)
@@ -98,16 +98,20 @@ def choose_experiment(environ: Mapping[str, str], lookup: Lookup, shown_uri: str
     if not given:
         found = lookup.experiment_named(experiment_name(environ))
         if found is not None and not found.active:
-            what = f"{EXPERIMENT_NAME} {name[:80]!r}" if name else f"{EXPERIMENT_NAME} is not set, and {found.name!r}"
-            raise ConfigError(f"{what} is a deleted experiment: {_restore(found)}, or set it to another name")
+            subject = (
+                f"{EXPERIMENT_NAME} {name[:80]!r}" if name else f"{EXPERIMENT_NAME} is not set, and {found.name!r}"
+            )
+            raise ConfigError(f"{subject} is a deleted experiment: {_restore(found)}, or set it to another name")
         return found
     if not given.isdecimal():
-        raise ConfigError(f"{EXPERIMENT_ID} {given[:80]!r} is no number: give a name as {EXPERIMENT_NAME}, or the id")
+        raise ConfigError(
+            f"{EXPERIMENT_ID} {given[:80]!r} is not an id: use {EXPERIMENT_NAME} for a name, or give the numeric id"
+        )
     found = lookup.experiment(given)
     if found is None:
         raise ConfigError(
             f"{EXPERIMENT_ID} {given!r}: {shown_uri} has no such experiment: correct or unset it, or set "
-            f"MLFLOW_TRACKING_URI to where it is"
+            f"MLFLOW_TRACKING_URI to its tracking store"
         )
     if not found.active:
         raise ConfigError(f"{EXPERIMENT_ID} {given!r} is a deleted experiment: {_restore(found)}, or unset it")
@@ -123,8 +127,8 @@ def _experiment_of_run(environ: Mapping[str, str], lookup: Lookup, shown_uri: st
     run = lookup.run(run_id)
     if run is None:
         raise ConfigError(
-            f"{RUN_ID} {run_id[:80]!r}: {shown_uri} has no such run: unset it, or set MLFLOW_TRACKING_URI to where "
-            f"it is"
+            f"{RUN_ID} {run_id[:80]!r}: {shown_uri} has no such run: unset it, or set MLFLOW_TRACKING_URI to "
+            f"its tracking store"
         )
     if not run.active:
         raise ConfigError(f"{RUN_ID} {run_id!r} is a deleted run: unset it, or restore the run")

@@ -1,9 +1,9 @@
-"""MLflow's embedded store, `mlflow.db`, made whole or not at all.
+"""Creates MLflow's embedded store, `mlflow.db`, atomically.
 
-MLflow creates its schema by some forty migrations, which SQLite does not roll back: a process killed in the middle
-leaves a file that MLflow refuses from then on, and two processes that start at once race. Here the schema is built
-beside the file, under a lock, and moved to its place when it is complete. `make tune` does so before `mlflow run`,
-which opens the store before any code of ours runs:
+MLflow creates its schema by some forty migrations, which SQLite does not roll back: a process killed in between leaves
+a file that MLflow refuses, and two processes that start at once race. Here the schema is built in a temporary file,
+under a lock, and moved into place when it is complete. `make tune` does this before `mlflow run`, which opens the store
+before the code of this project runs:
 
     python -m src.tracking.connection.embedded_store
 """
@@ -28,35 +28,35 @@ from src.tracking.connection.tracking_uri import check_tracking_uri
 
 log = logging.getLogger(__name__)
 
-HALF_MADE = ".half-made"
+INCOMPLETE_SUFFIX = ".half-made"
 DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own default, in the working directory."""
 
 
 def prepare_embedded_store(uri: str) -> None:
-    """Makes sure that an SQLite tracking store has its whole schema; any other URI is left alone.
+    """Ensures that an SQLite tracking store has its complete schema; does nothing for any other URI.
 
-    A file that an earlier kill left half-made, and that holds no run and no model, is moved aside.
+    A file with an incomplete schema that holds no run and no model, left by a killed process, is renamed.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
-        LockError: another process that makes the store shows no sign of life.
+        LockError: another process holds the lock of the store and does not respond.
         MlflowException: MLflow cannot create its tables.
     """
     if not uri.startswith("sqlite:///"):
         return
     path = Path(make_url(uri).database or "").resolve()
-    with _only_one_process(path):
+    with _store_lock(path):
         if path.exists() and path.stat().st_size > 0:
-            if not _is_half_made(path):
+            if not _is_incomplete(path):
                 return
-            log.warning("%s was left half-made by a killed process; it held nothing, and is made anew", path)
-            os.replace(path, path.with_name(path.name + HALF_MADE))
+            log.warning("%s has an incomplete schema, left by a killed process, and no data: it is created again", path)
+            os.replace(path, path.with_name(path.name + INCOMPLETE_SUFFIX))
         _build(path)
 
 
 def main() -> int:
-    """Prepares the store that MLflow will use here; returns the exit status."""
+    """Prepares MLflow's embedded store, if it uses one; returns the exit status."""
 
     def command() -> int:
         check_tracking_uri(os.environ)
@@ -79,8 +79,8 @@ def _build(path: Path) -> None:
         os.replace(built, path)
 
 
-def _is_half_made(path: Path) -> bool:
-    """True for a file without the newest schema in which nothing was ever kept."""
+def _is_incomplete(path: Path) -> bool:
+    """True for a file without the newest schema and without runs and models."""
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -88,9 +88,11 @@ def _is_half_made(path: Path) -> bool:
             return False
         try:
             revisions = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
-        except sqlite3.DatabaseError:  # no such table yet, or no database: MLflow says which when it opens the file
+        except (
+            sqlite3.DatabaseError
+        ):  # no such table yet, or not a database: MLflow reports which when it opens the file
             return _is_database(connection)
-    # A revision that is not known is that of a newer MLflow: its database is somebody's, and complete.
+    # An unknown revision belongs to a newer MLflow, whose database is complete.
     return revisions != [_get_latest_schema_revision()] and set(revisions) <= known_revisions().keys()
 
 
@@ -109,8 +111,8 @@ def _is_database(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _only_one_process(path: Path) -> AbstractContextManager[None]:
-    """A lock that a killed holder frees, kept out of the user's folder."""
+def _store_lock(path: Path) -> AbstractContextManager[None]:
+    """A lock that is released when its holder is killed; its file lies outside the user's folder."""
     name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     lock = Path(tempfile.gettempdir()) / f"daily-profit-{os.getuid()}-{name}.lock"
     return file_lock(lock, f"the lock of MLflow's store {path}")

@@ -1,4 +1,4 @@
-"""Questions to an MLflow server by its REST API, as MLflow's own client asks them but without its seconds of import."""
+"""Queries an MLflow server by its REST API, without importing MLflow's client, which takes seconds."""
 
 import base64
 import configparser
@@ -20,20 +20,20 @@ INSECURE, WORKSPACE = "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_WORKSPACE"
 _PLUGIN_VARIABLES = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4")
 _PLUGIN_GROUPS = ("mlflow.request_header_provider", "mlflow.request_auth_provider")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
-_SYSTEM_WORDS = re.compile(r"\[(?:Errno|SSL)[^'\")]*")
+_SYSTEM_MESSAGE = re.compile(r"\[(?:Errno|SSL)[^'\")]*")
 _BAD_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 
 
 class Forbidden(ConfigError):
-    """The server knows who we are, and does not show us this."""
+    """The server accepts the credentials but denies access to this object."""
 
 
 class ServerLookup:
-    """A tracking server; see `destination.Lookup`.
+    """Reads a tracking server; see `destination.Lookup`.
 
     Args:
         uri: `http://…` or `https://…`.
-        environ: has the credentials, as MLflow's client reads them.
+        environ: environment variables with the credentials, read as MLflow's client does.
     """
 
     def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
@@ -41,30 +41,30 @@ class ServerLookup:
         self.shown = mask_url(uri)[:150]
 
     def experiment(self, experiment_id: str) -> Experiment | None:
-        """The experiment of this id."""
+        """The experiment with this id."""
         return _experiment(self._get("experiments/get", experiment_id=experiment_id))
 
     def experiment_named(self, name: str) -> Experiment | None:
-        """The experiment of this name."""
+        """The experiment with this name."""
         return _experiment(self._get("experiments/get-by-name", experiment_name=name))
 
     def run(self, run_id: str) -> FoundRun | None:
-        """The run of this id."""
+        """The run with this id."""
         found = self._get("runs/get", run_id=run_id)
         if found is None:
             return None
         info = found["run"]["info"]
         return FoundRun(str(info["experiment_id"]), info["lifecycle_stage"] == "active")
 
-    def _get(self, endpoint: str, **question: str) -> dict[str, Any] | None:
-        """The answer; None for what the server does not have.
+    def _get(self, endpoint: str, **query: str) -> dict[str, Any] | None:
+        """The answer; None if the server has no such object.
 
         Raises:
-            ConfigError: it does not let us in, or is no MLflow server.
-            Forbidden: it lets us in, but not to this.
-            NoAnswer: it is away, or in trouble of its own.
+            ConfigError: it rejects the credentials, or is not an MLflow server.
+            Forbidden: it denies access to this object.
+            NoAnswer: it is unavailable, or has an internal error.
         """
-        response = self._response(endpoint, question)
+        response = self._response(endpoint, query)
         if response.status_code in (401, 403):
             raise (Forbidden if response.status_code == 403 else ConfigError)(self._refusal(response))
         if response.status_code >= 500 or response.status_code in (408, 425, 429):
@@ -77,38 +77,38 @@ class ServerLookup:
         if "error_code" in found:
             raise NoAnswer(one_line(found.get("message", found["error_code"]), 120))
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI {self.shown!r} answers, but not as an MLflow server (status "
-            f"{response.status_code}): correct host, port and path, and whether it is http or https"
+            f"MLFLOW_TRACKING_URI {self.shown!r} answers, but is not an MLflow server (status "
+            f"{response.status_code}): correct host, port, path, and http or https"
         )
 
-    def _response(self, endpoint: str, question: dict[str, str]) -> Any:
+    def _response(self, endpoint: str, query: dict[str, str]) -> Any:
         import requests
 
         url = f"{self._uri.rstrip('/')}/api/2.0/mlflow/{endpoint}"
         insecure = self._environ.get(INSECURE, "").lower() in ("1", "true")
         verify, cert = not insecure and (self._environ.get(CA_FILE) or True), self._environ.get(CLIENT_FILE) or None
         try:
-            return requests.get(url, question, headers=self._headers(), timeout=SECONDS, verify=verify, cert=cert)
+            return requests.get(url, query, headers=self._headers(), timeout=SECONDS, verify=verify, cert=cert)
         except requests.exceptions.SSLError as error:
             if not any(word in str(error) for word in _BAD_TLS):
-                raise NoAnswer(self._said(error)) from error
+                raise NoAnswer(self._system_message(error)) from error
             raise ConfigError(
-                f"MLFLOW_TRACKING_URI {self.shown!r}: no secure connection ({self._said(error)}): name the server's "
-                f"certificate as {CA_FILE}, or use http://"
+                f"MLFLOW_TRACKING_URI {self.shown!r}: no secure connection ({self._system_message(error)}): set the "
+                f"path of the server's certificate in {CA_FILE}, or use http://"
             ) from error
-        except requests.exceptions.InvalidHeader:  # its text has the credentials, so that it is not passed on
-            raise ConfigError(f"{USERNAME}, {PASSWORD} or {TOKEN} has a line end: remove it") from None
+        except requests.exceptions.InvalidHeader:  # its text has the credentials, so it is not shown
+            raise ConfigError(f"{USERNAME}, {PASSWORD} or {TOKEN} contains a line break: remove it") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-            raise ConfigError(f"MLFLOW_TRACKING_URI {self.shown!r} is no URL: write http://host:port") from error
-        except requests.exceptions.RequestException as error:  # the boundary to the network: refused, reset, too slow
-            raise NoAnswer(self._said(error)) from error
-        except OSError as error:  # requests raises it for a certificate that is no file
-            names = [each for each in (verify, cert) if isinstance(each, str)]
+            raise ConfigError(f"MLFLOW_TRACKING_URI {self.shown!r} is not a URL: write http://host:port") from error
+        except requests.exceptions.RequestException as error:  # from the network: refused, reset, too slow
+            raise NoAnswer(self._system_message(error)) from error
+        except OSError as error:  # requests raises it if the certificate file is missing
+            names = [path for path in (verify, cert) if isinstance(path, str)]
             raise ConfigError(f"{CA_FILE} or {CLIENT_FILE} cannot be read: correct {' or '.join(names)}") from error
 
-    def _said(self, error: Exception) -> str:
-        """What the system said, without the names of the classes that passed it on."""
-        found = _SYSTEM_WORDS.search(str(error))
+    def _system_message(self, error: Exception) -> str:
+        """The system's error message, without the names of the Python classes around it."""
+        found = _SYSTEM_MESSAGE.search(str(error))
         return one_line(scrub(found[0], self._uri), 120) if found else type(error).__name__
 
     def _headers(self) -> dict[str, str]:
@@ -122,34 +122,38 @@ class ServerLookup:
         return headers
 
     def _basic(self) -> tuple[str, str]:
-        """User and password: of the environment, else of the file that `mlflow` keeps for a user."""
+        """User and password from the environment, else from MLflow's credentials file of the user."""
         config = _read_ini(Path("~/.mlflow/credentials").expanduser())
-        kept = dict(config.items("mlflow")) if config.has_section("mlflow") else {}
-        user, password = (self._environ.get(name) or kept.get(name.lower(), "") for name in (USERNAME, PASSWORD))
+        stored = dict(config.items("mlflow")) if config.has_section("mlflow") else {}
+        user, password = (self._environ.get(name) or stored.get(name.lower(), "") for name in (USERNAME, PASSWORD))
         return user, password
 
     def _refusal(self, response: Any) -> str:
-        """What a refusal means, with the variables that decide it."""
+        """The message for a refused request, with the variables to correct."""
         user, password = self._basic()
-        status, said = response.status_code, one_line(response.text, 120)
+        status, answer = response.status_code, one_line(response.text, 120)
         if user and password:
-            return f"{self.shown} refuses {USERNAME} {user[:60]!r} with its {PASSWORD} ({status}, {said}): correct them"
+            return (
+                f"{self.shown} refuses {USERNAME} {user[:60]!r} with this {PASSWORD} ({status}, {answer}): correct them"
+            )
         if self._environ.get(TOKEN):
-            return f"{self.shown} refuses {TOKEN} ({status}, {said}): set one that is valid"
+            return f"{self.shown} refuses {TOKEN} ({status}, {answer}): set a valid token"
         if mask_url(self._uri) != self._uri:
-            return f"{self.shown} refuses the user or password in MLFLOW_TRACKING_URI ({status}, {said}): correct them"
+            return (
+                f"{self.shown} refuses the user or password in MLFLOW_TRACKING_URI ({status}, {answer}): correct them"
+            )
         missing = f"set {USERNAME} and {PASSWORD}, or {TOKEN}"
-        return f"{self.shown} does not let you in ({status}, {said}): {missing}"
+        return f"{self.shown} requires a login ({status}, {answer}): {missing}"
 
 
 def needs_mlflow_client(environ: Mapping[str, str]) -> bool:
-    """Whether a plug-in of MLflow adds what lets us in, so that only MLflow's own client can ask."""
+    """Whether an MLflow plug-in adds credentials, so that only MLflow's client can access the server."""
     chosen = any(environ.get(name, "").lower() not in ("", "0", "false") for name in _PLUGIN_VARIABLES)
     return chosen or any(entry_points(group=group) for group in _PLUGIN_GROUPS)
 
 
 def refuse_databricks_without_credentials(uri: str, environ: Mapping[str, str]) -> None:
-    """Refuses `databricks` where none of the places that its client looks at says who we are; nothing is contacted.
+    """Refuses `databricks` if no source of credentials of its client is set; no server is contacted.
 
     Raises:
         ConfigError: names the variables.
@@ -170,7 +174,7 @@ def refuse_databricks_without_credentials(uri: str, environ: Mapping[str, str]) 
 def _json(response: Any) -> dict[str, Any]:
     try:
         found = response.json()
-    except ValueError:  # a page for people
+    except ValueError:  # for example an HTML page
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -187,6 +191,8 @@ def _read_ini(path: Path) -> configparser.ConfigParser:
 def _experiment(found: dict[str, Any] | None) -> Experiment | None:
     if found is None:
         return None
-    each = found["experiment"]
-    active = each.get("lifecycle_stage", "active") == "active"
-    return Experiment(str(each["experiment_id"]), each["name"], active, each.get("artifact_location", ""))
+    experiment = found["experiment"]
+    active = experiment.get("lifecycle_stage", "active") == "active"
+    return Experiment(
+        str(experiment["experiment_id"]), experiment["name"], active, experiment.get("artifact_location", "")
+    )

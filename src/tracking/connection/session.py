@@ -1,6 +1,6 @@
-"""The connection to MLflow: which experiment, and which run is the parent.
+"""The connection to MLflow: the client, the experiment and the outer run.
 
-Nothing is contacted at import. Inside `mlflow run` the run that MLflow started is named by MLFLOW_RUN_ID.
+Importing this module contacts nothing. Inside `mlflow run`, MLFLOW_RUN_ID is the run that MLflow started.
 """
 
 import os
@@ -21,11 +21,11 @@ from src.tracking.connection.embedded_store import prepare_embedded_store
 from src.tracking.connection.tracking_database import check_database_answers
 from src.tracking.connection.tracking_errors import tracking_errors
 
-# MLflow's own defaults retry a dead server for minutes; what is not written now is written by a later pass.
+# MLflow's defaults retry a dead server for minutes; a later pass writes missing runs anyway.
 _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
-# Without it MLflow's pages open an experiment as one of language models.
-_UI_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+# Without this tag the MLflow UI opens an experiment in its view for language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def shown_uri() -> str:
@@ -34,7 +34,7 @@ def shown_uri() -> str:
 
 
 class TrackingSession:
-    """One process's view of one experiment."""
+    """One process's connection to one experiment."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         for name, value in _REQUEST_LIMITS.items():
@@ -43,7 +43,7 @@ class TrackingSession:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """Made on first use: with the embedded store that is when its schema is created."""
+        """The client, created on first use; this also creates the schema of an embedded store."""
         with tracking_errors("open the tracking store"):
             prepare_embedded_store(mlflow.get_tracking_uri())
             check_database_answers(mlflow.get_tracking_uri())
@@ -51,7 +51,7 @@ class TrackingSession:
 
     @cached_property
     def outer_run(self) -> Run | None:
-        """The run that `mlflow run` started, if we are inside one."""
+        """The run that `mlflow run` started, if this process runs inside one."""
         run_id = self.environ.get("MLFLOW_RUN_ID")
         if not run_id:
             return None
@@ -60,38 +60,38 @@ class TrackingSession:
 
     @cached_property
     def experiment_id(self) -> str:
-        """The outer run's experiment, else MLFLOW_EXPERIMENT_ID, else the named one, made if it is new."""
+        """The outer run's experiment, else MLFLOW_EXPERIMENT_ID, else the named one, created if it is new."""
         with tracking_errors("open the experiment"):
-            return self._chosen() or self._made(experiment_name(self.environ))
+            return self._chosen_experiment() or self._create_experiment(experiment_name(self.environ))
 
-    def _chosen(self) -> str | None:
+    def _chosen_experiment(self) -> str | None:
         try:
             found = choose_experiment(self.environ, _ClientLookup(self.client), shown_uri())
-        except ConfigError as error:  # told before the search too, unless MLflow was away then
+        except ConfigError as error:  # also reported before the search, unless MLflow was unavailable
             raise TrackingError(str(error)) from error
         return None if found is None else found.experiment_id
 
-    def _made(self, name: str) -> str:
+    def _create_experiment(self, name: str) -> str:
         try:
-            return self.client.create_experiment(name, tags=_UI_OF_TRAINING)
-        except MlflowException as error:  # another process made it a moment earlier
-            found = self._chosen() if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS) else None
+            return self.client.create_experiment(name, tags=_EXPERIMENT_TAGS)
+        except MlflowException as error:  # another process created it a moment earlier
+            found = self._chosen_experiment() if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS) else None
             if found is None:
                 raise
             return found
 
 
 class _ClientLookup:
-    """Asks MLflow's client; see `destination.Lookup`."""
+    """Reads through MLflow's client; see `destination.Lookup`."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
     def experiment(self, experiment_id: str) -> Experiment | None:
-        return self._found(self._client.get_experiment, experiment_id)
+        return self._find_experiment(self._client.get_experiment, experiment_id)
 
     def experiment_named(self, name: str) -> Experiment | None:
-        return self._found(self._client.get_experiment_by_name, name)
+        return self._find_experiment(self._client.get_experiment_by_name, name)
 
     def run(self, run_id: str) -> FoundRun | None:
         try:
@@ -102,9 +102,11 @@ class _ClientLookup:
             return None
         return FoundRun(info.experiment_id, info.lifecycle_stage == "active")
 
-    def _found(self, ask: Callable[[str], "mlflow.entities.Experiment | None"], question: str) -> Experiment | None:
+    def _find_experiment(
+        self, read: Callable[[str], "mlflow.entities.Experiment | None"], id_or_name: str
+    ) -> Experiment | None:
         try:
-            found = ask(question)
+            found = read(id_or_name)
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
@@ -116,5 +118,5 @@ class _ClientLookup:
 
 
 def now_ms() -> int:
-    """MLflow's unit of time."""
+    """The current time in milliseconds since the epoch, as MLflow stores it."""
     return int(time.time() * 1000)

@@ -1,8 +1,8 @@
-"""Will MLflow take what a search finds? Asked before it, so that what can never work is not told after hours.
+"""Checks before a search that MLflow can accept its runs, so that a permanent error is not reported after hours.
 
-One or two questions, beside the reading of the table and without MLflow's import, so that trials begin as soon as they
-did. A deleted experiment, wrong credentials, a stale run, a folder that cannot be written end the command with the
-variable at fault. A store that does not answer ends nothing: its runs are written later.
+One or two queries run while the table is read, without importing MLflow, so that trials are not delayed. A deleted
+experiment, wrong credentials, a stale run or a read-only folder ends the command with a message that names the
+variable. A store that does not answer is a warning: its runs are written later.
 """
 
 import logging
@@ -34,55 +34,57 @@ SECONDS_TO_ANSWER = 10.0
 
 
 class TrackingCheck:
-    """Asks in a thread, which ends with the process; an embedded store answers at once.
+    """Runs the check in a daemon thread; for an embedded store it is complete at once.
 
     Args:
-        environ: says where MLflow is, which experiment is meant, and who we are.
-        refuses: whether what can never work is an error. It is none to a worker of a study that others share: its
-            trials count all the same, and who finishes the study writes them.
-        seconds: until the search begins without an answer, counted from here.
+        environ: environment variables with the tracking URI, the experiment and the credentials.
+        refuses: whether a permanent error is raised; otherwise it is a warning, for a worker of a shared study: its
+            trials count anyway, and the finish writes their runs.
+        seconds: timeout for the answer, counted from the creation of this object.
     """
 
     def __init__(self, environ: Mapping[str, str], refuses: bool = True, seconds: float = SECONDS_TO_ANSWER) -> None:
         self._environ = dict(environ)
         self._refuses = refuses
-        self._until = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
         self._problem: ConfigError | NoAnswer | None = None
-        self._thread = threading.Thread(target=self._ask, name="tracking-check", daemon=True)
+        self._thread = threading.Thread(target=self._check, name="tracking-check", daemon=True)
         self._thread.start()
         if _uri(environ).startswith("sqlite:"):
             self.join()
 
-    def _ask(self) -> None:
+    def _check(self) -> None:
         try:
             refuse_permanent_errors(self._environ)
         except (ConfigError, NoAnswer) as problem:
             self._problem = problem
 
     def join(self) -> None:
-        """Waits for the answer, as long as there is time left, and tells it.
+        """Waits for the result until the deadline, and reports a problem once.
 
         Raises:
-            ConfigError: MLflow will never take the runs; names the variable at fault.
+            ConfigError: MLflow can never accept the runs; the message names the wrong variable.
         """
-        self._thread.join(max(0.0, self._until - time.monotonic()))
-        problem = NoAnswer("nothing was heard in time") if self._thread.is_alive() else self._problem
-        self._problem = None  # told once
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        problem = NoAnswer("no answer in time") if self._thread.is_alive() else self._problem
+        self._problem = None  # reported once
         if isinstance(problem, ConfigError) and self._refuses:
             raise problem
         if isinstance(problem, ConfigError):
-            log.warning("%s; the trials of this worker are kept, and written when the study is finished", problem)
+            log.warning(
+                "%s; the trials of this worker are kept, and their runs are written when the study is finished", problem
+            )
         elif problem is not None:
             shown = mask_url(_uri(self._environ))[:150]
             log.warning("MLflow at %s does not answer (%s): its runs are written later", shown, problem)
 
 
 def refuse_permanent_errors(environ: Mapping[str, str]) -> None:
-    """Asks where the runs of this environment would go.
+    """Checks the experiment and the artifact location of the runs.
 
     Raises:
-        ConfigError: they can never be written; names the variable at fault.
-        NoAnswer: MLflow cannot be asked now.
+        ConfigError: runs can never be written; the message names the wrong variable.
+        NoAnswer: MLflow does not answer now.
     """
     uri = _uri(environ)
     kind = _kind(uri)
@@ -102,12 +104,12 @@ def refuse_permanent_errors(environ: Mapping[str, str]) -> None:
 
 
 def refuse_denied_access(environ: Mapping[str, str]) -> None:
-    """As `refuse_permanent_errors` for a command that reads models: whether MLflow lets us in, whatever the experiment.
+    """Checks the access to MLflow, without an experiment, for a command that only reads models.
 
-    No answer is told by what the command does next.
+    If MLflow does not answer, the next step of the command reports it.
 
     Raises:
-        ConfigError: names the variable at fault.
+        ConfigError: access is denied; the message names the wrong variable.
     """
     uri = _uri(environ)
     kind = _kind(uri)
@@ -121,7 +123,7 @@ def refuse_denied_access(environ: Mapping[str, str]) -> None:
 
 
 def _first_experiment(server: ServerLookup) -> Experiment | None:
-    """The one that every server has; a new one's files lie beside its. Not everybody may see it."""
+    """The default experiment, beside which a new one's artifacts lie; None if the user may not read it."""
     try:
         return server.experiment("0")
     except Forbidden:

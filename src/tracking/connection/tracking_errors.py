@@ -1,7 +1,7 @@
-"""The boundary to MLflow: what its client raises becomes one line of ours.
+"""Converts exceptions of MLflow's client to a TrackingError with one line.
 
-The client passes on what lies beneath it: its own exceptions, those of an SQL store, of S3, and of the file system
-or an HTTP connection (`requests` raises OSErrors).
+The client raises its own exceptions and those of the SQL store, of S3, and of the file system or an HTTP connection
+(`requests` raises OSErrors).
 """
 
 import re
@@ -14,22 +14,22 @@ from src.secrets import scrub
 
 _LONGEST_REASON = 300
 _SQL = re.compile(r"\s*(?:\[SQL: |\(Background on this error at: )")
-"""What SQLAlchemy adds to a driver's words."""
+"""Start of the text that SQLAlchemy adds to a driver's message."""
 
 
 @contextmanager
 def tracking_errors(action: str) -> Iterator[None]:
-    """Translates whatever MLflow's client raises inside the block.
+    """Converts any exception of MLflow's client inside the block.
 
     Args:
-        action: what was tried, as it follows "cannot": `register model 'net_profit'`.
+        action: the attempted action, which follows "cannot" in the message: `register model 'net_profit'`.
 
     Raises:
         TrackingError: MLflow cannot be reached, or refuses; one line, without passwords.
     """
     try:
         yield
-    except _client_errors() as error:  # the boundary to MLflow's client
+    except _client_errors() as error:  # any error of MLflow's client
         remedy = "check MLFLOW_TRACKING_URI, its server and its artifact store"
         if is_full(error):
             remedy = "free space on the disk of MLflow's store and of its artifacts"
@@ -40,13 +40,13 @@ def one_line(error: Exception) -> str:
     """The beginning of an error's text, without line ends, passwords and the SQL that a database refused."""
     import mlflow
 
-    said = _SQL.split(scrub(str(error), mlflow.get_tracking_uri()))[0]
-    text = " ".join(said.split()) or type(error).__name__
+    message = _SQL.split(scrub(str(error), mlflow.get_tracking_uri()))[0]
+    text = " ".join(message.split()) or type(error).__name__
     return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """Evaluated only while an error is on its way, so that no import of these costs a start."""
+    """The client's exception types, imported only after an error, so that they do not slow down the start."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from mlflow.exceptions import MlflowException

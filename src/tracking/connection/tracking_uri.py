@@ -1,7 +1,7 @@
-"""Is MLFLOW_TRACKING_URI one that MLflow can take? Asked at the start, by the text alone: nothing is contacted.
+"""Checks the text of MLFLOW_TRACKING_URI at the start of a command; contacts nothing.
 
-A server that is away is no mistake: the search goes on and its runs are written later. A URI of an unknown kind will
-never work, and would be told only after hours of search. MLflow itself is not imported, it takes seconds.
+An unavailable server is no error: the search runs and its runs are written later. A URI with an unknown scheme never
+works, and would be reported only after hours of search. MLflow is not imported, because that takes seconds.
 """
 
 import re
@@ -18,10 +18,10 @@ _REMEDY = "use sqlite:///mlflow.db, postgresql+psycopg2://user@host/database or 
 
 
 def check_tracking_uri(environ: Mapping[str, str]) -> None:
-    """Refuses a URI of a kind that MLflow does not know, and a database without its driver.
+    """Refuses a URI with a scheme that MLflow does not know, and a database whose driver is not installed.
 
     Raises:
-        ConfigError: names the URI, without its password, and what would be right.
+        ConfigError: the message has the URI without its password, and the remedy.
     """
     uri = environ.get("MLFLOW_TRACKING_URI", "")
     if not uri or uri in _OTHERS:
@@ -31,11 +31,11 @@ def check_tracking_uri(environ: Mapping[str, str]) -> None:
     shown = f"MLFLOW_TRACKING_URI {mask_url(uri)!r}"
     if backend == "file":
         if not environ.get("MLFLOW_ALLOW_FILE_STORE"):
-            raise ConfigError(f"{shown} is a folder, in which MLflow keeps no runs any more: {_REMEDY}")
+            raise ConfigError(f"{shown} is a folder, which MLflow no longer supports: {_REMEDY}")
     elif backend in (*DATABASE_SERVERS, "sqlite"):
         _check_driver(uri, shown)
     elif backend not in _OTHERS and backend not in entry_points(group="mlflow.tracking_store").names:
-        raise ConfigError(f"{shown} is of an unknown kind, {backend!r}: {_REMEDY}")
+        raise ConfigError(f"{shown} has the unknown scheme {backend!r}: {_REMEDY}")
 
 
 def _check_driver(uri: str, shown: str) -> None:
@@ -46,5 +46,5 @@ def _check_driver(uri: str, shown: str) -> None:
         make_url(uri).get_dialect().import_dbapi()
     except (NoSuchModuleError, ImportError) as error:  # `postgresql://` means psycopg 3, which is not shipped
         raise ConfigError(f"{shown} needs a driver that is not installed: {_REMEDY}") from error
-    except (ArgumentError, ValueError):  # ValueError: a port that is no number; its text would show the password
-        raise ConfigError(f"{shown} is no URL: {_REMEDY}") from None
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number; its text would show the password
+        raise ConfigError(f"{shown} is not a URL: {_REMEDY}") from None

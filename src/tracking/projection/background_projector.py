@@ -1,4 +1,4 @@
-"""Projection beside the search: a thread that never holds up a trial, and outlives an MLflow outage."""
+"""Projects a study in a background thread, which never delays a trial and continues after an MLflow outage."""
 
 import logging
 import threading
@@ -21,18 +21,18 @@ class BackgroundProjector:
         self.projection = projection
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow-projection", daemon=True)
-        self._said = False
+        self._warned = False
 
     def __enter__(self) -> "BackgroundProjector":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the trial that is being written be finished; what is left is the business of the last pass."""
+        """Waits until the current trial is written; the last pass writes the rest."""
         self._stop.set()
-        self.projection.hurry.set()
+        self.projection.finish_early.set()
         self._thread.join()
-        self.projection.hurry.clear()
+        self.projection.finish_early.clear()
 
     def _run(self) -> None:
         wait = PASS_SECONDS
@@ -40,15 +40,12 @@ class BackgroundProjector:
             try:
                 self.projection.project()
                 wait = PASS_SECONDS
-            except (
-                DailyProfitError,
-                StorageInternalError,
-            ) as error:  # MLflow or the store is away: trials go on, a later pass catches up
+            except (DailyProfitError, StorageInternalError) as error:  # an outage must not stop trials: retried later
                 wait = min(2 * wait, MAX_BACKOFF_SECONDS)
-                self._say(error)
+                self._log_failure(error)
 
-    def _say(self, error: Exception) -> None:
-        level = logging.DEBUG if self._said else logging.WARNING
-        what = "MLflow is away" if isinstance(error, TrackingError) else "projection failed"
-        log.log(level, "%s, the search goes on and its runs will be written later: %s", what, error)
-        self._said = True
+    def _log_failure(self, error: Exception) -> None:
+        level = logging.DEBUG if self._warned else logging.WARNING
+        problem = "MLflow is unavailable" if isinstance(error, TrackingError) else "projection failed"
+        log.log(level, "%s, the search continues and its runs are written later: %s", problem, error)
+        self._warned = True

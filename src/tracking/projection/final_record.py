@@ -1,10 +1,10 @@
-"""What the parent run shows of the final model: parameters, scores, the data set, the files.
+"""Writes the final model to the parent run: parameters, scores, the data set, the files.
 
-Scores, `best_iteration` and the description are the registered model's. The params `best_trial_*` and the tags
-`best_trial` and `best_trial_params` are the best trial's, which may be one of several that the model is made of.
+Scores, `best_iteration` and the description belong to the registered model. The params `best_trial_*` and the tags
+`best_trial` and `best_trial_params` belong to the best trial, which may be one of several members of an ensemble.
 
-Everything here may be written again by a resumed command. MLflow never lets a param change: the params are written the
-first time, the tags and the run's description always say the present.
+A resumed command may write everything again. MLflow params are immutable: they are written once; tags and the run's
+description are always updated.
 """
 
 import json
@@ -57,15 +57,15 @@ def _log_best_params(client: MlflowClient, parent_id: str, hyperparameters: Mapp
     before = {name: value for name, value in present.items() if name.startswith(BEST_PARAM_PREFIX)}
     if before and before != new:
         log.warning(
-            "the study has a new best trial: MLflow lets no param change, so the run's %s* params stay those of the "
-            "former one, and the tag best_trial_params has the new ones", BEST_PARAM_PREFIX,
+            "the study has a new best trial: MLflow params cannot change, so the run's %s* params remain those of the "
+            "former one; see the tag best_trial_params for the new ones", BEST_PARAM_PREFIX,
         )  # fmt: skip
         return
     client.log_batch(parent_id, params=[Param(name, value) for name, value in new.items() if name not in present])
 
 
 def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """The registered model's metrics on the parent run; what is undefined (no hold-out, say) is left out."""
+    """The registered model's metrics on the parent run; undefined metrics (e.g. without hold-out) are omitted."""
     values: dict[str, Any] = {
         "test_score": metadata["test_score"],
         "validation_score": metadata["validation_score"],
@@ -87,10 +87,10 @@ def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
 def describe(metadata: Mapping[str, Any]) -> str:
     """The run's description in the MLflow UI, Markdown: the registered model's scores, the best trial's parameters."""
     best, members = metadata["best_trial"], metadata.get("members", [])
-    made_of = f"the weighted mean of {len(members)} trials" if members else f"trial {best['number']}"
+    composition = f"the weighted mean of {len(members)} trials" if members else f"trial {best['number']}"
     lines = [
         f"**{metadata['target']}** ({metadata['task']}, {metadata['metric']}), study `{metadata['study_name']}`, "
-        f"{metadata['n_trials']} trials. The registered model is {made_of}.",
+        f"{metadata['n_trials']} trials. The registered model is {composition}.",
     ]
     if members:
         lines += ["", "| member: trial | weight | validation score | rounds |", "|---|---|---|---|"]
@@ -106,19 +106,19 @@ def describe(metadata: Mapping[str, Any]) -> str:
 def log_dataset(
     session: TrackingSession, parent_id: str, frame: pd.DataFrame, target: str, source: str, digest: str
 ) -> None:
-    """Notes the table as the parent run's dataset input, once per digest.
+    """Logs the table as the parent run's dataset input, once per digest.
 
     Args:
-        session: where to.
-        parent_id: run id.
+        session: connection to MLflow.
+        parent_id: id of the parent run.
         frame: features and target, one row per account and day.
         target: name of the target column.
-        source: where the table came from, free of passwords.
-        digest: of the whole content; MLflow's own looks at the first 10,000 rows only.
+        source: where the table came from, without passwords.
+        digest: digest of the whole content; MLflow's own covers the first 10,000 rows only.
     """
     with tracking_errors("write the data set"):
         inputs = session.client.get_run(parent_id).inputs
-        if inputs is not None and digest in {each.dataset.digest for each in inputs.dataset_inputs}:
+        if inputs is not None and digest in {item.dataset.digest for item in inputs.dataset_inputs}:
             return
         entity = _dataset_entity(frame, target, source, digest)
         tags = [InputTag("mlflow.data.context", "training")]
@@ -126,9 +126,9 @@ def log_dataset(
 
 
 def _dataset_entity(frame: pd.DataFrame, target: str, source: str, digest: str) -> Dataset:
-    """MLflow's note of a table; its schema is read off a thousand rows spread over it, its counts are the table's."""
+    """The MLflow dataset of a table: schema of 1,000 evenly spaced rows, counts of the whole table."""
     part = frame.iloc[:: max(1, len(frame) // SCHEMA_ROWS)]
-    # Whole numbers as floats: MLflow's schema warns of integer columns, which cannot hold a missing value.
+    # Integers as floats: MLflow warns about integer columns, because they cannot hold missing values.
     part = part.astype({name: "float64" for name in part.columns if pd.api.types.is_integer_dtype(part[name])})
     name = source.rsplit("/", 1)[-1][:200] or "table"
     code = CodeDatasetSource({"daily_profit.source": source})
@@ -138,7 +138,7 @@ def _dataset_entity(frame: pd.DataFrame, target: str, source: str, digest: str) 
 
 
 def report_page(session: TrackingSession, parent_id: str) -> str:
-    """The page of MLflow that shows the report of the parent run, to be put after a server's address.
+    """The path of the MLflow page that shows the parent run's report, to append to the server's address.
 
     Raises:
         TrackingError: MLflow cannot be reached.
@@ -149,7 +149,7 @@ def report_page(session: TrackingSession, parent_id: str) -> str:
 
 
 def log_files(session: TrackingSession, parent_id: str, files: Sequence[tuple[str, Path]]) -> None:
-    """Uploads files to the parent run: (folder in the run's artifacts, local file) each; "" is the top."""
+    """Uploads files to the parent run: pairs of (artifact folder, local file); "" is the root folder."""
     with tracking_errors("upload files"):
         for folder, path in files:
             session.client.log_artifact(parent_id, str(path), folder or None)

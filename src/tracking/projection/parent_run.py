@@ -1,7 +1,7 @@
-"""The MLflow run of a study, found again from the note on the study: to read its files, to add the report, to end it.
+"""Finds a study's MLflow run by the run id stored on the study: to read its files, add the report, or end it.
 
-Nothing is made here, neither a run nor an experiment nor a store: a report of a study that MLflow does not know stays
-outside of MLflow. MLflow is imported when a study has such a note, it takes seconds.
+It creates no run, experiment or store: the report of a study without a run is not written to MLflow. MLflow takes
+seconds to import, so it is imported only for a study with a run id.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from src.tracking.connection.session import TrackingSession
 
 PARENT_ATTR = "mlflow_parent"
-"""Of a study: `{"tracking_uri": …, "run_id": …}`, set by the projection; the URI holds no password."""
+"""Study attribute `{"tracking_uri": …, "run_id": …}`, set by the projection; the URI holds no password."""
 REPORT_FOLDER = "report"
 OUTCOME_TAG = "daily_profit.outcome"
-"""Of a parent run: what became of the study. A process that is killed cannot say so: its run keeps the tag that it has,
-`searching` or `searched`."""
+"""Tag of a parent run with the outcome of the study. A killed process cannot update it: its run keeps `searching` or
+`searched`."""
 SEARCHING = "searching"
-"""Trials are run, or whatever ran them was killed."""
+"""Trials are running, or their process was killed."""
 SEARCHED = "searched"
 """The search has ended and no final model is trained yet."""
 TRAINED, REGISTERED = "trained", "registered"
-"""The final model is trained, and registered unless that was not wanted."""
+"""The final model is trained; `registered` unless registration is switched off."""
 
 
 @dataclass
@@ -33,8 +33,8 @@ class RunEnding:
     """How a parent run ends.
 
     Attributes:
-        status: MLflow's: FINISHED, KILLED after Ctrl-C or SIGTERM, FAILED.
-        outcome: the tag's text: `searched`, `trained`, `registered`, `stopped` or `failed: ` and why; at most 500
+        status: MLflow run status: FINISHED, KILLED after Ctrl-C or SIGTERM, FAILED.
+        outcome: the tag's text: `searched`, `trained`, `registered`, `stopped` or `failed: <reason>`; at most 500
             characters in one line, without passwords.
     """
 
@@ -44,13 +44,13 @@ class RunEnding:
 
 @dataclass(frozen=True)
 class ParentRun:
-    """A study's run that is there."""
+    """A study's existing run."""
 
     session: "TrackingSession"
     run_id: str
 
     def names(self, folder: str = "") -> list[str]:
-        """Paths of the artifacts that lie in a folder of the run, from the top of its artifacts.
+        """Paths of the artifacts in a folder of the run, relative to the artifact root.
 
         Raises:
             TrackingError: MLflow or its artifact store cannot be reached.
@@ -61,7 +61,7 @@ class ParentRun:
             return [file.path for file in self.session.client.list_artifacts(self.run_id, folder or None)]
 
     def fetch(self, path: str, folder: Path) -> Path:
-        """Downloads an artifact into a local folder; returns where it lies now.
+        """Downloads an artifact into a local folder; returns its local path.
 
         Raises:
             TrackingError: MLflow or its artifact store cannot be reached, or there is no such artifact.
@@ -72,7 +72,7 @@ class ParentRun:
             return Path(self.session.client.download_artifacts(self.run_id, path, str(folder)))
 
     def log_report(self, files: Sequence[Path]) -> None:
-        """Uploads files to the run's folder `report`, in place of earlier ones of the same names.
+        """Uploads files to the run's folder `report`; files of the same name are replaced.
 
         Raises:
             TrackingError: MLflow or its artifact store cannot be reached, or refuses.
@@ -85,17 +85,17 @@ class ParentRun:
 
 
 def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun | None:
-    """The run that the projection noted on a study; None for a study that was never projected.
+    """The run that the projection stored on a study; None for a study that was never projected.
 
     Args:
         study_name: for messages.
-        user_attrs: the study's.
+        user_attrs: the study's user attributes.
 
     Raises:
-        TrackingError: MLflow cannot be reached, or does not have the run; says where it was written to.
+        TrackingError: MLflow cannot be reached, or does not have the run; the message says where it was written.
     """
-    noted = user_attrs.get(PARENT_ATTR)
-    if not isinstance(noted, Mapping) or "run_id" not in noted:
+    stored = user_attrs.get(PARENT_ATTR)
+    if not isinstance(stored, Mapping) or "run_id" not in stored:
         return None
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -103,9 +103,9 @@ def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun
     from src.tracking.connection.session import TrackingSession, shown_uri
     from src.tracking.connection.tracking_errors import tracking_errors
 
-    run_id, session = str(noted["run_id"]), TrackingSession()
-    remedy = f"set MLFLOW_TRACKING_URI to where it was written: {noted.get('tracking_uri', 'not noted')}"
-    _refuse_absent_store(remedy)
+    run_id, session = str(stored["run_id"]), TrackingSession()
+    remedy = f"set MLFLOW_TRACKING_URI to where it was written: {stored.get('tracking_uri', 'unknown')}"
+    _refuse_missing_store(remedy)
     with tracking_errors(f"read the run of study {study_name!r}"):
         try:
             run = session.client.get_run(run_id)
@@ -120,9 +120,9 @@ def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun
 
 
 def end_parent_run(session: "TrackingSession", run_id: str, ending: RunEnding) -> None:
-    """Ends a parent run and says how in its tag; of a study that has its model, a search without one says nothing new.
+    """Ends a parent run and sets its outcome tag; `searched` does not replace a later outcome such as `registered`.
 
-    The run of `mlflow run` is then ended by MLflow once more, with the status of the process.
+    Inside `mlflow run`, MLflow ends the run once more with the status of the process.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
@@ -137,8 +137,8 @@ def end_parent_run(session: "TrackingSession", run_id: str, ending: RunEnding) -
         client.set_terminated(run_id, ending.status)
 
 
-def _refuse_absent_store(remedy: str) -> None:
-    """An embedded store would be made by opening it."""
+def _refuse_missing_store(remedy: str) -> None:
+    """Checks that an embedded store exists, because opening it would create it."""
     import mlflow
     from sqlalchemy.engine import make_url
 

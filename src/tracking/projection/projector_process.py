@@ -1,12 +1,12 @@
-"""The projection in a process of its own, so that MLflow costs the search nothing.
+"""Projects studies in a separate process, so that MLflow does not slow down the search.
 
-MLflow takes seconds to import and tens of milliseconds of Python per trial; in a thread beside the search each boosting
-round would wait for it at the interpreter's lock. The process runs at a low priority: on a busy machine MLflow lags
-behind, and the last pass, in the main process, writes what is missing.
+MLflow takes seconds to import and tens of milliseconds of Python per trial; in a thread of the search process, boosting
+would wait for the global interpreter lock. The process runs at a low priority: on a busy machine MLflow lags behind,
+and the last pass, in the main process, writes the missing runs.
 
-The child is no fork and does not load the caller's script again, so a script needs no `__main__` guard. Its
-configuration, which may hold a password, comes through its standard input; when that ends, because the search is over
-or its process is dead, so does the child.
+The child is not a fork and does not load the caller's script again, so a script needs no `__main__` guard. It reads its
+configuration, which may hold a password, from standard input. It exits when standard input ends, because the search has
+ended or its process is dead.
 """
 
 import contextlib
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NICENESS = 15
-SECONDS_TO_LEAVE = 2.0
-SECONDS_BETWEEN_TURNS = 2.0
+SECONDS_TO_EXIT = 2.0
+SECONDS_BETWEEN_ATTEMPTS = 2.0
 SECONDS_BEFORE_MLFLOW = 2.0
-"""A search that is over before is not worth MLflow's import in another process."""
+"""A shorter search does not import MLflow in another process."""
 _START = (
     "import json, sys; given = json.loads(sys.stdin.readline()); sys.path[:] = given.pop('path'); "
     "from src.tracking.projection.projector_process import serve; serve(given)"
@@ -48,12 +48,12 @@ class ProjectedStudy:
     """A study to project.
 
     Attributes:
-        storage_url: its store, with its password.
+        storage_url: URL of its store, with the password.
         study_name: its name.
-        shares_outer_run: as `StudyProjection` takes it.
-        metric_name: likewise.
-        shared: many machines work on it; one of their projectors is enough, and the others do not even import MLflow
-            until that one is gone.
+        shares_outer_run: see `StudyProjection`.
+        metric_name: see `StudyProjection`.
+        shared: whether several machines work on it. Then one projector is enough: the others wait for its lock and do
+            not import MLflow.
     """
 
     storage_url: str = field(repr=False)
@@ -71,55 +71,57 @@ class ProjectorProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "ProjectorProcess":
-        # In a group of its own: a Ctrl-C is the main process's business.
+        # In its own process group, so that Ctrl-C reaches the main process only.
         start = [sys.executable, "-c", _START]
         self._process = subprocess.Popen(start, stdin=subprocess.PIPE, text=True, process_group=0)
         self._send(json.dumps(self._given) + "\n")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the trial that is being written be finished; the rest is the business of the last pass."""
+        """Waits until the current trial is written; the last pass writes the rest."""
         if self._process is None:
             return
         try:
             self._close()
-            status = self._process.wait(SECONDS_TO_LEAVE)
-        except subprocess.TimeoutExpired:  # MLflow does not answer, or is being imported; a pass can be killed anywhere
+            status = self._process.wait(SECONDS_TO_EXIT)
+        except (
+            subprocess.TimeoutExpired
+        ):  # MLflow does not answer, or is being imported; a pass may be killed at any point
             self._process.kill()
             status = self._process.wait()
         if status not in (0, -signal.SIGKILL, -signal.SIGTERM):
-            log.warning("the process that writes to MLflow beside the search ended with status %d", status)
+            log.warning("the background process that writes to MLflow exited with status %d", status)
 
     def _send(self, text: str) -> None:
         try:
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.write(text)
                 self._process.stdin.flush()
-        except BrokenPipeError:  # it died at once: told when it is closed
-            log.debug("the projector did not live to read its settings")
+        except BrokenPipeError:  # it died at once: reported on close
+            log.debug("the projector exited before it read its settings")
 
     def _close(self) -> None:
         try:
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
-        except BrokenPipeError:  # it died before
-            log.debug("the projector was gone before it was told to leave")
+        except BrokenPipeError:  # it died earlier
+            log.debug("the projector had exited before it was stopped")
 
 
 def serve(given: dict[str, Any]) -> None:
-    """The child: passes, in a thread per study, until standard input ends."""
+    """The child process: projects each study in a thread until standard input ends."""
     os.nice(NICENESS)
     set_up_logging(given["verbose"])
     if select.select([sys.stdin], [], [], SECONDS_BEFORE_MLFLOW)[0]:
         return
     studies = [ProjectedStudy(**study) for study in given["studies"]]
-    with contextlib.ExitStack() as turns:
-        if all(_is_our_turn(study, turns) for study in studies):
+    with contextlib.ExitStack() as locks:
+        if all(_acquires_projector_lock(study, locks) for study in studies):
             _project(studies, given["verbose"])
 
 
 def _project(studies: Sequence[ProjectedStudy], verbose: bool) -> None:
-    # Not before: the settings of logging are read by MLflow when it is imported.
+    # Imported late: MLflow reads the logging settings at import.
     from src.study.studies import set_optuna_verbosity
     from src.tracking.projection.background_projector import BackgroundProjector
 
@@ -130,8 +132,8 @@ def _project(studies: Sequence[ProjectedStudy], verbose: bool) -> None:
         sys.stdin.read()
 
 
-def _is_our_turn(study: ProjectedStudy, stack: contextlib.ExitStack) -> bool:
-    """Waits until no other process projects a shared study; False when standard input has ended before."""
+def _acquires_projector_lock(study: ProjectedStudy, stack: contextlib.ExitStack) -> bool:
+    """Waits until no other process projects a shared study; False if standard input ends first."""
     from src.study.store_lock import try_store_lock
 
     url = make_url(study.storage_url)
@@ -141,9 +143,9 @@ def _is_our_turn(study: ProjectedStudy, stack: contextlib.ExitStack) -> bool:
                 if attempt.enter_context(try_store_lock(url, f"projector-{study.study_name}")):
                     stack.push(attempt.pop_all())
                     return True
-        except DailyProfitError as error:  # the store is away; the search says so
+        except DailyProfitError as error:  # the store is unavailable; the search reports it
             log.debug("%s", error)
-        if select.select([sys.stdin], [], [], SECONDS_BETWEEN_TURNS)[0]:
+        if select.select([sys.stdin], [], [], SECONDS_BETWEEN_ATTEMPTS)[0]:
             return False
     return True
 

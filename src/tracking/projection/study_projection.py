@@ -1,9 +1,8 @@
 """The study's projection in MLflow: one parent run per study, one child run per finished trial.
 
-One-way and idempotent: the study is the record. A pass writes what MLflow lacks and can be repeated, killed and
-repeated again; runs are found by (parent run, trial number), and every metric carries the time and the step that the
-study gives it, so that writing it twice changes nothing. Passes of several processes exclude each other by a lock in
-the study's own store.
+One-way and idempotent: the study is the source of truth. A pass writes the missing runs and can be killed and repeated;
+runs are identified by (parent run, trial number). Time and step of every metric come from the study, so that writing it
+twice changes nothing. A lock in the study's store lets one process at a time run a pass.
 """
 
 import getpass
@@ -41,18 +40,18 @@ MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
 PAGE = 1000
 TRIALS_PER_BATCH = 100
-"""So many points of the parent's curve go in one request; MLflow takes 1,000."""
+"""Points of the parent's curve per request; MLflow allows 1,000."""
 
 
 class StudyProjection:
-    """Writes one study into MLflow.
+    """Writes one study to MLflow.
 
     Args:
-        study: the record.
-        session: where to.
-        lock: gives the lock under which a pass runs.
-        shares_outer_run: several studies run inside one `mlflow run`; each then has a parent of its own below it.
-        metric_name: names the validation curve, `validation_<metric_name>`.
+        study: the study to project.
+        session: connection to MLflow.
+        lock: creates the lock that a pass holds.
+        shares_outer_run: several studies run inside one `mlflow run`; each study then has its own parent run below it.
+        metric_name: the validation curve is named `validation_<metric_name>`.
     """
 
     def __init__(
@@ -68,33 +67,33 @@ class StudyProjection:
         self._lock = lock
         self._shares_outer_run = shares_outer_run
         self._metric_name = metric_name
-        self.hurry = threading.Event()
-        """Set from another thread: the pass under way ends after the trial that it writes."""
+        self.finish_early = threading.Event()
+        """Set from another thread: the running pass ends after its current trial."""
         self._parent_id: str | None = None
-        self._done: set[int] = set()
-        self._open: dict[int, str] = {}
-        self._is_open = False
+        self._written: set[int] = set()
+        self._unfinished: dict[int, str] = {}
+        self._parent_is_open = False
 
     def project(self) -> str:
-        """One pass: finds or makes the parent, and writes every finished trial that MLflow lacks.
+        """Runs one pass: finds or creates the parent run and writes every finished trial that MLflow lacks.
 
         Returns:
             The parent's run id.
 
         Raises:
-            TrackingError: MLflow cannot be reached or refuses; what is missing is written by the next pass.
-            StoreError: another process has begun a pass, because the database that kept the lock restarted.
+            TrackingError: MLflow cannot be reached or refuses; the next pass writes the missing runs.
+            StoreError: another process has started a pass, because the database that held the lock restarted.
         """
         states = tuple(STATUS_OF_STATE)
         finished = self.study.get_trials(deepcopy=False, states=states)
-        pending = [trial for trial in finished if trial.number not in self._done]
+        pending = [trial for trial in finished if trial.number not in self._written]
         if self._parent_id is not None and not pending:
             return self._parent_id
         with self._lock(), tracking_errors(f"write study {self.study.study_name!r}"):
-            self._parent_id = self._find_or_make_parent()
+            self._parent_id = self._find_or_create_parent()
             self._read_children_if_another_wrote()
             best = best_values(finished, self.study.direction.name == "MAXIMIZE")
-            missing = [trial for trial in pending if trial.number not in self._done]
+            missing = [trial for trial in pending if trial.number not in self._written]
             if missing:
                 self._open_parent(self._parent_id)
             for start in range(0, len(missing), TRIALS_PER_BATCH):
@@ -102,12 +101,12 @@ class StudyProjection:
         return self._parent_id
 
     def _write(self, trials: list[FrozenTrial], best: dict[int, float | None]) -> None:
-        """Trials that MLflow lacks, those of the parent's curve in one request.
+        """Writes missing trials; their points of the parent's curve go in one request.
 
-        The curve comes before the children: a pass that is killed in between begins with the same trials again, and
-        MLflow keeps a point that comes twice once. The other way round it would lack the points of the last children.
+        The curve is written before the children: a pass killed in between starts with the same trials again, and MLflow
+        stores a repeated point once. In the other order the points of the last children would be lost.
         """
-        if self.hurry.is_set():
+        if self.finish_early.is_set():
             return
         self._check_lock()
         points = [
@@ -118,13 +117,13 @@ class StudyProjection:
         if points:
             self.session.client.log_batch(str(self._parent_id), metrics=points)
         for trial in trials:
-            if self.hurry.is_set():
+            if self.finish_early.is_set():
                 return
             self._check_lock()
             self._write_child(trial)
-            self._done.add(trial.number)
+            self._written.add(trial.number)
 
-    def _find_or_make_parent(self) -> str:
+    def _find_or_create_parent(self) -> str:
         if self._parent_id is not None:
             return self._parent_id
         attrs = self.study.user_attrs
@@ -132,7 +131,7 @@ class StudyProjection:
         if uid is None:
             uid = uuid.uuid4().hex
             self.study.set_user_attr(UID_ATTR, uid)
-        run = self._noted_parent(attrs) or self._tagged_parent(uid) or self._new_parent(uid)
+        run = self._stored_parent(attrs) or self._tagged_parent(uid) or self._new_parent(uid)
         self.study.set_user_attr(PARENT_ATTR, {"tracking_uri": shown_uri(), "run_id": run.info.run_id})
         outer = self.session.outer_run
         if outer is not None and outer.info.run_id not in (run.info.run_id, run.data.tags.get(MLFLOW_PARENT_RUN_ID)):
@@ -141,19 +140,19 @@ class StudyProjection:
         return str(run.info.run_id)
 
     def _open_parent(self, run_id: str) -> None:
-        """Only for new trials: a study that is looked at again, when all is done, is not being searched."""
-        if not self._is_open:
+        """Sets the parent run to RUNNING; called only if there are new trials to write."""
+        if not self._parent_is_open:
             self.session.client.set_tag(run_id, OUTCOME_TAG, SEARCHING)
             self.session.client.update_run(run_id, status="RUNNING")
-            self._is_open = True
+            self._parent_is_open = True
 
-    def _noted_parent(self, attrs: dict[str, Any]) -> Run | None:
-        """The run noted on the study, if this tracking store has it."""
-        noted = attrs.get(PARENT_ATTR)
-        if not noted:
+    def _stored_parent(self, attrs: dict[str, Any]) -> Run | None:
+        """The run stored on the study, if this tracking store has it."""
+        stored = attrs.get(PARENT_ATTR)
+        if not stored:
             return None
         try:
-            run = self.session.client.get_run(noted["run_id"])
+            run = self.session.client.get_run(stored["run_id"])
         except MlflowException as error:
             if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):  # another tracking store than last time
                 return None
@@ -161,7 +160,7 @@ class StudyProjection:
         return run if run.info.lifecycle_stage == "active" else None
 
     def _tagged_parent(self, uid: str) -> Run | None:
-        """The run that a pass made, and was killed before it could note it on the study."""
+        """The run of a pass that was killed before it stored the run id on the study."""
         runs = self.session.client.search_runs(
             [self.session.experiment_id], f"tags.`{STUDY_UID}` = '{uid}'", max_results=1
         )
@@ -181,11 +180,11 @@ class StudyProjection:
         return client.create_run(self.session.experiment_id, run_name=self.study.study_name, tags=tags | _source_tags())
 
     def _read_children_if_another_wrote(self) -> None:
-        me = worker_identity()
-        if self.study.user_attrs.get(PROJECTOR_ATTR) == me and (self._done or self._open):
+        identity = worker_identity()
+        if self.study.user_attrs.get(PROJECTOR_ATTR) == identity and (self._written or self._unfinished):
             return
-        self.study.set_user_attr(PROJECTOR_ATTR, me)  # from here on a pass that lost its lock writes no more
-        self._done, self._open = set(), {}
+        self.study.set_user_attr(PROJECTOR_ATTR, identity)  # a pass that lost its lock now stops
+        self._written, self._unfinished = set(), {}
         token = None
         while True:
             page = self.session.client.search_runs(
@@ -196,28 +195,28 @@ class StudyProjection:
             )
             for run in page:
                 if TRIAL_NUMBER in run.data.tags:
-                    self._note_child(int(run.data.tags[TRIAL_NUMBER]), run)
+                    self._record_child(int(run.data.tags[TRIAL_NUMBER]), run)
             token = page.token
             if not token:
                 break
 
     def _check_lock(self) -> None:
-        """A database that restarts frees the lock of a pass that goes on; another pass may have begun since."""
+        """Stops if another pass has started: a database restart releases the lock of a running pass."""
         if self.study.user_attrs.get(PROJECTOR_ATTR) != worker_identity():
-            self._done, self._open = set(), {}
-            raise StoreError("another process writes the study into MLflow now: this pass leaves it to that one")
+            self._written, self._unfinished = set(), {}
+            raise StoreError("another process writes the study to MLflow now: this pass stops")
 
-    def _note_child(self, number: int, run: Run) -> None:
-        if number in self._done or number in self._open:  # two passes met in spite of all: the later one's is too much
+    def _record_child(self, number: int, run: Run) -> None:
+        if number in self._written or number in self._unfinished:  # a duplicate run of two overlapping passes
             self.session.client.delete_run(run.info.run_id)
-        elif run.info.status == "RUNNING":  # begun by a pass that did not live to end it
-            self._open[number] = run.info.run_id
+        elif run.info.status == "RUNNING":  # started by a pass that was killed
+            self._unfinished[number] = run.info.run_id
         else:
-            self._done.add(number)
+            self._written.add(number)
 
     def _write_child(self, trial: FrozenTrial) -> None:
         client = self.session.client
-        run_id = self._open.get(trial.number)
+        run_id = self._unfinished.get(trial.number)
         if run_id is None:
             tags = {
                 MLFLOW_PARENT_RUN_ID: str(self._parent_id),
@@ -231,7 +230,7 @@ class StudyProjection:
                 tags=tags | _source_tags(),
                 run_name=f"trial-{trial.number:04d}",
             )
-            run_id = self._open[trial.number] = run.info.run_id
+            run_id = self._unfinished[trial.number] = run.info.run_id
         params = [Param(mlflow_key(key), str(value)) for key, value in trial.params.items()]
         error = trial.user_attrs.get("error")
         tags_later = [RunTag("optuna.error", str(error))] if error else []
@@ -239,11 +238,11 @@ class StudyProjection:
         for start in range(MAX_PARAMS_PER_BATCH, len(params), MAX_PARAMS_PER_BATCH):
             client.log_batch(run_id, params=params[start : start + MAX_PARAMS_PER_BATCH])
         client.set_terminated(run_id, STATUS_OF_STATE[trial.state], end_time=_completed_ms(trial))
-        del self._open[trial.number]
+        del self._unfinished[trial.number]
 
 
 def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
-    """A trial's metrics, with the times that the study gives them."""
+    """A trial's metrics, with the times of the study."""
     end = _completed_ms(trial)
     metrics = []
     if trial.value is not None and math.isfinite(trial.value):
@@ -256,10 +255,10 @@ def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
 
 
 def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
-    """The validation curve, at most 100 points: the one kept on the trial, else what was reported to the pruner."""
-    kept = trial.user_attrs.get("curve")
-    if isinstance(kept, dict) and "steps" in kept and "values" in kept:
-        points = list(zip(kept["steps"], kept["values"], strict=True))
+    """The validation curve, at most 100 points: the one stored on the trial, else the values reported to the pruner."""
+    stored = trial.user_attrs.get("curve")
+    if isinstance(stored, dict) and "steps" in stored and "values" in stored:
+        points = list(zip(stored["steps"], stored["values"], strict=True))
     else:
         points = sorted(trial.intermediate_values.items())
     if len(points) > MAX_POINTS:
@@ -268,11 +267,11 @@ def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
 
 
 def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float | None]:
-    """By trial number: the best value of all trials that were complete when this one ended; None if none was.
+    """By trial number: the best value of all trials that were complete when this trial ended; None if there is none.
 
-    A later pass finds the same, so that writing it twice changes nothing.
+    A later pass computes the same values, so that writing them twice changes nothing.
     """
-    found: dict[int, float | None] = {}
+    best_by_number: dict[int, float | None] = {}
     best: float | None = None
     for _, ended_together in groupby(sorted(finished, key=_completed_ms), key=_completed_ms):
         together = list(ended_together)
@@ -280,8 +279,8 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
         known = values if best is None else [best, *values]
         if known:
             best = max(known) if maximize else min(known)
-        found |= dict.fromkeys((t.number for t in together), best)
-    return found
+        best_by_number |= dict.fromkeys((t.number for t in together), best)
+    return best_by_number
 
 
 def _started_ms(trial: FrozenTrial) -> int | None:
@@ -295,6 +294,6 @@ def _completed_ms(trial: FrozenTrial) -> int:
 def _source_tags() -> dict[str, str]:
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
+    except (OSError, KeyError):  # a container user without a name
         user = "unknown"
     return {MLFLOW_USER: user, MLFLOW_SOURCE_NAME: "src.modeling.train_with_optuna"}

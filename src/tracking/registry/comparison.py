@@ -1,4 +1,4 @@
-"""Champion against challenger: both judged on the same rows, which neither has learned from."""
+"""Compares champion and challenger on the same rows, which neither model was trained on."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
         target: the registered name.
-        comparison: both scores on the judged rows.
-        dates: first and last judged day; None for a table without dates.
-        n_dates: how many days; 0 without dates.
-        data_digest: of the table that the rows are from.
+        comparison: both scores on the compared rows.
+        dates: first and last compared day; None for a table without dates.
+        n_dates: number of days; 0 without dates.
+        data_digest: digest of the table that holds the rows.
         difference: challenger's score minus champion's, with its interval, in the metric's unit.
-        confidence: one-sided, 0 to 1, that the challenger is better; None where the dates are too few to say.
+        confidence: one-sided, 0 to 1, that the challenger is better; None with too few dates.
     """
 
     target: str
@@ -46,12 +46,14 @@ class ModelComparison:
     confidence: float | None
 
 
-def as_models_read_it(table: TableConfig, names: Sequence[str], trainings: Sequence[Mapping[str, Any]]) -> TableConfig:
-    """What a table's columns are to these models, so that nothing about them is guessed from the new rows.
+def with_column_types_of_models(
+    table: TableConfig, names: Sequence[str], trainings: Sequence[Mapping[str, Any]]
+) -> TableConfig:
+    """The table settings with the column types of these models, so that no type is inferred from the new rows.
 
     Args:
-        table: what the columns are called.
-        names: of the columns that are there.
+        table: settings of the table.
+        names: columns of the table.
         trainings: the models' metadata.
     """
     features = dict.fromkeys(name for metadata in trainings for name in metadata.get("feature_names", ()))
@@ -69,38 +71,38 @@ def as_models_read_it(table: TableConfig, names: Sequence[str], trainings: Seque
 def compare_models(
     data: Dataset, frame: pd.DataFrame, models: "Sequence[LoadedModel]", test_fraction: float, purge_days: int
 ) -> ModelComparison:
-    """Judges champion and challenger by the target's metric on the last dates that are new to both.
+    """Scores champion and challenger by the target's metric on the last dates that are new to both.
 
     Args:
         data: the target's table.
-        frame: the same table as it was read: each model reads its rows as it was trained to.
-        models: champion and challenger, each with its URI, `models:/<name>/<version>`.
+        frame: the same table before preparation: each model encodes the rows as in its training.
+        models: (URI, model) of champion and challenger; the URI is `models:/<name>/<version>`.
         test_fraction: see `unseen_rows`.
         purge_days: see `unseen_rows`.
 
     Raises:
-        UserError: no row can judge both.
-        DataError: the rows do not fit a model, or cannot be judged by the metric.
+        UserError: no row is new to both models.
+        DataError: the rows do not fit a model, or the metric is undefined on them.
         TrackingError: MLflow or its artifact store cannot be reached.
     """
     trainings = {uri: served_metadata(model) for uri, model in models}
     rows = unseen_rows(data, trainings, test_fraction, purge_days)
     assert data.positions is not None
-    judged, y = frame.iloc[data.positions[rows]], data.y[rows]
-    champion, challenger = (predict_rows(model, judged) for _, model in models)
-    for warning in dict.fromkeys(each for metadata in trainings.values() for each in unseen_warnings(judged, metadata)):
+    unseen, y = frame.iloc[data.positions[rows]], data.y[rows]
+    champion, challenger = (predict_rows(model, unseen) for _, model in models)
+    for warning in dict.fromkeys(text for metadata in trainings.values() for text in unseen_warnings(unseen, metadata)):
         log.warning("%s", warning)
     (first, _), (second, _) = models
     comparison = compare_predictions((first, second), (champion, challenger), y, data.config.metric)
     dates = None if data.dates is None else data.dates[rows]
     difference = difference_estimate(comparison.metric, y, challenger, champion, dates)
     days = [] if dates is None else np.unique(dates).tolist()
-    span = (str(days[0]), str(days[-1])) if days else None
+    first_last = (str(days[0]), str(days[-1])) if days else None
     confidence = _confidence(comparison, difference)
-    return ModelComparison(data.target, comparison, span, len(days), data.digest, difference, confidence)
+    return ModelComparison(data.target, comparison, first_last, len(days), data.digest, difference, confidence)
 
 
 def _confidence(comparison: ScoreComparison, difference: Estimate) -> float | None:
-    """That the challenger is better: the difference above zero for AUC, below it for errors."""
+    """Confidence that the challenger is better: a difference above zero for AUC, below zero for errors."""
     above = difference.confidence_above(0.0)
     return above if comparison.metric == "auc" or above is None else 1 - above

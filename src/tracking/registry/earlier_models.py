@@ -1,7 +1,8 @@
-"""What the registry's models were made with, for a new study to begin with: asked beside, never waited for in vain.
+"""Reads the registered models' hyperparameters in the background, as starting points for a new study.
 
-MLflow takes seconds to import, and a server may not answer at all. So a process of its own asks, while the table is
-read, and a search that finds no answer in time begins without. An embedded store that holds no model yet is not asked.
+MLflow takes seconds to import, and a server may not answer at all. So a separate process reads the registry while the
+table is read; without an answer in time the search starts without these points. An embedded store without models is
+not read.
 """
 
 import contextlib
@@ -33,12 +34,12 @@ _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_
 
 
 class EarlierModels:
-    """The versions of some targets' models, as far as the registry gives them in time.
+    """The versions of several targets' models, if the registry answers in time.
 
     Args:
         targets: names of the models.
-        environ: says where the registry is, as MLflow reads it.
-        seconds: until the search begins without an answer, counted from here.
+        environ: environment variables that locate the registry for MLflow.
+        seconds: timeout for the answer, counted from the creation of this object.
     """
 
     def __init__(
@@ -47,28 +48,28 @@ class EarlierModels:
         environ: Mapping[str, str] = os.environ,
         seconds: float = SECONDS_TO_ANSWER,
     ) -> None:
-        self._until = time.monotonic() + seconds
-        self._found: dict[str, list[EarlierModel]] = {}
-        self._asking: threading.Thread | None = None
+        self._deadline = time.monotonic() + seconds
+        self._models: dict[str, list[EarlierModel]] = {}
+        self._thread: threading.Thread | None = None
         if may_hold_models(environ):
             given = json.dumps({"path": sys.path, "targets": list(targets)}) + "\n"
-            self._asking = threading.Thread(
-                target=self._ask,
+            self._thread = threading.Thread(
+                target=self._read_registry,
                 args=(given, dict(environ) | _REQUEST_LIMITS, seconds),
                 name="earlier-models",
                 daemon=True,
             )
-            self._asking.start()
+            self._thread.start()
 
     def of(self, target: str) -> list[EarlierModel]:
-        """The versions that say what they were made with, the newest first; waits for the answer if it must."""
-        if self._asking is not None:
-            self._asking.join(max(0.0, self._until - time.monotonic()))
-            if self._asking.is_alive():
-                _log_no_answer("it does not answer")
-        return self._found.get(target, [])
+        """The versions that have a starting point, newest first; waits for the answer until the deadline."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, self._deadline - time.monotonic()))
+            if self._thread.is_alive():
+                _log_no_answer("no answer in time")
+        return self._models.get(target, [])
 
-    def _ask(self, given: str, environ: dict[str, str], seconds: float) -> None:
+    def _read_registry(self, given: str, environ: dict[str, str], seconds: float) -> None:
         start = [sys.executable, "-c", _START]
         try:
             done = subprocess.run(
@@ -88,15 +89,15 @@ class EarlierModels:
             _log_no_answer((done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1])
             return
         answers = json.loads(done.stdout.splitlines()[-1])
-        self._found = {target: [EarlierModel(**each) for each in answers[target]] for target in answers}
+        self._models = {target: [EarlierModel(**fields) for fields in answers[target]] for target in answers}
 
 
-def _log_no_answer(why: str) -> None:
-    log.info("the registry's models are not looked at: %s", why)
+def _log_no_answer(reason: str) -> None:
+    log.info("registered models are not used as starting points: %s", reason)
 
 
 def may_hold_models(environ: Mapping[str, str]) -> bool:
-    """False for an embedded store without a model, as can be seen without MLflow; a server has to be asked."""
+    """False for an embedded store without models, read without MLflow; True for any other store."""
     uri = environ.get("MLFLOW_REGISTRY_URI") or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if not uri.startswith("sqlite:///"):
         return True
@@ -107,5 +108,5 @@ def may_hold_models(environ: Mapping[str, str]) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             return connection.execute("SELECT 1 FROM model_versions LIMIT 1").fetchone() is not None
-    except sqlite3.DatabaseError:  # no such table yet, or no database at all: MLflow says so when it opens the file
+    except sqlite3.DatabaseError:  # no such table yet, or not a database: MLflow reports it when it opens the file
         return False

@@ -1,4 +1,4 @@
-"""The process that asks the registry what its models were made with; `earlier_models` starts it, reads its answer."""
+"""The process that reads starting points from the registry; `earlier_models` starts it and reads its output."""
 
 import json
 import sys
@@ -16,25 +16,25 @@ from src.tracking.registry.model_versions import STARTING_POINT_TAG, STUDY_TAG, 
 def answer(targets: Sequence[str]) -> None:
     """Prints the models of each target as one line of JSON."""
     try:
-        found = {target: [asdict(model) for model in registered(target)] for target in targets}
+        models = {target: [asdict(model) for model in registered(target)] for target in targets}
     except TrackingError as error:
         sys.exit(str(error))
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps(models) + "\n")
 
 
 def registered(target: str) -> list[EarlierModel]:
-    """The versions of a target's model that say what they were made with, the newest first.
+    """The versions of a target's model that have a starting point, newest first.
 
     Raises:
         TrackingError: MLflow cannot be reached, or refuses.
     """
     with tracking_errors(f"look for models {target!r}"):
         versions = versions_of(MlflowClient(), target)
-    found = []
-    for version in sorted(versions, key=lambda each: -int(each.version)):
+    models = []
+    for version in sorted(versions, key=lambda version: -int(version.version)):
         if STARTING_POINT_TAG in version.tags:
-            found.append(_model(f"models:/{target}/{version.version}", version.tags))
-    return found
+            models.append(_model(f"models:/{target}/{version.version}", version.tags))
+    return models
 
 
 def _model(uri: str, tags: Mapping[str, str]) -> EarlierModel:

@@ -1,7 +1,7 @@
-"""The model registry: a target's versions, its champion and its challenger. Who takes office is in `promotion`.
+"""The model registry: a target's versions, its champion and its challenger. `promotion` moves the champion alias.
 
-Every step can be killed and called again: the logged model is recognised by the digest of its text, the version by
-its study and that digest (its tags are written with it, in one transaction), and an alias is one write.
+Every step can be killed and repeated: the logged model is recognised by the digest of its text, the version by its
+study and that digest (its tags are written in the same transaction), and an alias is one write.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 STUDY_TAG = "study_name"
 STARTING_POINT_TAG = "starting_point"
-"""JSON: the best trial's hyperparameters, and what its search saw; a later study may begin with them."""
+"""JSON: the best trial's hyperparameters and the data of its search; a starting point for later studies."""
 _TAGS = (STUDY_TAG, "validation_score", "test_score", "metric", "skill", "trained_at")
 _WAIT_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version in the registry; `alias` is None for one that a later version has replaced as challenger."""
+    """A version in the registry; `alias` is None if a later version has replaced it as challenger."""
 
     name: str
     version: int
@@ -45,15 +45,15 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class ScoreComparison:
-    """Two versions judged on the same rows.
+    """Two versions scored on the same rows.
 
     Attributes:
-        metric: what the scores are.
-        champion_uri, challenger_uri: `models:/<name>/<version>`, so that a moved alias cannot be mistaken.
+        metric: metric of the scores.
+        champion_uri, challenger_uri: `models:/<name>/<version>`, independent of aliases, which may move.
         champion_score, challenger_score: in the metric's unit.
         difference: challenger minus champion, paired on the rows.
         better: whether the challenger is strictly better in the metric's direction.
-        n_rows: how many rows they were judged on.
+        n_rows: number of scored rows.
     """
 
     metric: Metric
@@ -70,10 +70,10 @@ def register_model(run_id: str, card: ModelCard) -> RegisteredVersion:
     """Logs a model under a run and registers it under its target's name, once.
 
     The first version of a name becomes `champion`, a later one `challenger`. A second call with the same study and
-    the same model text returns the version that is there, and completes what a kill left out.
+    the same model text returns the existing version and completes the steps that a kill interrupted.
 
     Args:
-        run_id: the study's parent run, in the tracking store that MLflow is set to.
+        run_id: the study's parent run, in the current tracking store of MLflow.
         card: the model.
 
     Raises:
@@ -94,7 +94,7 @@ def register_model(run_id: str, card: ModelCard) -> RegisteredVersion:
 
 
 def _version_tags(metadata: Mapping[str, Any], digest: str) -> dict[str, str]:
-    """What the registry shows beside a version, all of it the version's own but the starting point."""
+    """Tags of a version; all describe the version itself except the starting point."""
     given = {key: metadata[key] for key in _TAGS if metadata.get(key) is not None}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
     return texts | {DIGEST_TAG: digest} | _starting_point(metadata)
@@ -114,7 +114,7 @@ def _starting_point(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def versions_of(client: "MlflowClient", name: str) -> list["ModelVersion"]:
-    """All versions of a name, none when there is no such name yet."""
+    """All versions of a name; empty if the name does not exist yet."""
     quote = '"' if "'" in name else "'"
     found: list[ModelVersion] = []
     token = None
@@ -132,13 +132,13 @@ def _is_same(version: "ModelVersion", tags: Mapping[str, str]) -> bool:
 
 
 def _create_version(client: "MlflowClient", run_id: str, card: ModelCard, tags: dict[str, str]) -> "ModelVersion":
-    """Creates a version that is READY and carries its tags from its first moment."""
+    """Creates a version that is READY; its tags are written in the same call."""
     from mlflow.exceptions import MlflowException
 
-    model_id = _logged_before(client, run_id, tags[DIGEST_TAG]) or log_served_model(run_id, card, tags[DIGEST_TAG])
+    model_id = _already_logged(client, run_id, tags[DIGEST_TAG]) or log_served_model(run_id, card, tags[DIGEST_TAG])
     try:
         client.create_registered_model(card.target)
-    except MlflowException as error:  # it is there already, or another process was first
+    except MlflowException as error:  # it exists already, or another process was first
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = f"models:/{model_id}"
@@ -149,8 +149,8 @@ def _create_version(client: "MlflowClient", run_id: str, card: ModelCard, tags: 
     return version
 
 
-def _logged_before(client: "MlflowClient", run_id: str, digest: str) -> str | None:
-    """The id of this model if an earlier attempt was killed after logging it, before registering it."""
+def _already_logged(client: "MlflowClient", run_id: str, digest: str) -> str | None:
+    """The id of this model if an earlier attempt was killed between logging and registering it."""
     outputs = client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else []:
         model = client.get_logged_model(output.model_id)
@@ -160,16 +160,16 @@ def _logged_before(client: "MlflowClient", run_id: str, digest: str) -> str | No
 
 
 def _assign_alias(client: "MlflowClient", version: "ModelVersion", *, is_newest: bool) -> str | None:
-    """Gives the version the alias that is its due, and says which it has."""
-    holder = _aliases(client, version.name)
+    """Assigns the version its alias, if it gets one, and returns the alias."""
+    version_by_alias = _aliases(client, version.name)
     number = _number(version)
-    if holder.get(CHAMPION, number) == number:
+    if version_by_alias.get(CHAMPION, number) == number:
         alias = CHAMPION
-    elif holder.get(CHALLENGER) == number or is_newest:
+    elif version_by_alias.get(CHALLENGER) == number or is_newest:
         alias = CHALLENGER
     else:
         return None
-    if holder.get(alias) != number:
+    if version_by_alias.get(alias) != number:
         client.set_registered_model_alias(version.name, alias, str(number))
     return alias
 
@@ -200,10 +200,10 @@ def is_registered(name: str) -> bool:
 
 
 def version_aliases(name: str) -> dict[str, str]:
-    """Who is `champion` and who is `challenger` of a name.
+    """The versions with the aliases `champion` and `challenger` of a name.
 
     Returns:
-        `models:/<name>/<version>` by alias; without the aliases that nobody holds.
+        `models:/<name>/<version>` by alias; unassigned aliases are missing.
 
     Raises:
         UserError: the name has no version.
@@ -214,29 +214,33 @@ def version_aliases(name: str) -> dict[str, str]:
     if not is_registered(name):
         raise UserError(f"model {name!r} has no version: train and register it first")
     with tracking_errors(f"read the aliases of model {name!r}"):
-        holder = _aliases(MlflowClient(), name)
-    return {alias: f"models:/{name}/{holder[alias]}" for alias in (CHAMPION, CHALLENGER) if alias in holder}
+        version_by_alias = _aliases(MlflowClient(), name)
+    return {
+        alias: f"models:/{name}/{version_by_alias[alias]}"
+        for alias in (CHAMPION, CHALLENGER)
+        if alias in version_by_alias
+    }
 
 
 def compare_predictions(
     uris: tuple[str, str], predictions: tuple[NDArray[Any], NDArray[Any]], y: NDArray[Any], metric: Metric
 ) -> ScoreComparison:
-    """Judges what two models predicted of the same rows.
+    """Scores the predictions of two models on the same rows.
 
     Args:
-        uris: champion's and challenger's.
-        predictions: theirs in this order, (n_rows,) each.
+        uris: URIs of champion and challenger.
+        predictions: their predictions in this order, shape (n_rows,) for both.
         y: (n_rows,) the target.
-        metric: what to judge by.
+        metric: the metric to score by.
 
     Raises:
-        DataError: the rows cannot be judged by the metric.
+        DataError: the metric is undefined on these rows.
     """
     from src.evaluation.scoring import is_better, score
 
     try:
         champion, challenger = (score(metric, y, prediction) for prediction in predictions)
-    except ValueError as error:  # the boundary to scoring: no rows, or a binary target of one class
+    except ValueError as error:  # from scoring: no rows, or a binary target with one class
         raise DataError(f"the models cannot be compared by {metric} on {len(y)} rows: {error}") from error
     better = is_better(metric, challenger, champion)
     return ScoreComparison(metric, *uris, champion, challenger, challenger - champion, better, len(y))

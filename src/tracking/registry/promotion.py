@@ -1,11 +1,11 @@
-"""What a comparison leaves in the registry: its record on both versions, and a challenger that is better as champion.
+"""Writes a comparison to the registry: a record on both versions, and the champion alias for a better challenger.
 
-A record is written whatever came out, under a tag of its own, `judged_<digest of its content>`: later comparisons add
-to it and overwrite nothing, and the same comparison made again, after a kill too, is the same tag. All that ever judged
-versions of a name are the tags of all its versions, each digest counted once.
+Every comparison is recorded, whatever its result, under its own tag `judged_<digest of its content>`. Later comparisons
+overwrite nothing, and a repeated comparison, also after a kill, gets the same tag. The history of comparisons of a name
+is the set of these tags over all its versions, with each digest counted once.
 
-MLflow moves one alias at a time and cannot move it on a condition. So the steps of a promotion stand in an order in
-which a kill after any of them leaves one champion and can be completed by the next promotion:
+MLflow moves one alias at a time and has no conditional update. So the steps of a promotion are ordered such that a kill
+after any step leaves exactly one champion, and the next promotion can complete the rest:
 
     record on both ─ tags on the challenger ─ alias `champion` ─ tags on the former champion ─ no alias `challenger`
 
@@ -31,16 +31,16 @@ log = logging.getLogger(__name__)
 PROMOTED_AT, PROMOTED_OVER = "promoted_at", "promoted_over"
 REPLACED_AT, REPLACED_BY = "replaced_at", "replaced_by"
 SCORE_TAGS = ("promotion_metric", "promotion_rows", "promotion_champion_score", "promotion_challenger_score")
-"""What decided; the same on both versions, "champion" and "challenger" being what they were until then."""
+"""Scores of the decision, the same on both versions; "champion" and "challenger" are the roles before it."""
 JUDGED_PREFIX = "judged_"
 
 
-def record_comparison(comparison: ScoreComparison, found: Mapping[str, Any]) -> None:
-    """Tags both versions with which rows judged them and what came out; what is there already stays as it is.
+def record_comparison(comparison: ScoreComparison, details: Mapping[str, Any]) -> None:
+    """Tags both versions with the compared rows and the result; an existing record stays unchanged.
 
     Args:
-        comparison: of two versions of one name.
-        found: what else is to be kept, plain values for JSON: dates, interval, confidence, decision.
+        comparison: comparison of two versions of one name.
+        details: further JSON values of the record: dates, interval, confidence, decision.
 
     Raises:
         TrackingError: MLflow cannot be reached, or refuses.
@@ -53,30 +53,30 @@ def record_comparison(comparison: ScoreComparison, found: Mapping[str, Any]) -> 
         "challenger": int(numbers[0]), "champion": int(numbers[1]), "metric": comparison.metric,
         "rows": comparison.n_rows, "challenger_score": comparison.challenger_score,
         "champion_score": comparison.champion_score,
-    } | dict(found)  # fmt: skip
+    } | dict(details)  # fmt: skip
     key = JUDGED_PREFIX + hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
-    with tracking_errors(f"record what judged version {numbers[0]} of model {name!r}"):
+    with tracking_errors(f"record the comparison of version {numbers[0]} of model {name!r}"):
         client = MlflowClient()
-        known = [client.get_model_version(name, number).tags.get(key) for number in numbers]
+        stored = [client.get_model_version(name, number).tags.get(key) for number in numbers]
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        text = next(filter(None, known), None) or json.dumps({"at": at} | record)
-        for number, there in zip(numbers, known, strict=True):
-            if there is None:
+        text = next(filter(None, stored), None) or json.dumps({"at": at} | record)
+        for number, existing in zip(numbers, stored, strict=True):
+            if existing is None:
                 client.set_model_version_tag(name, number, key, text)
 
 
 def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
-    """Makes the challenger champion if the comparison found it better; else nothing changes.
+    """Makes the challenger champion if it is better in the comparison; otherwise changes nothing.
 
     Args:
         name: the registered name.
-        comparison: of this name's present champion and challenger.
+        comparison: comparison of this name's current champion and challenger.
 
     Returns:
         Whether the challenger became champion.
 
     Raises:
-        UserError: the aliases have moved since the comparison, or are not there.
+        UserError: the aliases have changed since the comparison, or do not exist.
         TrackingError: MLflow cannot be reached, or refuses.
     """
     from mlflow import MlflowClient
@@ -84,8 +84,8 @@ def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
     aliases = version_aliases(name)
     compared = {CHAMPION: comparison.champion_uri, CHALLENGER: comparison.challenger_uri}
     if aliases != compared:
-        now = ", ".join(f"{alias} {aliases.get(alias, 'nobody')}" for alias in compared)
-        raise UserError(f"the aliases of {name!r} changed since the models were compared, now {now}: compare again")
+        now = ", ".join(f"{alias} {aliases.get(alias, 'unassigned')}" for alias in compared)
+        raise UserError(f"the champion or challenger alias of {name!r} changed meanwhile, now {now}: run promote again")
     if not comparison.better:
         return False
     number = version_number(comparison.challenger_uri)
@@ -100,10 +100,10 @@ def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
 
 
 def complete_promotion(name: str) -> bool:
-    """Completes a promotion that was killed on its way: its version is both champion and challenger.
+    """Completes an interrupted promotion: its version is both champion and challenger.
 
     Returns:
-        Whether there was one.
+        Whether there was an interrupted promotion.
 
     Raises:
         UserError: the name has no version.
@@ -140,13 +140,13 @@ def _decision_tags(comparison: ScoreComparison) -> dict[str, str]:
 
 
 def _complete(client: "MlflowClient", name: str, number: str) -> None:
-    """What follows the alias: all of it is read from the new champion's tags, so that it can be done later too."""
-    decided = client.get_model_version(name, number).tags
-    if PROMOTED_OVER in decided:  # not so where somebody set both aliases by hand
-        tags = {key: decided[key] for key in SCORE_TAGS}
-        tags |= {REPLACED_AT: decided[PROMOTED_AT], REPLACED_BY: number}
+    """The steps after the alias; they read only the new champion's tags, so that a later call can complete them."""
+    decision = client.get_model_version(name, number).tags
+    if PROMOTED_OVER in decision:  # missing if a user set both aliases by hand
+        tags = {key: decision[key] for key in SCORE_TAGS}
+        tags |= {REPLACED_AT: decision[PROMOTED_AT], REPLACED_BY: number}
         for key, value in tags.items():
-            client.set_model_version_tag(name, decided[PROMOTED_OVER], key, value)
-    # A challenger that was registered in the meantime keeps its alias.
+            client.set_model_version_tag(name, decision[PROMOTED_OVER], key, value)
+    # A challenger registered meanwhile keeps its alias.
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == number:
         client.delete_registered_model_alias(name, CHALLENGER)

@@ -1,8 +1,8 @@
-"""The folder that MLflow keeps for a model: what goes into it, and how it comes back.
+"""Writes the MLflow model folder, and loads models from it.
 
-The folder holds LightGBM's own text, the metadata and copies of `src/serving/model_code.py` and `src/data/encoding.py`,
-so it serves where nothing of this repository is. It carries two flavors: `python_function` takes a table as people have
-it, `lightgbm` gives the raw booster.
+The folder holds LightGBM's model text, the metadata and copies of `src/serving/model_code.py` and
+`src/data/encoding.py`, so it serves without this repository. It has two flavors: `python_function` takes a raw table,
+`lightgbm` gives the booster.
 """
 
 import json
@@ -36,10 +36,10 @@ MODEL_NAME = "model"
 """Name of the logged model inside its run: `runs:/<run>/model`."""
 DIGEST_TAG = "model_sha256"
 EXAMPLE_ROWS = 5
-# A path, not an import: the file is copied here, and serving stands later in the flow.
+# A path, not an import: the file is only copied, and src/serving comes later in the import order.
 _MODEL_CODE = Path(__file__).parents[2] / "serving" / "model_code.py"
 UNSEEN_SHARE = 0.05
-"""Of a category's values: from more unseen ones on, the table is probably not written as the one of the training."""
+"""Share of unseen values above which a category column is probably written differently than in training."""
 _REQUIRED = ("mlflow", "lightgbm", "numpy", "pandas")
 
 
@@ -48,11 +48,11 @@ class ModelCard:
     """A trained model, ready to be logged.
 
     Attributes:
-        target: what it predicts, the name that it is registered under.
+        target: the target column, and the registered name.
         model_text_path: LightGBM's text file.
-        metadata: the training's record (JSON-able): `feature_names` and `categorical_levels` are needed to serve,
+        metadata: the training metadata, JSON values: serving needs `feature_names` and `categorical_levels`;
             `study_name` and the scores become tags.
-        example: raw rows with the original feature columns, the first of which become the input example.
+        example: raw rows with the original feature columns; the first rows become the input example.
     """
 
     target: str
@@ -62,12 +62,12 @@ class ModelCard:
 
 
 def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
-    """Logs the model under a run, without making that run the active one.
+    """Logs the model to a run, without making that run active.
 
     Args:
         run_id: the parent run of the study.
         card: the model.
-        digest: SHA-256 of the model text, kept as a tag so that a later attempt recognises it.
+        digest: SHA-256 of the model text, stored as a tag so that a later attempt recognises the model.
 
     Returns:
         The id of the logged model (`m-...`), complete and READY.
@@ -77,7 +77,7 @@ def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
 
     client = MlflowClient()
     run = client.get_run(run_id)
-    # Left to itself, `Model.log` would put the model into the active experiment instead of the run's.
+    # Created explicitly, because `Model.log` would use the active experiment instead of the run's.
     logged = client.create_logged_model(
         run.info.experiment_id, MODEL_NAME, run_id, tags={DIGEST_TAG: digest}, params=run.data.params
     )
@@ -97,25 +97,25 @@ def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
 
 
 def _model_parts(folder: Path, card: ModelCard) -> dict[str, Any]:
-    """Lays out what is logged under plain names, so that the model records no path of this repository."""
+    """Copies the logged files to a folder under short names, so that the model records no path of this repository."""
     text, metadata, code = folder / "model.txt", folder / "metadata.json", folder / _MODEL_CODE.name
-    reading = folder / "encoding.py"
+    encoding_copy = folder / "encoding.py"
     shutil.copyfile(card.model_text_path, text)
     shutil.copyfile(_MODEL_CODE, code)
-    shutil.copyfile(encoding.__file__, reading)
+    shutil.copyfile(encoding.__file__, encoding_copy)
     metadata.write_text(json.dumps(card.metadata, indent=2), encoding="utf-8")
-    artifacts = {"model": str(text), "metadata": str(metadata), "encoding": str(reading)}
+    artifacts = {"model": str(text), "metadata": str(metadata), "encoding": str(encoding_copy)}
     return {"python_model": str(code), "artifacts": artifacts}
 
 
 def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
-    """Names every feature and leaves its type to the model's own code.
+    """A signature with the names of all features and type `any`; the model's code checks the values.
 
     MLflow compares dtypes before the model sees a row: a `long` column refuses floats (an integer column with a
     missing value), a `double` column refuses int64 (a CSV whose prices happen to be whole numbers), a `string`
     column refuses float64 and `category` (a day on which that category is missing in every row). No typed signature
-    takes all the frames that are right, so the columns are `any` and the model's own code checks the values, which
-    catches what is truly wrong. Price: `mlflow models serve` parses JSON and Parquet but not CSV under it.
+    accepts all valid frames, so the columns are `any` and the model's code rejects invalid values. Drawback:
+    `mlflow models serve` then parses JSON and Parquet but not CSV.
 
     Returns:
         Named, required inputs of any type; one double per row as output.
@@ -129,11 +129,11 @@ def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
 
 
 class _ServedFlavor:
-    """What `Model.log` needs of a flavor: it saves the folder."""
+    """The flavor module that `Model.log` calls to save the folder."""
 
     @staticmethod
     def save_model(path: str, mlflow_model: "Model", **options: Any) -> None:
-        """Writes both flavors over the one text file."""
+        """Writes both flavors for the same model text file."""
         import mlflow.pyfunc
 
         mlflow_model.add_flavor(
@@ -147,10 +147,10 @@ class _ServedFlavor:
 
 
 def load_served(uri: str) -> "PyFuncModel":
-    """Loads a model to predict with.
+    """Loads a model for prediction.
 
     Args:
-        uri: as MLflow takes it: `models:/<name>@champion`, `models:/<name>/3`, `runs:/...`, a folder.
+        uri: an MLflow model URI: `models:/<name>@champion`, `models:/<name>/3`, `runs:/...`, a folder.
 
     Raises:
         UserError: there is no such model, version or alias.
@@ -158,15 +158,15 @@ def load_served(uri: str) -> "PyFuncModel":
     """
     import mlflow.pyfunc
 
-    with _looking_for(uri):
+    with _model_errors(uri):
         model: PyFuncModel = mlflow.pyfunc.load_model(uri)
     return model
 
 
 def pinned_uri(uri: str) -> str:
-    """The version that an alias names now, as `models:/<name>/<version>`; any other URI as it is.
+    """The current version of an alias as `models:/<name>/<version>`; any other URI is returned unchanged.
 
-    What is read, predicted and reported afterwards is then one version, even if the alias moves meanwhile.
+    All later steps then use one version, even if the alias moves meanwhile.
 
     Raises:
         UserError: there is no such name or alias.
@@ -177,12 +177,12 @@ def pinned_uri(uri: str) -> str:
     if not uri.startswith("models:/") or "@" not in uri:
         return uri
     name, _, alias = uri.removeprefix("models:/").lstrip("/").rpartition("@")
-    with _looking_for(uri):
+    with _model_errors(uri):
         return f"models:/{name}/{MlflowClient().get_model_version_by_alias(name, alias).version}"
 
 
 def served_metadata(model: "PyFuncModel") -> dict[str, Any]:
-    """The training's record inside a loaded model; empty for a model that is none of ours."""
+    """The training metadata inside a loaded model; empty for a model of another project."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -194,7 +194,7 @@ def served_metadata(model: "PyFuncModel") -> dict[str, Any]:
 
 
 @contextmanager
-def _looking_for(uri: str) -> Iterator[None]:
+def _model_errors(uri: str) -> Iterator[None]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -203,60 +203,60 @@ def _looking_for(uri: str) -> Iterator[None]:
             check_database_answers(mlflow.get_registry_uri())
         try:
             yield
-        except MlflowException as error:  # the boundary to the registry; an unknown alias is an "invalid value" there
+        except MlflowException as error:  # from the registry, which calls an unknown alias an "invalid value"
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
                 raise
-            remedy = "train and register it first, or name one that is there (models:/<name>@champion)"
+            remedy = "train and register it first, or give an existing one (models:/<name>@champion)"
             raise UserError(f"model {uri!r} cannot be found: {one_line(error)}; {remedy}") from error
 
 
 def predict_rows(model: "PyFuncModel", features: pd.DataFrame) -> NDArray[np.float64]:
-    """Predicts, and says in one line what does not fit.
+    """Predicts the rows of a table.
 
     Args:
-        model: as loaded; any MLflow model that takes a frame and gives a number per row.
+        model: a loaded MLflow model that takes a frame and returns one number per row.
         features: (n_rows, at least the model's features), in any column order.
 
     Returns:
         (n_rows,) predictions.
 
     Raises:
-        DataError: the rows do not fit the model; the line names the columns, or the column and the value.
+        DataError: the rows do not fit the model; the message names the columns, or the column and the value.
     """
     from mlflow.exceptions import MlflowException
 
     metadata = served_metadata(model)
     schema = model.metadata.get_input_schema()
     needed = metadata.get("feature_names") or (schema.required_input_names() if schema else list(features.columns))
-    # MLflow says the same of missing columns, but prints the whole table with it.
+    # Checked before MLflow does, whose message contains the whole table.
     _check_columns(list(features.columns), needed)
     chosen = features.loc[:, needed]
     if metadata and "decimal_marks" not in metadata:
-        chosen = _as_older_models_read(chosen, metadata)
+        chosen = _encode_for_older_models(chosen, metadata)
     try:
         return np.asarray(model.predict(chosen), dtype=np.float64)
-    except MlflowException as error:  # the boundary to the model's own checks
+    except MlflowException as error:  # from the checks in the model's code
         raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
 
 
 def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[str]:
-    """Which category columns of a table hold many values that the model never saw, a line each.
+    """One warning for each category column with many values that were not in training.
 
     Args:
         frame: (n_rows, at least the model's features).
-        metadata: the model's.
+        metadata: the model's metadata.
     """
     warnings = []
     for name, levels in metadata.get("categorical_levels", {}).items():
         column = frame[name]
         given = encoding.texts_of(column)
-        strange = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
-        share = np.count_nonzero(strange) / max(1, given.count())
+        unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
+        share = np.count_nonzero(unseen) / max(1, given.count())
         if share > UNSEEN_SHARE:
             warnings.append(
-                f"column {name!r}: {100 * share:.3g} % of its values were never seen in training "
-                f"({examples(given[strange].unique())}; known are {examples(levels)}): they are predicted as missing; "
-                "check how they are written"
+                f"column {name!r}: {100 * share:.3g} % of its values were not in the training data "
+                f"({examples(given[unseen].unique())}; known are {examples(levels)}): they count as missing; "
+                "check their spelling"
             )
     return warnings
 
@@ -268,12 +268,12 @@ def _check_columns(names: list[Any], needed: list[str]) -> None:
             f"column(s) {listing(missing)} missing{close}: the model needs {len(needed)} columns; the table has "
             f"{listing(names)}"
         )
-    if doubled := [name for name in needed if names.count(name) > 1]:
-        raise DataError(f"column(s) {listing(doubled)} stand twice in the table: keep one of each")
+    if duplicates := [name for name in needed if names.count(name) > 1]:
+        raise DataError(f"column(s) {listing(duplicates)} are duplicated in the table: keep one of each")
 
 
-def _as_older_models_read(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
-    """Levels and numbers for a model whose own code, logged by an earlier version, compares texts exactly."""
+def _encode_for_older_models(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """Encodes levels and numbers for models of earlier versions, whose code compares texts exactly."""
     columns: dict[str, Any] = {}
     for name, column in frame.items():
         levels = metadata["categorical_levels"].get(name)

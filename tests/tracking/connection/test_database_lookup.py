@@ -64,8 +64,8 @@ def stamp(uri: str, revision: str) -> None:
 @pytest.mark.parametrize(
     ("revision", "said"),
     [
-        ("ffffffffffff", "has the schema of a newer MLflow (ffffffffffff) than the one that is installed"),
-        ("a5b4c3d2e1f0", "has the schema of an older MLflow: keep a copy of it and run `mlflow db upgrade`"),
+        ("ffffffffffff", "has the schema of a newer MLflow (ffffffffffff) than the installed one"),
+        ("a5b4c3d2e1f0", "has the schema of an older MLflow: make a backup and run `mlflow db upgrade`"),
     ],
 )
 def test_another_schema_is_refused_as_mlflow_refuses_it(
@@ -113,7 +113,7 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
 
 def test_the_database_of_studies_is_not_mlflows(tmp_path: Path) -> None:
     OptunaStudyManager(tmp_path).create_or_load_study("s")
-    with pytest.raises(ConfigError, match="is the database of Optuna's studies: give MLflow one of its own"):
+    with pytest.raises(ConfigError, match="is the database of Optuna's studies: give MLflow a separate database"):
         DatabaseLookup(f"sqlite:///{tmp_path / 'studies.db'}").refuse_other_schema()
 
 

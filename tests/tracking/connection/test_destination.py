@@ -68,7 +68,7 @@ def test_inside_mlflow_run_a_name_says_nothing(names: Mapping[str, str]) -> None
             "ID=77",
             "MLFLOW_EXPERIMENT_ID '77': the store has no such experiment: correct or unset it, or set MLFLOW_TRAC",
         ),
-        ("ID=my-exp", "MLFLOW_EXPERIMENT_ID 'my-exp' is no number: give a name as MLFLOW_EXPERIMENT_NAME"),
+        ("ID=my-exp", "MLFLOW_EXPERIMENT_ID 'my-exp' is not an id: use MLFLOW_EXPERIMENT_NAME for a name"),
         ("ID=99999999999999999999", "has no such experiment"),
         (
             "ID=kept NAME=other",

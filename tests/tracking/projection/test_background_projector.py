@@ -26,7 +26,7 @@ class Passes:
         self.threads: set[str] = set()
         self.enough = threading.Event()
         self.wanted = len(script) + 2
-        self.hurry = threading.Event()
+        self.finish_early = threading.Event()
 
     def project(self) -> None:
         self.times.append(time.monotonic())
@@ -63,7 +63,7 @@ def test_an_outage_is_outlived_and_said_once(error: Exception, caplog: pytest.Lo
         run(Passes(fail(error), fail(error), fail(error)))
     levels = [record.levelname for record in caplog.records]
     assert levels == ["WARNING", "DEBUG", "DEBUG"]
-    assert ("MLflow is away" in caplog.messages[0]) == isinstance(error, TrackingError)
+    assert ("MLflow is unavailable" in caplog.messages[0]) == isinstance(error, TrackingError)
     assert "the search goes on and its runs will be written later" in caplog.messages[0]
 
 
@@ -87,7 +87,7 @@ def test_leaving_waits_for_the_pass_under_way_and_starts_no_other() -> None:
 
     def slow() -> None:
         begun.set()
-        asked.append(passes.hurry.wait(20))
+        asked.append(passes.finish_early.wait(20))
         done.append(1)
 
     passes: Any = Passes(slow)
@@ -95,7 +95,7 @@ def test_leaving_waits_for_the_pass_under_way_and_starts_no_other() -> None:
         assert begun.wait(20)
     assert done == [1]
     assert asked == [True], "a long pass is asked to end at the next trial"
-    assert not passes.hurry.is_set(), "the last pass is a whole one"
+    assert not passes.finish_early.is_set(), "the last pass is a whole one"
     n_passes = len(passes.times)
     time.sleep(0.03)
     assert len(passes.times) == n_passes

@@ -79,7 +79,7 @@ def test_one_that_dies_is_told_and_the_search_goes_on(
     with caplog.at_level(logging.WARNING), ProjectorProcess([missing]) as projector:
         assert projector._process is not None
         projector._process.wait(SECONDS)
-    assert "the process that writes to MLflow beside the search ended with status 1" in caplog.text
+    assert "the background process that writes to MLflow exited with status 1" in caplog.text
 
 
 def test_it_leaves_when_the_search_is_killed(mlflow_store: str, studied: ProjectedStudy) -> None:
