@@ -1,4 +1,4 @@
-"""The search's trials → the final model: the best trial alone, or several as one booster (`--ensemble-size`)."""
+"""Builds the final model from the search's trials: the best trial alone, or an ensemble (`--ensemble-size`)."""
 
 import logging
 import math
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What an ensemble is selected from.
+    """The trials from which an ensemble is selected.
 
     Attributes:
-        trials: the best complete trials by number, then fixed configurations that are not among them.
+        trials: the best complete trials by number, then the fixed configurations that are not among the best.
         predictions: (n_trials, n_rows) raw scores of the validation rows, all folds one after the other.
-        scorer: of these rows.
-        n_best: how many of the trials are the best ones; the others are not selected from.
+        scorer: scores predictions of these rows.
+        n_best: number of best trials; members are selected from the first `n_best` rows only.
         fixed: rows of the fixed configurations, LightGBM's defaults first.
     """
 
@@ -46,19 +46,19 @@ class Candidates:
     fixed: tuple[int, ...]
 
     def compose(self, size: int, start: int | None) -> Weighting:
-        """Chooses at most `size` members, the best trial first; half of them at most are fixed configurations.
+        """Chooses at most `size` members, the best trial first; at most half are fixed configurations.
 
         Args:
             size: 2 or more.
-            start: row of the best trial; None where many share the best value.
+            start: row of the best trial; None if ties keep it out of the candidates.
         """
-        best = self._best() if start is None else start
+        best = self._best_row() if start is None else start
         fixed = suitable_configs(self.fixed, best, self.predictions, self.scorer)[: size // 2]
-        room = size - sum(row != best for row in fixed)
-        selection = select_members(self.predictions[: self.n_best], self.scorer, room, best)
+        n_selected = size - sum(row != best for row in fixed)
+        selection = select_members(self.predictions[: self.n_best], self.scorer, n_selected, best)
         return add_fixed_configs(selection, fixed, self.predictions, self.scorer)
 
-    def _best(self) -> int:
+    def _best_row(self) -> int:
         return min(range(self.n_best), key=lambda row: self.scorer.loss(self.predictions[row]))
 
 
@@ -66,23 +66,23 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     """Trains the final model on all rows of the search.
 
     Args:
-        task: with the `ensemble_size` that is asked for.
-        study: whose complete trials may become members; pruned ones never do.
+        task: the search task, with the requested `ensemble_size`.
+        study: the study; complete trials may become members, pruned ones never do.
         best: the study's best trial; the first member of an ensemble, or the model itself.
     """
     seed, size = task.settings.search.seed, task.settings.ensemble_size
     if size > 1 and task.user_objective is not None:
-        log.warning("--ensemble-size %d is left out: trials of an objective of your own give no predictions", size)
+        log.warning("--ensemble-size %d is ignored: trials of your own objective store no predictions", size)
     if size == 1 or task.user_objective is not None:
         return train_final_model(best, task.data, task.rows, seed)
     candidates = gather_candidates(task, study)
     numbers = [trial.number for trial in candidates.trials]
-    best_ones = numbers[: candidates.n_best]
-    start = best_ones.index(best.number) if best.number in best_ones else None  # not where many share the best value
+    best_numbers = numbers[: candidates.n_best]
+    start = best_numbers.index(best.number) if best.number in best_numbers else None  # ties may exclude it
     composition = candidates.compose(size, start)
     members = [candidates.trials[row] for row in composition.rows]
     if len(members) == 1:
-        log.info("the final model is trial %d alone: no mean of trials is better on validation", best.number)
+        log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
         return train_final_model(best, task.data, task.rows, seed)
     rounds_factor = measure_rounds_factor(task, members)
     return _train_mean(task, members, composition, rounds_factor)
@@ -101,7 +101,7 @@ def _train_mean(
 
 
 def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
-    """The best trials and what each predicted for the validation rows; what is not kept is trained again."""
+    """The best trials with their validation predictions; trials without stored predictions are trained again."""
     trials = _best_trials(study)
     n_best = len(trials)
     fixed = find_fixed_configs(study)
@@ -117,7 +117,7 @@ def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
         del missing[rows[number]]
     if missing:
         log.warning(
-            "validation predictions of %d of the %d best trials are not kept here: training these again for the choice",
+            "validation predictions of %d of the %d best trials are not stored here: training these trials again",
             len(missing), len(trials),
         )  # fmt: skip
         for number, scores in _retrain_missing(task, list(missing.values())):
@@ -126,17 +126,17 @@ def gather_candidates(task: SearchTask, study: optuna.Study) -> Candidates:
 
 
 def make_scorer(task: SearchTask) -> Scorer:
-    """Scores predictions of the task's validation rows, laid out as trials keep them."""
+    """The scorer of the task's validation rows, in the order in which trials store their predictions."""
     y = [task.data.y[fold.valid] for fold in task.rows.folds]
-    ends = list(accumulate(len(of_fold) for of_fold in y))
-    folds = tuple(slice(end - len(of_fold), end) for end, of_fold in zip(ends, y, strict=True))
+    ends = list(accumulate(len(fold_y) for fold_y in y))
+    folds = tuple(slice(end - len(fold_y), end) for end, fold_y in zip(ends, y, strict=True))
     dates = task.data.dates
     days = None if dates is None else np.concatenate([dates[fold.valid] for fold in task.rows.folds])
     return Scorer(task.data.config.metric, np.concatenate(y), folds, days)
 
 
 def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """At most `MAX_KEPT` complete trials, by number; the search keeps no predictions of more."""
+    """At most `MAX_KEPT` complete trials, by number; the search stores predictions of no more trials."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     usable = [t for t in complete if math.isfinite(_value(t)) and "best_iteration" in t.user_attrs]
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
@@ -145,15 +145,15 @@ def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _retrain_missing(task: SearchTask, trials: Sequence[FrozenTrial]) -> Iterator[tuple[int, np.ndarray]]:
-    """Trial numbers with raw scores, one `max_bin` after the other: the Datasets of all need not fit at once."""
+    """(trial number, raw scores), one `max_bin` after the other, so that only one set of Datasets is in memory."""
     by_bins = sorted(trials, key=_max_bin)
     for max_bin, group in groupby(by_bins, key=_max_bin):
         folds = BinnedFolds(task.data, task.rows.folds)
-        folds.datasets(max_bin)  # here, before threads share them
-        of_bins = list(group)
-        jobs = [_job(folds, trial, task.settings.search.seed) for trial in of_bins]
+        folds.datasets(max_bin)  # built before threads share them
+        same_bins = list(group)
+        jobs = [_job(folds, trial, task.settings.search.seed) for trial in same_bins]
         scores = run_in_threads(jobs, available_cpus())
-        yield from zip([trial.number for trial in of_bins], scores, strict=True)
+        yield from zip([trial.number for trial in same_bins], scores, strict=True)
 
 
 def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[StopFlag], np.ndarray]:
@@ -164,10 +164,10 @@ def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[StopFla
 
 
 def _predicted_round(trial: FrozenTrial) -> int:
-    """The round whose predictions a trial kept, or would have kept had there been an ensemble."""
-    kept = trial.user_attrs.get("predicted_round")
-    if kept is not None:
-        return int(kept)
+    """The round whose predictions a trial stored, or would have stored in a search with an ensemble."""
+    stored = trial.user_attrs.get("predicted_round")
+    if stored is not None:
+        return int(stored)
     best: int = trial.user_attrs["best_iteration"]
     return best if BestPredictions.reads_round(best) else best - best % LOOK_EVERY_ROUNDS
 

@@ -1,9 +1,8 @@
-"""Which trials the final model is made of: greedy forward selection with replacement (Caruana et al. 2004).
+"""Selects the members of the final model: greedy forward selection with replacement (Caruana et al. 2004).
 
-From the best trial on, again and again that trial is added whose predictions improve the score of the running mean
-most; a trial that is added twice weighs twice. Raw scores are averaged, so that the ensemble can be written as one
-booster (see `merged_model`). Everything here is a function of arrays, for trying out other rules on the same
-predictions.
+It starts with the best trial. Each step adds the trial whose predictions improve the score of the mean most; a trial
+that is added twice has twice the weight. Raw scores are averaged, so that the ensemble can be written as one booster
+(see `merged_model`). All functions work on arrays, so that other rules can be tested on the same predictions.
 """
 
 from collections.abc import Iterable
@@ -16,9 +15,9 @@ from src.evaluation.intervals import difference_estimate
 from src.evaluation.scoring import is_better, score
 
 MAX_STEPS = 30
-"""Additions at most: the next would move the mean by a thirtieth of a difference between trials."""
+"""Maximum number of steps; a further step would change the mean by less than 1/30 of a difference of trials."""
 MIN_GAIN = 1e-9
-"""Of the score: what is less is rounding of the 32-bit predictions, no gain."""
+"""Minimum relative improvement; smaller ones are rounding errors of the 32-bit predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +25,9 @@ class Scorer:
     """Scores predictions of the validation rows as a trial is scored: per fold, then the mean.
 
     Attributes:
-        metric: the target's.
-        y: (n_rows,) true values, all folds one after the other; a row may stand in several folds.
-        folds: the places of each fold in them.
+        metric: metric of the target.
+        y: (n_rows,) true values, all folds one after the other; a row may be in several folds.
+        folds: slice of each fold in `y`.
         dates: (n_rows,) the day of each row; None for a table without dates.
     """
 
@@ -38,33 +37,33 @@ class Scorer:
     dates: np.ndarray | None = None
 
     def score(self, prediction: np.ndarray) -> float:
-        """The mean score of (n_rows,) predictions, raw ones for a binary target."""
+        """The mean score of (n_rows,) predictions; raw scores for a binary target."""
         return float(np.mean([self._score_fold(self.y[fold], prediction[fold]) for fold in self.folds]))
 
     def loss(self, prediction: np.ndarray) -> float:
-        """The score as something to be small: an error as it is, an AUC as its distance from 1."""
-        reached = self.score(prediction)
-        return 1 - reached if self.metric == "auc" else reached
+        """The score as a loss: errors unchanged, AUC as 1 - AUC."""
+        value = self.score(prediction)
+        return 1 - value if self.metric == "auc" else value
 
     def confidence_worse(self, prediction: np.ndarray, reference: np.ndarray, by: float = 0.0) -> float:
-        """How sure it is that a prediction is worse than a reference, paired on the rows.
+        """The confidence that a prediction is worse than a reference, paired on the rows.
 
-        Where the dates are too few to be grouped, the rows count as independent, which sees noise too small: good
-        enough for a choice, not for an interval that is shown.
+        With too few dates for groups, rows count as independent. This underestimates the noise; it is good enough for
+        a selection, but not for a reported interval.
 
         Args:
-            prediction: (n_rows,), raw for a binary target.
-            reference: likewise.
-            by: loss that the prediction may have more than the reference.
+            prediction: (n_rows,) predictions, raw scores for a binary target.
+            reference: (n_rows,) predictions of the reference, likewise.
+            by: tolerated excess of the prediction's loss over the reference's.
 
         Returns:
             The one-sided confidence, 0 to 1, by Student's t over groups of dates.
         """
         for dates in (self.dates, None):
-            found = difference_estimate(self.metric, self.y, prediction, reference, dates)
-            if found.standard_error is not None:
+            estimate = difference_estimate(self.metric, self.y, prediction, reference, dates)
+            if estimate.standard_error is not None:
                 break
-        above = found.confidence_above(-by if self.metric == "auc" else by)
+        above = estimate.confidence_above(-by if self.metric == "auc" else by)
         if above is None:  # a single row
             return 0.5
         return 1 - above if self.metric == "auc" else above
@@ -77,13 +76,13 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Selection:
-    """An ensemble.
+    """A selected ensemble.
 
     Attributes:
-        members: rows of the predictions, in the order in which they came in; the best trial is the first.
-        counts: how often each was added.
-        score: the ensemble's on the rows that it was selected on, which flatters it.
-        path: (row added, score then) of each step.
+        members: rows of the predictions in the order of their first addition; the best trial is first.
+        counts: number of additions per member.
+        score: the ensemble's score on the selection rows, which is optimistic.
+        path: (row added, score after it) of each step.
     """
 
     members: tuple[int, ...]
@@ -93,7 +92,7 @@ class Selection:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Shares of the members; they add up to 1."""
+        """Weights of the members; they add up to 1."""
         return tuple(count / sum(self.counts) for count in self.counts)
 
 
@@ -102,20 +101,20 @@ def select_members(
 ) -> Selection:
     """Selects an ensemble.
 
-    Of equally good additions the first in order is taken; the same input gives the same ensemble.
+    Ties are resolved by order: the same input gives the same ensemble.
 
     Args:
         predictions: (n_trials, n_rows) raw scores.
-        scorer: of those rows.
-        size: different members at most.
-        start: the first member; the best one when None.
-        max_steps: additions at most.
+        scorer: scores predictions of these rows.
+        size: maximum number of different members.
+        start: row of the first member; the best row when None.
+        max_steps: maximum number of additions.
 
     Raises:
         ValueError: no trial, or a size below 1.
     """
     if len(predictions) == 0 or size < 1:
-        raise ValueError(f"{len(predictions)} trials and size {size}: an ensemble needs one of both at least")
+        raise ValueError(f"{len(predictions)} trials and size {size}: an ensemble needs at least one trial and size 1")
     total = np.zeros(predictions.shape[1])
     path: list[tuple[int, float]] = []
     counts: dict[int, int] = {}
@@ -123,10 +122,10 @@ def select_members(
         allowed: Iterable[int] = range(len(predictions)) if len(counts) < size else sorted(counts)
         if not path and start is not None:
             allowed = [start]
-        added, reached = _best_addition(predictions, scorer, allowed, total, len(path))
-        if path and not _is_gain(scorer.metric, reached, path[-1][1]):
+        added, value = _best_addition(predictions, scorer, allowed, total, len(path))
+        if path and not _is_gain(scorer.metric, value, path[-1][1]):
             break
-        path.append((added, reached))
+        path.append((added, value))
         counts[added] = counts.get(added, 0) + 1
         total += predictions[added]
     return Selection(tuple(counts), tuple(counts.values()), path[-1][1], tuple(path))
@@ -135,15 +134,15 @@ def select_members(
 def _best_addition(
     predictions: np.ndarray, scorer: Scorer, allowed: Iterable[int], total: np.ndarray, n_added: int
 ) -> tuple[int, float]:
-    """(row, score) of the best addition; one row after the other, as one fits into the processor's cache."""
+    """(row, score) of the best addition; rows are tried one by one, because one row fits into the CPU cache."""
     best: tuple[int, float] | None = None
     mean = np.empty_like(total)
     for row in allowed:
         np.add(total, predictions[row], out=mean)
         mean /= n_added + 1
-        reached = scorer.score(mean)
-        if best is None or is_better(scorer.metric, reached, best[1]):
-            best = (row, reached)
+        value = scorer.score(mean)
+        if best is None or is_better(scorer.metric, value, best[1]):
+            best = (row, value)
     assert best is not None
     return best
 
@@ -153,7 +152,7 @@ def _is_gain(metric: Metric, now: float, before: float) -> bool:
 
 
 def fast_auc(positive: np.ndarray, prediction: np.ndarray) -> float:
-    """`scoring.score("auc", ...)` by one sort; where predictions are tied, that function itself."""
+    """Computes `scoring.score("auc", ...)` by one sort; calls that function if predictions are tied."""
     order = np.argsort(prediction)
     ordered = prediction[order]
     if (ordered[1:] == ordered[:-1]).any():

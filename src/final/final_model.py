@@ -1,11 +1,11 @@
-"""From trials to the registered model: fits on all rows of the search, their weighted mean, its scores.
+"""Trains the registered model: fits trials on all rows of the search, merges them to a weighted mean, and scores it.
 
-The final model is trained on training and validation rows together. More rows bear more rounds, so the best round of
-a trial is multiplied by the growth of the rows; dart, like the others, is trained just so far. How far the members of
-an ensemble are trained is measured (see `member_rounds`).
+The final model is trained on training and validation rows together. More rows allow more rounds, so the best round of a
+trial is multiplied by the growth of the rows, also for dart. Members of an ensemble get a further, measured factor (see
+`member_rounds`).
 
-`train_fits` takes nothing but LightGBM's parameters and weights. The metadata keeps them, so the same function trains
-a registered model again (see `retrain`).
+`train_fits` takes only LightGBM's parameters and weights. The metadata stores both, so the same function trains a
+registered model again (see `retrain`).
 """
 
 import logging
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fit:
-    """One training by LightGBM that a model is made of.
+    """One LightGBM training run of a model.
 
     Attributes:
-        params: LightGBM's parameters in full, `num_iterations` among them.
-        weight: of its raw scores in the model; the weights of a model add up to 1.
+        params: all parameters of LightGBM, including `num_iterations`.
+        weight: weight of its raw scores in the model; the weights of a model add up to 1.
     """
 
     params: dict[str, Any]
@@ -50,13 +50,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Member:
-    """A trial that the final model is made of.
+    """A trial that is a member of the final model.
 
     Attributes:
-        trial: its number.
-        value: its own validation score; None where the trial has none.
-        hyperparameters: as drawn by the trial.
-        fit: how it is trained for the final model.
+        trial: number of the trial.
+        value: validation score of the trial; None if it has none.
+        hyperparameters: hyperparameters of the trial.
+        fit: parameters and weight of its final fit.
         is_fixed_config: whether it is one of the fixed configurations (see `fixed_configs`).
     """
 
@@ -69,12 +69,12 @@ class Member:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A booster and how rows are encoded for it.
+    """A booster and the encoding of its rows.
 
     Attributes:
-        booster: features by position, as `encode` lays them out; the mean of several fits is one booster too.
-        levels: category levels learned on the training rows.
-        rounds: trees of each fit; LightGBM may end before `num_iterations`, where no leaf can be split.
+        booster: takes features by position, as encoded by `encode`; the mean of several fits is one booster too.
+        levels: category levels of the training rows.
+        rounds: number of trees per fit; LightGBM stops before `num_iterations` if no leaf can be split.
     """
 
     booster: lgb.Booster
@@ -82,19 +82,19 @@ class TrainedModel:
     rounds: tuple[int, ...] = ()
 
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
-        """Predictions for some rows: (len(rows),), a probability for a binary target."""
+        """Predictions for the given rows, shape (len(rows),); probabilities for a binary target."""
         features = data.features.iloc[rows]
         return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=1))
 
 
 @dataclass(frozen=True)
 class FinalModel(TrainedModel):
-    """The model that is registered, and what it was made of.
+    """The registered model and its members.
 
     Attributes:
-        members: the trials, the best one first; one for a model of one trial.
-        validation_score: of the members' weighted mean, each trained without the validation rows.
-        rounds_factor: by which the rounds of the members that are not dart were multiplied (see `member_rounds`).
+        members: the trials, best first.
+        validation_score: score of the members' weighted mean, with members trained without the validation rows.
+        rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
     """
 
     members: tuple[Member, ...] = ()
@@ -103,23 +103,23 @@ class FinalModel(TrainedModel):
 
     @property
     def heaviest(self) -> Member:
-        """The member with the largest weight; of equal ones the first."""
+        """The member with the largest weight; the first one if several are equal."""
         return max(self.members, key=lambda member: member.fit.weight)
 
 
 def make_member(
     trial: FrozenTrial, config: TargetConfig, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
 ) -> Member:
-    """Takes a trial as a member.
+    """Makes a member from a trial.
 
-    LightGBM uses one thread for each fit, as in the search, so that the same parameters give the same model.
+    LightGBM uses one thread per fit, as in the search, so that the same parameters give the same model.
 
     Args:
-        trial: a complete one.
-        config: of the target.
-        seed: LightGBM's.
-        rounds: of its fit.
-        weight: its share of the mean raw score.
+        trial: a complete trial.
+        config: task and metric of the target.
+        seed: LightGBM's seed.
+        rounds: number of boosting rounds.
+        weight: weight of its raw scores.
         is_fixed_config: see `Member`.
     """
     params = lightgbm_params(trial.params, config, seed, num_threads=1) | {"num_iterations": rounds}
@@ -127,13 +127,13 @@ def make_member(
 
 
 def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: int) -> FinalModel:
-    """Fits one trial's parameters on all rows that the search saw.
+    """Fits one trial's parameters on all rows of the search.
 
     Args:
-        trial: with `best_iteration` among its user attributes.
+        trial: a trial with the user attribute `best_iteration`.
         data: the whole table.
-        rows: which rows are which.
-        seed: LightGBM's.
+        rows: the split of the rows.
+        seed: LightGBM's seed.
     """
     member = make_member(trial, data.config, seed, final_rounds(trial, rows))
     return train_members([member], data, rows, trial.value)
@@ -150,12 +150,12 @@ def train_members(
     """Trains the final model.
 
     Args:
-        members: what it is made of, the best trial first.
+        members: members of the model, best trial first.
         data: the whole table.
-        rows: which rows are which.
+        rows: the split of the rows.
         validation_score: see `FinalModel`.
         rounds_factor: see `FinalModel`; the members' `num_iterations` contain it already.
-        n_parallel: fits at once.
+        n_parallel: number of fits that run at the same time.
     """
     trained = train_fits([member.fit for member in members], data, rows, n_parallel)
     return FinalModel(trained.booster, trained.levels, trained.rounds, tuple(members), validation_score, rounds_factor)
@@ -165,10 +165,10 @@ def train_fits(fits: Sequence[Fit], data: Dataset, rows: SplitRows, n_parallel: 
     """Trains a model from LightGBM's parameters and weights alone; the same input gives the same model to the bit.
 
     Args:
-        fits: at least one; those of one `max_bin` share what is binned.
+        fits: at least one; fits with the same `max_bin` share a binned Dataset.
         data: the whole table.
-        rows: which rows are which; `rows.search` are learned from.
-        n_parallel: fits at once.
+        rows: the split of the rows; `rows.search` are the training rows.
+        n_parallel: number of fits that run at the same time.
     """
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)
@@ -194,7 +194,7 @@ def _job(params: dict[str, Any], train: lgb.Dataset, progress: FitProgress) -> C
     def fit(stop_flag: StopFlag) -> lgb.Booster:
         booster = make_booster(params, train)
         for done in range(params["num_iterations"]):
-            if train_round_and_check(booster) and done:  # the same once more, without the round that spoiled it
+            if train_round_and_check(booster) and done:  # trained again without the round that failed the check
                 return _job(params | {"num_iterations": done}, train, progress)(stop_flag)
             stop_flag.raise_if_stopped()
             progress.advance()
@@ -204,9 +204,9 @@ def _job(params: dict[str, Any], train: lgb.Dataset, progress: FitProgress) -> C
 
 
 def final_rounds(trial: FrozenTrial, rows: SplitRows, rounds_factor: float = 1.0) -> int:
-    """Rounds for the final fit: the best round times the growth of the rows, and times the factor.
+    """Rounds of the final fit: the best round times the growth of the rows times the factor.
 
-    dart, whose trees are weighed anew in each round, is trained just so far as its own best round says.
+    dart ignores the factor, because each of its rounds changes the weights of earlier trees.
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
     factor = 1.0 if is_dart(trial.params) else rounds_factor
@@ -214,11 +214,11 @@ def final_rounds(trial: FrozenTrial, rows: SplitRows, rounds_factor: float = 1.0
 
 
 def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[str, Any]:
-    """Test score with its interval, and every naive baseline and the skill on the same rows.
+    """Test score with its interval, and all naive baselines and the skill on the same rows.
 
-    Intervals are those of `intervals`; that of the skill judges model and baseline together. An interval is None where
-    the dates are too few for an honest one, and its note says why. Without a hold-out all of it is None or empty, never
-    a score on rows that the model has seen.
+    Intervals come from `intervals`; the interval of the skill compares model and baseline on paired rows. With too few
+    dates an interval is None, and its note gives the reason. Without a hold-out all values are None or empty: scores on
+    training rows are never reported.
     """
     if len(rows.test) == 0:
         return {
@@ -231,29 +231,29 @@ def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[st
     forecasts = naive_forecasts(data, rows.search, rows.test)
     baselines = {name: score(metric, y, forecast) for name, forecast in forecasts.items()}
     best_name, _ = best_baseline(metric, baselines)
-    found = score_estimate(metric, y, prediction, dates)
-    gained = skill_estimate(metric, y, prediction, forecasts[best_name], dates)  # None: nothing is left to gain
+    test = score_estimate(metric, y, prediction, dates)
+    gain = skill_estimate(metric, y, prediction, forecasts[best_name], dates)  # None: the baseline is perfect
     return {
-        "test_score": found.value,
-        "test_interval": None if found.interval is None else list(found.interval),
-        "test_interval_note": found.note,
+        "test_score": test.value,
+        "test_interval": None if test.interval is None else list(test.interval),
+        "test_interval_note": test.note,
         "baselines": baselines,
         "best_baseline": best_name,
-        "skill": None if gained is None else gained.value,
-        "skill_interval": None if gained is None or gained.interval is None else list(gained.interval),
-        "skill_interval_note": None if gained is None else gained.note,
+        "skill": None if gain is None else gain.value,
+        "skill_interval": None if gain is None or gain.interval is None else list(gain.interval),
+        "skill_interval_note": None if gain is None else gain.note,
     }
 
 
 def score_validation(value: float | None, data: Dataset, rows: SplitRows) -> dict[str, Any]:
-    """The model's validation score beside the baselines on the same rows, averaged over folds as the score is.
+    """The model's validation score and the baselines on the same rows, both averaged over folds.
 
-    Trials and members were chosen on these very rows, so the score flatters the model.
+    Trials and members were selected on these rows, so the score is optimistic.
 
     Args:
-        value: the registered model's validation score; None where there is none.
+        value: the registered model's validation score; None if there is none.
         data: the whole table.
-        rows: which rows are which.
+        rows: the split of the rows.
     """
     metric = data.config.metric
     per_fold = [score_baselines(data, fold.train, fold.valid) for fold in rows.folds]

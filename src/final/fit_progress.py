@@ -1,4 +1,4 @@
-"""A progress bar of boosting rounds, for fits after the search that take more than a moment."""
+"""A progress bar of boosting rounds for long fits after the search."""
 
 import sys
 import threading
@@ -9,28 +9,28 @@ from tqdm import tqdm
 from src.search.progress import make_bar
 
 SECONDS_BEFORE_FIRST = 5.0
-"""A fit that is over before shows nothing."""
+"""A shorter fit shows no bar."""
 
 
 class FitProgress:
     """Counts the rounds of one or more fits; use as a context manager.
 
-    The bar is `make_bar`'s; in a terminal it is gone at the end.
+    The bar comes from `make_bar`; in a terminal it is removed at the end.
 
     Args:
-        what: is being done, in a few words.
-        rounds: of all fits together; None where nobody knows.
+        label: text of the bar.
+        rounds: total of all fits; None if unknown.
     """
 
-    def __init__(self, what: str, rounds: int | None = None) -> None:
-        self.what = what
+    def __init__(self, label: str, rounds: int | None = None) -> None:
+        self.label = label
         self.rounds = rounds
         self._lock = threading.Lock()
         self._bar: tqdm[Any] | None = None
 
     def __enter__(self) -> "FitProgress":
         leave = not sys.stderr.isatty()
-        self._bar = make_bar(self.what, "round", self.rounds, leave=leave, delay=SECONDS_BEFORE_FIRST)
+        self._bar = make_bar(self.label, "round", self.rounds, leave=leave, delay=SECONDS_BEFORE_FIRST)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,7 +38,7 @@ class FitProgress:
             self._bar.close()
 
     def advance(self, rounds: int = 1) -> None:
-        """Some rounds more are done; from any thread."""
+        """Adds finished rounds; may be called from any thread."""
         with self._lock:
             if self._bar is not None:
                 self._bar.update(rounds)

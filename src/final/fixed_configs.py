@@ -1,19 +1,20 @@
-"""The part of an ensemble that the validation rows had little say in.
+"""Adds fixed configurations to an ensemble, which limits overfitting of the validation rows.
 
-A search finds what suits its validation rows, and overfits them the more, the longer it searches. Part of each ensemble
-is therefore the mean of configurations that do well on many tables and that every study starts with: they are trained
-in any case, and no score chose them. Where tables drift this takes back much of what tuning lost, elsewhere their own
-errors average out; figures are in docs/search.md. The mean of a chosen forecast
-and a plain one is an old remedy (Bates and Granger 1969; shrinkage towards equal weights: Stock and Watson 2004).
+A search overfits its validation rows, and a longer search overfits more. So a part of every ensemble is the mean of
+fixed configurations that do well on many tables. Every study trains them anyway, and they are not selected by a score.
+On tables with drift this recovers much of what tuning lost; elsewhere their errors average out. Figures are in
+docs/search.md. The mean of a selected and a simple forecast is a known method (Bates and Granger 1969; shrinkage
+towards equal weights: Stock and Watson 2004).
 
-The remedy is the mean of several: LightGBM's defaults alone, which is what a short search or a strict pruner leaves,
-are one more configuration and deserve no larger share than each of five has.
+The benefit comes from the mean of several configurations. A short search or a strict pruner may leave LightGBM's
+defaults only: they then get the share of one of five configurations, not all of it.
 
-Which ones take part, and that a surely worse mean gives way to the best trial, was chosen on the benchmark's fifteen
-tables, whole (up to 20,000 rows) and in windows of 250 to 4,000 rows, 130 searches of up to 40 trials. Test loss below
-that of the best trial alone, in the mean, and in how many it was above by more than 0.2 %: ensembles of ten 2.4 % and
-19, as against 2.4 % and 25 with 60 % for whichever there are; of three 1.5 % and 21, 1.4 % and 39; of two 0.8 % and 10,
-1.2 % and 40. Without any tolerance, ensembles of ten gain 2.2 %.
+The rules (which configurations take part; the best trial replaces a mean that is significantly worse) were chosen on
+the benchmark's fifteen tables, whole (up to 20,000 rows) and in windows of 250 to 4,000 rows, in 130 searches of up to
+40 trials. Mean reduction of the test loss against the best trial alone, and number of searches in which it was more
+than 0.2 % higher: ensembles of ten 2.4 % and 19 (2.4 % and 25 if the available configurations always share 60 %); of
+three 1.5 % and 21 (1.4 % and 39); of two 0.8 % and 10 (1.2 % and 40). Without `TOLERATED_LOSS`, ensembles of ten gain
+2.2 %.
 """
 
 from collections.abc import Sequence
@@ -27,23 +28,23 @@ from src.final.ensemble_selection import Scorer, Selection
 from src.search.starting_points import FIXED_CONFIGS
 
 FIXED_SHARE = 0.6
-"""Of the ensemble's weight where all fixed configurations take part; each that does not takes its part with it. On the
-benchmark's tables anything from a half to three quarters did as well."""
+"""Share of the ensemble's weight if all fixed configurations take part; a fifth less for each missing one of five.
+On the benchmark's tables, shares from 0.5 to 0.75 did equally well."""
 TOLERATED_LOSS = 0.05
-"""A fixed configuration that is surely worse than the best trial by more than this share of its loss is left out. Where
-tables are large every small difference is sure, and configurations a little behind still help the mean."""
+"""A fixed configuration is left out if it is significantly worse than the best trial by more than this share of its
+loss. On large tables every small difference is significant, and slightly worse configurations still help the mean."""
 MIN_CONFIDENCE = 0.95
 """One-sided confidence of "worse", by Student's t over groups of validation dates."""
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """What an ensemble is made of.
+    """Members and weights of an ensemble.
 
     Attributes:
-        rows: of the candidates, the best trial first.
-        weights: their shares, which add up to 1.
-        score: of their weighted mean on the validation rows.
+        rows: rows of the candidates, best trial first.
+        weights: their weights, which add up to 1.
+        score: score of the weighted mean on the validation rows.
     """
 
     rows: tuple[int, ...]
@@ -52,7 +53,7 @@ class Weighting:
 
 
 def find_fixed_configs(study: optuna.Study) -> list[FrozenTrial]:
-    """The study's complete trials of fixed configurations, in their order, one of each."""
+    """The study's first complete trial of every fixed configuration, in the order of `FIXED_CONFIGS`."""
     complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.value is not None]
     usable = [trial for trial in complete if "best_iteration" in trial.user_attrs]
     first = [next((trial for trial in usable if trial.params == params), None) for params in FIXED_CONFIGS]
@@ -62,15 +63,15 @@ def find_fixed_configs(study: optuna.Study) -> list[FrozenTrial]:
 def suitable_configs(fixed: Sequence[int], best: int, predictions: np.ndarray, scorer: Scorer) -> list[int]:
     """The fixed configurations that suit the table, in their order.
 
-    One that found no split, and predicts the same for every row, does not: 200 rows are too few for 100 in a leaf.
-    Nor does one that is surely worse than the best trial by more than `TOLERATED_LOSS`. To be a little behind it is no
-    fault, since the best trial was chosen on these very rows.
+    Left out is a configuration without a split, which predicts a constant (200 rows are too few for 100 rows in a
+    leaf), and one that is significantly worse than the best trial by more than `TOLERATED_LOSS`. A slightly worse score
+    is accepted, because the best trial was selected on the same rows.
 
     Args:
-        fixed: their rows of the predictions.
+        fixed: rows of the fixed configurations in `predictions`.
         best: row of the best trial.
         predictions: (n_candidates, n_rows) raw scores.
-        scorer: of those rows.
+        scorer: scores predictions of these rows.
     """
     tolerated = TOLERATED_LOSS * scorer.loss(predictions[best])
     return [
@@ -82,15 +83,15 @@ def suitable_configs(fixed: Sequence[int], best: int, predictions: np.ndarray, s
 
 
 def add_fixed_configs(selection: Selection, fixed: Sequence[int], predictions: np.ndarray, scorer: Scorer) -> Weighting:
-    """Gives the fixed configurations their share beside what was selected.
+    """Adds the fixed configurations with their share to the selected trials.
 
-    The best trial alone is taken where the mean is surely worse than it on the validation rows.
+    If the mean is significantly worse than the best trial on the validation rows, the result is the best trial alone.
 
     Args:
-        selection: of the search's best trials, the best one first.
-        fixed: rows of the fixed configurations that take part; some of them may have been selected too.
+        selection: the selected trials, best first.
+        fixed: rows of the fixed configurations that take part; they may also be in the selection.
         predictions: (n_candidates, n_rows) raw scores.
-        scorer: of those rows.
+        scorer: scores predictions of these rows.
     """
     share = FIXED_SHARE * len(fixed) / len(FIXED_CONFIGS)
     weights = {row: weight * (1 - share) for row, weight in zip(selection.members, selection.weights, strict=True)}

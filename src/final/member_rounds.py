@@ -1,13 +1,13 @@
-"""How far the members of an ensemble are trained.
+"""Chooses the number of boosting rounds of an ensemble's members.
 
-The best round on one validation window is a figure with much chance in it; the best round of three walk-forward folds
-that advance together, scaled to the rows like the other, is a second one for the price of a few fits. Two members are
-trained on such folds once more, and the rounds of all are multiplied by the square root of the ratio of both figures
-(in the mean of the two members): the geometric mean of what one window and what three say.
+The best round on one validation window is a noisy estimate. Three walk-forward folds give a second estimate for a few
+more fits: the best round of their mean score, scaled to the number of rows in the same way. Two members are trained on
+such folds, and the rounds of all members are multiplied by the square root of the mean ratio of the two estimates: this
+gives the geometric mean of both.
 
 Measured with the mean of the five fixed configurations on twenty-two real tables, on rows that neither search nor
-selection saw: 0.3 % better in the mean, from -0.1 % to 2.5 %. The folds' figure by itself gained no more and lost up to
-2 %; the same factor everywhere, 1.5 for the absolute error, gained 0.25 % and lost up to 0.4 %. The rule was chosen on
+selection used: 0.3 % better on average, from -0.1 % to 2.5 %. The estimate of the folds alone gained no more and lost
+up to 2 %; a constant factor of 1.5 for the absolute error gained 0.25 % and lost up to 0.4 %. The rule was chosen on
 these tables.
 """
 
@@ -35,17 +35,17 @@ from src.workers.cpus import available_cpus
 log = logging.getLogger(__name__)
 
 N_MEASURED = 2
-"""Fixed configurations first, and LightGBM's defaults before the others: they are cheap, and no score chose them."""
+"""Members to measure: fixed configurations first, LightGBM's defaults before others; cheap, not selected by score."""
 MAX_ROUNDS_FACTOR = 3.0
-"""Of the rounds, and of their inverse: where window and folds disagree by more, one of them is no guide at all."""
+"""Limit of the factor and of its inverse: a larger ratio means that one of the two estimates is useless."""
 
 
 def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> float:
-    """By what the rounds of the members are multiplied; 1 where the search has folds already, or no folds can be made.
+    """The factor of the members' rounds; 1 if the search already has folds, or if no folds can be made.
 
     Args:
-        task: what was searched.
-        members: complete trials, with `best_iteration` among their user attributes.
+        task: the search task.
+        members: complete trials with the user attribute `best_iteration`.
     """
     folded = _folded_rows(task)
     measured = _members_to_measure(members)
@@ -53,7 +53,7 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
         return 1.0
     folds = BinnedFolds(task.data, folded.folds)
     for max_bin in {trial.params["max_bin"] for trial in measured}:
-        folds.datasets(max_bin)  # here, before threads share them
+        folds.datasets(max_bin)  # built before threads share them
     with FitProgress(f"{FOLDS} folds of {task.data.target}") as progress:
         jobs = [_job(folds, trial, task.settings.search.seed, progress) for trial in measured]
         best_rounds = run_in_threads(jobs, available_cpus())
@@ -62,18 +62,20 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
         for trial, best in zip(measured, best_rounds, strict=True)
     ]
     rounds_factor = math.sqrt(geometric_mean(ratios))
-    log.info("members are trained for %.2f times the rounds of the one window, after %d folds", rounds_factor, FOLDS)
+    log.info(
+        "members are trained for %.2f times the rounds of the single window, measured on %d folds", rounds_factor, FOLDS
+    )
     return min(MAX_ROUNDS_FACTOR, max(1 / MAX_ROUNDS_FACTOR, rounds_factor))
 
 
 def _folded_rows(task: SearchTask) -> SplitRows | None:
-    """The same rows in walk-forward folds, by the rule of `--cv auto`, its budget apart."""
+    """The same rows in walk-forward folds, as with `--cv auto` but without its limit on the budget."""
     if len(task.rows.folds) > 1:
         return None
     try:
         return make_fold_rows(task.data, with_folds(task.settings.split))
     except DataError as error:
-        log.info("members are trained for the rounds of the one window: %s", error)
+        log.info("members are trained for the rounds of the single window: %s", error)
         return None
 
 
@@ -83,26 +85,26 @@ def _members_to_measure(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[int, int]:
-    place = FIXED_CONFIGS.index(dict(trial.params)) if is_fixed_config(trial.params) else len(FIXED_CONFIGS)
-    return place, trial.number
+    position = FIXED_CONFIGS.index(dict(trial.params)) if is_fixed_config(trial.params) else len(FIXED_CONFIGS)
+    return position, trial.number
 
 
 class _TrialWithProgress(FixedTrial):
-    """A trial of given parameters that shows how far it is."""
+    """A trial with given parameters that updates a progress bar."""
 
     progress: FitProgress
-    seen = 0
+    last_step = 0
 
     def report(self, value: float, step: int) -> None:
-        self.progress.advance(step - self.seen)
-        self.seen = step
+        self.progress.advance(step - self.last_step)
+        self.last_step = step
 
 
 def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int, progress: FitProgress) -> Callable[[StopFlag], int]:
     def job(stop_flag: StopFlag) -> int:
-        again: Any = _TrialWithProgress(trial.params, trial.number)
-        again.progress = progress
-        make_objective(folds, ObjectiveSettings(seed=seed, stop_flag=stop_flag))(again)
-        return int(again.user_attrs["best_iteration"])
+        repeated: Any = _TrialWithProgress(trial.params, trial.number)
+        repeated.progress = progress
+        make_objective(folds, ObjectiveSettings(seed=seed, stop_flag=stop_flag))(repeated)
+        return int(repeated.user_attrs["best_iteration"])
 
     return job

@@ -1,4 +1,4 @@
-"""What lies in `artefacts/` afterwards: the model as text, counted up, and its metadata."""
+"""Writes the model files in `artefacts/`: the numbered model text and its metadata."""
 
 import contextlib
 import fcntl
@@ -16,23 +16,23 @@ LIBRARIES = ("lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn")
 
 
 def write_model_text(text: str, output_dir: Path, target: str) -> Path:
-    """Writes `models/lgb_<target>_optuna_v<N>.txt`; the same model is not written a second time under a new number.
+    """Writes `models/lgb_<target>_optuna_v<N>.txt`, unless the newest file already holds the same model.
 
-    A file gets its name when it is complete, so that a kill leaves no part of a model under it. Files without content,
-    which earlier versions of this program left after a kill, are no models: their numbers are used.
+    A file gets its name when it is complete, so that a kill leaves no partial model. Empty files, which earlier
+    versions left after a kill, are ignored, and their numbers are used again.
 
     Args:
-        text: LightGBM's own format.
+        text: model text in LightGBM's format.
         output_dir: the `artefacts` folder.
-        target: names the file.
+        target: the target, a part of the file name.
 
     Returns:
         The file that holds this model.
     """
     folder = output_dir / "models"
     folder.mkdir(parents=True, exist_ok=True)
-    found = folder.glob(f"lgb_{glob.escape(target)}_optuna_v*.txt")
-    number = max((_number(path, target) for path in found if path.stat().st_size > 0), default=0)
+    paths = folder.glob(f"lgb_{glob.escape(target)}_optuna_v*.txt")
+    number = max((_number(path, target) for path in paths if path.stat().st_size > 0), default=0)
     path = _model_path(folder, target, number)
     if number and path.read_text(encoding="utf-8") == text:
         return path
@@ -61,7 +61,7 @@ def _replace_if_empty(complete: Path, path: Path) -> bool:
     """Gives a complete file the name of one that is empty or absent, in one process at a time."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: only its users' own care is left
+        with contextlib.suppress(OSError):  # a file system without locks: a race between processes remains possible
             fcntl.flock(folder, fcntl.LOCK_EX)
         if path.exists() and path.stat().st_size > 0:
             return False
@@ -72,7 +72,7 @@ def _replace_if_empty(complete: Path, path: Path) -> bool:
 
 
 def write_metadata(metadata: dict[str, Any], output_dir: Path, target: str) -> Path:
-    """Writes `models/lgb_<target>_optuna_metadata.json`, of the target's newest model."""
+    """Writes `models/lgb_<target>_optuna_metadata.json` of the target's newest model."""
     path = output_dir / "models" / f"lgb_{target}_optuna_metadata.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(metadata, indent=2, allow_nan=False) + "\n")

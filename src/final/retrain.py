@@ -1,8 +1,8 @@
-"""A registered model, trained again from its metadata and its table, to the bit.
+"""Trains a registered model again from its metadata and its table, with an identical result.
 
-The metadata holds LightGBM's parameters of each fit in full, their weights, the names in the table, the split and its
-seed. With the library versions that the metadata names, LightGBM's text is the same byte for byte: training and
-training again are one function, `final_model.train_fits`.
+The metadata holds all LightGBM parameters of every fit, their weights, the column names, the split and its seed. With
+the library versions of the metadata, the model text is identical byte for byte, because both trainings call
+`final_model.train_fits`.
 """
 
 from collections.abc import Mapping
@@ -23,24 +23,24 @@ def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
     """Trains a registered model again.
 
     Args:
-        metadata: as saved beside the model and inside it.
-        frame: (n_rows, n_columns) the whole table that it was trained from, the hold-out included.
+        metadata: the metadata from the model's JSON file, or from inside the model.
+        frame: (n_rows, n_columns) the whole table of the training, including the hold-out.
 
     Raises:
-        DataError: the table is another one, or the metadata is of an older version of this project.
+        DataError: the table differs, or the metadata comes from an older version of this project.
     """
     missing = [name for name in ("fits", "table") if name not in metadata]
     if missing:
         raise DataError(
-            f"the metadata lacks {' and '.join(map(repr, missing))}, which earlier versions did not keep: "
+            f"the metadata lacks {' and '.join(map(repr, missing))}, which earlier versions did not store: "
             f"train {metadata.get('target')!r} and register it again"
         )
     data = load_dataset(frame, table_from_json(metadata["table"]), metadata["target"])
     if data.digest != metadata["data_digest"]:
         raise DataError(
-            f"the table has the digest {data.digest}, the model was trained from {metadata['data']} with "
-            f"{metadata['data_digest']}: give the table that it was trained from"
+            f"the table has the digest {data.digest}, but the model was trained on {metadata['data']} with digest "
+            f"{metadata['data_digest']}: give the table of the training"
         )
-    split = SplitSettings(**{each.name: metadata["split"][each.name] for each in fields(SplitSettings)})
-    fits = [Fit(each["params"], each["weight"]) for each in metadata["fits"]]
+    split = SplitSettings(**{field.name: metadata["split"][field.name] for field in fields(SplitSettings)})
+    fits = [Fit(fit["params"], fit["weight"]) for fit in metadata["fits"]]
     return train_fits(fits, data, make_split_rows(data, split))

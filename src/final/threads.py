@@ -1,4 +1,4 @@
-"""Several fits at once in threads of this process, one LightGBM thread each: LightGBM releases the GIL."""
+"""Runs several fits in threads of this process, with one LightGBM thread per fit; LightGBM releases the GIL."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +10,17 @@ Result = TypeVar("Result")
 
 
 def run_in_threads(jobs: Sequence[Callable[[StopFlag], Result]], n_threads: int) -> list[Result]:
-    """Runs jobs side by side.
+    """Runs jobs in parallel.
 
     Args:
-        jobs: each is given a stop flag to look at between two rounds.
-        n_threads: threads at most; with one, the jobs run here, one after the other.
+        jobs: functions of a stop flag, which they check between two rounds.
+        n_threads: maximum number of threads; with one, the jobs run in this thread, one after the other.
 
     Returns:
         The results in the order of the jobs.
 
     Raises:
-        Exception: what a job raised, or a Ctrl-C; the others are stopped first.
+        Exception: the error of a job, or Ctrl-C; the other jobs are stopped first.
     """
     stop_flag = StopFlag()
     if min(n_threads, len(jobs)) < 2:
@@ -29,7 +29,7 @@ def run_in_threads(jobs: Sequence[Callable[[StopFlag], Result]], n_threads: int)
         futures = [pool.submit(job, stop_flag) for job in jobs]
         try:
             return [future.result() for future in futures]
-        except BaseException:  # the pool waits for its threads, whatever the reason for leaving it
+        except BaseException:  # also Ctrl-C: the pool would wait for its threads
             stop_flag.requested = True
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,9 +1,8 @@
 """The registered model's own code: a copy of this file is logged with every model ("models from code").
 
-It must stand alone: where a model is served there is no trace of this repository, so this file imports the standard
-library and what the model's own requirements list, never `src`. How a row is read is said once, in
-`src/data/encoding.py`; a copy of that file is an artifact of the model and is loaded from there. How many threads a
-prediction takes is also said in `src/workers/cpus.py`; a test holds the two together.
+It must work without this repository, so it imports only the standard library and the model's own requirements, never
+`src`. Rows are encoded by `src/data/encoding.py` alone; a copy of that file is an artifact of the model and is loaded
+from there. The number of threads is computed as in `src/workers/cpus.py`; a test compares both.
 """
 
 import difflib
@@ -28,13 +27,13 @@ _SHOWN = 20
 
 
 class DailyProfitModel(PythonModel):
-    """A LightGBM model that takes the table as people have it.
+    """A LightGBM model that takes a raw table.
 
     Attributes:
-        booster: the raw LightGBM model; its own feature names are positions (`f0`...), not column names.
-        metadata: the training's record; `feature_names`, `categorical_levels`, `boolean_features` and `decimal_marks`
-            say how rows are read.
-        encoding: the code that reads them, as it was in training.
+        booster: the LightGBM model; its feature names are positions (`f0`...), not column names.
+        metadata: the training metadata; `feature_names`, `categorical_levels`, `boolean_features` and `decimal_marks`
+            define the encoding of rows.
+        encoding: the encoding code of the training.
     """
 
     booster: lgb.Booster
@@ -54,26 +53,26 @@ class DailyProfitModel(PythonModel):
         names, trained_on = self.metadata["feature_names"], self.booster.num_feature()
         if len(names) != trained_on:
             raise MlflowException.invalid_parameter_value(
-                f"the metadata names {len(names)} features, the model was trained on {trained_on}: log them together"
+                f"the metadata has {len(names)} features, but the model was trained on {trained_on}: log both together"
             )
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> NDArray[np.float64]:
-        """Predicts a plain frame.
+        """Predicts a raw frame.
 
         Args:
             context: unused; MLflow passes it.
-            model_input: (n_rows, at least the feature columns), in any column order and of any types; how each value is
-                read is said in `src/data/encoding.py`. Further columns are ignored. A level that training never saw is
-                missing.
-            params: unused; there are none.
+            model_input: (n_rows, at least the feature columns), in any column order and of any type; values are read as
+                in `src/data/encoding.py`. Further columns are ignored. A category level that was not in training
+                counts as missing.
+            params: unused.
 
         Returns:
             (n_rows,) in the order of the rows: the target's own unit, or for a binary target the probability of 1.
 
         Raises:
-            MlflowException: feature columns are missing or doubled, or hold what cannot be read.
+            MlflowException: feature columns are missing or duplicated, or have invalid values.
         """
         matrix = self.encode(model_input)
         if len(matrix) == 0:  # LightGBM refuses an empty matrix
@@ -84,7 +83,7 @@ class DailyProfitModel(PythonModel):
         """Turns a frame into the (n_rows, n_features) matrix that the booster was trained on.
 
         Raises:
-            MlflowException: feature columns are missing or doubled, or hold what cannot be read.
+            MlflowException: feature columns are missing or duplicated, or have invalid values.
         """
         needed = self.metadata["feature_names"]
         frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
@@ -96,7 +95,7 @@ class DailyProfitModel(PythonModel):
                 self.metadata.get("boolean_features", ()),
                 self.metadata.get("decimal_marks", {}),
             )
-        except ValueError as error:  # says which column, value and row
+        except ValueError as error:  # the message has column, value and row
             raise MlflowException.invalid_parameter_value(f"the rows do not fit the model: {error}") from error
         infinite = np.isinf(matrix)
         if infinite.any():
@@ -104,21 +103,21 @@ class DailyProfitModel(PythonModel):
             count = np.count_nonzero(infinite[:, column])
             raise MlflowException.invalid_parameter_value(
                 f"column {needed[column]!r} holds {count} infinite values, the first in row {row + 1}: replace them, "
-                "by missing ones if they are unknown"
+                "or leave them empty if they are unknown"
             )
         return matrix
 
 
 def thread_options(root: Path = Path("/")) -> dict[str, Any]:
-    """LightGBM's `num_threads` for a prediction: as many as the CPUs that this process may use, by affinity and cgroup.
+    """LightGBM's `num_threads` for a prediction: the CPUs of this process by affinity and cgroup.
 
-    Left to itself, LightGBM starts a thread for each core of the host, which a container's CPU limit then throttles.
+    By default LightGBM starts a thread for every core of the host, which a container's CPU limit then throttles.
 
     Args:
-        root: where the files of Linux are looked for, so that tests can show other machines.
+        root: root folder of the Linux system files; tests pass another one to simulate other machines.
 
     Returns:
-        Nothing where the user has set OMP_NUM_THREADS, which LightGBM follows by itself.
+        An empty dict if the user has set OMP_NUM_THREADS, which LightGBM reads itself.
     """
     if os.environ.get("OMP_NUM_THREADS"):
         return {}
@@ -127,7 +126,7 @@ def thread_options(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:
-    """CPUs that the cgroups (version 1 or 2) of this process allow, its own and those above it."""
+    """The CPU limits of this process's cgroup (version 1 or 2) and of its parents."""
     base = root / "sys/fs/cgroup"
     for line in _lines(root / "proc/self/cgroup"):
         number, controllers, path = line.split(":", 2)
@@ -145,7 +144,7 @@ def _cpu_quotas(root: Path) -> Iterator[float]:
 
 
 def _cpu_quota(folder: Path) -> Iterator[float]:
-    """The quota of one cgroup in CPUs; nothing where there is no limit."""
+    """The quota of one cgroup in CPUs; empty if there is no limit."""
     if v2 := _lines(folder / "cpu.max"):
         quota, _, period = v2[0].partition(" ")
         period = period or "100000"
@@ -158,7 +157,7 @@ def _cpu_quota(folder: Path) -> Iterator[float]:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux, the other version of cgroups, or closed to this user: no limit that can be seen
+    except OSError:  # not Linux, the other version of cgroups, or no permission: no known limit
         return []
 
 
@@ -170,8 +169,10 @@ def _check_names(names: Sequence[str], needed: Sequence[str]) -> None:
             + (f" (did you mean {close[0]!r} by {missing[0]!r}?)" if close else "")
             + f"; the table has {_listing(names)}"
         )
-    if doubled := [name for name in needed if names.count(name) > 1]:
-        raise MlflowException.invalid_parameter_value(f"columns stand twice: {_listing(doubled)}; keep one of each")
+    if duplicates := [name for name in needed if names.count(name) > 1]:
+        raise MlflowException.invalid_parameter_value(
+            f"columns are duplicated: {_listing(duplicates)}; keep one of each"
+        )
 
 
 def _listing(names: Sequence[str]) -> str:
@@ -180,10 +181,10 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def _load_module(path: str) -> ModuleType:
-    """A module of its own for each model: two versions in one process may read rows in two ways."""
+    """Loads a separate module per model, because two versions in one process may encode rows differently."""
     spec = importlib.util.spec_from_file_location("daily_profit_encoding", path)
     if spec is None or spec.loader is None:
-        raise MlflowException.invalid_parameter_value(f"artifact {path} is no Python file: log the model again")
+        raise MlflowException.invalid_parameter_value(f"artifact {path} is not a Python file: log the model again")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,8 +1,8 @@
-"""Batch inference: a registered model over a table.
+"""Batch inference: predicts a table with a registered model.
 
 python -m src.serving.predict --target is_profitable --data table.parquet --output predictions.parquet
 
-One row comes out for each that goes in, in the same order: account, date and prediction.
+The output has one row per input row, in the same order: account, date and prediction.
 """
 
 import argparse
@@ -36,19 +36,18 @@ def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | No
     """Predicts every row of a table.
 
     Args:
-        model_uri: as MLflow takes it, usually `models:/<target>@champion`.
+        model_uri: an MLflow model URI, usually `models:/<target>@champion`.
         frame: (n_rows, at least the model's features); further columns are ignored.
-        table: names the account and the date column; None means the contract's names. One that a `--config` file
-            names has to be there, the others may be absent.
+        table: settings with the names of the account and date columns; None means the default names. A column that a
+            `--config` file names must exist; default columns may be missing.
 
     Returns:
-        (n_rows, up to 3) in the order of the rows, with a fresh index: the account and the date column where the
-        frame has them, and `prediction` (the target's unit, or a binary target's probability of 1).
+        (n_rows, up to 3) in the order of the rows, with a new index: the account and date columns if the frame has
+        them, and `prediction` (in the target's unit, or a binary target's probability of 1).
 
     Raises:
         UserError: there is no such model.
-        DataError: the table lacks features of the model or a key column that was named, or holds text where the model
-            wants numbers.
+        DataError: the table lacks features of the model or a configured key column, or has text in a numeric feature.
         TrackingError: MLflow or its artifact store cannot be reached.
     """
     from src.tracking.registry.served_model import load_served
@@ -68,18 +67,20 @@ def _predict(model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig) ->
 
 
 def _key_columns(names: list[str], table: TableConfig) -> list[str]:
-    """The columns that say whose row it is and of which day."""
+    """The account and date columns that identify a row."""
     optional = table.optional if isinstance(table, FileTableConfig) else (table.account, table.date)
     keys = []
     for role, name in (("account", table.account), ("date", table.date)):
         if name is None:
             continue
         if name == PREDICTION or names.count(name) > 1:
-            raise DataError(f"the {role} column {name!r} stands twice in the result: rename or drop one of the two")
+            raise DataError(
+                f"the {role} column {name!r} would be duplicated in the result: rename or drop one of the two"
+            )
         if name in names:
             keys.append(name)
         elif name in optional:
-            log.warning("the table has no column %r: its rows are told apart by their order only", name)
+            log.warning("the table has no column %r: match its rows to predictions by their order", name)
         else:
             close = did_you_mean(name, names)
             raise DataError(
@@ -89,60 +90,58 @@ def _key_columns(names: list[str], table: TableConfig) -> list[str]:
 
 
 def write_predictions(frame: "pd.DataFrame", path: Path) -> None:
-    """Writes predictions as `.parquet`, `.csv` or `.csv.gz`, whole or not at all.
+    """Writes predictions as `.parquet`, `.csv` or `.csv.gz` atomically.
 
     Args:
-        frame: as `predict_table` returns it.
-        path: where to; missing folders are made, an existing file is replaced.
+        frame: the result of `predict_table`.
+        path: output path; missing folders are created, an existing file is replaced.
 
     Raises:
-        ConfigError: another ending, or a path that cannot be written.
+        ConfigError: an unknown file extension, or a path that cannot be written.
         OSError: the disk is full; its `filename` is the path.
         DataError: keys that Parquet cannot hold.
     """
     ending = check_output(path)
-    half = path.with_name(f".{os.getpid()}.{path.name}")
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if ending == ".parquet":
-            _write_parquet(frame, half, path)
+            _write_parquet(frame, partial, path)
         else:
-            # No time of writing in the gzip header: the same predictions are the same file.
-            how = {"method": "gzip", "mtime": 0} if ending == ".csv.gz" else None
-            frame.to_csv(half, index=False, compression=how)
-        half.replace(path)
-    except OSError as error:  # the boundary to the disk: read-only, a folder in the way, full
+            # No timestamp in the gzip header, so that equal predictions give equal files.
+            compression = {"method": "gzip", "mtime": 0} if ending == ".csv.gz" else None
+            frame.to_csv(partial, index=False, compression=compression)
+        partial.replace(path)
+    except OSError as error:  # from the disk: read-only, a folder of that name, full
         if is_full(error) or error.errno in (errno.EFBIG, errno.EIO):
             error.filename, error.filename2 = str(path), None
             raise
-        raise ConfigError(f"--output {path} cannot be written: {error.strerror or error}; name another path") from error
+        raise ConfigError(f"--output {path} cannot be written: {error.strerror or error}; give another path") from error
     finally:
-        if half.exists():
-            half.unlink()
+        if partial.exists():
+            partial.unlink()
 
 
-def _write_parquet(frame: "pd.DataFrame", half: Path, path: Path) -> None:
+def _write_parquet(frame: "pd.DataFrame", partial: Path, path: Path) -> None:
     from pyarrow import ArrowException
 
     try:
-        frame.to_parquet(half, index=False)
-    except ArrowException as error:  # the boundary to Parquet: an account column of numbers and texts, say
+        frame.to_parquet(partial, index=False)
+    except ArrowException as error:  # from Parquet: for example an account column of numbers and text
         reason = one_line(error)
-        raise DataError(f"--output {path} cannot hold the table's keys: {reason}; name a .csv, which can") from error
+        raise DataError(f"--output {path} cannot hold the table's keys: {reason}; give a .csv path") from error
 
 
 def check_output(path: Path) -> str:
-    """The ending of an output path, before any work is done for it.
+    """The file extension of an output path, checked before any work.
 
     Raises:
-        ConfigError: the ending is none that can be written.
+        ConfigError: the extension is unknown.
     """
     for ending in sorted(PREDICTION_ENDINGS, key=len, reverse=True):
         if path.name.endswith(ending) and path.name != ending:
             return ending
-    raise ConfigError(
-        f"--output {path} has an ending that cannot be written: use one of {', '.join(PREDICTION_ENDINGS)}"
-    )
+    raise ConfigError(f"--output {path} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -164,39 +163,39 @@ def _command(args: argparse.Namespace) -> int:
     check_tracking_uri(os.environ)
     data = data_settings(args)
     check_output(args.output)
-    asked = _asked_model(args.target, args.model)
-    # Looked up and loaded first: a table may take long to read.
-    uri, model = _load(asked, args.target)
+    requested = _requested_uri(args.target, args.model)
+    # Loaded before the table, which may take long to read.
+    uri, model = _load(requested, args.target)
     predictions = _predict(model, read_table(data.source, data.query), data.table)
     write_predictions(predictions, args.output)
-    shown = uri if uri == asked else f"{uri} ({asked})"
+    shown = uri if uri == requested else f"{uri} ({requested})"
     sys.stdout.write(f"predicted {len(predictions)} rows with {shown} into {args.output}\n")
     return 0
 
 
-def _asked_model(target: str | None, model: str | None) -> str:
+def _requested_uri(target: str | None, model: str | None) -> str:
     if model is not None:
         return model
     if target is None:
-        raise ConfigError("no model is named: give --target NAME for its champion, or --model URI")
+        raise ConfigError("no model is given: use --target NAME for its champion, or --model URI")
     check_target_name(target)
     return f"models:/{target}@champion"
 
 
-def _load(asked: str, target: str | None) -> tuple[str, "PyFuncModel"]:
-    """The model, with the version that an alias stands for at this moment."""
+def _load(requested: str, target: str | None) -> tuple[str, "PyFuncModel"]:
+    """The model and its URI; an alias is resolved to its current version."""
     from src.tracking.connection.session import TrackingSession
     from src.tracking.connection.tracking_check import refuse_denied_access
     from src.tracking.registry.served_model import load_served, pinned_uri, served_metadata
 
-    if asked.startswith(("models:/", "runs:/")):
+    if requested.startswith(("models:/", "runs:/")):
         refuse_denied_access(os.environ)
-        _ = TrackingSession().client  # makes the store where there is none, and bounds the wait for a dead server
-    uri = pinned_uri(asked)
+        _ = TrackingSession().client  # creates a missing store, and limits the wait for a dead server
+    uri = pinned_uri(requested)
     model = load_served(uri)
     predicted = served_metadata(model).get("target", target)
     if target is not None and predicted != target:
-        raise ConfigError(f"--model {asked} predicts {predicted!r}, not --target {target!r}: leave one of them out")
+        raise ConfigError(f"--model {requested} predicts {predicted!r}, not --target {target!r}: leave one of them out")
     return uri, model
 
 

@@ -1,8 +1,8 @@
-"""What this process may use: CPUs by affinity and cgroup quota; and how often the kernel killed for memory.
+"""CPUs available to this process by affinity and cgroup quota, and the number of out-of-memory kills.
 
-The host's core count says nothing in a container: a pod with two CPUs on a machine of 64 would start 64 workers. The
-files are those of Linux (cgroups(7), proc(5)); a file that is not there sets no limit. `root` is where they are looked
-for, so that tests can show other machines.
+The host's core count is wrong in a container: a pod with two CPUs on a machine with 64 would start 64 workers. The
+files are those of Linux (cgroups(7), proc(5)); a missing file sets no limit. Tests pass another `root` to simulate
+other machines.
 """
 
 import math
@@ -14,9 +14,9 @@ ROOT = Path("/")
 
 
 def available_cpus(root: Path = ROOT) -> int:
-    """CPUs that this process may keep busy, at least 1; half a CPU of quota more counts as one.
+    """CPUs that this process may use, at least 1; a fractional quota is rounded up.
 
-    One-thread workers lose nothing when a quota throttles them in turn, they only share what there is.
+    Rounding up is harmless for one-thread workers: under a quota they share the available time.
     """
     cpus = [float(_affinity())]
     for folder in _cgroup_folders(root, "cpu"):
@@ -27,12 +27,12 @@ def available_cpus(root: Path = ROOT) -> int:
 
 
 def oom_kills(root: Path = ROOT) -> int:
-    """How often the kernel has killed a process for memory, in this cgroup or, where it does not count, anywhere."""
+    """Number of out-of-memory kills in this cgroup, or on the whole machine if the cgroup has no counter."""
     for folder in _cgroup_folders(root, "memory"):
         for name in ("memory.events", "memory.oom_control"):
-            counted = _counters(folder / name).get("oom_kill")
-            if counted is not None:
-                return counted
+            count = _counters(folder / name).get("oom_kill")
+            if count is not None:
+                return count
     return _counters(root / "proc/vmstat").get("oom_kill", 0)
 
 
@@ -43,10 +43,10 @@ def _affinity() -> int:
 
 
 def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of this process's cgroup and of those above it, in which a controller keeps its files.
+    """The folders with a controller's files: the cgroup of this process and its parents.
 
-    In a container the path of `/proc/self/cgroup` may be the host's, where the container sees its own cgroup at the
-    top: what is not there is skipped, and the top is always looked at.
+    In a container the path in `/proc/self/cgroup` may be the host's, while the container sees its own cgroup at the
+    root: missing folders are skipped, and the root is always included.
     """
     base = root / "sys/fs/cgroup"
     for line in _lines(root / "proc/self/cgroup"):
@@ -65,7 +65,7 @@ def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _cpu_quota(folder: Path) -> tuple[float, float]:
-    """Microseconds of CPU per period; a quota of -1 or none is no limit."""
+    """(quota, period) in microseconds; a quota of -1 is no limit."""
     for line in _lines(folder / "cpu.max"):
         quota, _, period = line.partition(" ")
         return (-1.0 if quota == "max" else float(quota), float(period or 100_000))
@@ -81,7 +81,7 @@ def _first_number(*paths: Path) -> int | None:
 
 
 def _counters(path: Path) -> dict[str, int]:
-    """Lines of `name number`."""
+    """The counters of a file with lines `name number`."""
     pairs = [line.split() for line in _lines(path)]
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
@@ -89,5 +89,5 @@ def _counters(path: Path) -> dict[str, int]:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux, another version of cgroups, or closed to this user: it sets no limit that we can see
+    except OSError:  # not Linux, another version of cgroups, or no permission: no known limit
         return []

@@ -1,8 +1,8 @@
-"""Processes that start in milliseconds: they are forked from one that has imported what they need, and nothing else.
+"""Starts worker processes in milliseconds: they are forked from a server process that has imported all packages.
 
-A worker of its own would import for five seconds of CPU and keep 140 MB for what all of them have in common. A fork of
-this process would copy locks that OpenMP's and MLflow's threads hold. So a server, which has no threads and no table,
-is started first, imports while the table is read, and is asked for each worker.
+A new process would import for five seconds of CPU time and hold 140 MB of memory that forked workers share. A fork of
+the main process would copy locks that threads of OpenMP and MLflow hold. So a fork server without threads and table is
+started first, imports while the table is read, and forks every worker.
 """
 
 import logging
@@ -30,16 +30,16 @@ PRELOADED = (
     "psycopg2",
     "pyarrow",
 )
-"""What a worker needs for a trial. Nothing here may start a thread."""
+"""Modules that a worker needs for a trial. None may start a thread on import."""
 SINGLE_THREADED = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-"""Libraries that start threads when they are imported; each worker keeps one CPU busy anyway."""
+"""Settings that stop libraries from starting threads on import; a worker uses one CPU anyway."""
 ATTEMPTS = 3
 LONGEST_FOLDER, SHORT_FOLDER = 70, "/tmp"
-"""The path of a socket has 107 bytes, of which `multiprocessing` needs 32 for names of its own."""
+"""The path of a socket has at most 107 bytes, of which `multiprocessing` needs 32."""
 
 
 def start_fork_server() -> None:
@@ -50,16 +50,16 @@ def start_fork_server() -> None:
     """
     fork_context().set_forkserver_preload(list(PRELOADED))
     try:
-        with _surroundings():
-            _make_room_for_sockets()
+        with _server_environment():
+            _shorten_socket_folder()
             forkserver.ensure_running()
     except OSError as error:
-        reason = f"{error.strerror or error}; are there too many already, can {tempfile.gettempdir()} be written?"
+        reason = f"{error.strerror or error}; check the limit of processes and that {tempfile.gettempdir()} is writable"
         raise RunError(f"no process can be started: {reason}") from error
 
 
-def _make_room_for_sockets() -> None:
-    """Where TMPDIR is too long for a socket's path, sockets get a folder elsewhere, as Python 3.14 has it."""
+def _shorten_socket_folder() -> None:
+    """Uses another folder for sockets if TMPDIR is too long for a socket path, as Python 3.14 does."""
     config = current_process()._config  # type: ignore[attr-defined]
     if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
         config["tempdir"] = folder = tempfile.mkdtemp(prefix="pymp-", dir=SHORT_FOLDER)
@@ -67,7 +67,7 @@ def _make_room_for_sockets() -> None:
 
 
 def fork_context() -> context.ForkServerContext:
-    """What makes processes and pipes."""
+    """The multiprocessing context that creates processes and pipes."""
     return get_context("forkserver")
 
 
@@ -82,16 +82,16 @@ def start_process(process: context.ForkServerProcess) -> None:
         try:
             process.start()
             return
-        except (OSError, EOFError) as error:  # the server died between two of our words to it
+        except (OSError, EOFError) as error:  # the server died while it was starting the process
             if attempt == ATTEMPTS:
-                raise RunError(f"no worker can be started: {error or 'the fork server is gone'}") from error
-            log.debug("the fork server is gone, starting another: %r", error)
-            time.sleep(0.1 * attempt)  # until the system tells that it is gone
+                raise RunError(f"no worker can be started: {error or 'the fork server has died'}") from error
+            log.debug("the fork server has died, starting another: %r", error)
+            time.sleep(0.1 * attempt)  # until the system reports its death
 
 
 @contextmanager
-def _surroundings() -> Iterator[None]:
-    """The environment that the server starts in: it finds this project whatever folder the command runs in."""
+def _server_environment() -> Iterator[None]:
+    """Sets the server's environment, so that it finds this project from any working directory."""
     before = dict(os.environ)
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, before.get("PYTHONPATH")]))

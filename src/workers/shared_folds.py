@@ -1,8 +1,8 @@
-"""Datasets of a shared table: binned once for all processes, whoever needs them first, and read by the others.
+"""LightGBM Datasets of a shared table: the first process that needs them bins the rows, the others read the files.
 
-LightGBM's binary file holds the bins alone, a byte or two per value: reading it takes milliseconds where binning takes
-seconds, and the raw matrix is in no worker's memory. A Dataset that was read scores to the bit as the one that was
-written (`test_shared_folds` holds it), so it does not matter which process ran a trial, or in which mode.
+LightGBM's binary file holds only the bins, a byte or two per value: reading takes milliseconds, binning takes seconds,
+and no worker has the raw matrix in memory. A Dataset that was read gives exactly the same scores as the written one
+(see `test_shared_folds`), so results do not depend on the process or mode of a trial.
 """
 
 import os
@@ -17,54 +17,54 @@ from src.search.binned_folds import BinnedFolds, TrainValid, binning_params, nam
 from src.workers.shared_table import SharedTable
 
 MAX_CACHED_BYTES = 64 * 2**20
-"""Binned data that a worker keeps, beside what it uses: of a table of 65,000 rows by 50 features all sixteen values of
-`max_bin`, of one of a million rows only the last. To read a file again costs a thousandth of a trial on it."""
+"""Cache size of binned data per worker: all sixteen values of `max_bin` for 65,000 rows by 50 features, only the last
+one for a million rows. Reading a file again costs a thousandth of a trial."""
 ONE_AT_A_TIME_BYTES = 128 * 2**20
-"""A table of this size is binned by one process at a time, whatever its `max_bin`: for a moment it takes LightGBM
-several times the binned data, 250 MB for a million rows by 50, and all workers at once might have no room for it."""
+"""From this size on, one process at a time bins the table, for any `max_bin`: LightGBM briefly needs several times the
+memory of the binned data, 250 MB for a million rows by 50, which all workers at once might exceed."""
 
 
 class SharedFolds(BinnedFolds):
-    """As `BinnedFolds`, on a table that other processes share; frames are there if the table has them.
+    """Like `BinnedFolds`, on a table that processes share; frames are available if the table stores them.
 
     Args:
-        table: where it lies.
-        num_threads: LightGBM's.
-        keep_bytes: binned data to keep at most; the last used is kept in any case.
+        table: the shared table.
+        num_threads: threads of LightGBM.
+        keep_bytes: cache size for binned data; the last used Datasets are always kept.
     """
 
     def __init__(self, table: SharedTable, num_threads: int = 1, keep_bytes: int = MAX_CACHED_BYTES) -> None:
         super().__init__(table.data(), table.folds(), num_threads)
         self._table = table
         self._keep_bytes = keep_bytes
-        self._read: OrderedDict[int, tuple[int, list[TrainValid]]] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[int, list[TrainValid]]] = OrderedDict()
 
     def datasets(self, max_bin: int) -> list[TrainValid]:
-        """One (training, validation) pair of constructed Datasets per fold; binned here if nobody has done it yet.
+        """One (training, validation) pair of constructed Datasets per fold; bins the rows if no process has done so.
 
         Raises:
             OSError: the disk is full.
         """
-        if max_bin in self._read:
-            self._read.move_to_end(max_bin)
-            return self._read[max_bin][1]
+        if max_bin in self._cache:
+            self._cache.move_to_end(max_bin)
+            return self._cache[max_bin][1]
         paths = self.prepare(max_bin)
         size = sum(path.stat().st_size for pair in paths for path in pair)
-        while self._read and size + sum(kept for kept, _ in self._read.values()) > self._keep_bytes:
-            self._read.popitem(last=False)  # before the new one is read: never more than that at a time
+        while self._cache and size + sum(cached for cached, _ in self._cache.values()) > self._keep_bytes:
+            self._cache.popitem(last=False)  # before the new one is read, to limit the peak
         pairs = [self._load(number, *pair, max_bin) for number, pair in enumerate(paths)]
-        self._read[max_bin] = (size, pairs)
+        self._cache[max_bin] = (size, pairs)
         return pairs
 
     def prepare(self, max_bin: int) -> list[tuple[Path, Path]]:
-        """The binary files of each fold's training and validation rows, made by one process while others wait.
+        """The binary files of all folds' training and validation rows; one process writes them while others wait.
 
         Raises:
-            LockError: the process that makes them shows no sign of life.
+            LockError: the process that writes them does not respond.
         """
         folder = self._table.features / f"bins-{max_bin}"
         paths = [(folder / f"train-{i}.bin", folder / f"valid-{i}.bin") for i in range(len(self.folds))]
-        if all(path.exists() for pair in paths for path in pair):  # each came to its name complete
+        if all(path.exists() for pair in paths for path in pair):  # a file gets its name when it is complete
             return paths
         folder.mkdir(exist_ok=True)
         is_large = self._table.matrix(0).nbytes > ONE_AT_A_TIME_BYTES
@@ -91,7 +91,7 @@ class SharedFolds(BinnedFolds):
 
 
 def _save(dataset: lgb.Dataset, path: Path) -> None:
-    """LightGBM leaves a file alone that is there: a new name, then the right one at once."""
+    """Saves under a temporary name and renames atomically, because LightGBM does not overwrite existing files."""
     part = path.with_suffix(f".{os.getpid()}")
     part.unlink(missing_ok=True)
     dataset.save_binary(str(part))

@@ -1,6 +1,6 @@
-"""A table that the processes of a search share: written once by the one that read it, memory-mapped by all others.
+"""A table that the processes of a search share: the main process writes it once, workers memory-map it.
 
-Nothing here needs LightGBM: a command writes the table while the fork server still imports it.
+This module does not import LightGBM: the command writes the table while the fork server imports LightGBM.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ MATRIX, TRAIN, VALID, Y, FRAME = "matrix-{}.npy", "train-{}.npy", "valid-{}.npy"
 
 @dataclass(frozen=True)
 class SharedTable:
-    """Where the table of one target lies; small, and travels to other processes.
+    """The location of one target's table; small, so that it can be sent to other processes.
 
     Attributes:
-        features: folder of the encoded matrices and the folds' rows. Targets of one table share it.
+        features: folder of the encoded matrices and the folds' rows; targets of one table share it.
         target: folder of the target's values.
-        matrices: for each fold the number of its matrix: folds that saw the same category levels share one.
-        shell: the table without its rows.
-        has_frame: whether the features also lie there as they were read, for an objective of the user's own.
+        matrices: the number of each fold's matrix; folds with the same category levels share a matrix.
+        empty_table: the table without its rows.
+        has_frame: whether the raw features are stored too, for a user's own objective.
     """
 
     features: Path
     target: Path
     matrices: tuple[int, ...]
-    shell: Dataset
+    empty_table: Dataset
     has_frame: bool
 
     def matrix(self, fold_number: int) -> np.ndarray:
-        """(n_rows, n_features) encoded for one fold; the rows after the last fold's are not there."""
+        """(n_rows, n_features) encoded for one fold; rows after the last fold (the hold-out) are not included."""
         return np.load(self.features / MATRIX.format(self.matrices[fold_number]), mmap_mode="r")  # type: ignore[no-any-return]
 
     def folds(self) -> tuple[Fold, ...]:
@@ -48,17 +48,17 @@ class SharedTable:
         )
 
     def data(self) -> Dataset:
-        """The table as it was read where `has_frame` says so, else without the rows of its features."""
+        """The table with its raw features if `has_frame`, else without rows of features."""
         y = np.load(self.target / Y, mmap_mode="r")
-        features = _read_frame(self.features / FRAME) if self.has_frame else self.shell.features
-        return replace(self.shell, y=y, features=features)
+        features = _read_frame(self.features / FRAME) if self.has_frame else self.empty_table.features
+        return replace(self.empty_table, y=y, features=features)
 
 
 class TableSharer:
-    """Writes tables into a folder; targets with the same features and folds share all but their own values.
+    """Writes tables into a folder; targets with the same features and folds share everything but their values.
 
     Args:
-        folder: of the processes that are to share them.
+        folder: a folder that all processes can read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,12 +66,12 @@ class TableSharer:
         self._written: list[tuple[Dataset, tuple[Fold, ...], SharedTable]] = []
 
     def share(self, data: Dataset, folds: Sequence[Fold], with_frame: bool = False) -> SharedTable:
-        """Writes what trials on these folds need of the table.
+        """Writes the part of the table that trials on these folds need.
 
         Args:
             data: one target of a table.
-            folds: what trials are trained and judged on.
-            with_frame: also as it was read, for an objective of the user's own.
+            folds: training and validation rows of the trials.
+            with_frame: whether to write the raw features too, for a user's own objective.
 
         Raises:
             OSError: the disk is full.
@@ -84,17 +84,19 @@ class TableSharer:
         target = self._folder / f"target-{number}"
         target.mkdir()
         np.save(target / Y, data.y)
-        twin = next((shared for known, of, shared in self._written if _same(known, of, data, folds)), None)
-        if twin is None:
+        existing = next(
+            (shared for known, known_folds, shared in self._written if _same(known, known_folds, data, folds)), None
+        )
+        if existing is None:
             features = self._folder / f"features-{number}"
             features.mkdir()
             _write_folds(features, folds)
             matrices = _write_matrices(features, data, folds)
         else:
-            features, matrices = twin.features, twin.matrices
+            features, matrices = existing.features, existing.matrices
         if with_frame and not (features / FRAME).exists():
             _write_frame(data.features, features / FRAME)
-        shared = SharedTable(features, target, matrices, _shell(data), with_frame)
+        shared = SharedTable(features, target, matrices, _without_rows(data), with_frame)
         self._written.append((data, tuple(folds), shared))
         return shared
 
@@ -112,8 +114,8 @@ def _same(known: Dataset, known_folds: Sequence[Fold], data: Dataset, folds: Seq
     )
 
 
-def _shell(data: Dataset) -> Dataset:
-    """What is not a column: neither keys nor results travel, a worker needs none of them."""
+def _without_rows(data: Dataset) -> Dataset:
+    """The table without rows, keys and results, which a worker does not need."""
     empty = replace(data, features=data.features.iloc[:0], y=data.y[:0], warnings=())
     return replace(empty, dates=None, accounts=None, net_profit=None, positions=None)
 
@@ -125,7 +127,7 @@ def _write_folds(folder: Path, folds: Sequence[Fold]) -> None:
 
 
 def _write_matrices(folder: Path, data: Dataset, folds: Sequence[Fold]) -> tuple[int, ...]:
-    """One matrix per distinct set of levels; the hold-out's rows are left out."""
+    """Writes one matrix per distinct set of category levels, without the rows of the hold-out."""
     stop = 1 + max(int(rows[-1]) for fold in folds for rows in (fold.train, fold.valid))
     known: list[dict[str, list[str]]] = []
     numbers = []
@@ -139,7 +141,7 @@ def _write_matrices(folder: Path, data: Dataset, folds: Sequence[Fold]) -> tuple
 
 
 def _write_frame(features: pd.DataFrame, path: Path) -> None:
-    """Arrow's file format, uncompressed, so that it can be memory-mapped; NaN stays a value, not a null."""
+    """Writes Arrow's file format uncompressed, so that it can be memory-mapped; NaN stays a value, not a null."""
     import pyarrow as pa
 
     columns = []
@@ -152,7 +154,7 @@ def _write_frame(features: pd.DataFrame, path: Path) -> None:
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    """The frame that was written; numbers without a copy."""
+    """Reads the written frame; numbers are not copied."""
     import pyarrow as pa
 
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()

@@ -1,4 +1,4 @@
-"""A private folder for what processes of one search share on disk; nothing stays behind, not even after a kill."""
+"""A private temporary folder shared by the processes of one search; it is removed even after a kill."""
 
 import contextlib
 import logging
@@ -17,15 +17,15 @@ OWNER_FILE = "owner"
 
 @contextlib.contextmanager
 def work_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A new folder that only this user may read; it is gone when the block ends.
+    """Creates a folder that only this user may read, and removes it when the block ends.
 
-    A process that was killed cannot tidy up: the next one to come here does it, by the name of the dead owner.
+    A killed process cannot remove its folder: the next search does, because the owner file names a dead process.
 
     Args:
-        parent: where; the system's folder for temporary files, which TMPDIR names, when None.
+        parent: parent folder; the system's folder for temporary files (TMPDIR) when None.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be made.
+        OSError: the disk is full, or the folder cannot be created.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
     _remove_leftovers(parent)
@@ -41,7 +41,7 @@ def _remove_leftovers(parent: Path) -> None:
     for folder in parent.glob(f"{PREFIX}*"):
         try:
             owner = (folder / OWNER_FILE).read_text(encoding="utf-8")
-        except OSError:  # another user's, or its owner is about to write its name
+        except OSError:  # of another user, or the owner file is not written yet
             continue
         if is_known_dead(owner):
             log.info("removing %s: its process was killed", folder)

@@ -1,8 +1,8 @@
-"""Several searches at once in supervised processes: who gets a process, who has left and why, who is late.
+"""Runs several searches at once in supervised worker processes: starts, watches, replaces and stops the workers.
 
-Processes, not threads, one LightGBM thread each: on two cores that is 1.2 times the work of one two-thread process,
-and on a busy machine a two-thread fit slows down by orders of magnitude (OpenMP's barriers wait for a thread that is
-not running). A worker here runs the same `run_trials` as any other; the study's budget keeps the total exact.
+Workers are processes with one LightGBM thread: on two cores they do 1.2 times the work of one process with two threads,
+and on a busy machine a two-thread fit is slower by orders of magnitude (OpenMP's barriers wait for a thread that is not
+running). A worker runs the same `run_trials` as in other modes; the study's budget keeps the total exact.
 """
 
 import logging
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 1.0
 DEATHS_IN_A_ROW = 6
-"""Killed workers of a search, at least, before it is given up if no trial ends meanwhile. A trial that kills its worker
-each time is recorded as failed after five attempts (`study_storage.MAX_ATTEMPTS`), and the search goes on."""
+"""A search fails after more killed workers than this (or more, see `DEATHS_PER_WORKER`) if no trial ends in between. A
+trial that kills its worker each time is recorded as failed after five attempts (`study_storage.MAX_ATTEMPTS`)."""
 DEATHS_PER_WORKER = 3
 MEMORY_DEATHS_ALONE = 3
 GRACE_SHARE, GRACE_SECONDS = 0.03, 1.0
-"""How long after its deadline a search waits for a round that is under way, by its timeout and at least."""
+"""Wait after the deadline for running rounds: a share of the timeout, and the minimum in seconds."""
 KILL_SECONDS = 1.0
 
 
@@ -39,11 +39,11 @@ class PooledSearch:
 
     Attributes:
         name: the target.
-        work: what a worker does until the study's budget is met; it travels by cloudpickle.
-        timeout: seconds, from the start of its first worker.
-        max_workers: workers at most; more than there are trials to run would be idle.
-        count_ended: how many trials have ended, in whatever state.
-        fail_trial_of: called with the PID and the reason of a worker that died of its trial.
+        work: the worker function, sent by cloudpickle; it runs trials until the study's budget is reached.
+        timeout: seconds from the start of its first worker.
+        max_workers: maximum number of workers; more workers than missing trials would be idle.
+        count_ended: returns the number of trials that have ended, in any state.
+        fail_trial_of: called with PID and reason to fail the trial that killed its worker.
     """
 
     name: str
@@ -59,9 +59,9 @@ class _SearchState:
     """A search and its workers.
 
     Attributes:
-        ending: no worker is to begin another trial.
-        deaths: killed workers since a trial has ended.
-        alone: of these, the ones killed for memory with no other worker beside them.
+        ending: workers must not start another trial.
+        deaths: number of killed workers since the last trial ended.
+        alone: how many were killed out of memory as the only worker.
     """
 
     search: PooledSearch
@@ -85,16 +85,16 @@ class _SearchState:
 
 
 class WorkerPool:
-    """Starts, watches and stops the workers of some searches.
+    """Starts, watches and stops the workers of several searches.
 
-    A free place goes to the unfinished search with the fewest workers, the first of several.
+    A free worker slot goes to the unfinished search with the fewest workers; ties go to the first one.
 
     Args:
-        searches: what is searched, each under its own name.
-        size: workers in all.
-        stop_flag: of this process; the workers are stopped when it is requested.
-        verbose: workers log as much as this process does.
-        count_oom_kills: how often the kernel has killed for memory so far.
+        searches: searches with different names.
+        size: total number of workers.
+        stop_flag: stop flag of this process; a requested stop also stops the workers.
+        verbose: whether workers log in detail.
+        count_oom_kills: returns the number of out-of-memory kills so far.
     """
 
     def __init__(
@@ -107,17 +107,17 @@ class WorkerPool:
     ) -> None:
         self._searches = [_SearchState(search) for search in searches]
         self._size = size
-        self._brake = stop_flag
+        self._stop_flag = stop_flag
         self._verbose = verbose
         self._count_oom_kills = count_oom_kills
         self._oom_kills = count_oom_kills()
         self._memory_deaths = 0
 
     def start(self) -> None:
-        """Fills the places; `run` does it too.
+        """Starts workers in all free slots; `run` does this too.
 
         Raises:
-            RunError: no process can be started; those that were are stopped.
+            RunError: a process cannot be started; the started ones are stopped.
         """
         try:
             self._fill()
@@ -126,22 +126,22 @@ class WorkerPool:
             raise
 
     def run(self, show_progress: Callable[[], None] = lambda: None) -> dict[str, DailyProfitError]:
-        """Runs until every worker has left.
+        """Runs until all workers have exited.
 
         Args:
             show_progress: called about once a second.
 
         Returns:
-            Why a search failed, by name; the others are not touched by it.
+            The errors of failed searches by name; other searches are not affected.
 
         Raises:
-            Interrupted: a stop was requested; the workers have given their trials back.
+            Interrupted: a stop was requested; the running trials are queued again.
             RunError: no process can be started.
         """
         shown = 0.0
         try:
             while True:
-                if self._brake.requested:
+                if self._stop_flag.requested:
                     raise Interrupted("interrupted")
                 for running in self._searches:
                     running.workers = [worker for worker in running.workers if self._is_running(running, worker)]
@@ -151,23 +151,21 @@ class WorkerPool:
                     show_progress()
                     shown = time.monotonic()
                 if not self._workers():
-                    return {each.search.name: each.error for each in self._searches if each.error is not None}
-                # Each is asked once: a worker may end between two questions.
+                    return {state.search.name: state.error for state in self._searches if state.error is not None}
+                # Read once per worker, because a worker may exit between two reads.
                 sentinels = [worker.sentinel for worker in self._workers()]
                 wait([sentinel for sentinel in sentinels if sentinel is not None], POLL_SECONDS)
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """Asks every worker to give its trial back and to leave, and waits for them."""
+        """Stops all workers, whose running trials are queued again, and waits for them."""
         try:
             while any(worker.is_alive() for worker in self._workers()):
                 for worker in self._workers():
                     worker.send_signal(signal.SIGTERM)
                 time.sleep(0.02)
-        except (
-            KeyboardInterrupt
-        ):  # a user's own objective may not look at the stop flag; the user does not want to wait
+        except KeyboardInterrupt:  # a second Ctrl-C: a user's own objective may not check the stop flag
             for worker in self._workers():
                 worker.send_signal(signal.SIGKILL)
             raise
@@ -177,12 +175,12 @@ class WorkerPool:
 
     def _fill(self) -> None:
         while len(self._workers()) < self._size:
-            waiting = [
-                each for each in self._searches if not each.closed and len(each.workers) < each.search.max_workers
+            open_searches = [
+                state for state in self._searches if not state.closed and len(state.workers) < state.search.max_workers
             ]
-            if not waiting:
+            if not open_searches:
                 return
-            running = min(waiting, key=lambda each: len(each.workers))
+            running = min(open_searches, key=lambda state: len(state.workers))
             if running.worker_start is None:
                 timeout = running.search.timeout
                 deadline = None if timeout is None else time.monotonic() + timeout
@@ -190,72 +188,72 @@ class WorkerPool:
             running.workers.append(Worker(running.worker_start))
 
     def _is_running(self, running: _SearchState, worker: Worker) -> bool:
-        """Whether the worker is still there; if not, what it said is acted upon.
+        """Whether the worker runs; if it has exited, its exit report is handled.
 
         Raises:
-            Interrupted: somebody else told it to stop: an operator, a shutdown.
+            Interrupted: another process sent it SIGTERM, for example a shutdown.
         """
         if worker.is_alive():
             return True
-        what: Any
-        kind, what = worker.exit_report() or ("silent", None)
+        detail: Any
+        kind, detail = worker.exit_report() or ("killed", None)
         if kind == "done":
             running.ending = True
         elif kind == "error":
-            running.error = running.error or what[0](what[1])
-        elif kind == "broke":
-            running.error = running.error or RunError(f"a worker of {running.search.name!r} failed with {what}")
+            running.error = running.error or detail[0](detail[1])
+        elif kind == "crashed":
+            running.error = running.error or RunError(f"a worker of {running.search.name!r} failed with {detail}")
         elif kind == "stopped" and worker.signalled_at is None:
-            raise Interrupted("a worker was told to stop")
-        elif kind == "silent" and worker.signalled_at is None and not running.closed:
+            raise Interrupted("a worker received SIGTERM")
+        elif kind == "killed" and worker.signalled_at is None and not running.closed:
             self._handle_killed_worker(running, worker)
         return False
 
     def _handle_killed_worker(self, running: _SearchState, worker: Worker) -> None:
-        """A worker was killed: another takes its place, unless that has happened too often."""
+        """Replaces a killed worker, unless too many were killed in a row."""
         status, name = worker.status, running.search.name
         if status is not None and status >= 0:
-            running.error = RunError(f"a worker of {name!r} ended with status {status} without a word")
+            running.error = RunError(f"a worker of {name!r} exited with status {status} and no message")
             return
-        if running.search.count_ended() != running.ended_at_death:  # some trial has ended since: the search gets on
+        if running.search.count_ended() != running.ended_at_death:  # a trial has ended since: the search makes progress
             running.deaths = running.alone = 0
         running.deaths += 1
-        for_memory = self._was_for_memory(status)
-        if for_memory:
+        out_of_memory = self._was_out_of_memory(status)
+        if out_of_memory:
             running.search.fail_trial_of(worker.pid, "killed for memory: the kernel ended the process that ran it")
             running.alone += self._size == 1
             self._memory_deaths += 1
             if self._memory_deaths > 1:
                 self._size = max(1, self._size - 1)
         running.ended_at_death = running.search.count_ended()
-        running.error = self._error_if_hopeless(running)
+        running.error = self._error_after_deaths(running)
         if running.error is None:
-            how = "for memory, its trial is recorded as failed" if for_memory else f"by {_signal_name(status)}"
-            log.warning("a worker of %s was killed %s; going on with up to %d workers", name, how, self._size)
+            cause = "out of memory, its trial is recorded as failed" if out_of_memory else _signal_name(status)
+            log.warning("a worker of %s was killed (%s); continuing with up to %d workers", name, cause, self._size)
 
-    def _was_for_memory(self, status: int | None) -> bool:
-        """Each kill for memory that the kernel has counted explains one worker's death."""
+    def _was_out_of_memory(self, status: int | None) -> bool:
+        """Whether the kernel has counted a new out-of-memory kill; one counted kill explains one dead worker."""
         if status in (None, -signal.SIGKILL) and self._count_oom_kills() > self._oom_kills:
             self._oom_kills += 1
             return True
         return False
 
-    def _error_if_hopeless(self, running: _SearchState) -> SearchError | None:
+    def _error_after_deaths(self, running: _SearchState) -> SearchError | None:
         if running.alone >= MEMORY_DEATHS_ALONE:
             return SearchError(
-                f"the search of {running.search.name!r} was killed for memory {running.alone} times in a row with a "
+                f"the search of {running.search.name!r} was killed out of memory {running.alone} times in a row with a "
                 f"single worker: give it more memory, or a smaller table"
             )
         if running.deaths > max(DEATHS_IN_A_ROW, DEATHS_PER_WORKER * self._size):
             return SearchError(
                 f"workers of {running.search.name!r} keep being killed, {running.deaths} without a trial in between: "
-                f"try fewer --max-workers, now {self._size}, and look at the system's log"
+                f"use fewer --max-workers, now {self._size}, and read the system's log"
             )
         return None
 
 
 def _signal_workers(running: _SearchState) -> None:
-    """Workers of a search that is over are told so: to leave after their trial, to stop, or, if late, to die."""
+    """Signals the workers of a search that ends: to exit after their trial, to stop, or, if overdue, to be killed."""
     timeout = running.search.timeout or 0.0
     overdue = running.seconds_late() > max(GRACE_SECONDS, GRACE_SHARE * timeout)
     for worker in running.workers:

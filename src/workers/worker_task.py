@@ -1,4 +1,4 @@
-"""What a worker process gets of a search, and how it runs trials; without tracking, so that a worker starts soon."""
+"""The task of a worker process, and the function that runs its trials; imports no tracking, to start fast."""
 
 import ctypes
 import gc
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What a worker needs of a search: the table lies where all of them read it."""
+    """The part of a search that a worker needs; all workers read the same shared table."""
 
     study_name: str
     table: SharedTable
@@ -43,12 +43,12 @@ def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> Worker
 
 
 def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
-    """One of several processes on a study that exists: its own connection, its own sampler, the same trials.
+    """Runs trials of an existing study in a worker process, with its own connection and sampler.
 
     Raises:
-        ConfigError: the store or the study is gone.
-        Interrupted: a stop was requested; the running trial was given back.
-        SearchError: trial after trial fails.
+        ConfigError: the store or the study no longer exists.
+        Interrupted: a stop was requested; the running trial is queued again.
+        SearchError: too many trials in a row fail.
         StoreError: the store failed.
     """
     set_optuna_verbosity(verbose())
@@ -70,9 +70,9 @@ def _shared_folds(task: WorkerTask) -> "BinnedFolds":
 
 
 def release_memory(*_: Any) -> None:
-    """Between two trials, as one of Optuna's callbacks: what the last one left goes back to the system.
+    """An Optuna callback that returns the memory of the last trial to the system.
 
-    glibc keeps freed blocks for its own later use, and a worker's idle megabytes are missing in another one.
+    glibc keeps freed blocks for later use, and other workers need this memory.
     """
     gc.collect()
     trim = _malloc_trim()

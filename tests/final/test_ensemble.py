@@ -111,7 +111,7 @@ def test_only_what_is_missing_is_trained_again(
     with caplog.at_level(logging.INFO):
         gather_candidates(task, study)
     assert trained == [study.trials[1].user_attrs["best_iteration"]]
-    assert "validation predictions of 1 of the 3 best trials are not kept here" in caplog.text
+    assert "validation predictions of 1 of the 3 best trials are not stored here" in caplog.text
 
 
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])

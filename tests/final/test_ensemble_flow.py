@@ -82,7 +82,7 @@ def test_a_study_is_gone_on_with_as_an_ensemble_and_back(tmp_path: Path, tune: T
         assert store.execute("SELECT count(*) FROM daily_profit_predictions").fetchone() == (0,)
     run = tune(*options, "--ensemble-size", "3")
     assert run.status == 0, run.err
-    assert "predictions of 4 of the 4 best trials are not kept here" in run.err
+    assert "predictions of 4 of the 4 best trials are not stored here" in run.err
     together = metadata(tmp_path)
     assert together["best_trial"] == alone["best_trial"]
     assert together["test_score"] is None

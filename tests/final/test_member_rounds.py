@@ -107,7 +107,7 @@ def test_without_folds_the_window_stands(
     short = replace(short, rows=make_split_rows(short.data, SplitSettings()))
     with caplog.at_level(logging.INFO):
         assert measure_rounds_factor(short, members) == 1
-    assert "members are trained for the rounds of the one window" in caplog.text
+    assert "members are trained for the rounds of the single window" in caplog.text
     monkeypatch.setattr(auto_folds, "MIN_ROWS", 10**6)
     assert measure_rounds_factor(task, members) == 1
 

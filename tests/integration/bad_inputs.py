@@ -239,7 +239,10 @@ STORES = {
         "--storage-url sqlite:///a", "--storage-url a is a folder", "a/studies.db", make=lambda f: (f / "a").mkdir()
     ),
     "SQLite file is a table": bad(
-        "--storage-url sqlite:///table.parquet", "--storage-url table.parquet", "no SQLite database", "name another"
+        "--storage-url sqlite:///table.parquet",
+        "--storage-url table.parquet",
+        "is not a SQLite database",
+        "give another",
     ),
     "half a set of variables": bad("", "OPTUNA_POSTGRES_PASSWORD", "not OPTUNA_POSTGRES_HOST", environ=POSTGRES),
     "port variable in letters": bad(

@@ -79,7 +79,7 @@ def test_workers_and_the_fork_server_are_killed_and_the_command_goes_on(tmp_path
         time.sleep(1)
     fork_server(process).kill()
     err = ends(process)
-    assert "was killed by SIGKILL" in err
+    assert "was killed (SIGKILL)" in err
     job.check(16)
     assert job.left() == []
 
@@ -198,7 +198,7 @@ def test_the_kernel_kills_for_memory_the_trial_has_failed_and_the_search_goes_on
     job.command = [sys.executable, "greedy.py"]
     before = oom_kills()
     err = ends(job.start(before=f"echo $$ > {small_memory};"))
-    assert "was killed for memory, its trial is recorded as failed" in err
+    assert "was killed (out of memory, its trial is recorded as failed)" in err
     trials = OptunaStudyManager(tmp_path / "studies").load_study("greedy").trials
     assert (tmp_path / "greedy").exists()
     assert [trial.state.name for trial in trials if trial.number == 2] == ["FAIL"]

@@ -23,7 +23,7 @@ from tests.integration.fleet import FINISH, NAME, ROOT, Fleet
 from tests.integration.servers import PostgresServer
 
 SCORES = np.linspace(-1, 1, 20_000, dtype=np.float32)
-TRAINED_AGAIN = "best trials are not kept here: training these again"
+TRAINED_AGAIN = "best trials are not stored here: training these trials again"
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_finish_on_another_machine_trains_no_trial_again_and_makes_the_same_
     for worker in workers:
         fleet.done(worker)
     said, metadata, model = finish(fleet, "one")
-    assert "training these again" not in said
+    assert "training these trials again" not in said
     assert len(metadata["members"]) > 1, "validation predictions chose several trials"
     with connect(fleet.url).begin() as connection:
         assert connection.execute(sqlalchemy.delete(TABLE)).rowcount == 14

@@ -151,7 +151,7 @@ def test_missing_and_doubled_columns_are_named(tiny: TinyModel, predict: Predict
         ours.encode(tiny.frame.drop(columns=["held", "sector"]))
     with pytest.raises(MlflowException, match=r"missing: held \(did you mean 'heldd' by 'held'\?\)"):
         ours.encode(tiny.frame.rename(columns={"held": "heldd"}))
-    with pytest.raises(MlflowException, match="columns stand twice: ret; keep one of each"):
+    with pytest.raises(MlflowException, match="columns are duplicated: ret; keep one of each"):
         ours.encode(pd.concat([tiny.frame, tiny.frame[["ret"]]], axis=1))
 
 

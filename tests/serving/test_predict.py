@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_is_no_mistake_of_the_user(tmp_path: Path, name: str
 
 def test_keys_that_parquet_cannot_hold(tmp_path: Path) -> None:
     frame = pd.DataFrame({"account_id": pd.Series([1, "a"], dtype=object), "prediction": [0.5, 1.5]})
-    with pytest.raises(DataError, match=r"p\.parquet cannot hold the table's keys: .*; name a \.csv") as caught:
+    with pytest.raises(DataError, match=r"p\.parquet cannot hold the table's keys: .*; give a \.csv") as caught:
         write_predictions(frame, tmp_path / "p.parquet")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -177,7 +177,7 @@ def test_a_key_column_that_the_config_names_must_be_there(tiny: TinyModel, tmp_p
 
 
 def test_a_key_column_named_prediction_is_refused(tiny: TinyModel) -> None:
-    with pytest.raises(DataError, match="'prediction' stands twice"):
+    with pytest.raises(DataError, match="'prediction' would be duplicated"):
         predict_table("models:/pnl/1", tiny.frame.assign(prediction="A"), TableConfig(account="prediction"))
 
 
@@ -232,10 +232,10 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "no model is named: give --target NAME for its champion, or --model URI"),
+        ([], "no model is given: use --target NAME for its champion, or --model URI"),
         (["--target", "ret@close"], "target 'ret@close' has '@' in it: rename the column"),
         (["--target", "nobody"], "model 'models:/nobody@champion' cannot be found"),
-        (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an ending that cannot be written"),
+        (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an unknown file extension"),
         (["--target", "pnl", "--data", "no.parquet"], "no.parquet"),
         (["--target", "pnl", "--data", ""], "column 'trader' (the account) is missing"),  # the sample table
     ],

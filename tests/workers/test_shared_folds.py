@@ -74,7 +74,7 @@ def test_what_rows_earned_does_not_travel_to_workers(tmp_path: Path) -> None:
     data = load("num_trades")
     assert data.net_profit is not None
     shared = TableSharer(tmp_path).share(data, folds_of(data), with_frame=True)
-    assert (shared.shell.net_profit, shared.data().net_profit) == (None, None)
+    assert (shared.empty_table.net_profit, shared.data().net_profit) == (None, None)
 
 
 def test_rows_that_are_shuffled_too(tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_the_last_used_are_kept_up_to_their_size(tmp_path: Path) -> None:
     assert folds.datasets(64) is first
     folds.datasets(96)
     assert folds.datasets(64) is first, "32 was used longest ago"
-    assert sorted(folds._read) == [64, 96]
+    assert sorted(folds._cache) == [64, 96]
     tiny = SharedFolds(table, keep_bytes=0)
     assert tiny.datasets(64) is tiny.datasets(64), "the one in use is kept in any case"
     tiny.datasets(96)
-    assert list(tiny._read) == [96]
+    assert list(tiny._cache) == [96]

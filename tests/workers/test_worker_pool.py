@@ -97,7 +97,7 @@ def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         stop_flag.raise_if_stopped()
 
-    with pytest.raises(Interrupted, match="told to stop"):
+    with pytest.raises(Interrupted, match="received SIGTERM"):
         run(work)
 
 
@@ -111,7 +111,7 @@ def test_a_worker_that_breaks_says_so() -> None:
 def test_a_worker_that_leaves_without_a_word_is_an_error() -> None:
     found = run(lambda stop_flag: os._exit(3))["mine"]
     assert isinstance(found, RunError)
-    assert "status 3 without a word" in str(found)
+    assert "exited with status 3 and no message" in str(found)
 
 
 def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) 
         patch.setattr("src.workers.worker_pool.DEATHS_IN_A_ROW", 2)
         patch.setattr("src.workers.worker_pool.DEATHS_PER_WORKER", 2)
         found = run(work)["mine"]
-    assert "keep being killed, 3 without a trial in between: try fewer --max-workers" in str(found)
+    assert "keep being killed, 3 without a trial in between: use fewer --max-workers" in str(found)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -185,7 +185,7 @@ def test_a_single_worker_without_memory_is_given_up_with_the_remedy() -> None:
     search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid), count_ended=lambda: 7)
     found = WorkerPool([search], 1, StopFlag(), count_oom_kills=Kernel()).run()["mine"]
     assert isinstance(found, SearchError)
-    assert "killed for memory 3 times in a row with a single worker: give it more memory" in str(found)
+    assert "killed out of memory 3 times in a row with a single worker: give it more memory" in str(found)
     assert len(set(blamed)) == 3
 
 

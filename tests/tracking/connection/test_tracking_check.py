@@ -95,7 +95,7 @@ def test_a_new_store_needs_its_places(tmp_path: Path, monkeypatch: pytest.Monkey
         refuse_permanent_errors({})
     said = {
         "mlruns": f"MLflow's artifact folder mlruns cannot be a folder: {tmp_path}/mlruns is a file: make it writable",
-        "mlflow.db": "MLflow's store sqlite:///mlflow.db is a folder: name a file in it, sqlite:///mlflow.db/mlflow.db",
+        "mlflow.db": "MLflow's store sqlite:///mlflow.db is a folder: give a file in it, sqlite:///mlflow.db/mlflow.db",
     }
     assert str(told.value).startswith(said[taken])
 
