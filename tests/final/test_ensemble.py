@@ -80,7 +80,7 @@ def train_alone(task: SearchTask, study: optuna.Study, made: FinalModel) -> list
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("target", ["net_profit", "num_trades", "is_profitable"])
-def test_what_trials_kept_is_what_training_again_gives(tmp_path: Path, target: str, split: str) -> None:
+def test_stored_predictions_equal_those_of_retrained_trials(tmp_path: Path, target: str, split: str) -> None:
     task = make_task(tmp_path, target, split)
     study = run_trials(task, DRAWN)
     kept = gather_candidates(task, study)
@@ -95,7 +95,7 @@ def test_what_trials_kept_is_what_training_again_gives(tmp_path: Path, target: s
     np.testing.assert_array_equal(again.predictions, kept.predictions)
 
 
-def test_only_what_is_missing_is_trained_again(
+def test_only_trials_without_predictions_are_trained_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = make_task(tmp_path)
@@ -140,7 +140,7 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     assert again.booster.model_to_string() == model.booster.model_to_string()
 
 
-def test_members_trained_at_once_are_the_same_to_the_bit(tmp_path: Path) -> None:
+def test_members_trained_in_parallel_are_identical(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN)
     weight = 1 / len(DRAWN)
@@ -151,7 +151,7 @@ def test_members_trained_at_once_are_the_same_to_the_bit(tmp_path: Path) -> None
     assert at_once == lgb.Booster(model_str=merge_models(alone, [weight] * len(DRAWN))).model_to_string()
 
 
-def test_pruned_and_failed_trials_are_no_candidates(tmp_path: Path) -> None:
+def test_pruned_and_failed_trials_are_not_candidates(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN[:2])
     kept = study.trials[0].user_attrs
@@ -177,7 +177,7 @@ def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: p
     assert model.booster.model_to_string() == alone.booster.model_to_string()
 
 
-def test_switched_off_nothing_is_kept_and_nothing_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_ensemble_no_predictions_are_stored_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task(tmp_path, size=1)
     study = run_trials(task, DRAWN[:2])
     assert kept_numbers(study) == set()
@@ -194,7 +194,7 @@ def test_an_objective_of_ones_own_has_no_ensemble(tmp_path: Path, caplog: pytest
     assert record.getMessage().startswith("--ensemble-size 3 is left out")
 
 
-def test_where_many_trials_share_the_best_value_any_of_them_may_be_first(tmp_path: Path) -> None:
+def test_with_ties_any_of_the_best_trials_may_be_first(tmp_path: Path) -> None:
     """Databases do not say which of equal trials they give as the best."""
     task = make_task(tmp_path)
     study = run_trials(task, [BASE])
@@ -206,7 +206,7 @@ def test_where_many_trials_share_the_best_value_any_of_them_may_be_first(tmp_pat
     assert [member.hyperparameters for member in model.members] == [BASE]
 
 
-def test_the_judge_has_the_folds_rows_in_order(tmp_path: Path) -> None:
+def test_the_scorer_has_the_rows_of_the_folds_in_order(tmp_path: Path) -> None:
     task = make_task(tmp_path, split="cv")
     scorer = make_scorer(task)
     assert len(scorer.folds) == 3
@@ -214,7 +214,7 @@ def test_the_judge_has_the_folds_rows_in_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(scorer.y[of_fold], task.data.y[fold.valid])
 
 
-def test_the_merged_model_explains_itself(tmp_path: Path) -> None:
+def test_the_contributions_of_the_merged_model_add_up(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN)
     model = fit_final_model(task, study, study.best_trial)
@@ -242,7 +242,7 @@ def test_fixed_configurations_have_their_share(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), mean, rtol=1e-9)
 
 
-def test_predictions_of_fixed_configurations_are_kept_beside_the_best(tmp_path: Path) -> None:
+def test_predictions_of_fixed_configurations_are_stored_too(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, [FIXED_CONFIGS[0], BASE])
     known, other = study.trials
@@ -273,7 +273,7 @@ def test_in_a_small_ensemble_the_default_is_one_of_five(tmp_path: Path, size: in
     assert weights == pytest.approx({3: 0.88, 0: 0.12}), "nothing else was selected on this table"
 
 
-def test_a_best_trial_that_is_a_fixed_configuration_takes_one_place(tmp_path: Path) -> None:
+def test_a_fixed_configuration_as_best_trial_counts_once(tmp_path: Path) -> None:
     task = make_task(tmp_path, "is_profitable", size=2)
     study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
     assert study.best_trial.number == 0
@@ -281,7 +281,7 @@ def test_a_best_trial_that_is_a_fixed_configuration_takes_one_place(tmp_path: Pa
     assert len(model.members) == 2
 
 
-def test_where_a_pruner_leaves_the_default_alone_it_is_one_of_five(tmp_path: Path) -> None:
+def test_a_default_that_alone_survives_pruning_has_one_share_of_five(tmp_path: Path) -> None:
     """ASHA stops most of the first trials; what is left of the fixed configurations has its own part only."""
     task = make_task(tmp_path, size=10)
     study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
@@ -301,7 +301,7 @@ def candidates_without_fixed(candidates: Candidates) -> Candidates:
     return replace(candidates, fixed=())
 
 
-def test_a_default_that_can_split_nothing_has_no_part(tmp_path: Path) -> None:
+def test_a_default_without_splits_is_left_out(tmp_path: Path) -> None:
     """200 rows: with 100 rows in each leaf at least, half of them drawn, no tree has a split."""
     data = load_dataset(small_table(n_days=25), TableConfig(), "num_trades")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path, seed=3))

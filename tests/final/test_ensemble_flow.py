@@ -39,7 +39,7 @@ def metadata(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_an_ensemble_is_trained_judged_reported_and_registered(tmp_path: Path, tune: Tune) -> None:
+def test_an_ensemble_is_trained_evaluated_reported_and_registered(tmp_path: Path, tune: Tune) -> None:
     run = tune("--n-trials", "8", "--pruner", "none", "--ensemble-size", "3")
     assert run.status == 0, run.err
     found, table = metadata(tmp_path), small_table()
@@ -71,7 +71,7 @@ def test_an_ensemble_is_trained_judged_reported_and_registered(tmp_path: Path, t
     np.testing.assert_array_equal(np.asarray(served), expected)
 
 
-def test_a_study_is_gone_on_with_as_an_ensemble_and_back(tmp_path: Path, tune: Tune) -> None:
+def test_a_study_is_resumed_with_an_ensemble_and_back(tmp_path: Path, tune: Tune) -> None:
     """Nothing was kept while it was off, so the candidates are trained again; without a hold-out, and with folds."""
     options = ("--n-trials", "4", "--pruner", "none", "--test-fraction", "0", "--use-cv", "--n-folds", "2")
     assert tune(*options, "--ensemble-size", "1").status == 0

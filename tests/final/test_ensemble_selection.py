@@ -73,7 +73,7 @@ def test_errors_that_cancel_are_averaged() -> None:
     assert (found.members, found.counts, found.score) == ((1, 2), (1, 1), 0)
 
 
-def test_a_member_that_deserves_more_weight_comes_in_twice() -> None:
+def test_a_member_can_be_added_twice_for_more_weight() -> None:
     y = np.arange(100.0)
     found = select_members(np.stack([y + 1, y - 2]), Scorer("rmse", y, (slice(0, 100),)), 2)
     assert (found.members, found.counts) == ((0, 1), (2, 1))
@@ -81,14 +81,14 @@ def test_a_member_that_deserves_more_weight_comes_in_twice() -> None:
     assert found.score == pytest.approx(0, abs=1e-12)
 
 
-def test_of_equal_trials_the_earlier_one_is_taken() -> None:
+def test_ties_select_the_earlier_trial() -> None:
     predictions, scorer = make("mae", 3)
     found = select_members(np.concatenate([predictions, predictions]), scorer, 5)
     assert max(found.members) < 3
     assert found == select_members(predictions, scorer, 5)
 
 
-def test_the_best_alone_is_an_ensemble_of_one() -> None:
+def test_the_best_trial_alone_is_an_ensemble_of_one() -> None:
     predictions, scorer = make("auc")
     found = select_members(predictions, scorer, 1)
     scores = [scorer.score(prediction.astype(np.float64)) for prediction in predictions]
@@ -112,7 +112,7 @@ def test_a_score_is_averaged_over_folds_whatever_their_length() -> None:
 
 
 @pytest.mark.parametrize(("n_trials", "size"), [(0, 2), (2, 0)])
-def test_nothing_cannot_be_selected(n_trials: int, size: int) -> None:
+def test_an_empty_selection_is_refused(n_trials: int, size: int) -> None:
     predictions, scorer = make("mae", 2)
     with pytest.raises(ValueError, match=f"{n_trials} trials and size {size}"):
         select_members(predictions[:n_trials], scorer, size)

@@ -59,7 +59,7 @@ def test_the_text_file_predicts_as_the_model(tmp_path: Path, boosting: str) -> N
     assert (again.num_trees(),) == model.rounds == (final_rounds(best(), rows),), "dart too is trained just so far"
 
 
-def test_it_is_what_lightgbm_trains_on_these_rows() -> None:
+def test_it_equals_lightgbm_trained_on_these_rows() -> None:
     data = load("net_profit")
     rows = make_split_rows(data, SplitSettings())
     model = train_final_model(best(), data, rows, seed=3)
@@ -72,7 +72,7 @@ def test_it_is_what_lightgbm_trains_on_these_rows() -> None:
 
 
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
-def test_only_the_rows_of_the_search_are_learned_from(target: str) -> None:
+def test_only_the_rows_of_the_search_are_trained_on(target: str) -> None:
     data = load(target)
     rows = make_split_rows(data, SplitSettings())
     model = train_final_model(best(), data, rows, seed=3)
@@ -81,7 +81,7 @@ def test_only_the_rows_of_the_search_are_learned_from(target: str) -> None:
     assert model.levels == other.levels == {"style": ["breakout", "momentum", "reversal"]}
 
 
-def test_the_model_depends_on_its_seed_and_nothing_else() -> None:
+def test_the_model_depends_only_on_its_seed() -> None:
     data = load("net_profit")
     rows = make_split_rows(data, SplitSettings())
     texts = [train_final_model(best("goss"), data, rows, seed).booster.model_to_string() for seed in (3, 3, 4)]
@@ -89,7 +89,7 @@ def test_the_model_depends_on_its_seed_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("split", [SplitSettings(), SplitSettings(use_cv=True, n_folds=4)])
-def test_more_rows_bear_more_rounds(split: SplitSettings) -> None:
+def test_more_rows_give_more_rounds(split: SplitSettings) -> None:
     rows = make_split_rows(load("net_profit"), split)
     ratio = len(rows.search) / np.mean([len(fold.train) for fold in rows.folds])
     assert ratio > 1
@@ -99,7 +99,7 @@ def test_more_rows_bear_more_rounds(split: SplitSettings) -> None:
 
 
 @pytest.mark.parametrize("target", ["net_profit", "num_trades", "is_profitable"])
-def test_the_test_score_stands_beside_baselines_of_the_same_rows(target: str) -> None:
+def test_test_score_and_baselines_use_the_same_rows(target: str) -> None:
     data = load(target)
     rows = make_split_rows(data, SplitSettings())
     model = train_final_model(best(), data, rows, seed=3)
@@ -121,7 +121,7 @@ def test_the_test_score_stands_beside_baselines_of_the_same_rows(target: str) ->
     assert found["test_interval_note"].startswith("only 12 dates: where good and bad times last for weeks, the")
 
 
-def test_too_few_dates_have_no_interval_and_say_so() -> None:
+def test_too_few_dates_give_a_note_instead_of_an_interval() -> None:
     data = load("net_profit")
     rows = make_split_rows(data, SplitSettings(test_fraction=0.1))
     found = score_hold_out(train_final_model(best(), data, rows, seed=3), data, rows)
@@ -130,7 +130,7 @@ def test_too_few_dates_have_no_interval_and_say_so() -> None:
     assert found["test_score"] > 0
 
 
-def test_without_a_hold_out_nothing_is_claimed() -> None:
+def test_without_a_hold_out_there_are_no_test_scores() -> None:
     data = load("net_profit")
     rows = make_split_rows(data, SplitSettings(test_fraction=0))
     found = score_hold_out(train_final_model(best(), data, rows, seed=3), data, rows)
@@ -193,7 +193,7 @@ def test_a_dart_far_from_zero_is_trained_to_its_end() -> None:
     np.testing.assert_allclose(model.predict(data, rows.test), expected, atol=0.1)
 
 
-def test_a_dart_that_cannot_go_on_is_trained_as_far_as_it_was_whole() -> None:
+def test_a_dart_that_fails_keeps_the_rounds_before_the_failure() -> None:
     """Splits have to be worth more and more: in some round no leaf can be split."""
     data, trial = far_from_zero()
     trial.params["min_gain_to_split"] = 100.0

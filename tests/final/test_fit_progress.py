@@ -27,7 +27,7 @@ def test_a_long_one_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str], monke
     assert "400/400" in last
 
 
-def test_where_nobody_knows_how_long_the_rounds_are_counted(
+def test_rounds_are_counted_without_a_known_total(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_progress, "SECONDS_BEFORE_FIRST", 0.0)

@@ -71,7 +71,7 @@ def known_good(n: int) -> list[Floats]:
     ("n_complete", "size", "taking_part"),
     [(5, 10, 5), (5, 20, 5), (5, 6, 3), (5, 4, 2), (5, 3, 1), (5, 2, 1), (3, 10, 3), (1, 10, 1), (1, 2, 1), (0, 10, 0)],
 )
-def test_the_share_grows_with_those_that_take_part(n_complete: int, size: int, taking_part: int) -> None:
+def test_the_share_grows_with_the_number_of_fixed_configurations(n_complete: int, size: int, taking_part: int) -> None:
     """All five have 60 % together; a small ensemble, a short search or a strict pruner leaves each its part."""
     fixed = list(range(1, n_complete + 1))
     alone = composed(known_good(n_complete), fixed, size, n_best=1)
@@ -81,20 +81,20 @@ def test_the_share_grows_with_those_that_take_part(n_complete: int, size: int, t
     assert all(selected_too[row] >= 0.12 - 1e-12 for row in fixed[:taking_part])
 
 
-def test_a_default_alone_is_no_majority() -> None:
+def test_a_default_alone_has_no_majority() -> None:
     """What the best trial is mixed with may help, but one configuration is one of five."""
     weights = composed([forecast(3.0), forecast(3.1, 1)], fixed=[1], size=2)
     assert weights == pytest.approx({0: 0.88, 1: 0.12})
 
 
-def test_a_clearly_worse_one_gets_nothing_and_makes_room() -> None:
+def test_a_significantly_worse_configuration_is_left_out() -> None:
     best, constant, good = forecast(3.0), np.zeros(len(Y)), forecast(3.0, 1)
     weights = composed([best, constant, good], fixed=[1, 2], size=2)
     assert set(weights) == {0, 2}
     assert composed([best, constant], fixed=[1], size=10) == {0: 1.0}
 
 
-def test_a_little_worse_is_no_fault_and_neither_is_chance() -> None:
+def test_a_slightly_worse_configuration_takes_part() -> None:
     """The best trial is the best on these very rows: to be behind it says little."""
     best = forecast(3.0)
     surely_behind = Y + 1.03 * (best - Y)
@@ -108,7 +108,7 @@ def test_a_little_worse_is_no_fault_and_neither_is_chance() -> None:
     assert suitable_configs([1], 0, by_chance, noisy) == [1]
 
 
-def test_a_mean_that_is_surely_worse_gives_way_to_the_best_trial() -> None:
+def test_the_best_trial_replaces_a_significantly_worse_mean() -> None:
     """Errors that are the same but larger cannot average out."""
     best = forecast(3.0)
     behind = [Y + factor * (best - Y) for factor in (1.02, 1.03, 1.04)]
@@ -119,7 +119,7 @@ def test_a_mean_that_is_surely_worse_gives_way_to_the_best_trial() -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_an_auc_is_compared_the_right_way_round(sign: int) -> None:
+def test_an_auc_is_compared_in_the_right_direction(sign: int) -> None:
     y = (Y > 0).astype(float)
     scorer = Scorer("auc", y, (slice(0, len(y)),), DATES)
     rng = np.random.default_rng(1)
@@ -149,7 +149,7 @@ def test_every_study_has_all_of_them_whatever_its_seed() -> None:
         assert found[0].number == 0, "LightGBM's own defaults are tried first"
 
 
-def test_they_are_told_from_their_neighbours() -> None:
+def test_similar_parameters_are_not_fixed_configurations() -> None:
     drawn = suggest_hyperparameters(optuna.create_study(sampler=make_sampler("random", 0)).ask())
     assert not is_fixed_config(drawn)
     assert is_fixed_config(FIXED_CONFIGS[1])

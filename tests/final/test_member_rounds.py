@@ -65,7 +65,7 @@ def best_round_of_folds(task: SearchTask, params: dict[str, Any]) -> tuple[int, 
 
 
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
-def test_it_is_the_middle_between_what_window_and_folds_say(tmp_path: Path, target: str) -> None:
+def test_the_factor_is_the_geometric_mean_of_window_and_folds(tmp_path: Path, target: str) -> None:
     task = make_task(tmp_path, target)
     members = [finished(FIXED_CONFIGS[3], 77, 5), finished(FIXED_CONFIGS[1], 30, 2), finished(FIXED_CONFIGS[0], 20, 9)]
     first, growth = best_round_of_folds(task, dict(FIXED_CONFIGS[0]))
@@ -77,7 +77,7 @@ def test_it_is_the_middle_between_what_window_and_folds_say(tmp_path: Path, targ
     assert measure_rounds_factor(task, members) == pytest.approx(expected)
 
 
-def test_it_does_not_go_to_extremes(tmp_path: Path) -> None:
+def test_the_factor_is_limited(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     assert measure_rounds_factor(task, [finished(FIXED_CONFIGS[0], 1000)]) == pytest.approx(1 / MAX_ROUNDS_FACTOR)
     assert measure_rounds_factor(task, [finished(FIXED_CONFIGS[0], 1)]) == pytest.approx(MAX_ROUNDS_FACTOR)
@@ -93,7 +93,7 @@ def test_fixed_configurations_are_measured_first_and_dart_never(tmp_path: Path) 
     assert measure_rounds_factor(task, [finished(DART, 400)]) == 1
 
 
-def test_without_folds_the_window_stands(
+def test_without_folds_the_factor_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     members = [finished(FIXED_CONFIGS[0], 20)]
@@ -112,7 +112,7 @@ def test_without_folds_the_window_stands(
     assert measure_rounds_factor(task, members) == 1
 
 
-def test_dart_is_trained_just_so_far(tmp_path: Path) -> None:
+def test_the_factor_does_not_apply_to_dart(tmp_path: Path) -> None:
     rows = make_task(tmp_path).rows
     assert final_rounds(finished(DART, 200), rows, 1.5) == final_rounds(finished(DART, 200), rows)
     assert final_rounds(finished(FIXED_CONFIGS[0], 200), rows, 1.5) == round(300 * rows.growth)

@@ -82,7 +82,7 @@ def test_one_model_of_weight_one_is_its_own_text(objective: str, boosting: str) 
     assert lgb.Booster(model_str=merge_models([text], [1.0])).model_to_string() == text
 
 
-def test_the_text_goes_through_a_file(tmp_path: Path) -> None:
+def test_the_text_can_be_saved_to_a_file(tmp_path: Path) -> None:
     merged = merge([train("regression", "gbdt"), train("regression", "dart")], [0.25, 0.75])
     merged.save_model(tmp_path / "model.txt")
     again = lgb.Booster(model_file=tmp_path / "model.txt")
@@ -113,7 +113,7 @@ def feature_infos(text: str) -> list[str]:
     return str(found).split(" ")
 
 
-def test_what_members_say_of_a_features_values_is_joined() -> None:
+def test_feature_infos_of_members_are_merged() -> None:
     """With few bins LightGBM leaves out the rarest categories; bounds are of the rows, not of the bins."""
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.normal(size=3000), np.minimum(rng.geometric(0.05, 3000), 99), np.zeros(3000)])
@@ -150,7 +150,7 @@ def test_parameters_are_those_that_all_members_share() -> None:
     assert lgb.Booster(model_str=text).params["objective"] == "binary"
 
 
-def test_what_cannot_be_added_up_is_refused() -> None:
+def test_models_that_cannot_be_merged_are_refused() -> None:
     text = train("regression", "gbdt").model_to_string()
     with pytest.raises(ValueError, match="differ in objective"):
         merge_models([text, train("binary", "gbdt").model_to_string()], [0.5, 0.5])

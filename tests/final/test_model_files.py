@@ -27,7 +27,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("target", ["net_profit", "pnl [usd]*", "größe"])
-def test_models_are_counted_up_and_the_same_one_keeps_its_number(tmp_path: Path, target: str) -> None:
+def test_model_files_are_numbered_and_the_same_model_keeps_its_number(tmp_path: Path, target: str) -> None:
     written = [write_model_text(text, tmp_path, target) for text in ("one", "one", "two", "two", "one")]
     folder = tmp_path / "models"
     assert [path.name for path in written] == [f"lgb_{target}_optuna_v{n}.txt" for n in (1, 1, 2, 2, 3)]
@@ -43,12 +43,12 @@ def test_numbers_go_beyond_nine_and_do_not_fill_gaps(tmp_path: Path) -> None:
     assert write_model_text("new", tmp_path, "t").name == "lgb_t_optuna_v11.txt"
 
 
-def test_targets_are_counted_apart(tmp_path: Path) -> None:
+def test_targets_are_numbered_separately(tmp_path: Path) -> None:
     for target in ("profit", "net_profit", "profit_optuna_v7"):
         assert write_model_text("same", tmp_path, target).name == f"lgb_{target}_optuna_v1.txt"
 
 
-def test_two_at_once_never_write_over_each_other(tmp_path: Path) -> None:
+def test_two_processes_never_overwrite_each_other(tmp_path: Path) -> None:
     texts = [f"model {i}" for i in range(12)]
     with ThreadPoolExecutor(6) as pool:
         written = list(pool.map(lambda text: write_model_text(text, tmp_path, "t"), texts))
@@ -64,7 +64,7 @@ def test_a_model_that_cannot_be_written_leaves_no_number_behind(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("call", ["fsync", "chmod", "link", "unlink"])
-def test_a_kill_leaves_no_part_of_a_model_under_a_number(tmp_path: Path, call: str) -> None:
+def test_a_kill_leaves_no_partial_model_file(tmp_path: Path, call: str) -> None:
     write_model_text("one", tmp_path, "t")
     command = [sys.executable, "-c", KILLED_IN, str(tmp_path), call, "two"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -9
@@ -74,7 +74,7 @@ def test_a_kill_leaves_no_part_of_a_model_under_a_number(tmp_path: Path, call: s
     assert (again.name, again.read_text()) == ("lgb_t_optuna_v2.txt", "two")
 
 
-def test_an_empty_file_of_an_earlier_kill_is_no_model_and_its_number_is_used(tmp_path: Path) -> None:
+def test_the_number_of_an_empty_file_is_used_again(tmp_path: Path) -> None:
     write_model_text("one", tmp_path, "t")
     for number in (2, 3):
         (tmp_path / "models" / f"lgb_t_optuna_v{number}.txt").touch()
@@ -83,7 +83,7 @@ def test_an_empty_file_of_an_earlier_kill_is_no_model_and_its_number_is_used(tmp
     assert names(tmp_path / "models") == [f"lgb_t_optuna_v{number}.txt" for number in (1, 2, 3)]
 
 
-def test_two_at_once_never_share_the_number_of_an_empty_file(tmp_path: Path) -> None:
+def test_two_processes_never_share_the_number_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "lgb_t_optuna_v1.txt").touch()
     texts = [f"model {i}" for i in range(12)]
@@ -93,7 +93,7 @@ def test_two_at_once_never_share_the_number_of_an_empty_file(tmp_path: Path) -> 
     assert [path.read_text() for path in written] == texts
 
 
-def test_a_file_system_without_hard_links_counts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbering_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 

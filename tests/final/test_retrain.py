@@ -112,7 +112,7 @@ def test_the_mean_of_gbdt_goss_and_dart(tmp_path: Path, mlflow_store: str, targe
     assert_the_same_again(model, metadata, small_table())
 
 
-def test_what_the_selection_made(tmp_path: Path, mlflow_store: str) -> None:
+def test_a_selected_ensemble(tmp_path: Path, mlflow_store: str) -> None:
     drawn = [GBDT, GOSS, DART, GBDT | {"num_leaves": 30}]
     model, metadata = trained(tmp_path, small_table(), "net_profit", RunSettings(), drawn)
     assert len(metadata["members"]) == len(metadata["fits"]) > 1
@@ -149,7 +149,7 @@ def test_the_table_may_come_in_another_format(tmp_path: Path, mlflow_store: str)
 
 
 @pytest.mark.parametrize("kind", ["gbdt", "dart", "goss"])
-def test_where_lightgbm_ends_before_its_rounds(tmp_path: Path, mlflow_store: str, kind: str) -> None:
+def test_lightgbm_stopping_before_its_rounds(tmp_path: Path, mlflow_store: str, kind: str) -> None:
     """A round without a split makes no tree, and a later one may find one: the number of trees would not be enough."""
     drawn = {"gbdt": GBDT, "dart": DART, "goss": GOSS}[kind] | {
         "max_depth": 3, "num_leaves": 10, "learning_rate": 0.3, "feature_fraction": 0.5, "min_child_samples": 60,

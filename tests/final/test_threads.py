@@ -18,7 +18,7 @@ def test_results_come_in_the_order_of_the_jobs(n_threads: int) -> None:
     assert run_in_threads([], n_threads) == []
 
 
-def test_jobs_run_at_once() -> None:
+def test_jobs_run_in_parallel() -> None:
     meeting = threading.Barrier(3)
 
     def job(stop_flag: StopFlag) -> int:
@@ -27,11 +27,11 @@ def test_jobs_run_at_once() -> None:
     assert sorted(run_in_threads([job] * 3, 3)) == [0, 1, 2]
 
 
-def test_with_one_thread_they_run_here() -> None:
+def test_with_one_thread_jobs_run_in_the_caller() -> None:
     assert run_in_threads([lambda stop_flag: threading.get_ident()] * 2, 1) == [threading.get_ident()] * 2
 
 
-def test_one_that_fails_stops_the_others() -> None:
+def test_a_failing_job_stops_the_others() -> None:
     both_run = threading.Barrier(2)
     rounds: list[int] = []
 

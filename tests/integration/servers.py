@@ -141,7 +141,7 @@ class PasswordProxy(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, behind: str, user: str, password: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Doorkeeper)
+        super().__init__(("127.0.0.1", 0), _PasswordHandler)
         self.behind = behind
         self.wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
@@ -156,7 +156,7 @@ class PasswordProxy(ThreadingHTTPServer):
         self.server_close()
 
 
-class _Doorkeeper(BaseHTTPRequestHandler):
+class _PasswordHandler(BaseHTTPRequestHandler):
     server: PasswordProxy
 
     def _pass_on(self) -> None:

@@ -53,13 +53,13 @@ def assert_told(status: int, out: str, err: str, words: tuple[str, ...]) -> None
     assert SECRET not in line
 
 
-def test_there_are_enough_of_them() -> None:
+def test_there_are_enough_cases() -> None:
     assert len(ALL) >= 40
     assert not [name for name, case in ALL.items() if len(case.words) < 2], "the value, and what to do about it"
 
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
-def test_told_in_one_line(case: Bad, desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_reported_in_one_line(case: Bad, desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
     case.make(desk)
     before = content(desk)
     done = run_here(main, [*GOOD, *shlex.split(case.options)], desk, case.environ)
@@ -75,7 +75,7 @@ def test_told_in_one_line(case: Bad, desk: Path, capfd: pytest.CaptureFixture[st
         *("databricks", "databricks://profile", "uc:http://h"),
     ],
 )
-def test_what_mlflow_takes_is_not_refused(uri: str) -> None:
+def test_uris_that_mlflow_accepts_are_not_refused(uri: str) -> None:
     check_tracking_uri({"MLFLOW_TRACKING_URI": uri})
     if "psycopg2" in uri:  # the check is not one that takes everything
         with pytest.raises(ConfigError, match="driver"):
@@ -83,7 +83,7 @@ def test_what_mlflow_takes_is_not_refused(uri: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["option: trials in letters", "file: missing", "yaml: unknown key"])
-def test_told_in_one_line_by_a_process_of_its_own(name: str, desk: Path) -> None:
+def test_bad_input_is_reported_in_one_line_by_a_separate_process(name: str, desk: Path) -> None:
     case = ALL[name]
     case.make(desk)
     before = content(desk)
@@ -94,7 +94,7 @@ def test_told_in_one_line_by_a_process_of_its_own(name: str, desk: Path) -> None
     assert content(desk) == before
 
 
-def test_a_study_does_not_go_on_with_other_settings(desk: Path, mlflow_store: str) -> None:
+def test_a_study_is_not_resumed_with_other_settings(desk: Path, mlflow_store: str) -> None:
     here = [*GOOD, "--study-name", "mine"]
     TABLE.assign(signal=0.5).to_parquet(desk / "other.parquet")
     good = run_here(main, here, desk)
@@ -128,7 +128,7 @@ def test_mlflow_s_own_database_is_not_used_for_studies(desk: Path, mlflow_store:
     assert tables() == before
 
 
-def test_told_by_mlflow_run(desk: Path, mlflow_store: str) -> None:
+def test_bad_input_is_reported_by_mlflow_run(desk: Path, mlflow_store: str) -> None:
     """MLflow's own status is 1 for whatever its project ends with; its run ends FAILED."""
     from mlflow import MlflowClient
 

@@ -72,7 +72,7 @@ def test_a_race_of_eight_creators_ends_in_one_study_and_one_parent_run(fleet: Fl
 
 
 @pytest.mark.timeout(300)
-def test_the_name_is_all_that_a_worker_and_the_finish_need(fleet: Fleet) -> None:
+def test_a_worker_and_the_finish_need_only_the_name(fleet: Fleet) -> None:
     fleet.done(fleet.create(3, "--seed", "7", "--test-fraction", "0.3", "--ensemble-size", "2", "--pruner", "none"))
     wrong = fleet.worker(9, "--seed", "8")
     assert "was created with seed 7, now it is 8" in fleet.done(wrong, status=2).splitlines()[-1]
@@ -95,7 +95,7 @@ def test_the_name_is_all_that_a_worker_and_the_finish_need(fleet: Fleet) -> None
     assert "t0p-secret" not in dump + str(fleet.study().user_attrs)
 
 
-def test_the_line_of_the_contract_and_the_variables(fleet: Fleet) -> None:
+def test_the_command_of_the_contract_and_the_variables(fleet: Fleet) -> None:
     mode = ("--mode", "distributed", "--worker-id", "1", *LINE, "--n-trials", "2")
     first = fleet.run(SHARED, *mode)
     assert "worker 1 leaves study num_trades_2" in fleet.done(first)
@@ -109,7 +109,7 @@ def test_the_line_of_the_contract_and_the_variables(fleet: Fleet) -> None:
     )
 
 
-def test_a_table_in_a_database_is_found_without_the_password_that_is_not_on_the_study(fleet: Fleet) -> None:
+def test_a_table_in_a_database_is_found_without_storing_its_password(fleet: Fleet) -> None:
     import pandas as pd
 
     with sqlalchemy.create_engine(make_url(fleet.url)).begin() as connection:
@@ -137,7 +137,7 @@ def drain(fleet: Fleet) -> str:
     return said
 
 
-def test_a_drained_worker_gives_its_trial_back_and_says_so_by_its_status(tmp_path: Path, postgres_url: str) -> None:
+def test_a_worker_stopped_by_sigterm_requeues_its_trial_and_exits_with_143(tmp_path: Path, postgres_url: str) -> None:
     """143 at once, also when SIGTERM comes in the middle of a trial; nothing is lost."""
     fleet = Fleet(tmp_path, postgres_url, "http://127.0.0.1:9", days=300, accounts=100)
     try:
@@ -239,7 +239,7 @@ def test_a_commit_whose_answer_is_lost_is_done_once(postgres_url: str) -> None:
     assert number > 10
 
 
-def test_connections_that_are_cut_again_and_again_cost_no_trial(postgres_url: str) -> None:
+def test_repeated_connection_losses_cost_no_trial(postgres_url: str) -> None:
     manager = OptunaStudyManager(storage_url=postgres_url)
     study, over = manager.create_or_load_study("s"), threading.Event()
     cut = sqlalchemy.create_engine(make_url(postgres_url), poolclass=sqlalchemy.pool.NullPool)
@@ -264,7 +264,7 @@ def test_connections_that_are_cut_again_and_again_cost_no_trial(postgres_url: st
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 25
 
 
-def test_a_server_that_has_just_started_proves_nobody_dead(
+def test_a_restarted_server_marks_no_worker_as_dead(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = OptunaStudyManager(storage_url=postgres_server.url).storage
@@ -274,7 +274,7 @@ def test_a_server_that_has_just_started_proves_nobody_dead(
     storage.engine.dispose()
 
 
-def test_a_lock_that_is_cut_while_it_is_waited_for_is_asked_for_again(postgres_url: str) -> None:
+def test_a_lock_request_is_repeated_after_a_connection_loss(postgres_url: str) -> None:
     manager = OptunaStudyManager(storage_url=postgres_url)
     took: list[str] = []
 
@@ -308,7 +308,7 @@ def test_a_lock_that_is_cut_while_it_is_waited_for_is_asked_for_again(postgres_u
     assert took[1:] == ["taken, patient True"]
 
 
-def test_who_refuses_is_told_at_once_and_who_is_not_there_is_waited_for(postgres_url: str) -> None:
+def test_a_refusal_fails_at_once_and_an_outage_is_waited_for(postgres_url: str) -> None:
     missing = make_url(postgres_url).set(database="nowhere").render_as_string(hide_password=False)
     with pytest.raises(ConfigError, match='database "nowhere" does not exist'):
         OptunaStudyManager(storage_url=missing, wait_seconds=60)

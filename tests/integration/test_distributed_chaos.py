@@ -27,7 +27,9 @@ PATIENCE = 1800
 
 
 @pytest.mark.timeout(PATIENCE)
-def test_a_fleet_in_chaos(tmp_path: Path, postgres_server: PostgresServer, s3: S3Store) -> None:
+def test_a_run_survives_random_kills_of_workers_and_servers(
+    tmp_path: Path, postgres_server: PostgresServer, s3: S3Store
+) -> None:
     (port,) = free_ports(1)
     stores = {
         "MLFLOW_BACKEND_STORE_URI": postgres_server.database("mlflow"),
@@ -39,7 +41,7 @@ def test_a_fleet_in_chaos(tmp_path: Path, postgres_server: PostgresServer, s3: S
     try:
         fleet.done(fleet.create(N_TRIALS))
         waiting = fleet.run(SHARED, "--mode", "wait", "--study-name", NAME, "--timeout", str(PATIENCE))
-        kills = _torment(fleet, postgres_server, tracking)
+        kills = _run_with_random_kills(fleet, postgres_server, tracking)
         said = fleet.done(waiting, seconds=60)
         assert f"{N_TRIALS} of {N_TRIALS} trials are finished" in said
         tracking.wait()
@@ -54,7 +56,7 @@ def test_a_fleet_in_chaos(tmp_path: Path, postgres_server: PostgresServer, s3: S
     assert not [log.name for log in tmp_path.glob("*.log") if PASSWORD in log.read_text()]
 
 
-def _torment(fleet: Fleet, postgres: PostgresServer, tracking: TrackingServer) -> int:
+def _run_with_random_kills(fleet: Fleet, postgres: PostgresServer, tracking: TrackingServer) -> int:
     """Keeps the workers coming until the study has its total; returns how many were killed."""
     rng, kills = random.Random(N_TRIALS), 0
     workers = {number: fleet.worker(number) for number in range(N_WORKERS)}

@@ -37,7 +37,7 @@ def too_early(fleet: Fleet, token: str, *options: str) -> tuple[subprocess.Popen
 
 
 @pytest.mark.timeout(400)
-def test_an_extended_study_is_waited_for_in_whatever_order_its_pods_start(fleet: Fleet) -> None:
+def test_an_extended_study_is_waited_for_in_any_start_order(fleet: Fleet) -> None:
     first = too_early(fleet, "t1", "--n-trials", "3")
     fleet.done(fleet.create(3, "--run-token", "t1"))
     for each in first:
@@ -79,7 +79,7 @@ def test_a_longer_timeout_is_waited_for_and_counts_from_the_new_run(fleet: Fleet
 
 
 @pytest.mark.timeout(400)
-def test_a_pod_that_replaces_another_one_gets_no_new_time(fleet: Fleet) -> None:
+def test_a_replacement_pod_gets_no_extra_time(fleet: Fleet) -> None:
     timed = ("--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
     fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
     fleet.done(fleet.worker(0, *timed))
@@ -89,7 +89,7 @@ def test_a_pod_that_replaces_another_one_gets_no_new_time(fleet: Fleet) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_what_create_alone_can_see_ends_all_of_the_run_and_the_corrected_one_goes_on(fleet: Fleet) -> None:
+def test_an_error_of_create_ends_the_run_and_a_corrected_run_resumes(fleet: Fleet) -> None:
     wait, worker = too_early(fleet, "t1")
     said = fleet.done(fleet.create(2, "--run-token", "t1", "--data", "s3.parquet"), status=2)
     assert "s3.parquet" in said
@@ -105,7 +105,7 @@ def test_what_create_alone_can_see_ends_all_of_the_run_and_the_corrected_one_goe
 
 
 @pytest.mark.timeout(400)
-def test_what_a_worker_alone_can_see_ends_the_wait(fleet: Fleet) -> None:
+def test_an_error_of_a_worker_ends_the_wait(fleet: Fleet) -> None:
     fleet.done(fleet.create(2, "--run-token", "t1"))
     wait = waiter(fleet, "--run-token", "t1", "--timeout", "200")
     by_hand = fleet.worker(7, "--data", "gone.parquet")
@@ -125,7 +125,7 @@ NIGHT = ("--create", "--run-token", "t1", "--targets", "num_trades", "--data", "
 
 
 @pytest.mark.timeout(400)
-def test_workers_that_do_what_create_does_make_one_study(fleet: Fleet) -> None:
+def test_workers_with_create_make_one_study(fleet: Fleet) -> None:
     for each in [fleet.worker(number, *NIGHT, "--n-trials", "3") for number in (0, 1)]:
         assert "waiting for study" not in fleet.done(each)
     parent, _ = fleet.runs()
@@ -137,7 +137,7 @@ def test_workers_that_do_what_create_does_make_one_study(fleet: Fleet) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_pod_that_replaces_another_one_gets_no_new_time_without_a_create_either(fleet: Fleet) -> None:
+def test_a_replacement_pod_gets_no_extra_time_without_a_create(fleet: Fleet) -> None:
     timed = (*NIGHT, "--n-trials", "5000", "--timeout", "1")
     assert "its timeout has passed" in fleet.done(fleet.worker(0, *timed))
     before = len([trial for trial in fleet.study().trials if trial.state.is_finished()])

@@ -24,7 +24,7 @@ ENCODINGS = ("ascii", "latin-1", "ascii")
 TABLED = ("train", "parallel", "predict", "promote")
 
 
-def test_a_whole_life(tmp_path: Path) -> None:
+def test_the_whole_life_cycle_of_a_model(tmp_path: Path) -> None:
     table = small_table(n_accounts=5).rename(columns={"net_profit": "größe"})
     table.drop(columns=["gross_profit", "num_trades"]).to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "table.yaml").write_text(CONFIG, encoding="utf-8")

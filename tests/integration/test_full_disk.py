@@ -60,7 +60,7 @@ def champion_of(folder: Path) -> str:
     return str(version.run_id)
 
 
-def test_a_report_that_the_disk_refuses_costs_the_model_nothing(tmp_path: Path) -> None:
+def test_a_report_that_does_not_fit_on_the_disk_does_not_affect_the_model(tmp_path: Path) -> None:
     """Without root: a limit of the size of files stands in for a full disk."""
     TABLE.to_parquet(tmp_path / "table.parquet")
     limit = (REPORT_FITS_NOT, REPORT_FITS_NOT)
@@ -103,7 +103,7 @@ def fill(disk: Path, free_kb: int) -> None:
     (disk / "fill").write_bytes(b"\0" * (left.f_bavail * left.f_frsize - free_kb * 1024))
 
 
-def test_a_disk_without_room_for_the_store(small_disk: Path) -> None:
+def test_a_disk_without_space_for_the_store(small_disk: Path) -> None:
     fill(small_disk, 50)
     done = run(small_disk, TUNE)
     assert (done.status, done.out) == (1, "")

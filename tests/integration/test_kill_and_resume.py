@@ -16,7 +16,7 @@ from tests.integration.tuning_job import NAME, Job
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_at_random_moments_and_resumed_each_time(tmp_path: Path, workers: int) -> None:
+def test_killed_at_random_times_and_resumed(tmp_path: Path, workers: int) -> None:
     n_trials = int(os.environ.get("DAILY_PROFIT_TEST_TRIALS", "12"))
     n_kills = int(os.environ.get("DAILY_PROFIT_TEST_KILLS", "2"))
     job = Job(tmp_path, n_trials, "--max-workers", str(workers))
@@ -42,7 +42,7 @@ def test_killed_at_random_moments_and_resumed_each_time(tmp_path: Path, workers:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_saves_what_is_done_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_saves_finished_trials_and_reports_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     job = Job(tmp_path, 10)
     process = job.start()
     while job.finished() < 2 and process.poll() is None:

@@ -79,7 +79,7 @@ def run(main: Main, words: Sequence[str], folder: Path, **environ: str) -> str:
 
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
-def test_of_every_known_mistake(case: Bad, tmp_path: Path) -> None:
+def test_messages_of_all_bad_inputs(case: Bad, tmp_path: Path) -> None:
     TABLE.to_parquet(tmp_path / "table.parquet")
     case.make(tmp_path)
     line = run(tune, [*GOOD, *shlex.split(case.options)], tmp_path, **case.environ)
@@ -147,7 +147,7 @@ LENGTHY = {
 
 
 @pytest.mark.parametrize("name", LENGTHY)
-def test_of_names_lists_and_values_without_end(name: str, wide: Path, mlflow_store: str) -> None:
+def test_messages_with_long_names_lists_and_values(name: str, wide: Path, mlflow_store: str) -> None:
     main, line, words = LENGTHY[name]
     before = ("--data", "table.parquet", "--targets", "net_profit") if main is tune else ()
     if main is report and "--storage-dir" not in line:
@@ -166,7 +166,7 @@ def test_of_names_lists_and_values_without_end(name: str, wide: Path, mlflow_sto
 @pytest.mark.parametrize(
     ("main", "line"), [(predict, "--target a --data table.parquet"), (promote, "")], ids=["predict", "promote"]
 )
-def test_of_a_server_that_is_away(main: Main, line: str, uri: str, tmp_path: Path) -> None:
+def test_messages_of_an_unavailable_server(main: Main, line: str, uri: str, tmp_path: Path) -> None:
     away = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     told = run(main, shlex.split(line), tmp_path, **away)
     assert told.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
@@ -184,7 +184,9 @@ TYPED = st.sampled_from(
 
 @given(option=TYPED, value=TEXT, times=st.sampled_from([1, 9]))
 @settings(max_examples=150)
-def test_of_whatever_is_typed(tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int) -> None:
+def test_messages_of_random_option_values(
+    tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int
+) -> None:
     """The table has no target: also what is right in itself ends with an error."""
     folder = tmp_path_factory.getbasetemp() / "typed"
     if not folder.exists():

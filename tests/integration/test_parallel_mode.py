@@ -69,7 +69,7 @@ def ends(process: "subprocess.Popen[str]", status: int = 0) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_workers_and_the_fork_server_are_killed_and_the_command_goes_on(tmp_path: Path) -> None:
+def test_the_command_survives_killed_workers_and_fork_server(tmp_path: Path) -> None:
     job = ParallelJob(tmp_path, 16)
     process = job.start()
     job.wait_for(1, process)
@@ -85,7 +85,7 @@ def test_workers_and_the_fork_server_are_killed_and_the_command_goes_on(tmp_path
 
 
 @pytest.mark.timeout(300)
-def test_the_supervisor_is_killed_its_workers_leave_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_workers_exit_with_a_killed_supervisor_and_the_command_can_be_repeated(tmp_path: Path) -> None:
     job = ParallelJob(tmp_path, 12)
     process = job.start()
     job.wait_for(2, process)
@@ -104,7 +104,7 @@ def test_the_supervisor_is_killed_its_workers_leave_and_the_same_command_goes_on
 
 
 @pytest.mark.timeout(300)
-def test_ctrl_c_in_a_terminal_reaches_all_processes_and_saves_what_is_done(tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_processes_and_saves_finished_trials(tmp_path: Path) -> None:
     job = ParallelJob(tmp_path, 12)
     process = job.start()
     job.wait_for(2, process)
@@ -190,9 +190,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.timeout(300)
-def test_the_kernel_kills_for_memory_the_trial_has_failed_and_the_search_goes_on(
-    tmp_path: Path, small_memory: Path
-) -> None:
+def test_an_out_of_memory_kill_fails_the_trial_and_the_search_continues(tmp_path: Path, small_memory: Path) -> None:
     job = ParallelJob(tmp_path, 6)
     (tmp_path / "greedy.py").write_text(GREEDY)
     job.command = [sys.executable, "greedy.py"]

@@ -21,9 +21,7 @@ def wait_for_trials(job: Job, process: subprocess.Popen[str], n: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_store_that_dies_in_the_middle_costs_time_and_no_trial_and_shows_no_password(
-    tmp_path: Path, postgres_server: PostgresServer
-) -> None:
+def test_a_store_outage_costs_no_trial_and_shows_no_password(tmp_path: Path, postgres_server: PostgresServer) -> None:
     job = Job(tmp_path, 10, "--verbose", storage_url=postgres_server.url)
     killed = job.start()
     wait_for_trials(job, killed, 3)

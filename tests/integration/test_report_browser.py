@@ -87,7 +87,7 @@ def test_everything_is_drawn_and_fits(browser: Browser, name: str, width: int, r
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["long names", "foreign", "plots", "wide tables", "nothing"])
-def test_nasty_documents_fit_too(browser: Browser, tmp_path: Path, name: str, width: int) -> None:
+def test_extreme_documents_fit_too(browser: Browser, tmp_path: Path, name: str, width: int) -> None:
     path = tmp_path / "report.html"
     path.write_text(page_html(documents()[name]), encoding="utf-8")
     browser.open(path, width)
@@ -114,7 +114,7 @@ def test_a_click_on_a_heading_sorts(browser: Browser, demo_page: Path) -> None:
     assert browser.ask('document.querySelectorAll("th[aria-sort]").length') == 1
 
 
-def test_the_contents_stay_beside_the_chapters_and_say_where_one_is(browser: Browser, demo_page: Path) -> None:
+def test_the_table_of_contents_stays_visible_and_marks_the_current_chapter(browser: Browser, demo_page: Path) -> None:
     browser.open(demo_page, 1280)
     current = 'document.querySelector("nav a[aria-current=true]").textContent'
     assert browser.ask(current) == "Summary"
@@ -128,7 +128,7 @@ def test_the_contents_stay_beside_the_chapters_and_say_where_one_is(browser: Bro
     assert nav["right"] <= main["left"]
 
 
-def test_words_are_legible_in_the_dark(browser: Browser, demo_page: Path) -> None:
+def test_text_is_legible_in_dark_mode(browser: Browser, demo_page: Path) -> None:
     browser.open(demo_page, 1280)
     ink = 'getComputedStyle(document.querySelector(".main-svg .xtick text")).fill'
     light = browser.ask(ink)

@@ -46,7 +46,7 @@ def finish(fleet: Fleet, machine: str) -> tuple[str, dict[str, Any], str]:
 
 
 @pytest.mark.timeout(400)
-def test_the_finish_on_another_machine_trains_no_trial_again_and_makes_the_same_model(fleet: Fleet) -> None:
+def test_the_finish_on_another_machine_retrains_no_trial_and_gives_the_same_model(fleet: Fleet) -> None:
     fleet.done(fleet.create(14, "--pruner", "none", "--ensemble-size", "4"))
     workers = [fleet.worker(number) for number in range(2)]
     for worker in workers:
@@ -79,7 +79,7 @@ for number in range(int(sys.argv[2]), 200, 4):
 """
 
 
-def test_workers_of_a_real_postgres_keep_at_once_beside_running_trials(postgres_url: str) -> None:
+def test_concurrent_workers_store_predictions_in_postgres(postgres_url: str) -> None:
     study = OptunaStudyManager(storage_url=postgres_url).create_or_load_study("s")
     command = [sys.executable, "-c", KEEP, postgres_url]
     workers = [
@@ -95,7 +95,9 @@ def test_workers_of_a_real_postgres_keep_at_once_beside_running_trials(postgres_
     assert all(set(scores.tolist()) == {number} for number, scores in found.items())
 
 
-def test_connections_that_are_cut_cost_the_cache_only(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_connection_losses_cost_only_the_cached_predictions(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     manager = OptunaStudyManager(storage_url=postgres_url)
     store, over = PredictionStore.of(manager.create_or_load_study("s")), threading.Event()
     kill = sqlalchemy.text(
@@ -162,7 +164,7 @@ OptunaStudyManager(storage_url=sys.argv[1])
 """
 
 
-def test_a_store_of_an_older_version_is_opened_by_many_at_once(tmp_path: Path, postgres_url: str) -> None:
+def test_many_processes_open_a_store_of_an_older_version(tmp_path: Path, postgres_url: str) -> None:
     with OptunaStudyManager(storage_url=postgres_url).storage.engine.begin() as connection:
         TABLE.drop(connection)
     command = [sys.executable, "-c", RACE, postgres_url, str(tmp_path / "go")]

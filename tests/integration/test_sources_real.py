@@ -55,7 +55,7 @@ def test_a_query_gives_a_table_to_learn_from(engine: Engine, postgres_url: str) 
     assert str(data.dates[0]) == "2024-01-01"
 
 
-def test_what_only_a_database_has_is_read_as_what_it_means(postgres_url: str) -> None:
+def test_database_types_are_read_correctly(postgres_url: str) -> None:
     """Accounts that are UUIDs, money, exact decimals, and codes beside missing ones."""
     query = """
         SELECT ('00000000-0000-0000-0000-00000000000' || a)::uuid AS account_id, date '2024-01-01' + d AS date,

@@ -42,7 +42,9 @@ def take(url: URL) -> None:
         pass
 
 
-def test_a_paused_holder_is_given_up_and_named(url: URL, postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_for_a_paused_holder_ends_and_names_it(
+    url: URL, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with paused_holder(HOLD, postgres_url, "600") as pid:
         with pytest.raises(LockError) as told:
             take(url)
@@ -64,7 +66,7 @@ def answer(url: URL, statement: str) -> object:
     return found
 
 
-def test_a_holder_that_lives_is_waited_for(url: URL, postgres_url: str) -> None:
+def test_a_live_holder_is_waited_for(url: URL, postgres_url: str) -> None:
     command = [sys.executable, "-c", HOLD, postgres_url, "9"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -73,7 +75,7 @@ def test_a_holder_that_lives_is_waited_for(url: URL, postgres_url: str) -> None:
         assert holder.wait() == 0
 
 
-def test_a_holder_that_is_resumed_goes_on(url: URL, postgres_url: str) -> None:
+def test_a_resumed_holder_continues(url: URL, postgres_url: str) -> None:
     with paused_holder(HOLD, postgres_url, "0.5") as pid:
         with try_store_lock(url, "projection-s") as held:
             assert not held
@@ -81,9 +83,7 @@ def test_a_holder_that_is_resumed_goes_on(url: URL, postgres_url: str) -> None:
         take(url)
 
 
-def test_a_session_of_another_user_is_named_though_its_signs_of_life_cannot_be_seen(
-    url: URL, postgres_url: str
-) -> None:
+def test_a_session_of_another_user_is_named(url: URL, postgres_url: str) -> None:
     name = f"stranger_{os.getpid()}"
     answer(url, f"CREATE ROLE {name} LOGIN; SELECT true")
     with paused_holder(HOLD, postgres_url, "600") as pid:

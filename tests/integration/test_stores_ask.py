@@ -84,7 +84,7 @@ def postgres(server: Pod) -> Pod:
     return server
 
 
-def test_postgres_lets_nobody_in_without_a_password(postgres: Pod) -> None:
+def test_postgres_needs_a_password(postgres: Pod) -> None:
     for role in ("optuna", "mlflow"):
         assert postgres.rows(role, "SELECT current_user") == [role]
         assert "no password supplied" in postgres.psql(role, "SELECT 1").stderr
@@ -94,7 +94,7 @@ def test_postgres_lets_nobody_in_without_a_password(postgres: Pod) -> None:
     assert 'permission denied for database "mlflow"' in other.stderr
 
 
-def test_a_backup_brings_both_databases_back(postgres: Pod) -> None:
+def test_a_backup_restores_both_databases(postgres: Pod) -> None:
     for role in ("optuna", "mlflow"):
         postgres.rows(role, "CREATE TABLE alembic_version (v text PRIMARY KEY)")
         postgres.rows(role, f"INSERT INTO alembic_version VALUES ('{role} of old')")
@@ -114,7 +114,7 @@ def test_a_backup_brings_both_databases_back(postgres: Pod) -> None:
         assert postgres.rows(role, f"INSERT INTO runs (v) VALUES ('{role} of old') RETURNING id") == ["501"]
 
 
-def test_a_backup_leaves_out_validation_predictions_and_the_study_goes_on_without(
+def test_a_backup_omits_validation_predictions_and_the_study_can_resume(
     postgres: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", PASSWORDS["OPTUNA_POSTGRES_PASSWORD"])
@@ -141,7 +141,7 @@ def test_a_backup_leaves_out_validation_predictions_and_the_study_goes_on_withou
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.8])
-def test_half_a_backup_is_told_and_changes_no_database_by_half(postgres: Pod, kept: float) -> None:
+def test_an_incomplete_backup_is_refused_and_changes_no_database(postgres: Pod, kept: float) -> None:
     for role in ("optuna", "mlflow"):
         postgres.rows(role, "CREATE TABLE runs AS SELECT generate_series(1, 500) AS id")
     text = postgres.script("backup.sh").stdout
@@ -154,7 +154,7 @@ def test_half_a_backup_is_told_and_changes_no_database_by_half(postgres: Pod, ke
     assert postgres.rows("mlflow", "SELECT count(*) FROM runs") == ["7" if kept < 0.5 else "500"]
 
 
-def test_the_migration_brings_both_databases_to_the_schema_of_the_images(postgres: Pod) -> None:
+def test_the_migration_upgrades_both_databases_to_the_schema_of_the_images(postgres: Pod) -> None:
     """With the commands of the Job: MLflow's from the schema before the last, Optuna's from its own."""
     from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
     from mlflow.store.tracking.dbmodels.initial_models import Base
@@ -205,7 +205,7 @@ def s3_image(tmp_path: Path) -> "Iterator[tuple[S3Store, psutil.Process]]":
         assert process.wait(30) == 0, "SIGTERM reaches the store, which ends in order"
 
 
-def test_s3_answers_nobody_without_its_keys(s3_image: tuple[S3Store, psutil.Process]) -> None:
+def test_s3_needs_its_keys(s3_image: tuple[S3Store, psutil.Process]) -> None:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config

@@ -99,7 +99,7 @@ def move_to_the_hour_that_new_york_repeats(folder: Path) -> list[int]:
     return [int((first + number * step).replace(tzinfo=UTC).timestamp()) * 1000 for number in range(9)]
 
 
-def test_the_newest_study_is_the_newest_wherever_it_was_made(tmp_path: Path) -> None:
+def test_the_newest_study_does_not_depend_on_the_time_zone(tmp_path: Path) -> None:
     for zone in ("Asia/Tokyo", "UTC", "America/New_York"):
         before = OptunaStudyManager(tmp_path).list_studies()
         while OptunaStudyManager(tmp_path).list_studies() == before:  # a second name within one second is the same
@@ -110,7 +110,9 @@ def test_the_newest_study_is_the_newest_wherever_it_was_made(tmp_path: Path) -> 
         assert timedelta(0) <= age < timedelta(hours=1), "the name says UTC"
 
 
-def test_a_worker_of_another_zone_is_not_taken_for_dead(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_in_another_time_zone_is_not_marked_as_dead(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """libpq sets a session's zone by PGTZ; a role, a database or a server may have another as well."""
     study = OptunaStudyManager(storage_url=postgres_url).create_or_load_study("s")
     command = [sys.executable, "-c", BEGIN_A_TRIAL, postgres_url]

@@ -88,7 +88,7 @@ def gone(server: TrackingServer) -> Mapping[str, str]:
         ),
     ],
 )
-def test_a_server_is_asked(
+def test_a_server_is_checked(
     server: TrackingServer, gone: Mapping[str, str], variables: dict[str, str], said: str
 ) -> None:
     def filled(text: str) -> str:
@@ -116,7 +116,7 @@ def test_a_server_is_asked(
         ({"MLFLOW_TRACKING_URI": "http://quant:wr0ng@"}, "refuses the user or password in MLFLOW_TRACKING_URI (401, "),
     ],
 )
-def test_who_is_not_let_in_is_told_which_variable(proxy: PasswordProxy, variables: dict[str, str], said: str) -> None:
+def test_a_refused_login_names_the_variable(proxy: PasswordProxy, variables: dict[str, str], said: str) -> None:
     uri = proxy.uri.replace("http://", variables.get("MLFLOW_TRACKING_URI", "http://"))
     with pytest.raises(ConfigError) as told:
         refuse_permanent_errors(variables | {"MLFLOW_TRACKING_URI": uri})
@@ -124,7 +124,7 @@ def test_who_is_not_let_in_is_told_which_variable(proxy: PasswordProxy, variable
     assert not {"wr0ng", "t0ken"} & set(str(told.value).replace(":", " ").split())
 
 
-def test_who_is_let_in_by_mlflow_is_let_in_here(
+def test_credentials_that_mlflow_accepts_are_accepted(
     server: TrackingServer, proxy: PasswordProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     refuse_permanent_errors(WRONG | {"MLFLOW_TRACKING_URI": server.uri})  # which asks for no password
@@ -138,7 +138,7 @@ def test_who_is_let_in_by_mlflow_is_let_in_here(
     assert MlflowClient(proxy.uri).get_experiment("0").name == "Default", "by MLflow's own client"
 
 
-def test_who_may_not_see_everything_is_asked_for_his_own_only(
+def test_a_user_with_limited_access_is_accepted(
     server: TrackingServer, proxy: PasswordProxy, gone: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = USER | {"MLFLOW_TRACKING_URI": proxy.uri}
@@ -150,7 +150,7 @@ def test_who_may_not_see_everything_is_asked_for_his_own_only(
         refuse_permanent_errors(environ | {"MLFLOW_EXPERIMENT_NAME": "kept"})
 
 
-def test_another_program_on_the_port_is_told(server: TrackingServer) -> None:
+def test_another_program_on_the_port_is_refused(server: TrackingServer) -> None:
     for uri, said in (
         (f"{server.uri}/elsewhere", "answers, but not as an MLflow server (status 404)"),
         (server.uri.replace("http", "https"), "no secure connection ([SSL: WRONG_VERSION_NUMBER]"),
@@ -160,7 +160,7 @@ def test_another_program_on_the_port_is_told(server: TrackingServer) -> None:
         assert said in str(told.value)
 
 
-def test_a_database_that_refuses_is_told(postgres_url: str) -> None:
+def test_a_database_refusal_is_reported(postgres_url: str) -> None:
     refuse_permanent_errors({"MLFLOW_TRACKING_URI": postgres_url})  # empty: MLflow makes its tables
     for old, new, said in (
         ("/test_", "/none_", r"database \"none_.*\" does not exist"),
@@ -172,7 +172,7 @@ def test_a_database_that_refuses_is_told(postgres_url: str) -> None:
         assert "s3cret" not in str(told.value)
 
 
-def test_a_bucket_is_asked(server: TrackingServer, s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_is_checked(server: TrackingServer, s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     client = MlflowClient(server.uri)
     for name, bucket in (("s3 here", s3.bucket), ("s3 nowhere", "no-such-bucket")):
         client.create_experiment(name, f"s3://{bucket}/artifacts")
@@ -214,7 +214,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [TUNE, PARALLEL, CREATE, FIRST_WORKER, *READERS])
-def test_every_command_that_needs_mlflow_is_told_before(
+def test_every_command_that_needs_mlflow_is_refused_at_the_start(
     folder: Path, proxy: PasswordProxy, command: tuple[str, ...]
 ) -> None:
     done = run(folder, proxy.uri, command, **WRONG)
@@ -227,7 +227,7 @@ def test_every_command_that_needs_mlflow_is_told_before(
     assert not (folder / "store/studies.db").exists() or not OptunaStudyManager(folder / "store").list_studies()
 
 
-def test_a_worker_of_a_study_that_is_there_works_without_mlflow(folder: Path, proxy: PasswordProxy) -> None:
+def test_a_worker_of_an_existing_study_works_without_mlflow(folder: Path, proxy: PasswordProxy) -> None:
     assert run(folder, proxy.uri, CREATE, **USER).returncode == 0
     done = run(folder, proxy.uri, WORKER, **WRONG)
     assert done.returncode == 0, done.stderr

@@ -22,9 +22,7 @@ def server(tmp_path: Path) -> Iterator[TrackingServer]:
 
 
 @pytest.mark.timeout(300)
-def test_trials_never_wait_for_mlflow_and_all_are_written_once_it_is_there(
-    tmp_path: Path, server: TrackingServer
-) -> None:
+def test_trials_never_wait_for_mlflow_and_are_written_after_an_outage(tmp_path: Path, server: TrackingServer) -> None:
     job = Job(tmp_path, 8, tracking_uri=server.uri)
     process = job.start()
     while job.finished() < 3:

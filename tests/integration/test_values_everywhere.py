@@ -140,7 +140,7 @@ def typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES, st.randoms(use_true_random=False))
-def test_model_and_server_read_a_row_alone_as_beside_others(
+def test_model_and_server_read_a_row_independently_of_others(
     registered: Registered, rows: list[dict[str, Any]], shuffler: random.Random
 ) -> None:
     expected = [float(registered.model.predict(typed([row]))[0]) for row in rows]
@@ -210,7 +210,7 @@ def test_promote_reads_every_format_alike(registered: Registered, seed: int) -> 
     assert judged["csv"][0] == pytest.approx(champion, rel=1e-12)
 
 
-def test_predict_tells_of_values_that_training_never_saw(registered: Registered) -> None:
+def test_predict_warns_of_values_that_were_not_in_training(registered: Registered) -> None:
     rows = account_days(2).assign(desk=["12", "desk 9", "desk 9", "15"] * 2)
     rows.to_csv(registered.folder / "odd.csv", index=False)
     argv = ["--target", "pnl", "--config", "c.yaml", "--data", "odd.csv", "--output", "odd_out.csv"]

@@ -23,11 +23,11 @@ from tests.search_tasks import NAME, make_task
         (["--targets", "all", "--verbose"], {"targets", "verbose"}),
     ],
 )
-def test_what_stands_on_the_line_with_a_value_was_given(argv: Sequence[str], given: set[str]) -> None:
+def test_options_on_the_command_line_count_as_given(argv: Sequence[str], given: set[str]) -> None:
     assert given_options(build_parser(), argv) == given
 
 
-def test_mlflow_run_passes_every_default_and_they_were_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_passed_by_mlflow_run_do_not_count_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
     line = ["--mode=distributed", "--targets=all", "--n-trials=100", "--seed=42", "--use-cv=false", "--n-folds=3"]
     assert given_options(build_parser(), line) == {"mode", "targets", "n_trials", "seed", "use_cv", "n_folds"}
     monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
@@ -46,14 +46,14 @@ def command_line(folder: Path, *options: str) -> CommandLine:
     return parse_command_line(build_parser, ["--storage-dir", str(folder), "--max-workers", "1", *options])
 
 
-def test_a_name_alone_is_enough(made: Path) -> None:
+def test_the_study_name_alone_is_enough(made: Path) -> None:
     targets, settings = resolve_settings(command_line(made, "--study-name", NAME))
     assert targets == ["net_profit"]
     assert (settings.search.n_trials, settings.search.seed, settings.split.seed) == (7, 43, 43)
     assert settings.search.keep_total, "nobody asked for a total"
 
 
-def test_a_given_option_wins_over_the_study_s(made: Path) -> None:
+def test_a_given_option_overrides_the_study_s(made: Path) -> None:
     _, settings = resolve_settings(
         command_line(made, "--study-name", NAME, "--n-trials", "9", "--pruner", "none", "--seed", "42")
     )
@@ -69,12 +69,12 @@ def test_another_target_is_refused_before_the_table_is_read(made: Path) -> None:
         )
 
 
-def test_several_targets_make_the_name_a_beginning(made: Path) -> None:
+def test_several_targets_make_the_name_a_prefix(made: Path) -> None:
     targets, settings = resolve_settings(command_line(made, "--study-name", NAME, "--targets", "net_profit,num_trades"))
     assert (targets, settings.search.n_trials) == (["net_profit", "num_trades"], 100)
 
 
-def test_a_study_that_is_not_there_leaves_everything_as_it_was_asked(made: Path, tmp_path: Path) -> None:
+def test_a_missing_study_changes_no_option(made: Path, tmp_path: Path) -> None:
     for folder in (made, tmp_path / "none"):
         targets, settings = resolve_settings(command_line(folder, "--study-name", "another", "--targets", "num_trades"))
         assert (targets, settings.search.n_trials, settings.search.keep_total) == (["num_trades"], 100, False)

@@ -16,7 +16,7 @@ from tests.small_table import small_table
 RMSE = TableConfig(targets={**MODEL_CONFIGS, "net_profit": TargetConfig("regression", "rmse")})
 
 
-def test_a_study_is_noted_with_what_makes_its_scores_comparable(tmp_path: Path) -> None:
+def test_a_study_stores_the_settings_that_make_scores_comparable(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     opened = open_study(task)
     noted = opened.study.user_attrs[SETTINGS_ATTR]
@@ -56,7 +56,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"objective": uniform}, "objective 'lightgbm', now it is 'user'"),
     ],
 )
-def test_a_study_goes_on_only_with_what_it_was_made_with(made: Path, changes: dict[str, Any], named: str) -> None:
+def test_a_study_resumes_only_with_the_settings_it_was_created_with(
+    made: Path, changes: dict[str, Any], named: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         open_study(make_task(made, **changes))
     assert f"study '{NAME}' was created with " in str(caught.value)
@@ -64,13 +66,13 @@ def test_a_study_goes_on_only_with_what_it_was_made_with(made: Path, changes: di
     assert "another --study-name" in str(caught.value)
 
 
-def test_the_same_table_may_lie_elsewhere_in_another_order(made: Path) -> None:
+def test_the_same_table_may_have_another_location_and_row_order(made: Path) -> None:
     shuffled = small_table().sample(frac=1, random_state=0)
     again = open_study(make_task(made, frame=shuffled, source="s3://b/t.csv", n_trials=99))  # the total may grow
     assert again.study.user_attrs[SETTINGS_ATTR]["data"] == "table.parquet", "the first note stays"
 
 
-def test_trials_of_unknown_origin_are_refused(tmp_path: Path) -> None:
+def test_trials_without_recorded_settings_are_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = open_study(task).study
     study._storage.set_study_user_attr(study._study_id, SETTINGS_ATTR, None)
@@ -79,7 +81,7 @@ def test_trials_of_unknown_origin_are_refused(tmp_path: Path) -> None:
         open_study(task)
 
 
-def test_no_password_is_kept_on_the_study(tmp_path: Path) -> None:
+def test_no_password_is_stored_on_the_study(tmp_path: Path) -> None:
     source = describe_source("postgresql://u:secret@host:5432/db", "SELECT 'secret' AS x")
     raw = make_task(tmp_path / "raw", source="postgresql://u:secret@host:5432/db")
     for task in (make_task(tmp_path / "described", source=source), raw):

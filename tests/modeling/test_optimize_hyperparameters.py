@@ -21,7 +21,7 @@ from tests.small_table import small_table
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_separate_folder(tmp_path: Path, mlflow_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -74,7 +74,7 @@ def split_of(study: optuna.Study) -> tuple[bool, int | None]:
     ],
     ids=["nothing", "n_trials", "use_cv", "n_folds", "all"],
 )
-def test_settings_say_what_no_argument_does(
+def test_settings_apply_where_no_argument_is_given(
     given: dict[str, Any], n_trials: int, split: tuple[bool, int | None]
 ) -> None:
     settings = RunSettings(split=SplitSettings(use_cv=True, n_folds=3), search=SearchSettings(n_trials=2))
@@ -91,7 +91,7 @@ def test_without_settings_it_is_as_on_the_command_line() -> None:
     assert split_of(study) == (False, None)
 
 
-def test_folds_may_be_left_to_the_rule_here_too() -> None:
+def test_folds_can_be_chosen_automatically_here_too() -> None:
     """Three windows of 200 rows and more: `src.data.auto_folds`."""
     table, left = small_table(n_days=200), RunSettings(search=SearchSettings(n_trials=1), cv_auto=True)
     call: dict[str, Any] = {"data": table, "settings": left, "objective": far_from_a_third}
@@ -169,7 +169,7 @@ def test_a_file_a_config_and_settings_of_ones_own(tmp_path: Path) -> None:
     assert len(again.trials) == 4, "it went on"
 
 
-def test_what_is_wrong_with_the_input_is_said_before_a_study_is_made(tmp_path: Path) -> None:
+def test_wrong_input_is_reported_before_a_study_is_created(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="profit"):
         optimize_hyperparameters("profit", data=small_table())
     with pytest.raises(ConfigError, match="--n-trials 0"):
@@ -177,7 +177,7 @@ def test_what_is_wrong_with_the_input_is_said_before_a_study_is_made(tmp_path: P
     assert list(tmp_path.glob("artefacts")) == []
 
 
-def test_an_objective_that_only_fails_says_why() -> None:
+def test_an_objective_that_always_fails_reports_its_error() -> None:
     def broken(trial: optuna.Trial, *_: Any) -> float:
         raise ZeroDivisionError("no luck")
 
@@ -186,7 +186,7 @@ def test_an_objective_that_only_fails_says_why() -> None:
     assert sorted(run.info.status for run in runs()) == ["FAILED"] * 6, "five trials and their parent"
 
 
-def test_it_can_be_called_beside_the_main_thread() -> None:
+def test_it_can_be_called_outside_the_main_thread() -> None:
     """A notebook's or a server's thread may not touch signals."""
     found: list[int] = []
 

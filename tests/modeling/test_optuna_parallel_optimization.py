@@ -51,7 +51,7 @@ def test_the_whole_flow_of_several_targets(folder: Path, command: Command) -> No
         assert f"all_{name}: 100%" in run.err, "each has its bar"
 
 
-def test_a_target_that_fails_is_told_and_the_others_are_done(
+def test_a_failing_target_is_reported_and_the_others_complete(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish_target = train_with_optuna._finish_target
@@ -69,7 +69,7 @@ def test_a_target_that_fails_is_told_and_the_others_are_done(
     assert run.out.splitlines()[3].startswith("num_trades")
 
 
-def test_the_line_of_the_contract_for_a_distributed_worker(folder: Path, command: Command) -> None:
+def test_the_command_of_the_contract_for_a_distributed_worker(folder: Path, command: Command) -> None:
     """It makes the study if it is the first to come, and the next one finds it by its target."""
     line = ("--mode", "distributed", "--worker-id", "1", "--targets", "net_profit", *QUICK)
     run = command(*line)
@@ -88,7 +88,7 @@ def test_the_line_of_the_contract_for_a_distributed_worker(folder: Path, command
     assert manager.list_studies() == [name]
 
 
-def test_a_shared_study_is_made_worked_on_waited_for_and_finished_by_its_name(folder: Path, command: Command) -> None:
+def test_create_work_wait_and_finish_need_only_the_study_name(folder: Path, command: Command) -> None:
     made = command("--mode", "create", "--study-name", "s", "--targets", "net_profit", *QUICK, "--seed", "7")
     assert (made.status, made.out.splitlines()[0]) == (0, "study s is ready: 0 of 3 trials are finished"), made.err
     assert made.out.splitlines()[1].endswith("--mode distributed --study-name s")
@@ -104,7 +104,7 @@ def test_a_shared_study_is_made_worked_on_waited_for_and_finished_by_its_name(fo
     assert len(trials(folder, "s")) == 3
 
 
-def test_a_worker_is_called_by_its_id_its_index_or_its_process() -> None:
+def test_a_worker_is_named_by_its_id_its_index_or_its_process() -> None:
     assert worker_name("a", {"JOB_COMPLETION_INDEX": "3"}) == "a"
     assert worker_name(None, {"JOB_COMPLETION_INDEX": "3"}) == "3"
     assert worker_name(None, {}).endswith(f":{os.getpid()}")
@@ -116,7 +116,7 @@ def test_an_unknown_mode_is_one_line(command: Command) -> None:
     assert run.err == "error: --mode 'cluster' is unknown: use parallel, distributed, create, wait\n"
 
 
-def test_workers_are_chosen_unless_they_are_given() -> None:
+def test_the_number_of_workers_has_a_default() -> None:
     parser = build_parser()
     assert parser.parse_args([]).max_workers is None
     assert parser.parse_args(["--max-workers="]).max_workers is None
@@ -168,7 +168,7 @@ def test_one_target_with_an_objective_and_a_callback_of_ones_own(folder: Path) -
     assert str(os.getpid()) not in {pid for _, pid in seen}
 
 
-def test_settings_say_what_no_argument_does(folder: Path) -> None:
+def test_settings_apply_where_no_argument_is_given(folder: Path) -> None:
     search = SearchSettings(storage_dir=folder / "studies", n_trials=2, max_workers=2, study_name="s")
     settings = RunSettings(search=search, cv_auto=True)
     optimizer = ParallelOptimizer(data=small_table(n_days=200), settings=settings)
@@ -186,7 +186,7 @@ def test_settings_say_what_no_argument_does(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["parallel", "create", "distributed"])
-def test_folds_left_to_the_rule_in_every_mode(folder: Path, command: Command, mode: str) -> None:
+def test_automatic_folds_in_every_mode(folder: Path, command: Command, mode: str) -> None:
     small_table(n_days=200).to_parquet(folder / "table.parquet")
     run = command("--mode", mode, "--targets", "net_profit", *QUICK, "--n-trials", "1", "--cv", "auto")
     assert run.status == 0, run.err
@@ -200,7 +200,7 @@ def test_a_target_that_mlflow_cannot_address_is_refused(folder: Path) -> None:
         ParallelOptimizer(1, data=folder / "nowhere.csv").optimize_parallel("ret@close", 1)
 
 
-def test_what_is_wrong_is_said_at_once() -> None:
+def test_wrong_input_is_reported_at_once() -> None:
     with pytest.raises(ConfigError, match="n_jobs 0 is too few"):
         ParallelOptimizer(n_jobs=0)
     with pytest.raises(ConfigError, match="max_workers 0 is too few"):

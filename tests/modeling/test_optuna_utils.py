@@ -33,7 +33,7 @@ def test_early_stopping_waits_for_a_first_value() -> None:
     assert run(OptunaCallbacks.early_stopping(2), [None, None, None, 1.0]) == 4
 
 
-def test_early_stopping_refuses_a_senseless_patience() -> None:
+def test_early_stopping_refuses_a_patience_below_one() -> None:
     with pytest.raises(ConfigError, match="patience 0"):
         OptunaCallbacks.early_stopping(0)
 
@@ -43,7 +43,7 @@ def test_target_value_stops_in_the_studys_direction() -> None:
     assert run(OptunaCallbacks.target_value(2.0), [1.0, None, 3.0, 1.0], "maximize") == 3
 
 
-def test_failed_trials_are_no_improvement_and_no_patience() -> None:
+def test_failed_trials_do_not_count() -> None:
     study = optuna.create_study()
     study.add_trial(create_trial(value=1.0))
     study.add_trial(create_trial(state=TrialState.FAIL))

@@ -89,7 +89,7 @@ def test_the_pdf_has_the_same_chapters(tmp_path: Path) -> None:
     assert [title for title in titles if text.count(title) < 2] == [], "each stands in the contents and above its text"
 
 
-def test_page_and_pdf_show_one_moment_of_a_study_that_goes_on() -> None:
+def test_page_and_pdf_show_the_same_snapshot_of_a_running_study() -> None:
     study = make_study(12)
     visualizer = OptunaVisualizer(study)
     before = visualizer.to_html()
@@ -98,7 +98,7 @@ def test_page_and_pdf_show_one_moment_of_a_study_that_goes_on() -> None:
     assert OptunaVisualizer(study).to_html() != before
 
 
-def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
+def test_the_file_is_self_contained(tmp_path: Path) -> None:
     page = write(tmp_path, make_study(20), METADATA)
     for tag, attrs in page.tags:
         assert tag not in {"link", "img", "iframe"}
@@ -110,7 +110,7 @@ def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert sum("plotly.js v" in script for script in page.scripts) == 1
 
 
-def test_figures_hold_the_studys_numbers(tmp_path: Path) -> None:
+def test_figures_show_the_studys_numbers(tmp_path: Path) -> None:
     study = make_study(40)
     page = write(tmp_path, study, METADATA)
     traces = {trace["name"]: trace for trace in page.figures["history"]["data"] if "name" in trace}
@@ -129,7 +129,7 @@ def test_a_model_worse_than_a_naive_forecast_is_called_so(tmp_path: Path) -> Non
     assert "worse than that forecast (skill \N{MINUS SIGN}4.0 %)" in page.text
 
 
-def test_names_of_users_stay_text(tmp_path: Path) -> None:
+def test_user_given_names_are_escaped(tmp_path: Path) -> None:
     study = optuna.create_study(study_name=EVIL)
     for i in range(12):
         ranges = {EVIL: FloatDistribution(0, 1), f"{EVIL}2": CategoricalDistribution((EVIL, None, True))}
@@ -146,7 +146,7 @@ def test_names_of_users_stay_text(tmp_path: Path) -> None:
         assert "<img" not in json.dumps(figure)
 
 
-def test_a_foreign_objective_is_drawn(tmp_path: Path) -> None:
+def test_a_study_of_another_objective_is_drawn(tmp_path: Path) -> None:
     def objective(trial: optuna.Trial) -> float:
         width = trial.suggest_int("width", 1, 10**18)
         return trial.suggest_float("x", -1e300, 1e300) / 1e300 + (width % 3 if trial.number % 2 else trial.number)
@@ -165,7 +165,9 @@ def test_equal_input_gives_an_equal_file(tmp_path: Path) -> None:
     assert OptunaVisualizer(study, METADATA).to_html() == OptunaVisualizer(study, METADATA).to_html()
 
 
-def test_a_failed_write_leaves_the_earlier_report_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_earlier_report_and_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "report.html"
     path.write_text("earlier")
 

@@ -58,7 +58,7 @@ def values(study: optuna.Study) -> dict[int, float | None]:
 
 @pytest.mark.parametrize("use_cv", [False, True])
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
-def test_a_score_does_not_depend_on_who_ran_the_trial(tmp_path: Path, target: str, use_cv: bool) -> None:
+def test_a_score_does_not_depend_on_the_process_of_the_trial(tmp_path: Path, target: str, use_cv: bool) -> None:
     """To the bit: in this process, in processes, and as a single call."""
     split = SplitSettings(use_cv=use_cv, n_folds=2)
     found = []
@@ -94,7 +94,7 @@ def test_several_targets_are_searched_at_once(tmp_path: Path) -> None:
     assert [len(values(study)) for study in found.values()] == [3, 3, 3]
 
 
-def test_a_target_that_fails_loses_nothing_of_the_others(tmp_path: Path) -> None:
+def test_a_failing_target_does_not_affect_the_others(tmp_path: Path) -> None:
     def broken(trial: optuna.Trial, *_: Any) -> float:
         raise ZeroDivisionError("no luck")
 
@@ -115,7 +115,7 @@ def test_a_study_that_has_its_total_starts_nothing(tmp_path: Path) -> None:
     assert [(trial.number, trial.state) for trial in opened.study.trials] == before
 
 
-def test_the_table_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shared_table_is_removed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     task = make_task(tmp_path / "studies", search={"n_trials": 1})
     run_searches([(task, open_study(task))], 1)
@@ -139,7 +139,7 @@ def test_a_deadline_is_kept_by_an_objective_that_ignores_it(tmp_path: Path) -> N
     assert [trial.state for trial in opened.study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
 
 
-def test_a_trial_that_was_killed_for_memory_has_failed_for_good(
+def test_a_trial_killed_out_of_memory_is_failed_permanently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kills = tmp_path / "kills"
@@ -165,7 +165,7 @@ def test_a_trial_that_was_killed_for_memory_has_failed_for_good(
     assert "its trial is recorded as failed" in caplog.text
 
 
-def test_more_workers_than_cpus_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_more_workers_than_cpus_give_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = make_task(tmp_path, search={"n_trials": 1})
     opened: OpenStudy = open_study(task)
     opened.study.add_trial(optuna.trial.create_trial(value=1.0))

@@ -20,7 +20,7 @@ for value in range(5):
 """
 
 
-def test_looking_at_a_store_that_is_open_here_costs_it_no_lock(tmp_path: Path) -> None:
+def test_checking_an_open_store_keeps_its_locks(tmp_path: Path) -> None:
     study = OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)
     for n in range(1, 3):
@@ -34,7 +34,7 @@ def test_looking_at_a_store_that_is_open_here_costs_it_no_lock(tmp_path: Path) -
         assert len(OptunaStudyManager(tmp_path / "studies").load_study("s").trials) == 6 * n
 
 
-def test_a_folder_of_results_matters_to_who_writes_results(tmp_path: Path) -> None:
+def test_the_output_folder_is_checked_only_if_results_are_written(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path / "out")
     check_locations(settings, writes_results=False)
@@ -52,7 +52,7 @@ def test_an_experiment_that_mlflow_refuses(tmp_path: Path, name: str, monkeypatc
         check_locations(settings)
 
 
-def test_a_look_writes_nothing(tmp_path: Path) -> None:
+def test_the_check_writes_nothing(tmp_path: Path) -> None:
     OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
     before = sorted(tmp_path.rglob("*"))
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path / "out")

@@ -77,7 +77,7 @@ def test_the_parent_run_ends_as_the_search_did(
     assert [run.info.run_name for run in found] == ["trial-0000"], "what is finished is projected whatever happens"
 
 
-def test_mlflow_being_away_hides_no_error(
+def test_an_mlflow_outage_hides_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -89,7 +89,7 @@ def test_mlflow_being_away_hides_no_error(
     assert "\n" not in record.getMessage()
 
 
-def test_a_study_says_that_it_is_searched_and_then_what_came_of_it(opened: OpenStudy, mlflow_store: str) -> None:
+def test_the_outcome_tag_is_searching_and_then_the_outcome(opened: OpenStudy, mlflow_store: str) -> None:
     opened.projection.project()
     assert outcome_of(mlflow_store) == "searching", "what a process that is killed leaves behind"
     assert end_parent_run_as(opened, RunEnding())
@@ -99,7 +99,7 @@ def test_a_study_says_that_it_is_searched_and_then_what_came_of_it(opened: OpenS
     assert outcome_of(mlflow_store) == "registered"
 
 
-def test_a_study_with_a_model_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
+def test_the_outcome_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
     with ends_parent_run(opened):
         opened.ending.outcome = "registered"
     open_study(opened.task).projection.project()  # a create, say, or a worker that comes when all is done
@@ -120,7 +120,7 @@ def test_the_outcome_is_one_line_without_passwords_of_at_most_500_characters() -
     assert len(text) <= 500
 
 
-def test_what_ends_several_searches_at_once_ends_their_runs(opened: OpenStudy, mlflow_store: str) -> None:
+def test_an_error_in_several_searches_ends_all_their_runs(opened: OpenStudy, mlflow_store: str) -> None:
     with pytest.raises(UserError, match="no such column"), ends_parent_runs_on_error([opened]):
         raise UserError("no such column")
     assert outcome_of(mlflow_store) == "failed: no such column"

@@ -27,7 +27,7 @@ def test_the_same_search_gives_the_same_study(tmp_path: Path, mlflow_store: str)
     assert len(seen[0]) == 4
 
 
-def test_a_stop_says_what_is_saved_and_how_to_go_on(tmp_path: Path, mlflow_store: str) -> None:
+def test_a_stop_reports_saved_trials_and_how_to_resume(tmp_path: Path, mlflow_store: str) -> None:
     def stopped(trial: optuna.Trial, *_: Any) -> float:
         if trial.number == 2:
             os.kill(os.getpid(), signal.SIGINT)

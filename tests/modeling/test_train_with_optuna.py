@@ -104,7 +104,7 @@ def story(new_desk: Callable[[], Desk]) -> Story:
     return Story(desk, first, {path.name: path.stat().st_mtime for path in desk.folder.rglob("*.txt")})
 
 
-def test_the_summary_names_what_was_made(story: Story) -> None:
+def test_the_summary_names_the_results(story: Story) -> None:
     lines = story.first.out.splitlines()
     assert lines[1].split()[:3] == ["target", "metric", "validation"]
     assert lines[3].startswith("net_profit  MAE")
@@ -115,7 +115,7 @@ def test_the_summary_names_what_was_made(story: Story) -> None:
     assert "3/3" in story.first.err
 
 
-def test_the_files_of_the_contract_lie_there(story: Story) -> None:
+def test_the_files_of_the_contract_exist(story: Story) -> None:
     folder = story.desk.folder / "artefacts"
     assert story.desk.models() == ["lgb_net_profit_optuna_v1.txt"]
     assert (folder / "optuna_studies/studies.db").stat().st_size > 0
@@ -195,7 +195,7 @@ def again(story: Story) -> Finished:
     return story.desk.tune("--study-name", NAME)
 
 
-def test_the_same_command_again_makes_nothing_new(story: Story, again: Finished) -> None:
+def test_repeating_the_command_creates_nothing_new(story: Story, again: Finished) -> None:
     assert again.status == 0, again.err
     assert "net_profit v1 @champion" in again.out
     desk = story.desk
@@ -222,7 +222,7 @@ def test_another_study_is_a_challenger(story: Story, again: Finished) -> None:
     assert not np.array_equal(desk.predict(small_table(), "models:/net_profit@challenger"), champion)
 
 
-def test_a_study_of_another_seed_is_not_gone_on_with(story: Story, again: Finished) -> None:
+def test_a_study_of_another_seed_is_not_resumed(story: Story, again: Finished) -> None:
     run = story.desk.tune("--study-name", NAME, "--seed", "8")
     assert run.status == 2
     assert run.out == ""
@@ -247,7 +247,7 @@ def test_without_a_hold_out_and_without_the_registry(new_desk: Callable[[], Desk
     assert "net_profit v1 @champion" in later.out, later.err
 
 
-def test_several_targets_inside_mlflow_run_stand_below_its_run(new_desk: Callable[[], Desk]) -> None:
+def test_several_targets_inside_mlflow_run_are_children_of_its_run(new_desk: Callable[[], Desk]) -> None:
     desk = new_desk()
     client = desk.client
     outer = client.create_run(client.create_experiment("of-mlflow-run"), run_name="tune").info.run_id
@@ -266,7 +266,7 @@ def test_several_targets_inside_mlflow_run_stand_below_its_run(new_desk: Callabl
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_does_not_fit_the_last_target_is_told_before_the_first_is_trained(
+def test_an_error_of_the_last_target_is_reported_before_the_first_is_trained(
     new_desk: Callable[[], Desk], workers: str
 ) -> None:
     desk = new_desk()
@@ -319,7 +319,7 @@ def test_other_names_no_dates_string_categories_and_missing_values(new_desk: Cal
     )
 
 
-def test_while_mlflow_is_away_nothing_is_lost(new_desk: Callable[[], Desk]) -> None:
+def test_nothing_is_lost_during_an_mlflow_outage(new_desk: Callable[[], Desk]) -> None:
     desk = new_desk()
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     run = replace(desk, environ=away).tune("--study-name", NAME)
@@ -339,7 +339,7 @@ def test_while_mlflow_is_away_nothing_is_lost(new_desk: Callable[[], Desk]) -> N
     assert sorted(desk.children(desk.parent(NAME))) == ["trial-0000", "trial-0001", "trial-0002"]
 
 
-def test_a_finish_whose_time_is_up_searches_nothing(new_desk: Callable[[], Desk]) -> None:
+def test_a_finish_after_the_timeout_runs_no_trials(new_desk: Callable[[], Desk]) -> None:
     """As the finish of a cluster's run, whatever the study lacks; with several targets too."""
     desk = new_desk()
     targets = ("--targets", "net_profit,num_trades", "--study-name", "both", "--no-register")

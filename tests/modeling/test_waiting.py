@@ -53,7 +53,7 @@ def test_it_waits_for_the_store_the_study_and_its_total(tmp_path: Path, caplog: 
     assert "study s has ended: 2 of 2 trials are finished" in caplog.text
 
 
-def test_it_gives_up_after_its_time_in_one_line(tmp_path: Path) -> None:
+def test_it_times_out_with_one_line(tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(StoreError, match="timed out waiting for study 's': 0 of 2 trials are finished") as caught:
         wait_for_studies(command_line(tmp_path, "--study-name", "s", "--timeout", "0.1"))
@@ -70,7 +70,7 @@ def test_several_targets_are_several_studies(tmp_path: Path) -> None:
         wait_for_studies(command_line(tmp_path, "--study-name", "s", "--targets", "all", "--timeout", "0.1"))
 
 
-def test_it_wants_a_name(tmp_path: Path) -> None:
+def test_it_needs_a_study_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs the name of a study: give --study-name"):
         wait_for_studies(command_line(tmp_path))
 
@@ -99,11 +99,11 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
         (StudyProgress(1, 1, 2, time_left=-1000), True),
     ],
 )
-def test_a_study_is_over_with_its_total_or_its_time(progress: StudyProgress, is_over: bool) -> None:
+def test_a_study_ends_with_its_total_or_its_timeout(progress: StudyProgress, is_over: bool) -> None:
     assert progress.is_over is is_over
 
 
-def test_a_study_s_own_time_counts_from_its_first_worker(tmp_path: Path) -> None:
+def test_the_timeout_of_a_study_counts_from_its_first_worker(tmp_path: Path) -> None:
     study = make(tmp_path, timeout=60)
     url = store_url(None, tmp_path, {})
     study.set_user_attr(STARTED_ATTR, 1000.0)
@@ -113,7 +113,7 @@ def test_a_study_s_own_time_counts_from_its_first_worker(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("words", ['FATAL:  password authentication failed for user "u"'])
-def test_who_is_refused_does_not_wait(words: str) -> None:
+def test_a_permanent_refusal_is_not_waited_for(words: str) -> None:
     import psycopg2
     from sqlalchemy.exc import OperationalError
 
@@ -128,9 +128,7 @@ def test_who_is_refused_does_not_wait(words: str) -> None:
 RUN = ("--study-name", "s", "--run-token", "t2")
 
 
-def test_the_total_of_an_earlier_run_is_not_the_one_that_is_waited_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_study_of_an_earlier_run_does_not_end_the_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     study = make(tmp_path)
     finish(study, 2)
     study.set_user_attr(RUN_ATTR, "t1")
@@ -163,7 +161,7 @@ def test_a_worker_waits_for_create_of_each_study(tmp_path: Path) -> None:
     assert not worker.is_alive()
 
 
-def test_a_run_that_cannot_go_on_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_failed_run_is_not_waited_for(tmp_path: Path) -> None:
     """Whichever of its studies says so, and never because of what happened to another run."""
     studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
     options = (*RUN, "--targets", "net_profit,num_trades")
@@ -177,7 +175,7 @@ def test_a_run_that_cannot_go_on_is_not_waited_for(tmp_path: Path) -> None:
             wait(command_line(tmp_path, *options))
 
 
-def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> None:
+def test_a_missing_create_is_a_config_error(tmp_path: Path) -> None:
     """Status 2: a worker whose Job started it again would only wait once more."""
     make(tmp_path)
     for wait in (wait_for_studies, wait_for_run):
@@ -189,7 +187,7 @@ def test_create_that_never_comes_is_given_up_as_a_mistake(tmp_path: Path) -> Non
         wait_for_run(command_line(tmp_path, *RUN, "--idle-timeout", "0"))
 
 
-def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
+def test_a_study_without_active_workers_times_out(tmp_path: Path) -> None:
     study = make(tmp_path, total=9)
     begin_run(study, "t2", None)
     is_over = threading.Event()
@@ -216,12 +214,12 @@ def test_a_study_that_nobody_works_on_is_given_up(tmp_path: Path) -> None:
     assert waited and waited[0].startswith("no worker was active on study 's' for 2 s: ")
 
 
-def test_a_run_waits_so_long_without_a_sign_and_a_wait_by_hand_for_ever(tmp_path: Path) -> None:
+def test_only_a_run_has_a_default_idle_timeout(tmp_path: Path) -> None:
     assert waiting._idle_limit(command_line(tmp_path, *RUN)) == 2400
     assert waiting._idle_limit(command_line(tmp_path, "--study-name", "s")) is None
 
 
-def test_it_tells_best_value_and_rate(
+def test_it_logs_best_value_and_rate(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "LOG_SECONDS", 0.0)

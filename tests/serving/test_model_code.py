@@ -134,14 +134,14 @@ def test_text_in_a_numeric_column_is_named(tiny: TinyModel, predict: Predict) ->
         predict(frame)
 
 
-def test_dates_are_no_numbers(tiny: TinyModel, predict: Predict) -> None:
+def test_dates_are_not_numbers(tiny: TinyModel, predict: Predict) -> None:
     with pytest.raises(
         MlflowException, match="column 'ret' holds 400 values that are not numbers, the first '2024-01-01"
     ):
         predict(tiny.frame.assign(ret=tiny.frame["date"]))
 
 
-def test_missing_and_doubled_columns_are_named(tiny: TinyModel, predict: Predict, served: PyFuncModel) -> None:
+def test_missing_and_duplicate_columns_are_named(tiny: TinyModel, predict: Predict, served: PyFuncModel) -> None:
     with pytest.raises(MlflowException, match=r"missing inputs \['held', 'sector'\]"):
         predict(tiny.frame.drop(columns=["held", "sector"]))
     ours = served.unwrap_python_model()
@@ -175,7 +175,7 @@ def test_native_flavor_is_the_raw_booster(tiny: TinyModel, logged: Logged) -> No
     assert np.array_equal(booster.predict(tiny.matrix), tiny.booster.predict(tiny.matrix))
 
 
-def test_folder_pins_what_it_needs(logged: Logged) -> None:
+def test_folder_pins_its_requirements(logged: Logged) -> None:
     pins = (logged.folder / "requirements.txt").read_text().split()
     assert [pin.split("==")[0] for pin in pins] == ["mlflow", "lightgbm", "numpy", "pandas"]
     assert f"python={platform.python_version()}" in (logged.folder / "conda.yaml").read_text()
@@ -203,7 +203,7 @@ def test_model_belongs_to_the_experiment_of_its_run(logged: Logged) -> None:
     [(model_code.__file__, {"lightgbm", "mlflow", "numpy", "pandas"}), (encoding.__file__, {"numpy", "pandas"})],
     ids=["model_code", "encoding"],
 )
-def test_files_stand_alone(file: str, needed: set[str]) -> None:
+def test_files_import_nothing_of_this_project(file: str, needed: set[str]) -> None:
     tree = ast.parse(Path(file).read_text())
     plain = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     froms = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -226,7 +226,7 @@ flags = st.one_of(st.none(), st.booleans(), st.sampled_from(["true", "False", 0,
 
 
 @given(st.lists(st.tuples(values, numbers, flags), min_size=1, max_size=12), st.data())
-def test_a_row_is_read_the_same_whatever_stands_beside_it(
+def test_a_row_is_encoded_independently_of_other_rows(
     encoder: Any, rows: list[tuple[Any, Any, Any]], data: st.DataObject
 ) -> None:
     frame = pd.DataFrame(rows, columns=["style", "ret", "is_monday"], dtype=object)
@@ -261,12 +261,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return model
 
 
-def test_the_copy_that_travels_is_the_code_of_training(logged: Logged) -> None:
+def test_the_logged_copy_is_the_encoding_code(logged: Logged) -> None:
     travelling = logged.folder / "artifacts" / "encoding.py"
     assert travelling.read_text() == Path(encoding.__file__).read_text()
 
 
-def test_openmps_own_variable_decides_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omp_num_threads_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert model_code.thread_options() == {}
 

@@ -82,13 +82,13 @@ def test_empty_table_gives_an_empty_result(tiny: TinyModel) -> None:
         "no/folder",
     ],
 )
-def test_absent_model_is_the_users_mistake(tiny: TinyModel, uri: str) -> None:
+def test_a_missing_model_is_a_user_error(tiny: TinyModel, uri: str) -> None:
     with pytest.raises(UserError, match=f"model '{uri}' cannot be found: .*train and register it first") as caught:
         predict_table(uri, tiny.frame)
     assert "\n" not in str(caught.value)
 
 
-def test_dead_server_is_no_mistake_of_the_user(tiny: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_server_is_not_a_user_error(tiny: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     with pytest.raises(TrackingError, match="cannot load model 'models:/pnl@champion'") as caught:
@@ -106,7 +106,7 @@ def test_rows_that_do_not_fit_are_named(tiny: TinyModel) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.parquet", "p.csv", "deep/er/p.csv.gz"])
-def test_written_file_reads_back(tmp_path: Path, name: str) -> None:
+def test_a_written_file_can_be_read_back(tmp_path: Path, name: str) -> None:
     frame = pd.DataFrame({"account_id": ["A", "B"], "prediction": [0.1, 1 / 3]})
     path = tmp_path / name
     write_predictions(frame, path)
@@ -125,7 +125,7 @@ def test_same_predictions_are_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.xlsx", "p", ".csv", "p.csv.bz2"])
-def test_unknown_ending_is_refused(name: str) -> None:
+def test_unknown_file_extension_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"use one of \.parquet, \.csv, \.csv\.gz"):
         check_output(Path(name))
 
@@ -140,7 +140,7 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.csv.gz", "p.parquet"])
-def test_a_disk_that_is_full_is_no_mistake_of_the_user(tmp_path: Path, name: str) -> None:
+def test_a_full_disk_is_not_a_user_error(tmp_path: Path, name: str) -> None:
     """A limit of the size of files stands in for it."""
     frame = pd.DataFrame({"prediction": np.random.default_rng(0).random(20_000)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -165,7 +165,7 @@ def test_keys_that_parquet_cannot_hold(tmp_path: Path) -> None:
     assert (tmp_path / "p.csv").read_text() == "account_id,prediction\n1,0.5\na,1.5\n"
 
 
-def test_a_key_column_that_the_config_names_must_be_there(tiny: TinyModel, tmp_path: Path) -> None:
+def test_a_key_column_of_the_config_must_exist(tiny: TinyModel, tmp_path: Path) -> None:
     config = tmp_path / "names.yaml"
     config.write_text("account: acount_id\n")
     with pytest.raises(DataError, match=r"column 'acount_id' .*did you mean 'account_id'"):
@@ -240,7 +240,7 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
         (["--target", "pnl", "--data", ""], "column 'trader' (the account) is missing"),  # the sample table
     ],
 )
-def test_mistakes_are_one_line(tiny: TinyModel, tmp_path: Path, options: list[str], said: str) -> None:
+def test_user_errors_are_one_line(tiny: TinyModel, tmp_path: Path, options: list[str], said: str) -> None:
     done = run_main(tiny, tmp_path, *options)
     assert (done.status, done.out) == (2, "")
     assert said in done.err

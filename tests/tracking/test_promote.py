@@ -64,7 +64,7 @@ def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path:
     assert MlflowClient().get_model_version("profit", "2").tags == tags
 
 
-def test_dry_run_moves_nothing_and_tells_as_json(two_versions: TwoVersions, tmp_path: Path) -> None:
+def test_dry_run_moves_nothing_and_writes_json(two_versions: TwoVersions, tmp_path: Path) -> None:
     done = promote(two_versions, tmp_path, "--targets", "profit", "--dry-run", "--output-dir", "out")
     assert decision(done) == "would be promoted"
     assert aliases() == {"champion": 1, "challenger": 2}
@@ -129,7 +129,7 @@ def test_too_few_dates_to_be_sure(two_versions: TwoVersions, tmp_path: Path) -> 
     assert decision(promote(two_versions, tmp_path, *options, "0.5")) == "promoted"
 
 
-def test_promotion_that_was_cut_off_is_completed(two_versions: TwoVersions, tmp_path: Path) -> None:
+def test_an_interrupted_promotion_is_completed(two_versions: TwoVersions, tmp_path: Path) -> None:
     MlflowClient().set_registered_model_alias("profit", "champion", "2")
     dry = promote(two_versions, tmp_path, "--targets", "profit", "--dry-run")
     assert (dry.status, aliases()) == (0, {"champion": 2, "challenger": 2})
@@ -138,7 +138,7 @@ def test_promotion_that_was_cut_off_is_completed(two_versions: TwoVersions, tmp_
     assert done.out.splitlines()[0] == "profit: an interrupted promotion is completed"
 
 
-def test_rows_that_a_model_was_trained_on_judge_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
+def test_rows_that_a_model_was_trained_on_are_not_compared(two_versions: TwoVersions, tmp_path: Path) -> None:
     done = promote(two_versions, tmp_path, "--targets", "profit", n_rows=319)
     assert (done.status, done.out) == (2, "")
     assert done.err == (
@@ -148,7 +148,7 @@ def test_rows_that_a_model_was_trained_on_judge_nothing(two_versions: TwoVersion
     assert aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_all_are_judged_before_any_is_moved(two_versions: TwoVersions, tmp_path: Path) -> None:
+def test_all_targets_are_compared_before_any_alias_is_moved(two_versions: TwoVersions, tmp_path: Path) -> None:
     client = MlflowClient()
     client.create_registered_model("gone")
     for alias in ("champion", "challenger"):
@@ -161,7 +161,9 @@ def test_all_are_judged_before_any_is_moved(two_versions: TwoVersions, tmp_path:
 
 
 @pytest.mark.parametrize("named", [[], ["--targets", "all"], ["--targets="]])
-def test_none_named_means_all_that_have_a_model(two_versions: TwoVersions, tmp_path: Path, named: list[str]) -> None:
+def test_without_targets_all_registered_models_are_compared(
+    two_versions: TwoVersions, tmp_path: Path, named: list[str]
+) -> None:
     done = promote(two_versions, tmp_path, *named, "--dry-run")
     assert done.status == 0, done.err
     assert "would be promoted" in done.out
@@ -178,7 +180,7 @@ def test_none_named_means_all_that_have_a_model(two_versions: TwoVersions, tmp_p
         (["--mode", "yes"], "--mode 'yes' is unknown: use on, dry-run, off"),
     ],
 )
-def test_mistakes_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str) -> None:
+def test_user_errors_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str) -> None:
     done = promote(two_versions, tmp_path, *options)
     assert (done.status, done.out) == (2, "")
     assert said in done.err
@@ -199,7 +201,7 @@ def test_empty_registry(mlflow_store: str, tmp_path: Path) -> None:
     assert done.err.startswith("error: none of net_profit, gross_profit, ")
 
 
-def test_all_dates_may_be_judged_but_none_is_too_few() -> None:
+def test_the_test_fraction_may_be_one_but_not_zero() -> None:
     assert PromotionSettings(DataSettings(), test_fraction=1).test_fraction == 1
     for bad in (0.0, -0.1, 1.1):
         with pytest.raises(ConfigError, match="--test-fraction"):
@@ -214,14 +216,14 @@ def test_all_dates_may_be_judged_but_none_is_too_few() -> None:
         (["--mode", "on", "--dry-run"], "would be promoted", 1),
     ],
 )
-def test_the_mode_says_whether_aliases_move(
+def test_the_mode_decides_whether_aliases_move(
     two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str, champion: int
 ) -> None:
     assert decision(promote(two_versions, tmp_path, "--targets", "profit", *options)) == said
     assert aliases()["champion"] == champion
 
 
-def test_off_does_nothing_whatever_else_is_given(two_versions: TwoVersions, tmp_path: Path) -> None:
+def test_off_does_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
     done = promote(two_versions, tmp_path, "--targets", "profit", "--mode", "off", "--test-fraction", "0")
     assert (done.status, done.out, done.err) == (0, "nothing is promoted: --mode is off\n", "")
     assert aliases() == {"champion": 1, "challenger": 2}
@@ -237,7 +239,7 @@ def test_off_does_nothing_whatever_else_is_given(two_versions: TwoVersions, tmp_
         (["--config", "gone.yaml"], 2, "gone.yaml"),
     ],
 )
-def test_options_are_looked_at_before_there_is_a_model_or_a_table(
+def test_options_are_validated_without_a_model_or_a_table(
     tmp_path: Path, options: list[str], status: int, said: str
 ) -> None:
     """What a night asks before its search: no store is made, no table is read."""

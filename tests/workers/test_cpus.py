@@ -47,7 +47,7 @@ LIMITS: list[tuple[str, dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("cgroup", "files", "cpus"), LIMITS)
-def test_cpus_are_those_of_the_tightest_limit(tmp_path: Path, cgroup: str, files: dict[str, str], cpus: int) -> None:
+def test_the_smallest_cpu_limit_counts(tmp_path: Path, cgroup: str, files: dict[str, str], cpus: int) -> None:
     assert available_cpus(tree(tmp_path, cgroup, files)) == cpus
 
 
@@ -70,7 +70,7 @@ def test_the_served_model_counts_them_in_the_same_way(
         ("", {}, 0),
     ],
 )
-def test_kills_for_memory_are_counted(tmp_path: Path, cgroup: str, files: dict[str, str], kills: int) -> None:
+def test_out_of_memory_kills_are_counted(tmp_path: Path, cgroup: str, files: dict[str, str], kills: int) -> None:
     assert oom_kills(tree(tmp_path, cgroup, files)) == kills
 
 

@@ -70,7 +70,7 @@ def test_scores_are_those_of_datasets_in_memory_to_the_bit(tmp_path: Path, targe
             assert len(set(expected)) > 10, "it has learned something"
 
 
-def test_what_rows_earned_does_not_travel_to_workers(tmp_path: Path) -> None:
+def test_results_are_not_sent_to_workers(tmp_path: Path) -> None:
     data = load("num_trades")
     assert data.net_profit is not None
     shared = TableSharer(tmp_path).share(data, folds_of(data), with_frame=True)
@@ -85,7 +85,7 @@ def test_rows_that_are_shuffled_too(tmp_path: Path) -> None:
     assert [curve(shared, k, 64, SAMPLING[0]) for k in range(3)] == [curve(here, k, 64, SAMPLING[0]) for k in range(3)]
 
 
-def test_targets_of_one_table_share_what_is_binned(tmp_path: Path) -> None:
+def test_targets_of_one_table_share_binned_rows(tmp_path: Path) -> None:
     sharer = TableSharer(tmp_path)
     first, second = load("net_profit"), load("num_trades")
     shared = [sharer.share(data, folds_of(data)) for data in (first, second)]
@@ -144,7 +144,7 @@ def share(folder: Path) -> SharedTable:
 
 
 @pytest.mark.parametrize("is_large", [False, True])
-def test_one_bins_and_the_others_read(tmp_path: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_bins_and_the_others_read(tmp_path: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if is_large:
         monkeypatch.setattr("src.workers.shared_folds.ONE_AT_A_TIME_BYTES", 0)
     table = share(tmp_path)
@@ -163,7 +163,7 @@ def test_one_bins_and_the_others_read(tmp_path: Path, is_large: bool, monkeypatc
     assert train.stat().st_ino == inode
 
 
-def test_what_a_killed_process_left_half_is_made_again(tmp_path: Path) -> None:
+def test_incomplete_files_of_a_killed_process_are_written_again(tmp_path: Path) -> None:
     table = share(tmp_path)
     folder = table.features / "bins-64"
     folder.mkdir()
@@ -173,7 +173,7 @@ def test_what_a_killed_process_left_half_is_made_again(tmp_path: Path) -> None:
     assert lgb.Dataset(str(train), params={"max_bin": 64, "verbosity": -1}).construct().num_data() > 0
 
 
-def test_the_last_used_are_kept_up_to_their_size(tmp_path: Path) -> None:
+def test_the_last_used_datasets_are_cached_up_to_the_limit(tmp_path: Path) -> None:
     table = share(tmp_path)
     size = sum(path.stat().st_size for path in SharedFolds(table).prepare(64)[0])
     folds = SharedFolds(table, keep_bytes=int(2.5 * size))

@@ -11,7 +11,7 @@ from src.workers.work_folder import OWNER_FILE, PREFIX, work_folder
 ROOT = Path(__file__).parents[2]
 
 
-def test_it_is_private_and_gone_afterwards(tmp_path: Path) -> None:
+def test_the_folder_is_private_and_removed_afterwards(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), work_folder(tmp_path) as folder:
         assert folder.stat().st_mode & 0o077 == 0
         (folder / "inner").mkdir()
@@ -20,7 +20,7 @@ def test_it_is_private_and_gone_afterwards(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from src.workers.work_folder import work_folder\n"
         "with work_folder(Path(sys.argv[1])) as folder: os.kill(os.getpid(), signal.SIGKILL)"

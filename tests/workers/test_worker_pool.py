@@ -64,7 +64,7 @@ def test_a_killed_worker_is_replaced_and_the_total_stays_exact(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("error", [StoreError, SearchError])
-def test_what_a_worker_says_is_said_here(error: type[Exception]) -> None:
+def test_an_error_of_a_worker_is_raised_in_the_supervisor(error: type[Exception]) -> None:
     def work(stop_flag: StopFlag) -> None:
         raise error("the store failed: 'x'")
 
@@ -73,7 +73,7 @@ def test_what_a_worker_says_is_said_here(error: type[Exception]) -> None:
     assert str(failures["mine"]) == "the store failed: 'x'"
 
 
-def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+def test_a_failing_search_does_not_affect_the_others(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def fails(stop_flag: StopFlag) -> None:
@@ -92,7 +92,7 @@ def test_one_search_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
     assert (tmp_path / "whole").exists(), "it was not asked to stop"
 
 
-def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
+def test_a_worker_stopped_from_outside_interrupts_the_run() -> None:
     def work(stop_flag: StopFlag) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         stop_flag.raise_if_stopped()
@@ -101,20 +101,20 @@ def test_a_worker_that_somebody_else_stops_is_no_silent_end() -> None:
         run(work)
 
 
-def test_a_worker_that_breaks_says_so() -> None:
+def test_a_crashed_worker_reports_its_error() -> None:
     def work(stop_flag: StopFlag) -> None:
         raise ValueError("a mistake\nin a callback")
 
     assert str(run(work)["mine"]) == "a worker of 'mine' failed with ValueError: a mistake in a callback"
 
 
-def test_a_worker_that_leaves_without_a_word_is_an_error() -> None:
+def test_a_worker_that_exits_without_a_message_is_an_error() -> None:
     found = run(lambda stop_flag: os._exit(3))["mine"]
     assert isinstance(found, RunError)
     assert "exited with status 3 and no message" in str(found)
 
 
-def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) -> None:
+def test_too_many_killed_workers_end_the_search(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work(stop_flag: StopFlag) -> None:
@@ -129,7 +129,7 @@ def test_workers_that_are_killed_again_and_again_end_the_search(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_search_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+def test_a_search_that_makes_progress_may_lose_any_number_of_workers(tmp_path: Path) -> None:
     folder, trials = str(tmp_path), count()
 
     def work(stop_flag: StopFlag) -> None:
@@ -154,7 +154,7 @@ class Kernel:
         return next(self.asked)
 
 
-def test_memory_the_trial_is_blamed_then_there_is_one_worker_fewer(
+def test_out_of_memory_fails_the_trial_and_then_reduces_the_workers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two are killed. The first is replaced, the second is not: the third starts when the first two are gone."""
@@ -180,7 +180,7 @@ def test_memory_the_trial_is_blamed_then_there_is_one_worker_fewer(
     assert sizes == ["2 workers", "1 workers", "1 workers"]
 
 
-def test_a_single_worker_without_memory_is_given_up_with_the_remedy() -> None:
+def test_a_single_worker_killed_out_of_memory_ends_the_search() -> None:
     blamed: list[int] = []
     search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid), count_ended=lambda: 7)
     found = WorkerPool([search], 1, StopFlag(), count_oom_kills=Kernel()).run()["mine"]
@@ -189,7 +189,7 @@ def test_a_single_worker_without_memory_is_given_up_with_the_remedy() -> None:
     assert len(set(blamed)) == 3
 
 
-def test_another_programs_kill_for_memory_explains_nothing_twice() -> None:
+def test_one_out_of_memory_kill_explains_one_death() -> None:
     readings = iter([4, 5, *[5] * 100])
     blamed: list[int] = []
     search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid))
@@ -240,7 +240,7 @@ def test_a_requested_stop_reaches_the_workers(tmp_path: Path) -> None:
     assert (tmp_path / "asked").exists()
 
 
-def test_a_search_that_is_over_ends_in_its_other_workers_and_in_no_other_search(tmp_path: Path) -> None:
+def test_a_complete_search_stops_its_own_workers_only(tmp_path: Path) -> None:
     """Not as an interruption: the others finish the trial that they run."""
     folder = str(tmp_path)
 
@@ -265,7 +265,7 @@ def test_a_search_that_is_over_ends_in_its_other_workers_and_in_no_other_search(
     assert (tmp_path / "other-False").exists()
 
 
-def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_slots_go_to_the_search_with_the_fewest_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Judged by the order in which they are begun: which of three new processes comes first to its work is chance."""
     folder, begun = str(tmp_path), list[WorkerStart]()
 
@@ -289,7 +289,7 @@ def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path, mo
     assert order.count(1) == 1, "what is over is not begun again"
 
 
-def test_no_more_workers_than_there_is_work_for(tmp_path: Path) -> None:
+def test_no_more_workers_than_missing_trials(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work(stop_flag: StopFlag) -> None:
@@ -315,7 +315,7 @@ def test_each_search_has_its_own_deadline_from_its_first_worker(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-def test_who_is_late_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overdue_worker_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A round that takes minutes, an objective that never looks at the clock: the search is over all the same."""
     folder = str(tmp_path)
     monkeypatch.setattr("src.workers.worker_pool.GRACE_SECONDS", 0.1)
@@ -330,7 +330,7 @@ def test_who_is_late_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypa
     assert (tmp_path / "asked").exists() is not deaf
 
 
-def test_late_is_no_failure_and_nobody_comes_after_the_deadline(tmp_path: Path) -> None:
+def test_a_deadline_is_no_failure_and_starts_no_worker_afterwards(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work(stop_flag: StopFlag) -> None:

@@ -49,7 +49,7 @@ def ends(worker: Worker) -> Any:
     return worker.exit_report()
 
 
-def test_an_orphan_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_supervisor_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.workers.worker_process.CHECK_SECONDS", 0)
     supervisor = Supervisor()
     stop_flag = WorkerStopFlag(None, supervisor)
@@ -88,7 +88,7 @@ if __name__ == "__main__":
     assert (tmp_path / "stopped").exists()
 
 
-def test_a_worker_sees_the_folder_and_the_environment_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_has_the_current_folder_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start_fork_server()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPTUNA_POSTGRES_HOST", "of this test")
@@ -100,7 +100,7 @@ def test_a_worker_sees_the_folder_and_the_environment_of_now(tmp_path: Path, mon
     assert (tmp_path / "seen").read_text() == "of this test"
 
 
-def test_the_server_has_one_thread_and_the_workers_imports(tmp_path: Path) -> None:
+def test_the_server_has_one_thread_and_all_imports(tmp_path: Path) -> None:
     folder = str(tmp_path)
 
     def work(stop_flag: StopFlag) -> None:
@@ -113,7 +113,7 @@ def test_the_server_has_one_thread_and_the_workers_imports(tmp_path: Path) -> No
         assert psutil.Process(server_pid()).num_threads() == 1, "a fork copies locks, not the threads that hold them"
 
 
-def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "of the user")
     before = dict(os.environ)
     start_fork_server()

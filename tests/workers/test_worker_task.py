@@ -31,7 +31,7 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     assert len(roof) == 5000
 
 
-def test_what_travels_to_a_worker_is_small_and_the_frame_is_written_only_for_a_users_objective(tmp_path: Path) -> None:
+def test_the_pickled_task_is_small_and_the_frame_is_written_only_for_a_users_objective(tmp_path: Path) -> None:
     data = load_dataset(small_table(n_days=1000, n_accounts=20), TableConfig(), "net_profit")
     settings = RunSettings()
     task = SearchTask(data, make_split_rows(data, settings.split), settings, callbacks=(print,))

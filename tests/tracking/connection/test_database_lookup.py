@@ -38,7 +38,7 @@ def client(mlflow_store: str) -> MlflowClient:
     return MlflowClient()
 
 
-def test_the_tables_say_what_the_client_says(client: MlflowClient, mlflow_store: str) -> None:
+def test_the_tables_and_the_client_agree(client: MlflowClient, mlflow_store: str) -> None:
     kept, gone = (client.create_experiment(name) for name in ("kept", "gone"))
     client.delete_experiment(gone)
     runs = [client.create_run(kept).info.run_id for _ in range(2)]
@@ -83,14 +83,14 @@ def test_another_schema_is_refused_as_mlflow_refuses_it(
         MlflowClient(f"sqlite:///{copy}").search_experiments()
 
 
-def test_an_older_schema_that_holds_nothing_is_made_anew(mlflow_store: str) -> None:
+def test_an_older_schema_without_data_is_created_again(mlflow_store: str) -> None:
     stamp(mlflow_store, "a5b4c3d2e1f0")
     DatabaseLookup(mlflow_store).refuse_other_schema()
     prepare_embedded_store(mlflow_store)
     assert MlflowClient(mlflow_store).get_experiment("0").name == "Default"
 
 
-def test_a_newer_schema_is_never_made_anew(mlflow_store: str) -> None:
+def test_a_newer_schema_is_never_created_again(mlflow_store: str) -> None:
     """Not even one that holds no run yet: its experiments are somebody's."""
     stamp(mlflow_store, "ffffffffffff")
     prepare_embedded_store(mlflow_store)
@@ -111,19 +111,19 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
     assert (tmp_path / "empty.db").stat().st_size == 0, "nothing is written"
 
 
-def test_the_database_of_studies_is_not_mlflows(tmp_path: Path) -> None:
+def test_the_database_of_studies_is_refused(tmp_path: Path) -> None:
     OptunaStudyManager(tmp_path).create_or_load_study("s")
     with pytest.raises(ConfigError, match="is the database of Optuna's studies: give MLflow a separate database"):
         DatabaseLookup(f"sqlite:///{tmp_path / 'studies.db'}").refuse_other_schema()
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database " * 100)
     with pytest.raises(ConfigError, match="cannot be used: file is not a database"):
         DatabaseLookup(f"sqlite:///{tmp_path / 'text.db'}").refuse_other_schema()
 
 
-def test_a_database_that_is_away_gives_no_answer() -> None:
+def test_an_unavailable_database_gives_no_answer() -> None:
     lookup = DatabaseLookup("postgresql+psycopg2://quant:s3cret@127.0.0.1:9/mlflow")
     for ask in (lookup.refuse_other_schema, *(lambda ask=ask: ask(lookup) for ask in QUESTIONS[:1])):
         with pytest.raises(NoAnswer, match="Connection refused") as told:

@@ -35,19 +35,19 @@ def choose(names: Mapping[str, str], variables: str) -> Experiment | None:
 
 
 @pytest.mark.parametrize("variables", ["NAME=kept", "ID=kept", "ID=kept NAME=kept", "RUN=run", "RUN=run ID=kept"])
-def test_what_is_there_is_found(names: Mapping[str, str], variables: str) -> None:
+def test_existing_experiments_are_found(names: Mapping[str, str], variables: str) -> None:
     found = choose(names, variables)
     assert found is not None
     assert (found.experiment_id, found.name) == (names["kept"], "kept")
 
 
-def test_a_new_name_is_made_later(names: Mapping[str, str]) -> None:
+def test_a_new_experiment_is_created_later(names: Mapping[str, str]) -> None:
     assert choose(names, "") is None
     assert choose(names, "NAME=new") is None
     assert choose(names, "ID= NAME=new RUN=") is None
 
 
-def test_inside_mlflow_run_a_name_says_nothing(names: Mapping[str, str]) -> None:
+def test_inside_mlflow_run_the_name_is_ignored(names: Mapping[str, str]) -> None:
     found = choose(names, "RUN=run NAME=gone")
     assert found is not None
     assert found.name == "kept"
@@ -81,7 +81,7 @@ def test_inside_mlflow_run_a_name_says_nothing(names: Mapping[str, str]) -> None
         ("RUN=lost", "is a "),
     ],
 )
-def test_what_can_never_work_is_told_with_its_variable(names: Mapping[str, str], variables: str, said: str) -> None:
+def test_permanent_errors_name_the_variable(names: Mapping[str, str], variables: str, said: str) -> None:
     with pytest.raises(ConfigError) as told:
         choose(names, variables)
     assert said in str(told.value)
@@ -89,7 +89,7 @@ def test_what_can_never_work_is_told_with_its_variable(names: Mapping[str, str],
     assert len(str(told.value)) < 500
 
 
-def test_the_default_name_is_told_as_such(mlflow_store: str) -> None:
+def test_the_message_says_that_the_name_is_the_default(mlflow_store: str) -> None:
     mlflow.set_tracking_uri(mlflow_store)
     client = MlflowClient()
     client.delete_experiment(client.create_experiment("daily-profit"))

@@ -33,7 +33,7 @@ def _artifacts_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_store_left_half_made_is_made_anew(tmp_path: Path) -> None:
+def test_an_incomplete_store_is_created_again(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     process = start(OPEN, uri)  # MLflow itself, killed as soon as its migrations are under way
     while not _has_table(tmp_path / "mlflow.db", "alembic_version"):
@@ -46,7 +46,7 @@ def test_a_store_left_half_made_is_made_anew(tmp_path: Path) -> None:
     assert usable(uri)
 
 
-def test_a_kill_while_preparing_leaves_no_store_rather_than_half_a_one(tmp_path: Path) -> None:
+def test_a_kill_while_preparing_leaves_no_incomplete_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     process = start(PREPARE, uri)
     while not list(tmp_path.glob("mlflow.db.*/mlflow.db")):
@@ -59,14 +59,14 @@ def test_a_kill_while_preparing_leaves_no_store_rather_than_half_a_one(tmp_path:
     assert usable(uri)
 
 
-def test_processes_that_start_at_once_make_one_store(tmp_path: Path) -> None:
+def test_concurrent_processes_create_one_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert [process.wait() for process in [start(PREPARE, uri) for _ in range(2)]] == [0, 0]
     assert os.listdir(tmp_path) == ["mlflow.db"]
     assert usable(uri)
 
 
-def test_what_holds_runs_is_never_touched(tmp_path: Path, mlflow_store: str) -> None:
+def test_a_store_with_runs_is_never_changed(tmp_path: Path, mlflow_store: str) -> None:
     database = Path(mlflow_store.removeprefix("sqlite:///"))
     MlflowClient(mlflow_store).create_run("0")
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -76,14 +76,14 @@ def test_what_holds_runs_is_never_touched(tmp_path: Path, mlflow_store: str) -> 
     assert database.read_bytes() == before
 
 
-def test_what_is_no_database_is_left_for_mlflow_to_refuse(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("my notes, not a database " * 100)
     prepare_embedded_store(f"sqlite:///{path}")
     assert path.read_text().startswith("my notes")
 
 
-def test_the_command_prepares_what_mlflow_would_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prepares_the_store_that_mlflow_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main() == 0
     assert usable(f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
@@ -91,7 +91,7 @@ def test_the_command_prepares_what_mlflow_would_open(tmp_path: Path, monkeypatch
     assert (tmp_path / "other.db").exists()
 
 
-def test_servers_are_left_alone(tmp_path: Path) -> None:
+def test_servers_are_not_contacted(tmp_path: Path) -> None:
     prepare_embedded_store("http://127.0.0.1:9")
     assert os.listdir(tmp_path) == []
 

@@ -23,14 +23,14 @@ def name_of(session: TrackingSession) -> str:
     return str(session.client.get_experiment(session.experiment_id).name)
 
 
-def test_the_experiment_is_daily_profit_made_once(client: MlflowClient) -> None:
+def test_the_default_experiment_is_created_once(client: MlflowClient) -> None:
     first, second = TrackingSession({}), TrackingSession({})
     assert name_of(first) == "daily-profit"
     assert second.experiment_id == first.experiment_id
     assert first.outer_run is None
 
 
-def test_or_the_one_of_the_environment(client: MlflowClient) -> None:
+def test_the_environment_can_name_the_experiment(client: MlflowClient) -> None:
     assert name_of(TrackingSession({"MLFLOW_EXPERIMENT_NAME": "mine"})) == "mine"
     made = client.create_experiment("by-id")
     for name in ("", "by-id"):
@@ -40,7 +40,7 @@ def test_or_the_one_of_the_environment(client: MlflowClient) -> None:
     assert name_of(TrackingSession({"MLFLOW_EXPERIMENT_NAME": ""})) == "daily-profit"
 
 
-def test_inside_mlflow_run_it_is_the_runs_own(client: MlflowClient) -> None:
+def test_inside_mlflow_run_the_experiment_is_that_of_the_run(client: MlflowClient) -> None:
     experiment = client.create_experiment("chosen-by-mlflow")
     outer = client.create_run(experiment).info.run_id
     session = TrackingSession({"MLFLOW_RUN_ID": outer, "MLFLOW_EXPERIMENT_NAME": "mine"})
@@ -50,20 +50,20 @@ def test_inside_mlflow_run_it_is_the_runs_own(client: MlflowClient) -> None:
     assert client.get_experiment_by_name("mine") is None
 
 
-def test_a_run_that_is_not_there_is_named(client: MlflowClient) -> None:
+def test_a_missing_run_is_named(client: MlflowClient) -> None:
     with pytest.raises(TrackingError, match=r"MLFLOW_RUN_ID '0123': sqlite:///.* has no such run: unset it"):
         _ = TrackingSession({"MLFLOW_RUN_ID": "0123"}).experiment_id
     with pytest.raises(TrackingError, match="cannot read run 0123"):
         _ = TrackingSession({"MLFLOW_RUN_ID": "0123"}).outer_run
 
 
-def test_a_deleted_experiment_is_told_with_the_remedy(client: MlflowClient) -> None:
+def test_a_deleted_experiment_is_reported_with_the_remedy(client: MlflowClient) -> None:
     client.delete_experiment(TrackingSession({}).experiment_id)
     with pytest.raises(TrackingError, match="MLFLOW_EXPERIMENT_NAME is not set, and 'daily-profit' is a deleted exp"):
         _ = TrackingSession({}).experiment_id
 
 
-def test_two_that_make_it_at_once_get_the_same(client: MlflowClient) -> None:
+def test_concurrent_sessions_create_one_experiment(client: MlflowClient) -> None:
     found: list[str] = []
     start = threading.Barrier(4)
 
@@ -81,7 +81,7 @@ def test_two_that_make_it_at_once_get_the_same(client: MlflowClient) -> None:
     assert len(set(found)) == 1
 
 
-def test_a_server_that_is_away_is_one_line_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_server_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri(AWAY)
     for ask in (lambda s: s.experiment_id, lambda s: end_parent_run(s, "0123", RunEnding())):
@@ -90,7 +90,7 @@ def test_a_server_that_is_away_is_one_line_of_ours(monkeypatch: pytest.MonkeyPat
         assert "\n" not in str(caught.value)
 
 
-def test_patience_is_short_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_are_limited_unless_the_user_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
     TrackingSession({})
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"

@@ -29,19 +29,19 @@ def test_an_embedded_store_answers_at_once(gone: dict[str, str]) -> None:
         TrackingCheck(gone)
 
 
-def test_a_worker_of_a_shared_study_is_told_and_goes_on(gone: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_of_a_shared_study_only_gets_a_warning(gone: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
     TrackingCheck(gone, refuses=False).join()
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment: ")
     assert line.endswith("; the trials of this worker are kept, and written when the study is finished")
 
 
-def test_a_store_that_is_fine_is_not_spoken_of(mlflow_store: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_usable_store_logs_nothing(mlflow_store: str, caplog: pytest.LogCaptureFixture) -> None:
     TrackingCheck({"MLFLOW_TRACKING_URI": mlflow_store}).join()
     assert caplog.records == []
 
 
-def test_nothing_is_made_where_nothing_is_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     TrackingCheck({}).join()
     TrackingCheck({"MLFLOW_TRACKING_URI": "sqlite:///new/mlflow.db"}).join()
@@ -49,7 +49,7 @@ def test_nothing_is_made_where_nothing_is_yet(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["no file", "an empty file"])
-def test_a_store_that_is_yet_to_be_made_has_its_first_experiment_only(
+def test_a_new_store_has_only_the_default_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def test_a_store_that_is_yet_to_be_made_has_its_first_experiment_only(
             refuse_permanent_errors({f"MLFLOW_{name}": value})
 
 
-def test_a_server_that_is_not_there_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unavailable_server_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
     check = TrackingCheck({"MLFLOW_TRACKING_URI": uri})
@@ -73,7 +73,7 @@ def test_a_server_that_is_not_there_costs_a_warning(caplog: pytest.LogCaptureFix
     assert "s3cret" not in line
 
 
-def test_a_server_that_is_silent_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_does_not_answer_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         TrackingCheck({"MLFLOW_TRACKING_URI": uri}, seconds=0.3).join()
@@ -85,7 +85,7 @@ def test_a_server_that_is_silent_is_not_waited_for(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("taken", ["mlruns", "mlflow.db"])
-def test_a_new_store_needs_its_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
+def test_a_new_store_needs_writable_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str) -> None:
     monkeypatch.chdir(tmp_path)
     if taken == "mlruns":
         (tmp_path / taken).touch()
@@ -100,7 +100,7 @@ def test_a_new_store_needs_its_places(tmp_path: Path, monkeypatch: pytest.Monkey
     assert str(told.value).startswith(said[taken])
 
 
-def test_a_known_experiments_folder_is_asked(mlflow_store: str, tmp_path: Path) -> None:
+def test_the_artifact_folder_of_an_experiment_is_checked(mlflow_store: str, tmp_path: Path) -> None:
     mlflow.set_tracking_uri(mlflow_store)
     (tmp_path / "file").touch()
     MlflowClient().create_experiment("kept", f"file://{tmp_path}/file/artifacts%20here")
@@ -109,7 +109,7 @@ def test_a_known_experiments_folder_is_asked(mlflow_store: str, tmp_path: Path) 
         refuse_permanent_errors(environ)
 
 
-def as_nobody(folder: Path) -> str:
+def as_unprivileged_user(folder: Path) -> str:
     """What a user without any rights is told in a folder; all modules are loaded, as theirs may be closed to him."""
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:
@@ -139,7 +139,7 @@ def as_nobody(folder: Path) -> str:
         ("mlflow.db", "MLflow's store sqlite:///mlflow.db cannot be written: no permission for mlflow.db: make it wri"),
     ],
 )
-def test_a_place_that_is_closed_to_the_user_is_told(mlflow_store: str, closed: str, said: str) -> None:
+def test_a_folder_without_permission_is_refused(mlflow_store: str, closed: str, said: str) -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
         home = Path(name)
         (home / "mlruns").mkdir()
@@ -149,10 +149,10 @@ def test_a_place_that_is_closed_to_the_user_is_told(mlflow_store: str, closed: s
             path.chmod(0o777)
         (home / closed).chmod(0o555)
         refuse_permanent_errors({"MLFLOW_TRACKING_URI": mlflow_store})
-        assert as_nobody(home).startswith(said)
+        assert as_unprivileged_user(home).startswith(said)
 
 
-def test_a_command_that_reads_models_is_let_in_whatever_the_experiment(gone: dict[str, str], tmp_path: Path) -> None:
+def test_a_command_that_reads_models_ignores_the_experiment(gone: dict[str, str], tmp_path: Path) -> None:
     refuse_denied_access(gone)
     refuse_denied_access({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
     (tmp_path / "text.db").write_text("no database " * 100)
@@ -161,7 +161,7 @@ def test_a_command_that_reads_models_is_let_in_whatever_the_experiment(gone: dic
             refuse_denied_access({"MLFLOW_TRACKING_URI": uri})
 
 
-def test_databricks_wants_credentials(tmp_path: Path) -> None:
+def test_databricks_needs_credentials(tmp_path: Path) -> None:
     nobody = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "none")}
     for uri in ("databricks", "databricks://team"):
         with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI 'databricks") as told:

@@ -21,13 +21,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
-def test_a_dead_database_is_tried_a_few_times(pauses: list[float]) -> None:
+def test_an_unavailable_database_is_tried_a_few_times(pauses: list[float]) -> None:
     with pytest.raises(OperationalError, match="refused"):
         check_database_answers(AWAY)
     assert pauses == [SECONDS_BETWEEN] * (ATTEMPTS - 1)
 
 
-def test_a_session_tells_it_in_one_line_without_the_password(pauses: list[float]) -> None:
+def test_a_session_reports_it_in_one_line_without_the_password(pauses: list[float]) -> None:
     mlflow.set_tracking_uri(AWAY)
     with pytest.raises(TrackingError, match=r"cannot open the tracking store: .*refused") as told:
         _ = TrackingSession({}).client
@@ -36,7 +36,7 @@ def test_a_session_tells_it_in_one_line_without_the_password(pauses: list[float]
 
 
 @pytest.mark.parametrize("uri", ["models:/net_profit/3", "models:/net_profit@champion"])
-def test_a_registered_model_is_not_waited_for_either(uri: str, pauses: list[float]) -> None:
+def test_loading_a_model_does_not_wait_either(uri: str, pauses: list[float]) -> None:
     mlflow.set_tracking_uri(AWAY)
     with pytest.raises(TrackingError, match=r"cannot load model .*refused"):
         load_served(pinned_uri(uri))
@@ -44,12 +44,12 @@ def test_a_registered_model_is_not_waited_for_either(uri: str, pauses: list[floa
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///nowhere/mlflow.db", "http://127.0.0.1:9", "databricks", "./mlruns", ""])
-def test_other_uris_are_left_alone(uri: str, pauses: list[float]) -> None:
+def test_other_uris_are_not_checked(uri: str, pauses: list[float]) -> None:
     check_database_answers(uri)
     assert pauses == []
 
 
-def test_a_host_that_swallows_packets_is_waited_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_drops_packets_has_a_timeout_of_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
     class Engine:

@@ -49,7 +49,7 @@ def run(passes: Any) -> None:
         assert passes.enough.wait(20)
 
 
-def test_passes_follow_each_other_in_a_thread_of_their_own() -> None:
+def test_passes_run_one_after_the_other_in_a_thread() -> None:
     passes = Passes()
     run(passes)
     assert passes.threads == {"mlflow-projection"}
@@ -58,7 +58,9 @@ def test_passes_follow_each_other_in_a_thread_of_their_own() -> None:
 @pytest.mark.parametrize(
     "error", [TrackingError("away\nfar"), StorageInternalError("store away"), ConfigError("no lock")]
 )
-def test_an_outage_is_outlived_and_said_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_passes_continue_after_an_outage_that_is_reported_once(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG, "src.tracking.projection.background_projector"):
         run(Passes(fail(error), fail(error), fail(error)))
     levels = [record.levelname for record in caplog.records]
@@ -67,7 +69,7 @@ def test_an_outage_is_outlived_and_said_once(error: Exception, caplog: pytest.Lo
     assert "the search goes on and its runs will be written later" in caplog.messages[0]
 
 
-def test_it_waits_longer_while_the_outage_lasts_and_no_longer_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_grows_during_an_outage_and_is_reset_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     waited = threading.Event.wait
 
@@ -82,7 +84,7 @@ def test_it_waits_longer_while_the_outage_lasts_and_no_longer_after(monkeypatch:
     assert waits[:6] == [0.005, 0.01, 0.02, 0.03, 0.03, 0.005]
 
 
-def test_leaving_waits_for_the_pass_under_way_and_starts_no_other() -> None:
+def test_exit_waits_for_the_running_pass_and_starts_no_other() -> None:
     begun, done, asked = threading.Event(), [], []
 
     def slow() -> None:
@@ -101,7 +103,7 @@ def test_leaving_waits_for_the_pass_under_way_and_starts_no_other() -> None:
     assert len(passes.times) == n_passes
 
 
-def test_it_ends_with_the_search_that_failed() -> None:
+def test_it_ends_when_the_search_fails() -> None:
     passes: Any = Passes()
     with pytest.raises(KeyboardInterrupt), BackgroundProjector(passes):
         raise KeyboardInterrupt

@@ -73,14 +73,14 @@ def test_the_parent_shows_scores_baselines_skill_and_best_parameters(session: Tr
     assert (data.tags["best_trial"], data.tags["target"]) == ("4", "net_profit")
 
 
-def test_without_a_hold_out_nothing_is_shown_of_it() -> None:
+def test_without_a_hold_out_there_are_no_test_metrics() -> None:
     names = set(final_metrics(METADATA | NO_TEST))
     assert not {name for name in names if name.startswith(("test_score", "skill", "baseline"))}
     assert {"validation_score", "validation_skill", "validation_baseline_median"} <= names
     assert "test_score" not in describe(METADATA | NO_TEST)
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_undefined_metrics_are_left_out() -> None:
     assert "skill" not in final_metrics(METADATA | {"skill": None, "skill_interval": None})
     assert "validation_skill" not in final_metrics(METADATA | {"validation_skill": float("nan")})
 
@@ -104,12 +104,12 @@ def test_the_description_is_readable_markdown(session: TrackingSession, parent: 
     assert "63" not in note
 
 
-def test_the_description_of_a_single_trial_says_which_one() -> None:
+def test_the_description_names_a_single_trial() -> None:
     alone = {name: value for name, value in METADATA.items() if name != "members"}
     assert "The registered model is trial 4.\n\n| the registered model | value |" in describe(alone)
 
 
-def test_written_twice_it_is_the_same(session: TrackingSession, parent: str) -> None:
+def test_writing_twice_changes_nothing(session: TrackingSession, parent: str) -> None:
     log_final_scores(session, parent, METADATA)
     before = session.client.get_run(parent).data
     log_final_scores(session, parent, METADATA)
@@ -132,7 +132,7 @@ def test_a_new_best_trial_changes_tags_and_scores_not_params(
     assert (data.tags["best_trial"], data.metrics["test_score"]) == ("7", 59.0)
 
 
-def test_a_users_own_param_does_not_hinder(session: TrackingSession, parent: str) -> None:
+def test_params_of_mlflow_run_do_not_interfere(session: TrackingSession, parent: str) -> None:
     """`mlflow run` notes its parameters on the same run."""
     session.client.log_param(parent, "n_trials", "9")
     log_final_scores(session, parent, METADATA)
@@ -167,7 +167,7 @@ def test_any_source_has_a_name(session: TrackingSession, parent: str, source: st
     assert found.dataset.name
 
 
-def test_files_are_uploaded_where_they_are_told(session: TrackingSession, parent: str, tmp_path: Path) -> None:
+def test_files_are_uploaded_to_the_given_folders(session: TrackingSession, parent: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("<html>")
     (tmp_path / "model.txt").write_text("tree")
     files = [("report", tmp_path / "report.html"), ("", tmp_path / "model.txt")]
@@ -178,7 +178,7 @@ def test_files_are_uploaded_where_they_are_told(session: TrackingSession, parent
     assert [item.path for item in client.list_artifacts(parent, "report")] == ["report/report.html"]
 
 
-def test_what_mlflow_refuses_is_one_line_of_ours(session: TrackingSession) -> None:
+def test_an_mlflow_refusal_is_a_one_line_error(session: TrackingSession) -> None:
     frame = pd.DataFrame({"a": [1.0], "y": [0.0]})
     writes: tuple[Callable[[], None], ...] = (
         lambda: log_final_scores(session, "0123", METADATA),

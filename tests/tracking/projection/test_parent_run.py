@@ -40,7 +40,7 @@ def found(study: optuna.Study) -> ParentRun:
     return run
 
 
-def test_the_projections_run_is_found_read_and_added_to(study: optuna.Study, tmp_path: Path) -> None:
+def test_the_parent_run_is_found_read_and_extended(study: optuna.Study, tmp_path: Path) -> None:
     run = found(study)
     assert run.run_id == study.user_attrs[PARENT_ATTR]["run_id"]
     assert run.names() == run.names("report") == []
@@ -54,14 +54,12 @@ def test_the_projections_run_is_found_read_and_added_to(study: optuna.Study, tmp
     assert run.session.client.get_run(run.run_id).info.status == "RUNNING", "a report changes nothing else"
 
 
-def test_a_study_that_mlflow_never_saw_has_no_run() -> None:
+def test_a_study_that_was_never_projected_has_no_run() -> None:
     assert find_parent_run("s", {}) is None
     assert find_parent_run("s", {PARENT_ATTR: "somebody else's"}) is None
 
 
-def test_nothing_is_made_where_there_is_no_store(
-    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_store_is_not_created(study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
@@ -77,14 +75,14 @@ def test_another_store_has_no_such_run(study: optuna.Study) -> None:
         find_parent_run("s", attrs)
 
 
-def test_a_deleted_run_is_told(study: optuna.Study) -> None:
+def test_a_deleted_run_is_refused(study: optuna.Study) -> None:
     run = found(study)
     run.session.client.delete_run(run.run_id)
     with pytest.raises(TrackingError, match="is deleted in MLflow: restore it"):
         find_parent_run("s", study.user_attrs)
 
 
-def test_a_server_that_is_away_is_one_line(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_server_is_a_one_line_error(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri("http://u:secret@127.0.0.1:9")
     with pytest.raises(TrackingError) as told:

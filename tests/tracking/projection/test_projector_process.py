@@ -52,7 +52,7 @@ def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children()
 
 
-def test_trials_are_written_beside_the_search_by_a_process_that_gives_way(
+def test_trials_are_written_by_a_process_of_low_priority(
     mlflow_store: str, manager: OptunaStudyManager, studied: ProjectedStudy
 ) -> None:
     with ProjectorProcess([studied, replace(studied, study_name="t")]):
@@ -66,13 +66,13 @@ def test_trials_are_written_beside_the_search_by_a_process_that_gives_way(
     assert isinstance(study, optuna.Study)
 
 
-def test_the_stores_address_is_on_no_command_line(mlflow_store: str, studied: ProjectedStudy) -> None:
+def test_the_storage_url_is_not_on_the_command_line(mlflow_store: str, studied: ProjectedStudy) -> None:
     with ProjectorProcess([studied]):
         lines = [" ".join(child.cmdline()) for child in children_of(os.getpid())]
         assert not [line for line in lines if studied.storage_url in line or "studies.db" in line]
 
 
-def test_one_that_dies_is_told_and_the_search_goes_on(
+def test_a_dead_projector_is_a_warning(
     mlflow_store: str, studied: ProjectedStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = ProjectedStudy(studied.storage_url, "no such study", False, "mae")
@@ -82,7 +82,7 @@ def test_one_that_dies_is_told_and_the_search_goes_on(
     assert "the background process that writes to MLflow exited with status 1" in caplog.text
 
 
-def test_it_leaves_when_the_search_is_killed(mlflow_store: str, studied: ProjectedStudy) -> None:
+def test_it_exits_when_the_search_is_killed(mlflow_store: str, studied: ProjectedStudy) -> None:
     code = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})

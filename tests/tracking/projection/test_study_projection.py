@@ -85,9 +85,7 @@ def test_a_child_shows_parameters_metrics_and_its_curve(study: optuna.Study, pro
     assert [(point.step, point.value) for point in curve] == [(1, 0.4), (7, 0.5)]
 
 
-def test_a_parameter_of_the_user_s_own_objective_may_be_named_as_mlflow_would_not_have_it(
-    study: optuna.Study, project: Callable[..., str]
-) -> None:
+def test_a_parameter_name_that_mlflow_refuses_is_converted(study: optuna.Study, project: Callable[..., str]) -> None:
     names = {"rate (%)": 0.1, "rate (#)": 0.2, "x" * 300: 0.3, "a//b": 0.4}
     study.add_trial(create_trial(value=1.0, params=names, distributions=dict.fromkeys(names, UNIFORM)))
     params = children(project())["trial-0000"].data.params
@@ -145,7 +143,7 @@ def test_a_pass_killed_anywhere_is_completed_by_the_next(
 
 
 @pytest.mark.parametrize("calls_before", range(6))
-def test_a_pass_killed_between_leaves_no_point_of_the_best_value_out(
+def test_a_pass_killed_between_requests_loses_no_point_of_the_best_value(
     study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, calls_before: int
 ) -> None:
     class Killed(BaseException):
@@ -202,7 +200,7 @@ def test_with_several_targets_the_run_of_mlflow_run_is_the_grandparent(
     assert list(children(parent)) == ["trial-0000"]
 
 
-def test_a_study_gone_on_with_in_another_mlflow_run_keeps_its_parent(
+def test_a_study_resumed_in_another_mlflow_run_keeps_its_parent(
     study: optuna.Study, project: Callable[..., str], mlflow_store: str
 ) -> None:
     mlflow.set_tracking_uri(mlflow_store)
@@ -229,7 +227,7 @@ def test_a_deleted_parent_is_replaced_with_all_its_children(study: optuna.Study,
     assert list(children(second)) == ["trial-0000"]
 
 
-def test_without_mlflow_a_pass_says_so_and_a_later_one_catches_up(
+def test_a_pass_without_mlflow_fails_and_a_later_one_writes_the_rest(
     study: optuna.Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -254,7 +252,7 @@ def at(second: int, number: int, value: float | None, state: TrialState = TrialS
     return trial
 
 
-def test_best_so_far_follows_the_clock_not_the_number() -> None:
+def test_best_so_far_is_ordered_by_time_not_number() -> None:
     slow, fast, pruned = at(9, 0, 0.9), at(3, 1, 0.5), at(5, 2, 0.99, TrialState.PRUNED)
     finished = [slow, fast, pruned]
     assert best_values(finished, maximize=True) == {0: 0.9, 1: 0.5, 2: 0.5}
@@ -262,7 +260,7 @@ def test_best_so_far_follows_the_clock_not_the_number() -> None:
     assert best_values([pruned], maximize=True) == {2: None}
 
 
-def test_the_curve_of_a_foreign_objective_is_what_it_reported() -> None:
+def test_the_curve_of_a_users_objective_is_its_reported_values() -> None:
     trial = create_trial(value=1.0, intermediate_values={step: float(step) for step in range(1000)})
     curve = trial_curve(trial)
     assert len(curve) == 100

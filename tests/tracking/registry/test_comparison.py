@@ -14,7 +14,7 @@ from tests.contenders import TwoVersions
 # MLflow looks at an example's column names in a way that pandas 4 will change.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
 
-OFFICE = ("models:/profit/1", "models:/profit/2")
+URIS_OF_ROLES = ("models:/profit/1", "models:/profit/2")
 ORACLES = {"mae": mean_absolute_error, "rmse": root_mean_squared_error}
 
 
@@ -27,9 +27,9 @@ def judge(
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse"])
-def test_numbers_are_those_of_other_libraries(two_versions: TwoVersions, metric: Metric) -> None:
+def test_numbers_equal_those_of_other_libraries(two_versions: TwoVersions, metric: Metric) -> None:
     weak, strong = two_versions.weak, two_versions.strong
-    found = judge(weak.frame.sample(frac=1, random_state=1), OFFICE, 0.1, 1, metric)
+    found = judge(weak.frame.sample(frac=1, random_state=1), URIS_OF_ROLES, 0.1, 1, metric)
     last = slice(360, 400)
     y = weak.frame["profit"].to_numpy()[last]
     errors = [ORACLES[metric](y, tiny.booster.predict(tiny.matrix[last])) for tiny in (weak, strong)]
@@ -46,10 +46,10 @@ def test_numbers_are_those_of_other_libraries(two_versions: TwoVersions, metric:
     assert found.confidence is not None and found.confidence > 0.99
 
 
-def test_exchanged_roles_exchange_everything(two_versions: TwoVersions) -> None:
+def test_swapped_roles_swap_all_results(two_versions: TwoVersions) -> None:
     frame = two_versions.weak.frame
-    one = judge(frame, OFFICE, 0.1, 1)
-    other = judge(frame, (OFFICE[1], OFFICE[0]), 0.1, 1)
+    one = judge(frame, URIS_OF_ROLES, 0.1, 1)
+    other = judge(frame, (URIS_OF_ROLES[1], URIS_OF_ROLES[0]), 0.1, 1)
     assert one.comparison.difference == -other.comparison.difference
     mirrored = other.difference.interval
     assert mirrored is not None and one.confidence is not None and other.confidence is not None
@@ -59,21 +59,21 @@ def test_exchanged_roles_exchange_everything(two_versions: TwoVersions) -> None:
 
 
 def test_a_model_does_not_beat_itself(two_versions: TwoVersions) -> None:
-    found = judge(two_versions.weak.frame, (OFFICE[0], OFFICE[0]), 0.2, 1)
+    found = judge(two_versions.weak.frame, (URIS_OF_ROLES[0], URIS_OF_ROLES[0]), 0.2, 1)
     assert (found.comparison.better, found.confidence, found.difference.interval) == (False, 0.5, (0, 0))
 
 
-def test_only_rows_after_both_trainings_are_judged(two_versions: TwoVersions) -> None:
+def test_only_rows_after_both_trainings_are_compared(two_versions: TwoVersions) -> None:
     frame = two_versions.weak.frame
     for purge, first in ((0, "2024-11-15"), (3, "2024-11-18")):
-        found = judge(frame, OFFICE, 1, purge)
+        found = judge(frame, URIS_OF_ROLES, 1, purge)
         assert found.dates == (first, "2025-02-03")
     with pytest.raises(ConfigError, match="models:/profit/2 was trained up to 2024-11-14, the table ends at"):
-        judge(frame.head(319), OFFICE, 0.2, 0)
+        judge(frame.head(319), URIS_OF_ROLES, 0.2, 0)
 
 
 def test_few_dates_give_a_difference_and_no_confidence(two_versions: TwoVersions) -> None:
-    found = judge(two_versions.weak.frame, OFFICE, 11 / 400, 1)
+    found = judge(two_versions.weak.frame, URIS_OF_ROLES, 11 / 400, 1)
     assert (found.confidence, found.difference.interval, found.n_dates) == (None, None, 11)
     assert found.difference.note == "only 11 dates: an interval needs 12"
     assert found.difference.value == found.comparison.difference < 0
@@ -81,19 +81,19 @@ def test_few_dates_give_a_difference_and_no_confidence(two_versions: TwoVersions
 
 def test_one_class_is_no_score(two_versions: TwoVersions) -> None:
     frame = two_versions.weak.frame.assign(profit=lambda f: (np.arange(len(f)) % 2 == 0).astype(float))
-    one, other = (judge(frame, uris, 0.5, 1, "auc") for uris in (OFFICE, (OFFICE[1], OFFICE[0])))
+    one, other = (judge(frame, uris, 0.5, 1, "auc") for uris in (URIS_OF_ROLES, (URIS_OF_ROLES[1], URIS_OF_ROLES[0])))
     assert one.confidence is not None and other.confidence is not None
     assert (one.confidence > 0.5) == one.comparison.better == (one.comparison.difference > 0)
     assert one.confidence == pytest.approx(1 - other.confidence)
     with pytest.raises(DataError, match="cannot be compared by auc on 1 rows: auc needs rows of both classes"):
-        judge(frame, OFFICE, 1 / 400, 1, "auc")
+        judge(frame, URIS_OF_ROLES, 1 / 400, 1, "auc")
 
 
 def test_absent_version(two_versions: TwoVersions) -> None:
     with pytest.raises(UserError, match="model 'models:/profit/9' cannot be found"):
-        judge(two_versions.weak.frame, ("models:/profit/9", OFFICE[1]), 0.2, 1)
+        judge(two_versions.weak.frame, ("models:/profit/9", URIS_OF_ROLES[1]), 0.2, 1)
 
 
 def test_table_without_a_feature_of_the_models(two_versions: TwoVersions) -> None:
     with pytest.raises(DataError, match=r"column\(s\) held missing"):
-        judge(two_versions.weak.frame.drop(columns="held"), OFFICE, 0.2, 1)
+        judge(two_versions.weak.frame.drop(columns="held"), URIS_OF_ROLES, 0.2, 1)

@@ -31,9 +31,7 @@ def with_version(name: str, **tags: str) -> None:
     client.create_model_version(name, "s3://bucket/model", tags=tags)
 
 
-def test_what_a_registered_model_was_made_with_is_found_by_a_process_of_its_own(
-    mlflow_store: str, tmp_path: Path
-) -> None:
+def test_starting_points_of_registered_models_are_read_by_a_separate_process(mlflow_store: str, tmp_path: Path) -> None:
     metadata = RECORD | {"search_until": "2024-01-31"}
     run = MlflowClient().create_run("0").info.run_id
     for rounds, study in ((5, "first"), (6, "second")):
@@ -48,7 +46,7 @@ def test_what_a_registered_model_was_made_with_is_found_by_a_process_of_its_own(
     assert registered("pnl") == earlier.of("pnl")
 
 
-def test_an_embedded_store_without_a_model_is_not_asked(mlflow_store: str, tmp_path: Path) -> None:
+def test_an_embedded_store_without_a_model_is_not_read(mlflow_store: str, tmp_path: Path) -> None:
     assert not may_hold_models({"MLFLOW_TRACKING_URI": mlflow_store})
     assert not may_hold_models({"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'none.db'}"})
     (tmp_path / "text.db").write_text("no database " * 100)
@@ -59,17 +57,17 @@ def test_an_embedded_store_without_a_model_is_not_asked(mlflow_store: str, tmp_p
     assert may_hold_models({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_REGISTRY_URI": mlflow_store})
 
 
-def test_a_silent_registry_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_registry_that_does_not_answer_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         earlier = EarlierModels(["pnl"], dict(os.environ) | {"MLFLOW_TRACKING_URI": uri}, seconds=0.5)
         assert earlier.of("pnl") == []
         assert "registered models are not used as starting points" in caplog.text
-        wait_for_the_asking_to_end()
+        wait_for_the_registry_process()
 
 
-def test_a_registry_that_is_not_there_costs_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unavailable_registry_is_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
@@ -80,7 +78,7 @@ def test_a_registry_that_is_not_there_costs_a_line(caplog: pytest.LogCaptureFixt
     assert "s3cret" not in line
 
 
-def wait_for_the_asking_to_end() -> None:
+def wait_for_the_registry_process() -> None:
     """The process is killed when its time is up; a test leaves none behind."""
     for thread in threading.enumerate():
         if thread.name == "earlier-models":
@@ -88,7 +86,7 @@ def wait_for_the_asking_to_end() -> None:
             assert not thread.is_alive()
 
 
-def test_the_tag_is_json_that_other_programs_read(mlflow_store: str, tmp_path: Path) -> None:
+def test_the_tag_is_valid_json(mlflow_store: str, tmp_path: Path) -> None:
     register_model(MlflowClient().create_run("0").info.run_id, tiny_model(tmp_path, **RECORD).card)
     tag = mlflow.MlflowClient().get_model_version("pnl", "1").tags["starting_point"]
     point = {"params": PARAMS, "search_until": None, "data_digest": "0123", "test_fraction": 0.2, "split_seed": 42}

@@ -105,7 +105,7 @@ def test_a_longer_study_adds_its_new_model(client: MlflowClient, weak: TinyModel
     "step", ["create_logged_model", "create_registered_model", "create_model_version", "set_registered_model_alias"]
 )
 @pytest.mark.parametrize("before", [True, False])
-def test_killed_at_a_step_and_called_again(
+def test_a_killed_call_can_be_repeated(
     client: MlflowClient, weak: TinyModel, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:
     run_id, real = a_run(client), getattr(MlflowClient, step)
@@ -164,18 +164,18 @@ def test_equal_predictions_are_not_better() -> None:
 
 
 @pytest.mark.parametrize("y", [np.ones(4), np.array([]), Y[:3]])
-def test_rows_that_cannot_be_judged(y: NDArray[np.float64]) -> None:
+def test_rows_without_a_defined_metric(y: NDArray[np.float64]) -> None:
     with pytest.raises(DataError, match=f"cannot be compared by auc on {len(y)} rows: "):
         compare_predictions(URIS, (Y, Y), y, "auc")
 
 
-def test_holders_of_the_aliases(two_versions: TwoVersions) -> None:
+def test_versions_of_the_aliases(two_versions: TwoVersions) -> None:
     assert version_aliases("profit") == {"champion": "models:/profit/1", "challenger": "models:/profit/2"}
     MlflowClient().delete_registered_model_alias("profit", "challenger")
     assert version_aliases("profit") == {"champion": "models:/profit/1"}
 
 
-def test_an_unknown_name_has_no_office(client: MlflowClient) -> None:
+def test_an_unknown_name_has_no_aliases(client: MlflowClient) -> None:
     assert not is_registered("nobody")
     with pytest.raises(UserError, match="model 'nobody' has no version"):
         version_aliases("nobody")

@@ -52,7 +52,7 @@ def assert_promoted() -> None:
     assert old == scores | {"replaced_by": "2"}
 
 
-def test_better_challenger_takes_office_once() -> None:
+def test_better_challenger_is_promoted_once() -> None:
     assert promote_challenger("profit", FOUND)
     assert_promoted()
     with pytest.raises(UserError, match="now champion models:/profit/2, challenger nobody: compare again"):
@@ -76,7 +76,7 @@ def test_stale_comparison_is_refused(moved: str) -> None:
 
 @pytest.mark.parametrize(("step", "call"), STEPS)
 @pytest.mark.parametrize("before", [True, False])
-def test_killed_at_a_step_and_called_again(monkeypatch: pytest.MonkeyPatch, step: str, call: int, before: bool) -> None:
+def test_a_killed_call_can_be_repeated(monkeypatch: pytest.MonkeyPatch, step: str, call: int, before: bool) -> None:
     real, calls = getattr(MlflowClient, step), 0
 
     def killed(*arguments: object) -> None:
@@ -101,7 +101,7 @@ def records(version: int) -> dict[str, dict[str, object]]:
     return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
 
 
-def test_comparisons_are_kept_on_both_versions_beside_earlier_ones() -> None:
+def test_comparisons_are_added_to_both_versions() -> None:
     for last in ("2024-12-30", "2025-02-03", "2025-02-03"):
         record_comparison(FOUND, {"first": "2024-11-16", "last": last, "dates": 80, "passed": False})
     assert records(1) == records(2)
@@ -117,7 +117,7 @@ def test_comparisons_are_kept_on_both_versions_beside_earlier_ones() -> None:
 
 @pytest.mark.parametrize("call", [1, 2])
 @pytest.mark.parametrize("before", [True, False])
-def test_a_record_that_was_cut_off_is_completed(monkeypatch: pytest.MonkeyPatch, call: int, before: bool) -> None:
+def test_an_interrupted_record_is_completed(monkeypatch: pytest.MonkeyPatch, call: int, before: bool) -> None:
     real, calls = MlflowClient.set_model_version_tag, 0
 
     def killed(client: MlflowClient, *arguments: str) -> None:
@@ -164,7 +164,7 @@ def test_challenger_registered_meanwhile_keeps_its_alias(monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore:DELETE statement on table 'registered_model_aliases'")  # the other was faster
-def test_two_at_once_promote_once(two_versions: TwoVersions) -> None:
+def test_concurrent_promotions_promote_once(two_versions: TwoVersions) -> None:
     """Whoever comes too late is refused; no order of their steps leaves anything else than the one promotion."""
     results: list[bool | str] = []
     start = threading.Barrier(2)
