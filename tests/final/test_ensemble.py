@@ -65,13 +65,13 @@ def kept_numbers(study: optuna.Study) -> set[int]:
 
 
 def forget(study: optuna.Study, *numbers: int) -> None:
-    """Takes kept predictions away."""
+    """Deletes stored predictions."""
     with storage_behind_cache(study).engine.begin() as connection:
         connection.execute(sqlalchemy.delete(TABLE).where(TABLE.c.trial_number.in_(numbers)))
 
 
 def train_alone(task: SearchTask, study: optuna.Study, made: FinalModel) -> list[TrainedModel]:
-    """Each member by itself, with the rounds that a member is given."""
+    """Trains every member alone, with its number of rounds."""
     trials = [study.trials[member.trial] for member in made.members]
     rounds = [final_rounds(trial, task.rows, made.rounds_factor) for trial in trials]
     members = [make_member(trial, task.data.config, 3, n) for trial, n in zip(trials, rounds, strict=True)]
@@ -172,7 +172,7 @@ def test_a_study_with_one_complete_trial_is_that_trial(tmp_path: Path, caplog: p
     with caplog.at_level(logging.INFO):
         model = fit_final_model(task, study, study.best_trial)
     assert len(model.members) == 1
-    assert "the final model is trial 0 alone: no mean of trials is better on validation" in caplog.text
+    assert "the final model is trial 0 alone: no ensemble is better on the validation rows" in caplog.text
     alone = train_final_model(study.best_trial, task.data, task.rows, seed=3)
     assert model.booster.model_to_string() == alone.booster.model_to_string()
 
@@ -191,11 +191,11 @@ def test_an_objective_of_ones_own_has_no_ensemble(tmp_path: Path, caplog: pytest
     model = fit_final_model(task, study, study.best_trial)
     assert len(model.members) == 1
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert record.getMessage().startswith("--ensemble-size 3 is left out")
+    assert record.getMessage().startswith("--ensemble-size 3 is ignored")
 
 
 def test_with_ties_any_of_the_best_trials_may_be_first(tmp_path: Path) -> None:
-    """Databases do not say which of equal trials they give as the best."""
+    """Databases return any of several equal trials as the best one."""
     task = make_task(tmp_path)
     study = run_trials(task, [BASE])
     first = study.trials[0]
@@ -282,7 +282,7 @@ def test_a_fixed_configuration_as_best_trial_counts_once(tmp_path: Path) -> None
 
 
 def test_a_default_that_alone_survives_pruning_has_one_share_of_five(tmp_path: Path) -> None:
-    """ASHA stops most of the first trials; what is left of the fixed configurations has its own part only."""
+    """ASHA stops most of the first trials; a remaining fixed configuration has only its own share."""
     task = make_task(tmp_path, size=10)
     study = run_trials(task, [FIXED_CONFIGS[0], BASE, DART, GOSS])
     for params in FIXED_CONFIGS[1:]:
@@ -302,7 +302,7 @@ def candidates_without_fixed(candidates: Candidates) -> Candidates:
 
 
 def test_a_default_without_splits_is_left_out(tmp_path: Path) -> None:
-    """200 rows: with 100 rows in each leaf at least, half of them drawn, no tree has a split."""
+    """200 rows, half of them sampled, and at least 100 rows per leaf: no tree has a split."""
     data = load_dataset(small_table(n_days=25), TableConfig(), "num_trades")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path, seed=3))
     task = SearchTask(data, make_split_rows(data, settings.split), settings)

@@ -1,4 +1,4 @@
-"""`--ensemble-size` as its user sees it: the command, the files, the registered model."""
+"""`--ensemble-size` in the whole flow: the command, the files, the registered model."""
 
 import json
 import sqlite3
@@ -72,7 +72,7 @@ def test_an_ensemble_is_trained_evaluated_reported_and_registered(tmp_path: Path
 
 
 def test_a_study_is_resumed_with_an_ensemble_and_back(tmp_path: Path, tune: Tune) -> None:
-    """Nothing was kept while it was off, so the candidates are trained again; without a hold-out, and with folds."""
+    """Without an ensemble no predictions are stored, so the candidates are trained again; with folds, no hold-out."""
     options = ("--n-trials", "4", "--pruner", "none", "--test-fraction", "0", "--use-cv", "--n-folds", "2")
     assert tune(*options, "--ensemble-size", "1").status == 0
     alone = metadata(tmp_path)

@@ -20,7 +20,7 @@ FOLDS = (slice(0, 40), slice(40, 100))
 
 
 def make(metric: Metric, n_trials: int = 6, seed: int = 0) -> tuple[np.ndarray, Scorer]:
-    """Trials that each see another part of the truth; two folds of different length."""
+    """Trials with different errors; two folds of different length."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=100)
     y = (truth > 0).astype(float) if metric == "auc" else truth
@@ -29,7 +29,7 @@ def make(metric: Metric, n_trials: int = 6, seed: int = 0) -> tuple[np.ndarray, 
 
 
 def plainly(predictions: np.ndarray, scorer: Scorer, size: int) -> list[tuple[int, float]]:
-    """Caruana's selection without a thought for speed: (added, score) of each step."""
+    """Caruana's selection in its simplest form: (added, score) of each step."""
     sign = -1 if scorer.metric == "auc" else 1
 
     def reached(added: list[int]) -> float:
@@ -120,7 +120,7 @@ def test_an_empty_selection_is_refused(n_trials: int, size: int) -> None:
 
 @given(arrays.arrays(np.float32, st.integers(2, 60), elements=st.floats(-9, 9, width=16)), st.data())
 def test_the_fast_auc_is_the_auc(prediction: np.ndarray, data: st.DataObject) -> None:
-    """Also with ties, of which half-precision numbers have many."""
+    """Also with ties, which are frequent in half precision."""
     n = len(prediction)
     positive = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     positive[:2] = [True, False]

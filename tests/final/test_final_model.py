@@ -139,7 +139,7 @@ def test_without_a_hold_out_there_are_no_test_scores() -> None:
 
 
 def test_a_baseline_without_error_leaves_no_skill() -> None:
-    """A test period in which nothing was traded: the previous day says it exactly."""
+    """A test period without trades: the forecast by the previous day is exact."""
     data = load("num_trades")
     rows = make_split_rows(data, SplitSettings())
     assert data.dates is not None
@@ -176,7 +176,7 @@ def test_a_table_without_dates_or_accounts() -> None:
 
 
 def far_from_zero() -> tuple[Dataset, FrozenTrial]:
-    """Where LightGBM's own dart of the absolute error ends: the first tree, which holds the median, is dropped."""
+    """A case in which LightGBM's dart fails for the absolute error: it drops the first tree, which holds the median."""
     data = load("net_profit")
     trial = best("dart", best_iteration=200)
     trial.params["drop_rate"], trial.params["max_drop"], trial.params["skip_drop"] = 0.2, 50, 0.0
@@ -194,7 +194,7 @@ def test_a_dart_far_from_zero_is_trained_to_its_end() -> None:
 
 
 def test_a_dart_that_fails_keeps_the_rounds_before_the_failure() -> None:
-    """Splits have to be worth more and more: in some round no leaf can be split."""
+    """The required gain of a split grows, until no leaf can be split."""
     data, trial = far_from_zero()
     trial.params["min_gain_to_split"] = 100.0
     rows = make_split_rows(data, SplitSettings())

@@ -1,4 +1,4 @@
-"""What a user sees of a fit: nothing of a short one, lines in a log of a long one."""
+"""Progress of a fit: no output for a short fit, log lines for a long one."""
 
 from concurrent.futures import ThreadPoolExecutor
 

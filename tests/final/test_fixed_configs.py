@@ -1,4 +1,4 @@
-"""The part of an ensemble that nobody chose by a score."""
+"""The fixed configurations of an ensemble."""
 
 import math
 from typing import Any
@@ -28,11 +28,11 @@ from src.study.sampler import make_sampler
 N_DAYS, ROWS_A_DAY = 40, 10
 DATES = np.repeat(np.datetime64("2024-01-01", "D") + np.arange(N_DAYS), ROWS_A_DAY)
 Y = np.random.default_rng(5).normal(0, 10, N_DAYS * ROWS_A_DAY)
-JUDGE = Scorer("mae", Y, (slice(0, len(Y)),), DATES)
+SCORER = Scorer("mae", Y, (slice(0, len(Y)),), DATES)
 
 
 def study_of_starting_points(seed: int = 3) -> optuna.Study:
-    """A study whose first ten trials are those of every study."""
+    """A study with the first ten trials of every study."""
     study = optuna.create_study(sampler=make_starting_sampler("auto", seed))
     store_starting_points(study, seed)
 
@@ -46,14 +46,14 @@ def study_of_starting_points(seed: int = 3) -> optuna.Study:
 
 
 def forecast(error: float, seed: int = 0) -> Floats:
-    """A forecast of `Y` whose errors are of this size on average, and others for each seed."""
+    """A forecast of `Y` with errors of this mean size, different for every seed."""
     made: Floats = Y + np.random.default_rng(seed).normal(0, error * math.sqrt(math.pi / 2), len(Y))
     return made
 
 
 def composed(predictions: list[Floats], fixed: list[int], size: int, n_best: int | None = None) -> dict[int, float]:
     """Weights by row of an ensemble whose best trial is row 0; the first `n_best`, all by default, may be selected."""
-    stacked, scorer = np.stack(predictions), JUDGE
+    stacked, scorer = np.stack(predictions), SCORER
     candidates = Candidates((), stacked, scorer, n_best or len(predictions), tuple(fixed))
     made = candidates.compose(size, start=0)
     assert made.rows[0] == 0, "the best trial comes first"
@@ -63,7 +63,7 @@ def composed(predictions: list[Floats], fixed: list[int], size: int, n_best: int
 
 
 def known_good(n: int) -> list[Floats]:
-    """A best trial and `n` fixed configurations that are a little worse, and help all the same."""
+    """A best trial and `n` fixed configurations that are slightly worse but improve the mean."""
     return [forecast(4.0), *(forecast(4.1, seed) for seed in range(1, n + 1))]
 
 
@@ -72,7 +72,7 @@ def known_good(n: int) -> list[Floats]:
     [(5, 10, 5), (5, 20, 5), (5, 6, 3), (5, 4, 2), (5, 3, 1), (5, 2, 1), (3, 10, 3), (1, 10, 1), (1, 2, 1), (0, 10, 0)],
 )
 def test_the_share_grows_with_the_number_of_fixed_configurations(n_complete: int, size: int, taking_part: int) -> None:
-    """All five have 60 % together; a small ensemble, a short search or a strict pruner leaves each its part."""
+    """All five together have 60 %; with fewer configurations each one keeps its share."""
     fixed = list(range(1, n_complete + 1))
     alone = composed(known_good(n_complete), fixed, size, n_best=1)
     assert alone == pytest.approx({0: 1 - 0.12 * taking_part} | dict.fromkeys(fixed[:taking_part], 0.12))
@@ -82,7 +82,7 @@ def test_the_share_grows_with_the_number_of_fixed_configurations(n_complete: int
 
 
 def test_a_default_alone_has_no_majority() -> None:
-    """What the best trial is mixed with may help, but one configuration is one of five."""
+    """A single fixed configuration has the share of one of five."""
     weights = composed([forecast(3.0), forecast(3.1, 1)], fixed=[1], size=2)
     assert weights == pytest.approx({0: 0.88, 1: 0.12})
 
@@ -95,12 +95,12 @@ def test_a_significantly_worse_configuration_is_left_out() -> None:
 
 
 def test_a_slightly_worse_configuration_takes_part() -> None:
-    """The best trial is the best on these very rows: to be behind it says little."""
+    """The best trial was selected on these rows, so a small difference means little."""
     best = forecast(3.0)
     surely_behind = Y + 1.03 * (best - Y)
     predictions = np.stack([best, surely_behind, Y + 1.2 * (best - Y)])
-    assert JUDGE.confidence_worse(surely_behind, best) > MIN_CONFIDENCE
-    assert suitable_configs([1, 2], 0, predictions, JUDGE) == [1]
+    assert SCORER.confidence_worse(surely_behind, best) > MIN_CONFIDENCE
+    assert suitable_configs([1, 2], 0, predictions, SCORER) == [1]
     few = np.flatnonzero(DATES[0] + 12 > DATES)
     noisy = Scorer("mae", Y[few], (slice(0, len(few)),), DATES[few])
     by_chance = np.stack([best[few], forecast(4.0, 1)[few]])
@@ -109,10 +109,10 @@ def test_a_slightly_worse_configuration_takes_part() -> None:
 
 
 def test_the_best_trial_replaces_a_significantly_worse_mean() -> None:
-    """Errors that are the same but larger cannot average out."""
+    """Identical but larger errors cannot average out."""
     best = forecast(3.0)
     behind = [Y + factor * (best - Y) for factor in (1.02, 1.03, 1.04)]
-    assert suitable_configs([1, 2, 3], 0, np.stack([best, *behind]), JUDGE) == [1, 2, 3]
+    assert suitable_configs([1, 2, 3], 0, np.stack([best, *behind]), SCORER) == [1, 2, 3]
     assert composed([best, *behind], [1, 2, 3], 10) == {0: 1.0}
     another = Y + 1.02 * (best - Y) * np.random.default_rng(1).choice([-1, 1], len(Y))
     assert composed([best, another], [1], 10)[1] >= 0.12, "other errors of that size are welcome"
@@ -172,7 +172,7 @@ def test_weights_add_up_and_the_score_is_of_the_weighted_mean(counts: list[int],
     rng = np.random.default_rng(0)
     y = rng.normal(size=20)
     predictions = y + rng.normal(size=(5, 20))
-    predictions[0] *= 3  # so bad a best trial that no mean is worse
+    predictions[0] *= 3  # a best trial so bad that no mean is worse
     scorer = Scorer("mae", y, (slice(0, 20),))
     members = tuple(range(len(counts)))
     made = add_fixed_configs(Selection(members, tuple(counts), 0.0, ()), sorted(fixed), predictions, scorer)

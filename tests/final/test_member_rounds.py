@@ -1,4 +1,4 @@
-"""How far members are trained: the figure against LightGBM's own cross-validation, and where there is none."""
+"""The rounds of members: the factor against LightGBM's cross-validation, and cases without a factor."""
 
 import logging
 import math
@@ -45,7 +45,7 @@ def finished(params: dict[str, Any], best_iteration: int, number: int = 0) -> Fr
 
 
 def best_round_of_folds(task: SearchTask, params: dict[str, Any]) -> tuple[int, float]:
-    """LightGBM's cross-validation on the same folds, and by what their rows grow."""
+    """The best round of LightGBM's cross-validation on the same folds, and the growth of their rows."""
     rows = make_split_rows(task.data, replace(task.settings.split, use_cv=True, n_folds=3))
     matrices = [encode(task.data.features, learn_levels(task.data.features, ["style"], f.train)) for f in rows.folds]
     given = lightgbm_params(params, task.data.config, 3, 1)

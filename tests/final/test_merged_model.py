@@ -1,4 +1,4 @@
-"""Merged models against their members, as LightGBM itself predicts with each."""
+"""Merged models against the predictions of their members."""
 
 import re
 from functools import cache
@@ -159,7 +159,7 @@ def test_models_that_cannot_be_merged_are_refused() -> None:
     with pytest.raises(ValueError, match="0 models"):
         merge_models([], [])
     forest = train("regression", "forest")
-    with pytest.raises(ValueError, match="no sum of trees"):
+    with pytest.raises(ValueError, match="not a sum of trees"):
         merge_models([forest.model_to_string()], [1.0])
     linear = text.replace("is_linear=0", "is_linear=1", 1)
     with pytest.raises(ValueError, match="linear trees"):

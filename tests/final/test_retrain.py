@@ -59,7 +59,7 @@ def searched(
 
 
 def read_back(task: SearchTask, opened: OpenStudy, model: FinalModel) -> dict[str, Any]:
-    """The metadata as whoever reads the file has it."""
+    """The metadata as read from the file."""
     metadata: dict[str, Any] = json.loads(json.dumps(describe_outcome(task, opened, opened.study.best_trial, model)))
     return metadata
 
@@ -150,7 +150,7 @@ def test_the_table_may_come_in_another_format(tmp_path: Path, mlflow_store: str)
 
 @pytest.mark.parametrize("kind", ["gbdt", "dart", "goss"])
 def test_lightgbm_stopping_before_its_rounds(tmp_path: Path, mlflow_store: str, kind: str) -> None:
-    """A round without a split makes no tree, and a later one may find one: the number of trees would not be enough."""
+    """A round without a split makes no tree, but a later one may: the number of trees alone is not enough."""
     drawn = {"gbdt": GBDT, "dart": DART, "goss": GOSS}[kind] | {
         "max_depth": 3, "num_leaves": 10, "learning_rate": 0.3, "feature_fraction": 0.5, "min_child_samples": 60,
         "lambda_l1": 1.0, "lambda_l2": 10.0, "min_gain_to_split": 1.0, "max_bin": 32,
@@ -183,7 +183,9 @@ def test_a_model_of_an_objective_of_ones_own(tmp_path: Path, mlflow_store: str) 
 
 def test_another_table_is_refused(tmp_path: Path, mlflow_store: str) -> None:
     _, metadata = trained(tmp_path, small_table(), "net_profit", RunSettings(ensemble_size=1), [GBDT])
-    with pytest.raises(DataError, match=r"the model was trained from table\.csv with [0-9a-f]{16}: give the table"):
+    with pytest.raises(
+        DataError, match=r"the model was trained on table\.csv with digest [0-9a-f]{16}: give the table"
+    ):
         retrain(metadata, small_table(seed=1))
 
 

@@ -152,7 +152,7 @@ def test_a_user_with_limited_access_is_accepted(
 
 def test_another_program_on_the_port_is_refused(server: TrackingServer) -> None:
     for uri, said in (
-        (f"{server.uri}/elsewhere", "answers, but not as an MLflow server (status 404)"),
+        (f"{server.uri}/elsewhere", "answers, but is not an MLflow server (status 404)"),
         (server.uri.replace("http", "https"), "no secure connection ([SSL: WRONG_VERSION_NUMBER]"),
     ):
         with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI") as told:
@@ -232,7 +232,7 @@ def test_a_worker_of_an_existing_study_works_without_mlflow(folder: Path, proxy:
     done = run(folder, proxy.uri, WORKER, **WRONG)
     assert done.returncode == 0, done.stderr
     assert "refuses MLFLOW_TRACKING_USERNAME 'quant'" in done.stderr
-    assert "the trials of this worker are kept, and written when the study is finished" in done.stderr
+    assert "the trials of this worker are kept, and their runs are written when the study is finished" in done.stderr
     finish = run(folder, proxy.uri, TUNE, **USER)
     assert finish.returncode == 0, finish.stderr
     client = MlflowClient(proxy.uri.replace("http://", "http://quant:right@"))

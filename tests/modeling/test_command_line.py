@@ -36,7 +36,7 @@ def test_defaults_passed_by_mlflow_run_do_not_count_as_given(monkeypatch: pytest
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that holds a study of 7 trials with another seed."""
+    """A store with a study of 7 trials and another seed."""
     folder = tmp_path_factory.mktemp("made")
     open_study(make_task(folder, n_trials=7, seed=43, source="sample table"))
     return folder

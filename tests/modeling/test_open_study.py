@@ -36,7 +36,7 @@ def test_without_a_name_it_is_named_by_target_and_time(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that holds the study already; its tests leave it as it is."""
+    """A store that already holds the study; the tests do not change it."""
     folder = tmp_path_factory.mktemp("made")
     open_study(make_task(folder))
     return folder

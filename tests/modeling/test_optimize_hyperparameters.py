@@ -1,4 +1,4 @@
-"""The Python API of the contract's section 7, as its users call it."""
+"""The Python API of section 7 of the contract."""
 
 import inspect
 import threading
@@ -187,7 +187,7 @@ def test_an_objective_that_always_fails_reports_its_error() -> None:
 
 
 def test_it_can_be_called_outside_the_main_thread() -> None:
-    """A notebook's or a server's thread may not touch signals."""
+    """A thread of a notebook or server cannot set signal handlers."""
     found: list[int] = []
 
     def call() -> None:

@@ -70,7 +70,7 @@ def test_a_failing_target_is_reported_and_the_others_complete(
 
 
 def test_the_command_of_the_contract_for_a_distributed_worker(folder: Path, command: Command) -> None:
-    """It makes the study if it is the first to come, and the next one finds it by its target."""
+    """The first worker creates the study, the next one finds it by its target."""
     line = ("--mode", "distributed", "--worker-id", "1", "--targets", "net_profit", *QUICK)
     run = command(*line)
     assert run.status == 0, run.err

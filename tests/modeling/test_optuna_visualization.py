@@ -1,4 +1,4 @@
-"""The report as a file: whole, offline, harmless, and there for every kind of study."""
+"""The report file: complete, offline, safe, and available for every kind of study."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def test_user_given_names_are_escaped(tmp_path: Path) -> None:
     assert not [attrs for _, attrs in page.tags if "onerror" in attrs]
     assert not [script for script in page.scripts if "alert(" in script]
     assert "<script>alert(1)</script>" in page.text
-    for figure in page.figures.values():  # plotly reads tags in its texts, so that none may reach it
+    for figure in page.figures.values():  # plotly interprets tags in its texts
         assert "<script" not in json.dumps(figure)
         assert "<img" not in json.dumps(figure)
 

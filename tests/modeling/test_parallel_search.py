@@ -1,4 +1,4 @@
-"""Searches in processes: the same scores as here, several targets at once, and no leftovers."""
+"""Searches in processes: the same scores as in one process, several targets at once, and no temporary files left."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def values(study: optuna.Study) -> dict[int, float | None]:
 @pytest.mark.parametrize("use_cv", [False, True])
 @pytest.mark.parametrize("target", ["net_profit", "is_profitable"])
 def test_a_score_does_not_depend_on_the_process_of_the_trial(tmp_path: Path, target: str, use_cv: bool) -> None:
-    """To the bit: in this process, in processes, and as a single call."""
+    """Identical in this process, in worker processes, and as a single call."""
     split = SplitSettings(use_cv=use_cv, n_folds=2)
     found = []
     for workers in (1, 2):
@@ -67,7 +67,7 @@ def test_a_score_does_not_depend_on_the_process_of_the_trial(tmp_path: Path, tar
         opened = open_study(task)
         for params in FIXED:
             opened.study.enqueue_trial(params)
-        total = len(opened.study.trials)  # a new study may begin with trials of its own
+        total = len(opened.study.trials)  # a new study may start with queued trials
         search = replace(task.settings.search, n_trials=total)
         search_study(replace(task, settings=replace(task.settings, search=search)), opened)
         found.append(values(opened.study))
@@ -123,7 +123,7 @@ def test_the_shared_table_is_removed_afterwards(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_deadline_is_kept_by_an_objective_that_ignores_it(tmp_path: Path) -> None:
-    """The search is over soon after it; the trial that was under way waits for whoever goes on with the study."""
+    """The search ends soon after the deadline; the running trial is queued again."""
 
     def endless(trial: optuna.Trial, *_: Any) -> float:
         value = trial.suggest_float("x", 0, 1)
@@ -171,4 +171,4 @@ def test_more_workers_than_cpus_give_a_warning(tmp_path: Path, caplog: pytest.Lo
     opened.study.add_trial(optuna.trial.create_trial(value=1.0))
     run_searches([(task, opened)], 1000)
     (record,) = [record for record in caplog.records if record.name == "src.modeling.parallel_search"]
-    assert "--max-workers 1000 is more than the" in record.getMessage()
+    assert "--max-workers 1000 exceeds the" in record.getMessage()

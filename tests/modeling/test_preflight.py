@@ -25,8 +25,7 @@ def test_checking_an_open_store_keeps_its_locks(tmp_path: Path) -> None:
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)
     for n in range(1, 3):
         check_locations(settings)
-        # Without its locks the other process would take itself for the last one, and remove the journal that this
-        # one goes on writing to.
+        # Without the locks the other process would remove the journal that this process still writes to.
         done = subprocess.run([sys.executable, "-c", ADD_TRIALS, str(tmp_path / "studies")], cwd=ROOT, check=False)
         assert done.returncode == 0
         assert len(study.trials) == 5 * n + (n - 1)

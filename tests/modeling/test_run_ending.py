@@ -102,7 +102,7 @@ def test_the_outcome_tag_is_searching_and_then_the_outcome(opened: OpenStudy, ml
 def test_the_outcome_is_searching_again_only_with_new_trials(opened: OpenStudy, mlflow_store: str) -> None:
     with ends_parent_run(opened):
         opened.ending.outcome = "registered"
-    open_study(opened.task).projection.project()  # a create, say, or a worker that comes when all is done
+    open_study(opened.task).projection.project()  # for example a create, or a worker that joins a complete study
     assert (outcome_of(mlflow_store), parent_of(mlflow_store).info.status) == ("registered", "FINISHED")
     late = open_study(opened.task)
     assert end_parent_run_as(late, late.ending)

@@ -14,7 +14,7 @@ from tests.search_tasks import NAME, make_task, uniform
 
 
 def test_the_same_search_gives_the_same_study(tmp_path: Path, mlflow_store: str) -> None:
-    """Resumed or not: the draws depend on the seed and the trial's number."""
+    """Resumed or not: sampled values depend on the seed and the trial number only."""
     whole, parts = make_task(tmp_path / "whole", n_trials=4), tmp_path / "parts"
     opened = open_study(whole)
     run_search(whole, opened)

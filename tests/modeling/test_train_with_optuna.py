@@ -1,4 +1,4 @@
-"""The main job as its user sees it: one small table, commands one after the other, and what lies there afterwards."""
+"""The main command on one small table: several calls, and the files and runs after them."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ METADATA = """
     target task metric direction test_score validation_score baselines skill training_samples test_samples feature_names
     categorical_levels hyperparameters best_iteration study_name n_trials model_file trained_at versions
 """
-"""What section 8 of the contract promises at least."""
+"""The minimum of section 8 of the contract."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ def new_desk(tmp_path_factory: pytest.TempPathFactory, _empty_mlflow_store: Path
 
 @dataclass
 class Story:
-    """One desk and what its user saw: a first run, the same command again, another study."""
+    """One folder and the outputs of a first run, the same command again, and another study."""
 
     desk: Desk
     first: Finished
@@ -340,7 +340,7 @@ def test_nothing_is_lost_during_an_mlflow_outage(new_desk: Callable[[], Desk]) -
 
 
 def test_a_finish_after_the_timeout_runs_no_trials(new_desk: Callable[[], Desk]) -> None:
-    """As the finish of a cluster's run, whatever the study lacks; with several targets too."""
+    """Like the finish of a cluster run on an incomplete study; also with several targets."""
     desk = new_desk()
     targets = ("--targets", "net_profit,num_trades", "--study-name", "both", "--no-register")
     assert desk.run(*targets, "--n-trials", "2").status == 0

@@ -162,7 +162,7 @@ def test_a_worker_waits_for_create_of_each_study(tmp_path: Path) -> None:
 
 
 def test_a_failed_run_is_not_waited_for(tmp_path: Path) -> None:
-    """Whichever of its studies says so, and never because of what happened to another run."""
+    """A failure of any study of the run ends the wait; a failure of another run does not."""
     studies = [make(tmp_path, f"s_{target}") for target in ("net_profit", "num_trades")]
     options = (*RUN, "--targets", "net_profit,num_trades")
     record_failure(studies[1], "t1", "create", "no column x")
@@ -176,7 +176,7 @@ def test_a_failed_run_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_missing_create_is_a_config_error(tmp_path: Path) -> None:
-    """Status 2: a worker whose Job started it again would only wait once more."""
+    """Status 2, because a restarted worker would only wait again."""
     make(tmp_path)
     for wait in (wait_for_studies, wait_for_run):
         with pytest.raises(

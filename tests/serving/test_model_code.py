@@ -38,7 +38,7 @@ Predict = Callable[[pd.DataFrame], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Logged:
-    """A model logged once, in an experiment of its own; the tests only read it."""
+    """A model logged once, in a separate experiment; the tests only read it."""
 
     tiny: TinyModel
     folder: Path
@@ -215,7 +215,7 @@ def test_metadata_of_another_model_is_refused(tiny: TinyModel, tmp_path: Path) -
     (tmp_path / "metadata.json").write_text('{"feature_names": ["ret"]}')
     artifacts = {"model": str(tiny.card.model_text_path), "metadata": str(tmp_path / "metadata.json")}
     artifacts["encoding"] = encoding.__file__
-    with pytest.raises(MlflowException, match="names 1 features, the model was trained on 5"):
+    with pytest.raises(MlflowException, match="has 1 features, but the model was trained on 5"):
         model_code.DailyProfitModel().load_context(mlflow.pyfunc.PythonModelContext(artifacts, None))
 
 
@@ -233,14 +233,14 @@ def test_a_row_is_encoded_independently_of_other_rows(
     together = encoder.encode(frame)
     order = data.draw(st.permutations(range(len(rows))))
     np.testing.assert_array_equal(encoder.encode(frame.iloc[list(order)]), together[list(order)])
-    for row in range(len(rows)):  # pandas gives a lone row types of its own
+    for row in range(len(rows)):  # a single row may get other pandas types
         alone = pd.DataFrame([dict(zip(frame.columns, rows[row], strict=True))])
         np.testing.assert_array_equal(encoder.encode(alone), together[[row]])
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A model of three columns: a category with odd levels, a number and a boolean."""
+    """A model of three columns: a category with unusual levels, a number and a boolean."""
     levels = sorted([*LEVELS["style"], "1", "2.0", "007", "True", "NA"])
     metadata = {
         "feature_names": ["style", "ret", "is_monday"],

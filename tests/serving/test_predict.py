@@ -141,7 +141,7 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["p.csv", "p.csv.gz", "p.parquet"])
 def test_a_full_disk_is_not_a_user_error(tmp_path: Path, name: str) -> None:
-    """A limit of the size of files stands in for it."""
+    """A limit on the file size simulates it."""
     frame = pd.DataFrame({"prediction": np.random.default_rng(0).random(20_000)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
@@ -182,7 +182,7 @@ def test_a_key_column_named_prediction_is_refused(tiny: TinyModel) -> None:
 
 
 def run_main(tiny: TinyModel, folder: Path, *options: str) -> Finished:
-    """In a folder with `table.parquet`: the tiny frame with keys of its own names, shuffled and without its target."""
+    """Runs the command in a folder with `table.parquet`: the tiny frame, shuffled, with other key names, no target."""
     shuffled(tiny).to_parquet(folder / "table.parquet")
     (folder / "names.yaml").write_text("account: trader\ndate: day\n")
     argv: Sequence[str] = ["--data", "table.parquet", "--config", "names.yaml", *options]
@@ -214,7 +214,7 @@ def test_main_takes_any_model(tiny: TinyModel, tmp_path: Path) -> None:
 
 
 def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is reported is what has predicted."""
+    """The reported version is the one that predicted."""
     looked_up = MlflowClient().get_model_version_by_alias("pnl", "champion")
     monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", lambda *_: looked_up)
     asked: list[str] = []

@@ -14,6 +14,6 @@ def _two_versions(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def two_versions(_two_versions: TwoVersions, tmp_path: Path) -> TwoVersions:
-    """Puts MLflow on a copy of the store, so that a test may change it."""
+    """Points MLflow to a copy of the store, which a test may change."""
     mlflow.set_tracking_uri(f"sqlite:///{shutil.copy(_two_versions.database, tmp_path / 'copy.db')}")
     return _two_versions

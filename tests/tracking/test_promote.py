@@ -28,13 +28,13 @@ def promote(two: TwoVersions, folder: Path, *options: str, n_rows: int = 400) ->
 
 
 def decision(done: Finished) -> str:
-    """What the third line, the target's row, ends with; a note on the interval follows it."""
+    """The end of the third line, the target's row; a note on the interval follows."""
     assert (done.status, done.err) == (0, "")
     return re.split(r" {2,}", done.out.splitlines()[2])[-1]
 
 
 def judged(version: int) -> dict[str, dict[str, Any]]:
-    """What the version keeps of the comparisons that it was in."""
+    """The records of a version's comparisons."""
     found = MlflowClient().get_model_version("profit", str(version)).tags
     return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
 
@@ -92,7 +92,7 @@ def test_worse_challenger_stays_challenger(two_versions: TwoVersions, tmp_path: 
 
 
 def test_better_score_alone_is_not_enough(two_versions: TwoVersions, tmp_path: Path) -> None:
-    """The strong model is closer by a cent on a few more than half of the days: it is better, and not surely so."""
+    """The strong model is closer by a cent on slightly more than half of the days: better, but not significantly."""
     weak, strong = two_versions.weak, two_versions.strong
     low, high = np.sort([tiny.booster.predict(tiny.matrix) for tiny in (weak, strong)], axis=0)
     strong_is_high = strong.booster.predict(strong.matrix) == high
@@ -119,7 +119,7 @@ def test_the_same_comparison_again_is_the_same_record(two_versions: TwoVersions,
 
 
 def test_too_few_dates_to_be_sure(two_versions: TwoVersions, tmp_path: Path) -> None:
-    """Then the champion stays, unless the better score alone is to decide."""
+    """The champion stays, unless the better score alone decides."""
     options = ("--targets", "profit", "--test-fraction", "0.025", "--min-probability")
     kept = promote(two_versions, tmp_path, *options, "0.8")
     assert decision(kept) == "kept: too few dates to be sure"
@@ -242,7 +242,7 @@ def test_off_does_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
 def test_options_are_validated_without_a_model_or_a_table(
     tmp_path: Path, options: list[str], status: int, said: str
 ) -> None:
-    """What a night asks before its search: no store is made, no table is read."""
+    """A nightly job checks its options before the search: it creates no store and reads no table."""
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     done = run_here(main, ["--check", "--data", "gone.parquet", *options], tmp_path, away)
     assert (done.status, done.out) == (status, "")

@@ -1,4 +1,4 @@
-"""Trees as other machines show them, and this machine itself."""
+"""System files of other machines, and of this machine."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_the_smallest_cpu_limit_counts(tmp_path: Path, cgroup: str, files: dict[
 def test_the_served_model_counts_them_in_the_same_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cgroup: str, files: dict[str, str], cpus: int
 ) -> None:
-    """`model_code` stands alone where it is served, so that it has a copy of this rule."""
+    """`model_code` works without this project, so it has a copy of this rule."""
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(16), raising=False)
     assert thread_options(tree(tmp_path, cgroup, files)) == {"num_threads": cpus}

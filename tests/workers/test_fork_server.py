@@ -1,4 +1,4 @@
-"""The server that workers are forked from, started in surroundings that are not made for it."""
+"""The fork server, started in an unusual environment."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_folder_for_temporary_files_may_have_a_long_path(tmp_path: Path) -> None:
-    """The path of a socket may not; a scheduler's TMPDIR often has."""
+    """A scheduler's TMPDIR is often too long for the path of a socket."""
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     done = run(folder)

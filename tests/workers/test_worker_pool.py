@@ -1,4 +1,4 @@
-"""Real processes: the total stays exact whatever happens to them, and what they say reaches the user."""
+"""Real processes: the total stays exact if workers are killed, and their errors reach the user."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def die(stop_flag: StopFlag) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_the_total_stays_exact(tmp_path: Path, mlflow_store: str) -> None:
-    """Objective and callback are lambdas around an inner function: they travel to the workers by value."""
+    """Objective and callback are lambdas around an inner function: they are pickled by value."""
     folder = str(tmp_path)
 
     def kill_once(trial: Any) -> float:
@@ -145,7 +145,7 @@ def test_a_search_that_makes_progress_may_lose_any_number_of_workers(tmp_path: P
 
 
 class Kernel:
-    """Counts a kill for memory each time that it is asked after the first: every death is explained by one."""
+    """Reports one more out-of-memory kill on every call after the first, so that every death has one."""
 
     def __init__(self) -> None:
         self.asked = count()
@@ -157,8 +157,8 @@ class Kernel:
 def test_out_of_memory_fails_the_trial_and_then_reduces_the_workers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two are killed. The first is replaced, the second is not: the third starts when the first two are gone."""
-    folder, blamed = str(tmp_path), []
+    """Two workers are killed. The first is replaced, the second is not: the third starts after both have exited."""
+    folder, failed_trials = str(tmp_path), []
 
     def work(stop_flag: StopFlag) -> None:
         (Path(folder) / str(os.getpid())).touch()
@@ -169,36 +169,38 @@ def test_out_of_memory_fails_the_trial_and_then_reduces_the_workers(
             die(stop_flag)
         (Path(folder) / "done").touch()
 
-    search = PooledSearch("mine", work, fail_trial_of=lambda pid, reason: blamed.append((pid, reason)))
+    search = PooledSearch("mine", work, fail_trial_of=lambda pid, reason: failed_trials.append((pid, reason)))
     pool = WorkerPool([search], 2, StopFlag(), count_oom_kills=Kernel())
     assert pool.run() == {}
     pids = {int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()}
-    assert {pid for pid, _ in blamed} < pids
-    assert {reason for _, reason in blamed} == {"killed for memory: the kernel ended the process that ran it"}
-    assert len(blamed) == 3
+    assert {pid for pid, _ in failed_trials} < pids
+    assert {reason for _, reason in failed_trials} == {"killed for memory: the kernel ended the process that ran it"}
+    assert len(failed_trials) == 3
     sizes = [record.getMessage().split("up to ")[1] for record in caplog.records if "killed" in record.getMessage()]
     assert sizes == ["2 workers", "1 workers", "1 workers"]
 
 
 def test_a_single_worker_killed_out_of_memory_ends_the_search() -> None:
-    blamed: list[int] = []
-    search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid), count_ended=lambda: 7)
+    failed_trials: list[int] = []
+    search = PooledSearch(
+        "mine", die, fail_trial_of=lambda pid, reason: failed_trials.append(pid), count_ended=lambda: 7
+    )
     found = WorkerPool([search], 1, StopFlag(), count_oom_kills=Kernel()).run()["mine"]
     assert isinstance(found, SearchError)
     assert "killed out of memory 3 times in a row with a single worker: give it more memory" in str(found)
-    assert len(set(blamed)) == 3
+    assert len(set(failed_trials)) == 3
 
 
 def test_one_out_of_memory_kill_explains_one_death() -> None:
     readings = iter([4, 5, *[5] * 100])
-    blamed: list[int] = []
-    search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: blamed.append(pid))
+    failed_trials: list[int] = []
+    search = PooledSearch("mine", die, fail_trial_of=lambda pid, reason: failed_trials.append(pid))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("src.workers.worker_pool.DEATHS_IN_A_ROW", 1)
         patch.setattr("src.workers.worker_pool.DEATHS_PER_WORKER", 1)
         found = WorkerPool([search], 1, StopFlag(), count_oom_kills=lambda: next(readings)).run()
     assert "keep being killed" in str(found["mine"])
-    assert len(blamed) == 1
+    assert len(failed_trials) == 1
 
 
 def test_one_error_stops_all_workers(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def test_a_requested_stop_reaches_the_workers(tmp_path: Path) -> None:
 
 
 def test_a_complete_search_stops_its_own_workers_only(tmp_path: Path) -> None:
-    """Not as an interruption: the others finish the trial that they run."""
+    """The other workers are not interrupted: they finish their running trial."""
     folder = str(tmp_path)
 
     def first_leaves(stop_flag: StopFlag) -> None:
@@ -266,7 +268,7 @@ def test_a_complete_search_stops_its_own_workers_only(tmp_path: Path) -> None:
 
 
 def test_free_slots_go_to_the_search_with_the_fewest_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judged by the order in which they are begun: which of three new processes comes first to its work is chance."""
+    """Checks the order in which workers are started: which of three processes begins its work first is random."""
     folder, begun = str(tmp_path), list[WorkerStart]()
 
     def work_of(name: str, lasts: bool) -> Work:
@@ -284,9 +286,9 @@ def test_free_slots_go_to_the_search_with_the_fewest_workers(tmp_path: Path, mon
     monkeypatch.setattr("src.workers.worker_pool.Worker", begin)
     searches = [PooledSearch(name, work_of(name, lasts)) for name, lasts in (("a", True), ("b", False), ("c", True))]
     assert WorkerPool(searches, 3, StopFlag()).run() == {}
-    order = [begun.index(worker_start) for worker_start in begun]  # each search has one errand for all of its workers
+    order = [begun.index(worker_start) for worker_start in begun]  # each search has one WorkerStart for all its workers
     assert order[:4] == [0, 1, 2, 0], "each has one, then the first of those with as few has another"
-    assert order.count(1) == 1, "what is over is not begun again"
+    assert order.count(1) == 1, "a complete search starts no more workers"
 
 
 def test_no_more_workers_than_missing_trials(tmp_path: Path) -> None:
@@ -316,7 +318,7 @@ def test_each_search_has_its_own_deadline_from_its_first_worker(tmp_path: Path) 
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_an_overdue_worker_is_stopped_then_killed(tmp_path: Path, deaf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A round that takes minutes, an objective that never looks at the clock: the search is over all the same."""
+    """The search ends although a round takes minutes and the objective ignores the stop flag."""
     folder = str(tmp_path)
     monkeypatch.setattr("src.workers.worker_pool.GRACE_SECONDS", 0.1)
     monkeypatch.setattr("src.workers.worker_pool.KILL_SECONDS", 0.1)

@@ -1,4 +1,4 @@
-"""Workers and the server that forks them, each killed where it hurts."""
+"""Workers and their fork server, killed at critical times."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Supervisor:
-    """A parent process that can be seen to die."""
+    """A parent process whose death can be set."""
 
     def __init__(self) -> None:
         self.lives = True
@@ -43,7 +43,7 @@ def wait_for(path: Path) -> None:
 
 
 def ends(worker: Worker) -> Any:
-    """The worker's last word."""
+    """The worker's exit report."""
     while worker.is_alive():
         time.sleep(0.01)
     return worker.exit_report()
@@ -130,7 +130,7 @@ def test_a_killed_server_ends_no_worker_and_is_started_again(tmp_path: Path) -> 
         while not (Path(folder) / "go on").exists():
             time.sleep(0.01)
         if len(list(Path(folder).glob("[0-9]*"))) == 1:
-            os.kill(os.getpid(), signal.SIGKILL)  # and now somebody has to come after it
+            os.kill(os.getpid(), signal.SIGKILL)  # the pool has to replace it
         mine.rename(Path(folder) / f"done-{os.getpid()}")
 
     killed: list[int] = []
@@ -139,7 +139,7 @@ def test_a_killed_server_ends_no_worker_and_is_started_again(tmp_path: Path) -> 
         if list(tmp_path.glob("[0-9]*")) and not killed:
             killed.append(server_pid())
             os.kill(killed[0], signal.SIGKILL)
-            time.sleep(0.5)  # long enough to be taken for dead with its server
+            time.sleep(0.5)  # long enough to look dead with its server
             (tmp_path / "go on").touch()
 
     with pytest.MonkeyPatch.context() as patch:

@@ -22,7 +22,7 @@ def resident() -> int:
 def test_freed_memory_goes_back_to_the_system() -> None:
     before = resident()
     blocks = [bytes(5000) for _ in range(40_000)]
-    roof = bytes(5000)  # above the others: glibc alone gives back what is free at the top only
+    roof = bytes(5000)  # above the other blocks: glibc by itself returns only free memory at the top
     held = resident() - before
     del blocks
     release_memory("a study", "a trial")

@@ -1,4 +1,4 @@
-"""What is read off MLflow's tables is what its client says, and a database that it will not open is named."""
+"""MLflow's tables give the same answers as its client, and a database that MLflow cannot open is refused."""
 
 import shutil
 import sqlite3
@@ -91,7 +91,7 @@ def test_an_older_schema_without_data_is_created_again(mlflow_store: str) -> Non
 
 
 def test_a_newer_schema_is_never_created_again(mlflow_store: str) -> None:
-    """Not even one that holds no run yet: its experiments are somebody's."""
+    """Not even a database without runs: it may hold experiments."""
     stamp(mlflow_store, "ffffffffffff")
     prepare_embedded_store(mlflow_store)
     with pytest.raises(ConfigError, match="newer MLflow"):

@@ -1,4 +1,4 @@
-"""Which experiment is meant, and what of it can never work."""
+"""The choice of the experiment, and its permanent errors."""
 
 from collections.abc import Mapping
 

@@ -35,7 +35,7 @@ def _artifacts_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_incomplete_store_is_created_again(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    process = start(OPEN, uri)  # MLflow itself, killed as soon as its migrations are under way
+    process = start(OPEN, uri)  # MLflow itself, killed during its migrations
     while not _has_table(tmp_path / "mlflow.db", "alembic_version"):
         assert process.poll() is None
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What can never work is told before the search; what does not answer costs a warning and little time."""
+"""Permanent errors are raised before the search; a store that does not answer is a warning."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def test_a_worker_of_a_shared_study_only_gets_a_warning(gone: dict[str, str], ca
     TrackingCheck(gone, refuses=False).join()
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment: ")
-    assert line.endswith("; the trials of this worker are kept, and written when the study is finished")
+    assert line.endswith("; the trials of this worker are kept, and their runs are written when the study is finished")
 
 
 def test_a_usable_store_logs_nothing(mlflow_store: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -110,7 +110,7 @@ def test_the_artifact_folder_of_an_experiment_is_checked(mlflow_store: str, tmp_
 
 
 def as_unprivileged_user(folder: Path) -> str:
-    """What a user without any rights is told in a folder; all modules are loaded, as theirs may be closed to him."""
+    """The message for a user without permissions; modules are imported first, as this user may not read them."""
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:
         os.chdir(folder)
@@ -140,7 +140,7 @@ def as_unprivileged_user(folder: Path) -> str:
     ],
 )
 def test_a_folder_without_permission_is_refused(mlflow_store: str, closed: str, said: str) -> None:
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+    with tempfile.TemporaryDirectory() as name:  # other users cannot read pytest's folders
         home = Path(name)
         (home / "mlruns").mkdir()
         if closed == "mlflow.db":

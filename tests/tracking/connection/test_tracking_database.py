@@ -1,4 +1,4 @@
-"""A tracking database that is away is told in seconds, one that is there is let through, other URIs are left alone."""
+"""An unavailable tracking database is reported within seconds; other URIs are not checked."""
 
 import mlflow
 import pytest

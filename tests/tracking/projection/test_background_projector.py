@@ -18,7 +18,7 @@ def _quick_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Passes:
-    """Stands where a projection stands: each pass does what its script says, then goes on well."""
+    """Replaces a projection: each pass calls the next function of a list, later passes do nothing."""
 
     def __init__(self, *script: Callable[[], Any]) -> None:
         self.script = list(script)
@@ -66,7 +66,7 @@ def test_passes_continue_after_an_outage_that_is_reported_once(
     levels = [record.levelname for record in caplog.records]
     assert levels == ["WARNING", "DEBUG", "DEBUG"]
     assert ("MLflow is unavailable" in caplog.messages[0]) == isinstance(error, TrackingError)
-    assert "the search goes on and its runs will be written later" in caplog.messages[0]
+    assert "the search continues and its runs are written later" in caplog.messages[0]
 
 
 def test_the_wait_grows_during_an_outage_and_is_reset_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_exit_waits_for_the_running_pass_and_starts_no_other() -> None:
         assert begun.wait(20)
     assert done == [1]
     assert asked == [True], "a long pass is asked to end at the next trial"
-    assert not passes.finish_early.is_set(), "the last pass is a whole one"
+    assert not passes.finish_early.is_set(), "the last pass is a complete one"
     n_passes = len(passes.times)
     time.sleep(0.03)
     assert len(passes.times) == n_passes

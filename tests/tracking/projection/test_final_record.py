@@ -125,7 +125,7 @@ def test_a_new_best_trial_changes_tags_and_scores_not_params(
     best = BEST | {"number": 7, "hyperparameters": better}
     log_final_scores(session, parent, METADATA | {"best_trial": best, "test_score": 59.0})
     data = session.client.get_run(parent).data
-    assert data.params["best_trial_num_leaves"] == "31", "MLflow lets no param change"
+    assert data.params["best_trial_num_leaves"] == "31", "MLflow params cannot change"
     assert "best_trial_drop_rate" not in data.params, "old and new are never mixed"
     assert "the study has a new best trial" in caplog.text
     assert json.loads(data.tags["best_trial_params"]) == better
@@ -133,7 +133,7 @@ def test_a_new_best_trial_changes_tags_and_scores_not_params(
 
 
 def test_params_of_mlflow_run_do_not_interfere(session: TrackingSession, parent: str) -> None:
-    """`mlflow run` notes its parameters on the same run."""
+    """`mlflow run` logs its parameters on the same run."""
     session.client.log_param(parent, "n_trials", "9")
     log_final_scores(session, parent, METADATA)
     assert session.client.get_run(parent).data.params["best_trial_num_leaves"] == "31"

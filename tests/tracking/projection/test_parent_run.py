@@ -1,4 +1,4 @@
-"""The run that a study was projected into: found again, read, added to, and never made."""
+"""The parent run of a study: found, read and extended, but never created."""
 
 import os
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_missing_store_is_not_created(study: optuna.Study, tmp_path: Path, mon
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None is how the setting is taken back
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None resets the setting
     with pytest.raises(TrackingError, match=r"there is no MLflow store .*mlflow.db: set MLFLOW_TRACKING_URI to where"):
         find_parent_run("s", study.user_attrs)
     assert os.listdir() == []

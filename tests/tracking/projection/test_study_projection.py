@@ -128,7 +128,7 @@ def test_a_pass_killed_anywhere_is_completed_by_the_next(
 
     add(study)
     with monkeypatch.context() as patch:
-        if killed_in == "set_tag_of_parent":  # the parent is made, but not yet noted on the study
+        if killed_in == "set_tag_of_parent":  # the parent is created, but its id is not stored on the study yet
             patch.setattr(optuna.Study, "set_user_attr", _die_on("mlflow_parent", optuna.Study.set_user_attr, Killed))
         else:
             patch.setattr(MlflowClient, killed_in, die)

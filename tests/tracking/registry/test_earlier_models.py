@@ -79,7 +79,7 @@ def test_an_unavailable_registry_is_one_log_line(caplog: pytest.LogCaptureFixtur
 
 
 def wait_for_the_registry_process() -> None:
-    """The process is killed when its time is up; a test leaves none behind."""
+    """Waits until the process is killed by its timeout, so that no test leaves one behind."""
     for thread in threading.enumerate():
         if thread.name == "earlier-models":
             thread.join(60)

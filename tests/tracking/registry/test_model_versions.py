@@ -34,7 +34,7 @@ SCORES: dict[str, Any] = {
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`: nothing of ours may catch it."""
+    """Simulates `kill -9`: the project's code must not catch it."""
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ STEPS = [
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`: nothing of ours may catch it."""
+    """Simulates `kill -9`: the project's code must not catch it."""
 
 
 def tags(version: int) -> dict[str, str]:
-    """What the promotion wrote to a version."""
+    """The tags that the promotion wrote to a version."""
     found = MlflowClient().get_model_version("profit", str(version)).tags
     return {key: value for key, value in found.items() if key.startswith(("promot", "replaced"))}
 
@@ -55,7 +55,7 @@ def assert_promoted() -> None:
 def test_better_challenger_is_promoted_once() -> None:
     assert promote_challenger("profit", FOUND)
     assert_promoted()
-    with pytest.raises(UserError, match="now champion models:/profit/2, challenger nobody: compare again"):
+    with pytest.raises(UserError, match="now champion models:/profit/2, challenger unassigned: run promote again"):
         promote_challenger("profit", FOUND)
     assert_promoted()
 
@@ -69,7 +69,7 @@ def test_worse_challenger_changes_nothing() -> None:
 @pytest.mark.parametrize("moved", ["champion_uri", "challenger_uri"])
 def test_stale_comparison_is_refused(moved: str) -> None:
     stale = replace(FOUND, **{moved: "models:/profit/3"})  # type: ignore[arg-type]  # both are texts
-    with pytest.raises(UserError, match="changed since the models were compared"):
+    with pytest.raises(UserError, match="changed meanwhile"):
         promote_challenger("profit", stale)
     assert aliases() == {"champion": 1, "challenger": 2}
 
@@ -163,9 +163,11 @@ def test_challenger_registered_meanwhile_keeps_its_alias(monkeypatch: pytest.Mon
     assert tags(1)["replaced_by"] == "2"
 
 
-@pytest.mark.filterwarnings("ignore:DELETE statement on table 'registered_model_aliases'")  # the other was faster
+@pytest.mark.filterwarnings(
+    "ignore:DELETE statement on table 'registered_model_aliases'"
+)  # the other process was faster
 def test_concurrent_promotions_promote_once(two_versions: TwoVersions) -> None:
-    """Whoever comes too late is refused; no order of their steps leaves anything else than the one promotion."""
+    """The later process is refused; any order of their steps gives exactly one promotion."""
     results: list[bool | str] = []
     start = threading.Barrier(2)
 
@@ -173,7 +175,7 @@ def test_concurrent_promotions_promote_once(two_versions: TwoVersions) -> None:
         start.wait()
         try:
             results.append(promote_challenger("profit", FOUND))
-        except (UserError, TrackingError) as error:  # MLflow's own tables may refuse the slower one in mid-step
+        except (UserError, TrackingError) as error:  # MLflow's database may refuse the slower process in between
             results.append(str(error))
 
     threads = [threading.Thread(target=promote) for _ in range(2)]
@@ -182,7 +184,7 @@ def test_concurrent_promotions_promote_once(two_versions: TwoVersions) -> None:
     for thread in threads:
         thread.join()
     assert True in results
-    refusals = ("changed since the models were compared", "UNIQUE constraint failed")
+    refusals = ("changed meanwhile", "UNIQUE constraint failed")
     assert all(result is True or any(words in str(result) for words in refusals) for result in results)
     assert aliases() == {"champion": 2}
     assert (tags(2)["promoted_over"], tags(1)["replaced_by"]) == ("1", "2")
