@@ -1,4 +1,4 @@
-"""Mistakes of all kinds, as they are typed: options, files, tables, YAML, stores."""
+"""Invalid input of all kinds: options, files, tables, YAML, stores."""
 
 import gzip
 import sqlite3
@@ -13,16 +13,16 @@ import numpy as np
 from tests.small_table import small_table
 
 CLOSED = "127.0.0.1:9"
-"""A port on which nothing listens: a refusal comes at once."""
+"""A port without a listener: connections are refused at once."""
 SECRET = "s3cr3t"
-"""The password of every URL here; it is shown nowhere."""
+"""The password of every URL here; it must never be shown."""
 TABLE = small_table(n_days=20, n_accounts=4)
 N = len(TABLE)
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A mistake: the options, what the line must say, what must lie there first, and the environment."""
+    """A case: the options, words of the message, a function that creates files, and the environment."""
 
     options: str
     words: tuple[str, ...]
@@ -43,7 +43,7 @@ def text(name: str, content: str | bytes) -> Callable[[Path], object]:
 
 
 def table(**columns: Any) -> Callable[[Path], object]:
-    """`bad.parquet`: the good table with other columns; None takes one away."""
+    """`bad.parquet`: the good table with changed columns; None removes a column."""
 
     def make(folder: Path) -> None:
         frame = TABLE.assign(**{name: values for name, values in columns.items() if values is not None})
@@ -53,7 +53,7 @@ def table(**columns: Any) -> Callable[[Path], object]:
 
 
 def with_value(column: str, value: object, row: int = 6) -> Callable[[Path], object]:
-    """`bad.csv`: the good table with one other value, for which Parquet's columns are too strict."""
+    """`bad.csv`: the good table with one changed value, which Parquet's column types do not allow."""
     values = TABLE[column].astype(object).tolist()
     values[row] = value
     return lambda folder: TABLE.assign(**{column: values}).to_csv(folder / "bad.csv", index=False)
@@ -67,7 +67,7 @@ def database(folder: Path) -> None:
 LAST_DATES = TABLE["date"] >= TABLE["date"].unique()[-4]
 IN_BAD, BAD_CSV = "--data bad.parquet", "--data bad.csv"
 NO_AWS = {
-    "AWS_EC2_METADATA_DISABLED": "true",  # else it asks the network who this machine is
+    "AWS_EC2_METADATA_DISABLED": "true",  # otherwise boto3 queries the metadata service
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_DEFAULT_REGION": "us-east-1",

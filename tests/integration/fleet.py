@@ -1,4 +1,4 @@
-"""Workers of one shared study as a cluster would start them: processes that know the store and the study's name."""
+"""Workers of one shared study, started as in a cluster: processes that get the store and the study's name."""
 
 import json
 import os
@@ -22,7 +22,7 @@ FINISH = "src.modeling.train_with_optuna"
 
 
 class Fleet:
-    """A study's commands, each with a log of its own, and what study, MLflow and registry say afterwards."""
+    """The commands of a study with a log file per command, and access to study, MLflow and registry."""
 
     def __init__(self, folder: Path, url: str, tracking_uri: str, days: int = 60, accounts: int = 8) -> None:
         self.folder, self.url, self.uri = folder, url, tracking_uri
@@ -30,7 +30,7 @@ class Fleet:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def run(self, module: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Starts a command with the store's URL in its environment's place; its output goes to `<number>.log`."""
+        """Starts a command with the store's URL as an option; its output goes to `<number>.log`."""
         command = [sys.executable, "-m", module, "--storage-url", self.url, *options]
         env = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri} | environment
         with self.log_of(len(self.started)).open("wb") as log:
@@ -49,13 +49,13 @@ class Fleet:
     def log_of(self, number: int) -> Path:
         return self.folder / f"{number}.log"
 
-    def said(self, process: subprocess.Popen[bytes]) -> str:
+    def output(self, process: subprocess.Popen[bytes]) -> str:
         return self.log_of(self.started.index(process)).read_text()
 
     def done(self, process: subprocess.Popen[bytes], status: int = 0, seconds: float = 240) -> str:
-        """Waits for a command; returns what it said."""
-        assert process.wait(seconds) == status, self.said(process)
-        return self.said(process)
+        """Waits for a command; returns its output."""
+        assert process.wait(seconds) == status, self.output(process)
+        return self.output(process)
 
     def stop(self) -> None:
         for process in self.started:
@@ -75,7 +75,7 @@ class Fleet:
         return parent, list(found)
 
     def check(self, n_trials: int) -> None:
-        """Exactly so many finished trials, none running, one child run of each with its state, a registered model."""
+        """Checks for exactly this many finished trials, no running ones, a child run per trial, a registered model."""
         trials = self.study().trials
         counted = [trial for trial in trials if trial.state.name in STATUS]
         assert len(counted) == n_trials

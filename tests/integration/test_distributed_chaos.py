@@ -1,4 +1,4 @@
-"""Whatever dies, the study ends with exactly its trials, each of them once in MLflow, and a model.
+"""After random kills the study has exactly its total of trials, every trial once in MLflow, and a model.
 
 `DAILY_PROFIT_TEST_TRIALS`, `DAILY_PROFIT_TEST_WORKERS` and `DAILY_PROFIT_TEST_KILL_SECONDS` set another size than the
 quick one of the suite; with 100, 8 and 4 it takes some ten minutes. As in a cluster, MLflow's server keeps its runs in
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 N_TRIALS = int(os.environ.get("DAILY_PROFIT_TEST_TRIALS", "24"))
 N_WORKERS = int(os.environ.get("DAILY_PROFIT_TEST_WORKERS", "3"))
 KILL_SECONDS = float(os.environ.get("DAILY_PROFIT_TEST_KILL_SECONDS", "5"))
-PATIENCE = 1800
+TIMEOUT = 1800
 
 
-@pytest.mark.timeout(PATIENCE)
+@pytest.mark.timeout(TIMEOUT)
 def test_a_run_survives_random_kills_of_workers_and_servers(
     tmp_path: Path, postgres_server: PostgresServer, s3: S3Store
 ) -> None:
@@ -40,13 +40,13 @@ def test_a_run_survives_random_kills_of_workers_and_servers(
     fleet = Fleet(tmp_path, postgres_server.url, tracking.uri, *size)
     try:
         fleet.done(fleet.create(N_TRIALS))
-        waiting = fleet.run(SHARED, "--mode", "wait", "--study-name", NAME, "--timeout", str(PATIENCE))
+        waiting = fleet.run(SHARED, "--mode", "wait", "--study-name", NAME, "--timeout", str(TIMEOUT))
         kills = _run_with_random_kills(fleet, postgres_server, tracking)
         said = fleet.done(waiting, seconds=60)
         assert f"{N_TRIALS} of {N_TRIALS} trials are finished" in said
         tracking.wait()
         finish = fleet.run(FINISH, "--study-name", NAME)
-        assert "num_trades v1 @champion" in fleet.done(finish, seconds=PATIENCE / 4)
+        assert "num_trades v1 @champion" in fleet.done(finish, seconds=TIMEOUT / 4)
         assert kills >= 1
         log.info("%d workers were killed and %d were started", kills, len(fleet.started) - 3)
         fleet.check(N_TRIALS)
@@ -57,7 +57,7 @@ def test_a_run_survives_random_kills_of_workers_and_servers(
 
 
 def _run_with_random_kills(fleet: Fleet, postgres: PostgresServer, tracking: TrackingServer) -> int:
-    """Keeps the workers coming until the study has its total; returns how many were killed."""
+    """Starts and kills workers until the study has its total; returns the number of kills."""
     rng, kills = random.Random(N_TRIALS), 0
     workers = {number: fleet.worker(number) for number in range(N_WORKERS)}
     restarted = tracked = False
@@ -65,7 +65,7 @@ def _run_with_random_kills(fleet: Fleet, postgres: PostgresServer, tracking: Tra
     while (done := _finished(postgres)) < N_TRIALS:
         for number, worker in workers.items():
             if worker.poll() is not None:
-                assert worker.returncode in (0, -9), fleet.said(worker)
+                assert worker.returncode in (0, -9), fleet.output(worker)
                 workers[number] = fleet.worker(number)
         if not tracked and done >= N_TRIALS / 3:
             tracking.start()
@@ -76,7 +76,7 @@ def _run_with_random_kills(fleet: Fleet, postgres: PostgresServer, tracking: Tra
             time.sleep(2)
             postgres.start()
             restarted = True
-        # On a machine so busy that a worker is killed before it has begun, nothing would ever get on.
+        # On a busy machine a worker might always be killed before it starts a trial.
         quiet = time.monotonic() - killed_at
         if quiet >= KILL_SECONDS and (done > done_then or quiet >= 5 * KILL_SECONDS):
             workers[rng.randrange(N_WORKERS)].kill()
@@ -85,7 +85,7 @@ def _run_with_random_kills(fleet: Fleet, postgres: PostgresServer, tracking: Tra
     if not tracked:
         tracking.start()
     for worker in workers.values():
-        assert worker.wait(240) in (0, -9), fleet.said(worker)
+        assert worker.wait(240) in (0, -9), fleet.output(worker)
     return kills
 
 

@@ -1,4 +1,4 @@
-"""The three commands of one `make fanout`, as processes on a real Postgres, in the order that a cluster may choose."""
+"""The three commands of `make fanout` as processes on a real Postgres, in any start order."""
 
 import subprocess
 import time
@@ -26,12 +26,12 @@ def waiter(fleet: Fleet, *options: str) -> subprocess.Popen[bytes]:
 
 
 def too_early(fleet: Fleet, token: str, *options: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
-    """A wait and a worker of the run, once both have seen that create has not come."""
+    """A wait and a worker of the run, after both have logged that create has not prepared the study."""
     run = ("--run-token", token)
     both = waiter(fleet, *run, "--timeout", "200"), fleet.worker(0, *run, *options)
     for each in both:
-        while "waiting for study" not in fleet.said(each):
-            assert each.poll() is None, fleet.said(each)
+        while "waiting for study" not in fleet.output(each):
+            assert each.poll() is None, fleet.output(each)
             time.sleep(0.05)
     return both
 
@@ -121,7 +121,7 @@ def test_an_error_of_a_worker_ends_the_wait(fleet: Fleet) -> None:
 
 
 NIGHT = ("--create", "--run-token", "t1", "--targets", "num_trades", "--data", "table.parquet")
-"""Of a run without a create: every worker first does what create does."""
+"""A run without a separate create: every worker first does the work of create."""
 
 
 @pytest.mark.timeout(400)

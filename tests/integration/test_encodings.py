@@ -1,4 +1,4 @@
-"""A whole life of a model under an encoding that lacks half of what is written: no command ever raises for a sign."""
+"""All commands under encodings that lack many characters: no command fails because of a character."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A disk that is full at whatever moment: one line says which file and what to do, and the model counts most."""
+"""A disk that is full at any time: one line names the file and the remedy, and the model is saved first."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ TUNE = [
     *("src.modeling.train_with_optuna", "--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1"),
     *("--ensemble-size", "1", "--study-name", NAME),
 ]
-REPORT_FITS_NOT = 3_000_000
+TOO_SMALL_FOR_REPORT = 3_000_000
 """Bytes; a page holds plotly's script and is larger, everything else of a small run is smaller."""
 MODULE = "python -m "
 TABLE = small_table(n_days=30, n_accounts=4)
@@ -29,7 +29,7 @@ TABLE = small_table(n_days=30, n_accounts=4)
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left to read."""
+    """Status and output of a command."""
 
     status: int
     out: str
@@ -61,9 +61,9 @@ def champion_of(folder: Path) -> str:
 
 
 def test_a_report_that_does_not_fit_on_the_disk_does_not_affect_the_model(tmp_path: Path) -> None:
-    """Without root: a limit of the size of files stands in for a full disk."""
+    """Without root, a limit on the file size simulates a full disk."""
     TABLE.to_parquet(tmp_path / "table.parquet")
-    limit = (REPORT_FITS_NOT, REPORT_FITS_NOT)
+    limit = (TOO_SMALL_FOR_REPORT, TOO_SMALL_FOR_REPORT)
     done = run(tmp_path, TUNE, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
     assert done.status == 1, done.err
     assert "net_profit v1 @champion" in done.out, "the summary is shown"
@@ -85,7 +85,7 @@ def test_a_report_that_does_not_fit_on_the_disk_does_not_affect_the_model(tmp_pa
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB in memory; only root may have one."""
+    """A disk of 24 MB in memory, which needs root."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = shutil.which("mount") and subprocess.run(

@@ -1,4 +1,4 @@
-"""The study is the record: whatever is killed, whenever, the same command goes on and nothing is lost or doubled.
+"""After a kill at any time the same command resumes the study, and no trial is lost or counted twice.
 
 `DAILY_PROFIT_TEST_TRIALS` and `DAILY_PROFIT_TEST_KILLS` set another size than the quick one of the suite.
 """
@@ -25,7 +25,7 @@ def test_killed_at_random_times_and_resumed(tmp_path: Path, workers: int) -> Non
         process = job.start()
         done_before = job.finished()
         deadline = time.monotonic() + 60
-        # Every second kill waits for some progress, so that the study is in all its phases when it is hit.
+        # Every second kill waits for progress, so that all phases of the study are hit.
         while process.poll() is None and time.monotonic() < deadline:
             if kill % 2 or job.finished() > done_before:
                 break

@@ -1,4 +1,4 @@
-"""Every message is one line of at most 500 characters that says more than the exception behind it."""
+"""Every message is one line of at most 500 characters, and not just the text of an exception."""
 
 import logging
 import re
@@ -29,7 +29,7 @@ WORD = re.compile(r"[A-Za-z]{2,}")
 
 @contextmanager
 def errors_seen() -> Iterator[list[BaseException]]:
-    """The exceptions that a command ends with, as `--verbose` would show them."""
+    """The exceptions that end a command, as `--verbose` shows them."""
     seen: list[BaseException] = []
 
     class Keeper(logging.Handler):
@@ -57,7 +57,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def assert_readable(done: Finished, seen: Sequence[BaseException]) -> str:
-    """The error's line, after it and all others were looked at."""
+    """Checks all lines; returns the line of the error."""
     assert "Traceback" not in done.err
     lines = done.err.splitlines()
     assert [line for line in lines if len(line) > 500] == []
@@ -88,7 +88,7 @@ def test_messages_of_all_bad_inputs(case: Bad, tmp_path: Path) -> None:
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    """A folder with a table of 1,500 columns with long names, and what else makes long lists."""
+    """A folder with a table of 1,500 columns with long names, and other causes of long lists."""
     columns = {f"{LONG}{number}": np.arange(20.0) for number in range(1500)}
     pd.DataFrame(columns).to_parquet(tmp_path / "wide.parquet")
     TABLE.to_parquet(tmp_path / "table.parquet")
@@ -187,7 +187,7 @@ TYPED = st.sampled_from(
 def test_messages_of_random_option_values(
     tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int
 ) -> None:
-    """The table has no target: also what is right in itself ends with an error."""
+    """The table has no target, so valid options end with an error too."""
     folder = tmp_path_factory.getbasetemp() / "typed"
     if not folder.exists():
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""The parallel command as its user runs it: whichever process is killed, no finished trial is lost or doubled."""
+"""The parallel command: if any process is killed, no finished trial is lost or counted twice."""
 
 import os
 import random
@@ -21,7 +21,7 @@ TOP = Path("/sys/fs/cgroup")
 
 
 class ParallelJob(Job):
-    """The same table and study, with trials in processes; temporary files lie in the job's folder."""
+    """The same table and study, with trials in processes; temporary files are in the job's folder."""
 
     def __init__(self, folder: Path, n_trials: int, *options: str) -> None:
         super().__init__(folder, n_trials, "--max-workers", "2", *options)
@@ -29,7 +29,7 @@ class ParallelJob(Job):
         (folder / "tmp").mkdir(exist_ok=True)
 
     def start(self, before: str = "") -> "subprocess.Popen[str]":
-        """Starts the command in a process group of its own, after a line of shell if one is given."""
+        """Starts the command in a new process group, optionally after a line of shell."""
         environ = os.environ | {
             "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri, "TMPDIR": str(self.folder / "tmp"),
         }  # fmt: skip
@@ -49,7 +49,7 @@ class ParallelJob(Job):
             time.sleep(0.1)
 
     def left(self) -> list[Path]:
-        """What lies among the temporary files."""
+        """The remaining temporary files."""
         return list((self.folder / "tmp").glob(f"{PREFIX}*"))
 
 
@@ -61,7 +61,7 @@ def fork_server(process: "subprocess.Popen[str]") -> psutil.Process:
 
 
 def ends(process: "subprocess.Popen[str]", status: int = 0) -> str:
-    """Waits for the command; returns what it wrote to stderr."""
+    """Waits for the command; returns its stderr."""
     _, err = process.communicate(timeout=280)
     assert process.returncode == status, err
     assert "Traceback" not in err
@@ -122,7 +122,7 @@ def test_ctrl_c_stops_all_processes_and_saves_finished_trials(tmp_path: Path) ->
 
 @pytest.mark.timeout(300)
 def test_a_deadline_of_several_targets_is_kept(tmp_path: Path) -> None:
-    """Each target has its own, from the start of its first worker."""
+    """Every target has its own deadline, counted from its first worker."""
     job = ParallelJob(tmp_path, 100_000, "--timeout", "4", "--no-register")
     job.command[job.command.index("num_trades")] = "num_trades,net_profit"
     err = ends(job.start())
@@ -137,7 +137,7 @@ def test_a_deadline_of_several_targets_is_kept(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_memory() -> Iterator[Path]:
-    """The file that a process writes its PID to, to have 700 MiB of memory for itself and its children."""
+    """The `cgroup.procs` file of a cgroup with 700 MiB of memory; a process joins by writing its PID."""
     folder = _own_memory_cgroup()
     if folder is None:
         pytest.skip("no memory cgroup that this user may divide: the kernel cannot be made to kill for memory")

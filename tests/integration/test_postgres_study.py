@@ -1,4 +1,4 @@
-"""A study on Postgres: the same exactness, a store that dies in the middle, and a password that is never shown."""
+"""A study on Postgres: exact totals, an outage of the store, and a password that is never shown."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def test_a_store_outage_costs_no_trial_and_shows_no_password(tmp_path: Path, pos
 
 
 def _places_that_hold(secret: bytes, folder: Path) -> list[str]:
-    for database in folder.glob("*.db"):  # what still lies in the journal is to be read too
+    for database in folder.glob("*.db"):  # includes the content of the journal
         with sqlite3.connect(database) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()

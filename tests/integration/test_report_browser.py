@@ -1,4 +1,4 @@
-"""The page in a real browser whose network is off: on a desk, on a phone, in the dark and on paper."""
+"""The page in a real browser without network: wide, narrow, in dark mode and printed."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ EMPTY = """[...document.querySelectorAll(".plot")].filter(plot => !plot.querySel
 """Figures without a single mark."""
 WIDE = """[...document.querySelectorAll("main *:not(.wide *, svg *)")]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"""
-"""Elements that reach over the right edge; tables scroll within theirs."""
+"""Elements beyond the right edge; tables may scroll."""
 BROKEN = """[...document.querySelectorAll("table:not(.facts) td:not(.words)")].filter(one => {
     const inside = document.createRange(); inside.selectNodeContents(one);
     return inside.getBoundingClientRect().height > 30; }).map(one => one.innerText)"""
@@ -48,7 +48,7 @@ def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with trials of every state, as the product reports it."""
+    """The report of a study with trials in every state."""
     ranges = {"rate": FloatDistribution(0.01, 0.3, log=True), "kind": CategoricalDistribution(("gbdt", "dart"))}
     study = optuna.create_study(study_name="net_profit_20240101_120000")
     states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL]

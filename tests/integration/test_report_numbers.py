@@ -1,4 +1,4 @@
-"""Every number of a report is the one in the study, in MLflow and in the metadata; the study was written elsewhere."""
+"""Numbers of a report equal those of study, MLflow and metadata; another process wrote the study."""
 
 import json
 import os
@@ -29,7 +29,7 @@ N_TRIALS = 11
 
 @dataclass
 class Desk:
-    """A user's folder, a store on Postgres, and what the search that ran there has left."""
+    """A user's folder and a store on Postgres with the results of a search."""
 
     folder: Path
     store: str
@@ -94,7 +94,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, postgres_socket: str) -> Desk
 
 
 def shown(text: str) -> float:
-    """The number that a text begins with, as it was rounded for people; `+3.2 %` is 0.032."""
+    """The rounded number at the start of a text; `+3.2 %` is 0.032."""
     plain = text.replace(",", "").replace("\N{MINUS SIGN}", "-").split()
     return float(plain[0]) / 100 if plain[1:2] == ["%"] else float(plain[0])
 
@@ -251,7 +251,7 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
 @pytest.mark.parametrize("n", [0, 1, 9, 1000])
 @pytest.mark.timeout(300)
 def test_a_study_of_another_objective_and_any_size_is_reported(desk: Desk, n: int) -> None:
-    """Of somebody else's objective, on Postgres, with failed, pruned and running trials inside."""
+    """A study of another objective on Postgres, with failed, pruned and running trials."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
     from optuna.trial import TrialState, create_trial
 

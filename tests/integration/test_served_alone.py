@@ -15,8 +15,8 @@ from tests.tiny_model import TinyModel, by_hand, tiny_model
 # MLflow looks at an example's column names in a way that pandas 4 will change.
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
 
-# What a stranger would write who knows MLflow and pandas and nothing else.
-STRANGER = """
+# Code of a user who knows only MLflow and pandas.
+USER_CODE = """
 import sys
 import mlflow.pyfunc
 import numpy as np
@@ -39,7 +39,7 @@ def test_model_serves_where_only_its_requirements_are(tmp_path: Path, mlflow_sto
     elsewhere.mkdir()
     python = _environment(tmp_path / "venv", folder / "requirements.txt")
     arguments = [folder, table, answer, Path.cwd()]
-    _run([python, "-c", STRANGER, *map(str, arguments)], elsewhere)
+    _run([python, "-c", USER_CODE, *map(str, arguments)], elsewhere)
     assert np.array_equal(np.load(answer), tiny.booster.predict(by_hand(frame)))
 
 
@@ -50,7 +50,7 @@ def _logged_folder(tiny: TinyModel, tmp_path: Path) -> Path:
 
 
 def _table_of_today(tiny: TinyModel) -> pd.DataFrame:
-    """Levels that training never saw, and missing values in columns that had none."""
+    """Category levels that were not in training, and missing values in columns that had none."""
     frame = tiny.frame.head(60).astype({"held": "float64", "is_monday": object})
     frame.loc[::4, "style"] = "scalping"
     frame.loc[::5, "held"] = np.nan
@@ -59,7 +59,7 @@ def _table_of_today(tiny: TinyModel) -> pd.DataFrame:
 
 
 def _environment(folder: Path, requirements: Path) -> str:
-    """Makes an empty environment with the model's requirements and nothing else; uv's cache makes it seconds."""
+    """Creates an environment with only the model's requirements; uv's cache makes it fast."""
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     assert uv, "uv is a development requirement"
     python = folder / "bin" / "python"

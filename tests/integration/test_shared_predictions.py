@@ -1,4 +1,4 @@
-"""Validation predictions in a real Postgres: workers keep them, and the finish on another machine uses them."""
+"""Validation predictions in a real Postgres: workers store them, and the finish on another machine uses them."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def connect(url: str) -> sqlalchemy.Engine:
 
 
 def finish(fleet: Fleet, machine: str) -> tuple[str, dict[str, Any], str]:
-    """What the finish says on a machine with its own folders, its metadata and its model."""
+    """Runs the finish on a machine with separate folders; returns output, metadata and model."""
     own = ("--output-dir", machine, "--storage-dir", f"{machine}/store")
     said = fleet.done(fleet.run(FINISH, "--study-name", NAME, *own))
     metadata = json.loads((fleet.folder / machine / "models/lgb_num_trades_optuna_metadata.json").read_text())

@@ -127,7 +127,7 @@ def test_a_wrong_password_is_not_shown(engine: Engine, postgres_url: str) -> Non
 
 @pytest.fixture
 def prefix(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder of the bucket that is this test's own; the store is known by the environment alone."""
+    """A separate folder of the bucket for this test; the store is configured by environment variables."""
     for name, value in s3.settings().items():
         monkeypatch.setenv(name, value)
     return f"tables/{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Locks of a real Postgres: who holds one is named, who lives is waited for, who is paused is given up."""
+"""Locks of a real Postgres: messages name the holder, a live holder is waited for, a paused one is not."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The stores of the manifests on real servers: nobody gets in without a password; a backup brings everything back."""
+"""The stores of the manifests on real servers: they need a password, and a backup restores all data."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Pod:
         return subprocess.run(words, env=self.environ, input=stdin, capture_output=True, text=True, check=False)
 
     def psql(self, role: str, statement: str, password: str | None = None) -> "subprocess.CompletedProcess[str]":
-        """One statement in the role's own database."""
+        """Runs a statement in the role's database."""
         environ = self.environ if password is None else self.environ | {"PGPASSWORD": password}
         words = ["psql", "--no-psqlrc", "--no-password", "-qtA", "-v", "ON_ERROR_STOP=1", "-U", role, "-c", statement]
         return subprocess.run([*words, role], env=environ, capture_output=True, text=True, check=False)
@@ -68,7 +68,7 @@ def server() -> Iterator[Pod]:
         pod = Pod(made)
         done = pod.script("databases.sh")
         assert done.returncode == 0, done.stderr
-        # The rules of the volume let everybody in over the socket, as those of the official image do.
+        # The rules of the volume allow all connections over the socket, as in the official image.
         assert pod.psql("optuna", "SELECT 1").returncode == 0
         made.set_rules((SCRIPTS / "pg_hba.conf").read_text(encoding="utf-8"))
         yield pod
@@ -104,7 +104,7 @@ def test_a_backup_restores_both_databases(postgres: Pod) -> None:
     assert backup.returncode == 0, backup.stderr
     for role in ("optuna", "mlflow"):
         postgres.rows(role, "DELETE FROM runs WHERE id > 7")
-        # What a newer version has added would stand in the way of tables that are dropped one by one.
+        # Objects of a newer version would prevent dropping tables one by one.
         postgres.rows(role, "CREATE TABLE newer (v text REFERENCES alembic_version)")
     restored = postgres.script("restore.sh", backup.stdout)
     assert (restored.returncode, restored.stdout) == (0, "both databases are restored\n"), restored.stderr
@@ -155,7 +155,7 @@ def test_an_incomplete_backup_is_refused_and_changes_no_database(postgres: Pod, 
 
 
 def test_the_migration_upgrades_both_databases_to_the_schema_of_the_images(postgres: Pod) -> None:
-    """With the commands of the Job: MLflow's from the schema before the last, Optuna's from its own."""
+    """With the commands of the Job: MLflow's from the previous schema, Optuna's from its current one."""
     from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
     from mlflow.store.tracking.dbmodels.initial_models import Base
 
@@ -164,7 +164,7 @@ def test_the_migration_upgrades_both_databases_to_the_schema_of_the_images(postg
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSWORD", PASSWORDS["MLFLOW_POSTGRES_PASSWORD"])
-        Base.metadata.create_all(sqlalchemy.create_engine(urls["mlflow"]))  # where MLflow's migrations begin
+        Base.metadata.create_all(sqlalchemy.create_engine(urls["mlflow"]))  # the start of MLflow's migrations
         alembic.command.upgrade(_get_alembic_config(urls["mlflow"]), "head-1")
         patch.setenv("PGPASSWORD", PASSWORDS["OPTUNA_POSTGRES_PASSWORD"])
         optuna.create_study(study_name="kept", storage=urls["optuna"])
@@ -187,7 +187,7 @@ def test_the_migration_upgrades_both_databases_to_the_schema_of_the_images(postg
 
 @pytest.fixture
 def s3_image(tmp_path: Path) -> "Iterator[tuple[S3Store, psutil.Process]]":
-    """The store as its image starts it, on other ports."""
+    """The store, started as in its image but on other ports."""
     port, inner, master, filer, volume, admin = free_ports(6)
     store = S3Store(f"http://127.0.0.1:{port}", "test-key", "test-secret", "mlflow")
     image = (ROOT / "docker" / "s3.Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")

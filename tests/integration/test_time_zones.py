@@ -1,4 +1,4 @@
-"""Machines in several time zones work on one study: MLflow has each point once, and the newest study is the newest."""
+"""Machines in several time zones on one study: MLflow has every point once, and the newest study is found."""
 
 import os
 import subprocess
@@ -88,7 +88,7 @@ def test_workers_and_passes_in_three_zones_write_each_point_once(tmp_path: Path,
 
 
 def move_to_the_hour_that_new_york_repeats(folder: Path) -> list[int]:
-    """A trial ends each quarter of an hour from 5 o'clock UTC on, and took ten minutes; the ends in ms since 1970."""
+    """Moves trials to end every 15 minutes from 05:00 UTC, after ten minutes each; returns the ends in ms."""
     first, step, trial = datetime(2024, 11, 3, 5), timedelta(minutes=15), models.TrialModel
     with OptunaStudyManager(folder).storage.engine.begin() as connection:
         for number in range(9):
@@ -113,7 +113,7 @@ def test_the_newest_study_does_not_depend_on_the_time_zone(tmp_path: Path) -> No
 def test_a_worker_in_another_time_zone_is_not_marked_as_dead(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """libpq sets a session's zone by PGTZ; a role, a database or a server may have another as well."""
+    """libpq sets a session's time zone by PGTZ; a role, a database or a server may have another one."""
     study = OptunaStudyManager(storage_url=postgres_url).create_or_load_study("s")
     command = [sys.executable, "-c", BEGIN_A_TRIAL, postgres_url]
     there = os.environ | {"PGTZ": "America/New_York"}

@@ -1,4 +1,4 @@
-"""Real servers that will never take the runs: told before the search, with status 2 and the variable at fault."""
+"""Real servers that can never accept the runs: an error before the search, with status 2 and the variable."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def proxy(server: TrackingServer) -> Iterator[PasswordProxy]:
 
 @pytest.fixture(scope="module")
 def gone(server: TrackingServer) -> Mapping[str, str]:
-    """Values by name: experiments, one of them deleted, and runs, likewise."""
+    """Ids by name: experiments and runs, some of them deleted."""
     client = MlflowClient(server.uri)
     kept, deleted = (client.create_experiment(name) for name in ("kept", "gone"))
     run, lost = (client.create_run(kept).info.run_id for _ in range(2))
@@ -127,7 +127,7 @@ def test_a_refused_login_names_the_variable(proxy: PasswordProxy, variables: dic
 def test_credentials_that_mlflow_accepts_are_accepted(
     server: TrackingServer, proxy: PasswordProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    refuse_permanent_errors(WRONG | {"MLFLOW_TRACKING_URI": server.uri})  # which asks for no password
+    refuse_permanent_errors(WRONG | {"MLFLOW_TRACKING_URI": server.uri})  # which needs no password
     refuse_permanent_errors(USER | {"MLFLOW_TRACKING_URI": proxy.uri})
     refuse_permanent_errors({"MLFLOW_TRACKING_URI": proxy.uri.replace("http://", "http://quant:right@")})
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -161,7 +161,7 @@ def test_another_program_on_the_port_is_refused(server: TrackingServer) -> None:
 
 
 def test_a_database_refusal_is_reported(postgres_url: str) -> None:
-    refuse_permanent_errors({"MLFLOW_TRACKING_URI": postgres_url})  # empty: MLflow makes its tables
+    refuse_permanent_errors({"MLFLOW_TRACKING_URI": postgres_url})  # empty: MLflow creates its tables
     for old, new, said in (
         ("/test_", "/none_", r"database \"none_.*\" does not exist"),
         ("postgres@", "nobody:s3cret@", r"role \"nobody\" does not exist"),

@@ -1,4 +1,4 @@
-"""A real MLflow server that is away when the search begins, and gone again for a while in the middle."""
+"""A real MLflow server that is unavailable at the start of the search and again during it."""
 
 import re
 import time
@@ -32,7 +32,7 @@ def test_trials_never_wait_for_mlflow_and_are_written_after_an_outage(tmp_path: 
     process.communicate(timeout=120)
     done = job.finished()
     assert done == 8, "the outage held up no trial"
-    server.wait()  # it may have come too late for the first command; the same command catches up
+    server.wait()  # it may be ready too late for the first command; the same command writes the rest
     process = job.start()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err

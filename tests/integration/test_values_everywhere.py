@@ -1,4 +1,4 @@
-"""The prediction of a row does not depend on the rows beside it, their order or number, or the format it came in."""
+"""The prediction of a row does not depend on other rows, their order or number, or the file format."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def _ready(address: str, server: "subprocess.Popen[bytes]") -> str:
         try:
             with urllib.request.urlopen(f"{address}/ping", timeout=2):
                 return address
-        except (URLError, OSError):  # not there yet
+        except (URLError, OSError):  # not ready yet
             time.sleep(0.1)
     raise AssertionError("the scoring server did not come up in a minute")
 
@@ -134,7 +134,7 @@ def ask(server: str, body: dict[str, Any]) -> list[float]:
 
 
 def typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """As pandas makes it of such rows: whole numbers beside a missing one become floats."""
+    """The frame that pandas creates of these rows: integers with a missing value become floats."""
     return pd.DataFrame(rows)
 
 
@@ -155,7 +155,7 @@ def test_model_and_server_read_a_row_independently_of_others(
     assert ask(registered.server, {"dataframe_records": [rows[-1]]}) == expected[-1:]
 
 
-# Each example runs three commands: a failing one is not made smaller.
+# Every example runs three commands, so failing ones are not shrunk.
 @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES)
 def test_predict_reads_every_format_alike(registered: Registered, rows: list[dict[str, Any]]) -> None:
@@ -173,7 +173,7 @@ def test_predict_reads_every_format_alike(registered: Registered, rows: list[dic
 
 
 def write_everywhere(frame: pd.DataFrame, folder: Path) -> dict[str, list[str]]:
-    """The options that read a frame again, from each kind of file and from a database."""
+    """Writes a frame to all file formats and a database; returns the options to read it."""
     frame.to_csv(folder / "t.csv", index=False)
     frame.to_parquet(folder / "t.parquet")
     with closing(sqlite3.connect(folder / "t.db")) as connection:
@@ -187,7 +187,7 @@ def write_everywhere(frame: pd.DataFrame, folder: Path) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_promote_reads_every_format_alike(registered: Registered, seed: int) -> None:
-    """On days after both trainings, at random with desks that are all numbers or texts, and with blanks."""
+    """On days after both trainings; desks are all numbers or texts, with missing values, at random."""
     frame = account_days(140)
     later = frame[frame["day"] >= "2024-05-06"].reset_index(drop=True)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""One tuning command in a folder of its own, started and killed as often as a test likes."""
+"""A tuning command in a separate folder, which a test can start and kill several times."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NAME = "num_trades_20240101_120000"
 
 
 class Job:
-    """The command, and what the study, MLflow and the files say afterwards."""
+    """The command, and access to its study, MLflow and files."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Job:
         return self.manager().load_study(NAME)
 
     def finished(self) -> int:
-        """Finished trials so far; 0 while the command has not come to make its store."""
+        """Finished trials so far; 0 until the command has created its store."""
         if self.storage_url is None and not (self.folder / "artefacts/optuna_studies/studies.db").exists():
             return 0
         manager = self.manager()
@@ -67,7 +67,7 @@ class Job:
         return parent, list(found)
 
     def check(self, n_trials: int) -> None:
-        """The study, MLflow and the metadata agree on exactly this many trials and on the best of them."""
+        """Checks that study, MLflow and metadata have exactly this number of trials and the same best trial."""
         trials = self.study().trials
         assert sorted(trial.number for trial in trials) == list(range(n_trials))
         assert {trial.state.name for trial in trials} <= set(STATUS)
