@@ -196,7 +196,7 @@ def _run_worker(opened: OpenStudy, worker: str, has_run_token: bool) -> None:
         if study.user_attrs.get(STARTED_ATTR) is None:  # the study's timeout counts from its first worker
             study.set_user_attr(STARTED_ATTR, time.time())
         try:
-            search_study(_in_time_left(opened) if has_run_token else opened.task, opened)
+            search_study(_with_remaining_time(opened) if has_run_token else opened.task, opened)
         except Interrupted as error:
             log.info("%s leaves %s: %s", *names, error)
             raise
@@ -208,7 +208,7 @@ def _run_worker(opened: OpenStudy, worker: str, has_run_token: bool) -> None:
     _end_parent_run_once(opened)
 
 
-def _in_time_left(opened: OpenStudy) -> SearchTask:
+def _with_remaining_time(opened: OpenStudy) -> SearchTask:
     """The task with the remaining time of the study: a pod that replaces a lost one gets no extra time."""
     task, study = opened.task, opened.study
     left = seconds_left(study.user_attrs, (study_options_of(study) or {}).get("timeout"))
