@@ -14,7 +14,7 @@ def nights(cluster: RealCluster) -> Iterator[RealCluster]:
     """The cluster with the nightly search."""
     cluster.kubectl("apply", "-k", "k8s/overlays/local/nightly")
     yield cluster
-    cluster.kubectl("delete", "-k", "k8s/overlays/local/nightly")
+    cluster.kubectl("delete", "-k", "k8s/overlays/local/nightly", "--ignore-not-found")
     cluster.kubectl("delete", "job", "-l", "app.kubernetes.io/component=nightly")
 
 
@@ -54,7 +54,7 @@ def test_a_backup_restores_both_databases(cluster: RealCluster) -> None:
     cluster.kubectl("rollout", "status", "deployment/mlflow", "--timeout=180s")
     assert cluster.sql("select study_name, study_id from studies order by 2") == before
     with cluster.mlflow() as mlflow:
-        assert mlflow.versions("is_profitable", "longer")
+        assert mlflow.versions("is_profitable", "tonight")
 
 
 def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
@@ -65,7 +65,7 @@ def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
     cluster.kubectl("apply", "-k", "k8s/overlays/local/services")
     cluster.kubectl("rollout", "status", "deployment/mlflow", "--timeout=180s")
     with cluster.mlflow() as mlflow:
-        assert mlflow.versions("is_profitable", "longer")
+        assert mlflow.versions("is_profitable", "tonight")
 
 
 def test_every_form_of_taking_it_away_leaves_what_the_documentation_says(cluster: RealCluster) -> None:
