@@ -97,7 +97,7 @@ def resolve_settings(command_line: CommandLine) -> tuple[list[str], RunSettings]
 
 
 def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> StudyOptions | None:
-    """The recipe of the study that `--study-name` names; None if there is none yet.
+    """The options of the study that `--study-name` names; None if there is none yet.
 
     Raises:
         ConfigError: the store cannot be reached, or a place cannot be used.
@@ -112,7 +112,7 @@ def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> 
 
 
 def find_study_options(search: SearchSettings, study_name: str) -> StudyOptions | None:
-    """The recipe of a study of this store, if it is there and has one; its timeout is what is left of it.
+    """The options of a study of this store, if it is there and has one; its timeout is what is left of it.
 
     Raises:
         ConfigError: the store cannot be reached.

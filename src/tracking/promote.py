@@ -152,7 +152,7 @@ def _write(result: "ModelComparison", decision: str, settings: PromotionSettings
 
 
 def table_text(results: Sequence["ModelComparison"], decisions: Sequence[str]) -> str:
-    """One row per contest, then what is to be said of the intervals."""
+    """One row per comparison, then what is to be said of the intervals."""
     found = [_row(result, decision) for result, decision in zip(results, decisions, strict=True)]
     rows = [HEADER, *found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]

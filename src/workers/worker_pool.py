@@ -107,7 +107,7 @@ class WorkerPool:
     ) -> None:
         self._searches = [_SearchState(search) for search in searches]
         self._size = size
-        self._brake = stop_flag
+        self._stop_flag = stop_flag
         self._verbose = verbose
         self._count_oom_kills = count_oom_kills
         self._oom_kills = count_oom_kills()
@@ -141,7 +141,7 @@ class WorkerPool:
         shown = 0.0
         try:
             while True:
-                if self._brake.requested:
+                if self._stop_flag.requested:
                     raise Interrupted("interrupted")
                 for running in self._searches:
                     running.workers = [worker for worker in running.workers if self._is_running(running, worker)]

@@ -133,7 +133,7 @@ class Worker:
 
 
 def make_worker_start(work: Callable[[StopFlag], None], deadline: float | None, verbose: bool) -> WorkerStart:
-    """Packs a function of the worker's brake."""
+    """Packs a function of the worker's stop flag."""
     return WorkerStart(cloudpickle.dumps(work), deadline, verbose)
 
 

@@ -284,7 +284,7 @@ def test_free_places_go_to_the_search_with_the_fewest_workers(tmp_path: Path, mo
     monkeypatch.setattr("src.workers.worker_pool.Worker", begin)
     searches = [PooledSearch(name, work_of(name, lasts)) for name, lasts in (("a", True), ("b", False), ("c", True))]
     assert WorkerPool(searches, 3, StopFlag()).run() == {}
-    order = [begun.index(worker_start) for worker_start in begun]  # each search has one errand for all of its workers
+    order = [begun.index(worker_start) for worker_start in begun]  # the workers of a search have one start
     assert order[:4] == [0, 1, 2, 0], "each has one, then the first of those with as few has another"
     assert order.count(1) == 1, "what is over is not begun again"
 

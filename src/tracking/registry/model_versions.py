@@ -1,4 +1,4 @@
-"""The model registry: a target's versions, its champion and its challenger. Who takes office is in `promotion`.
+"""The model registry: a target's versions, its champion and its challenger. Who becomes champion is in `promotion`.
 
 Every step can be killed and called again: the logged model is recognised by the digest of its text, the version by
 its study and that digest (its tags are written with it, in one transaction), and an alias is one write.
