@@ -60,7 +60,7 @@ DEV := .venv/.stamp-requirements-dev.lock
 # The peers' packages must not decide what the product runs on.
 PEERS := .venv-bench/.stamp-requirements-bench.lock
 
-.PHONY: help setup tune report fanout fanout-status fanout-down ui test test-cluster check bench lock options clean force
+.PHONY: help setup tune report fanout fanout-status fanout-down ui test test-fast test-cluster check bench lock options clean force
 help: ## List the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo "Options of tune, as in \`make tune TARGET=net_profit N_TRIALS=100\`:" && echo "$(OPTIONS)" | fold -s -w 100 | sed 's/^/  /'
@@ -107,6 +107,9 @@ ui: $(RUN) ## Open MLflow's pages of the embedded store (PORT=5000)
 
 test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 	@python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: $(DEV) ## Run the tests that start no process, server or browser
+	@python -m pytest -n 2 --dist loadfile --fast $(ARGS)
 
 test-cluster: $(DEV) ## Check fan-out, nights and stores on the cluster that kubectl points to (ARGS="-k losses")
 	@python -m pytest -o python_files='check_*.py' --timeout 1800 -x -v $(ARGS) tests/k8s/on_cluster

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
 from src.console import LineFormatter, accept_any_text, output_failure
@@ -18,12 +18,9 @@ from src.options import COMMANDS, Option, parser_options
 from src.secrets import mask_url, scrub
 from src.suggest import did_you_mean, listing, one_line, shorten
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
-Settings = TypeVar("Settings", bound="DataclassInstance")
+Settings = TypeVar("Settings")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -137,7 +134,7 @@ def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -
     Raises:
         ConfigError: a value is out of range.
     """
-    named = {each.name: getattr(args, each.name) for each in fields(kind) if each.name in args}
+    named = {each.name: getattr(args, each.name) for each in fields(kind) if each.name in args}  # type: ignore[arg-type]  # a dataclass
     return kind(**named | others)
 
 

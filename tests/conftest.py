@@ -1,6 +1,7 @@
 """What every test stands on: none of the machine's settings, one thread, nothing left in the tree."""
 
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -28,7 +29,25 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "daily-profit-hypothesis")
 settings.register_profile("house", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("house")
 
+STARTS_PROCESSES = re.compile(r"^(?:import|from) (?:subprocess|multiprocessing|tests\.integration)\b", re.MULTILINE)
 SETTINGS_OF_THE_MACHINE = ("MLFLOW_", "_MLFLOW_", "OPTUNA_", "AWS_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only tests that start no process, server or browser")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --fast leaves out the integration tests, and the modules that import what starts processes."""
+    if not config.getoption("fast"):
+        return
+    slow = {path for path in {item.path for item in items} if _starts_processes(path)}
+    config.hook.pytest_deselected(items=[item for item in items if item.path in slow])
+    items[:] = [item for item in items if item.path not in slow]
+
+
+def _starts_processes(path: Path) -> bool:
+    return "integration" in path.parts or STARTS_PROCESSES.search(path.read_text(encoding="utf-8")) is not None
 
 
 @pytest.fixture(autouse=True)

@@ -130,3 +130,9 @@ def test_the_list_of_missing_marks_is_that_of_the_code() -> None:
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in target]
     assert not [target for target in targets if not (ROOT / target).exists() and not (ROOT / "docs" / target).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.splitlines()[0].strip("# "))
+def test_files_and_folders_that_are_named_are_there(page: str) -> None:
+    named = re.findall(r"`((?:src|tests|docker|k8s|docs|benchmarks|\.ci)/[\w./-]*\w)`", page)
+    assert not [path for path in named if not (ROOT / path).exists() and path != "docker/.env"]

@@ -77,7 +77,7 @@ def _is_no_answer(text: str) -> bool:
 
 
 class RetryPolicy:
-    """One process's patience with one store.
+    """How long one process retries what one store does not answer.
 
     Attributes:
         seconds: how long an operation is tried again; 0 raises at once.

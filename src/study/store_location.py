@@ -100,7 +100,7 @@ def engine_options(url: URL) -> dict[str, Any]:
 
 
 def connect_args(url: URL) -> dict[str, Any]:
-    """The driver's arguments for a connection to this store: its patience, and a name that others see (locks)."""
+    """The driver's arguments for a connection to this store: its timeouts, and a name that others see (locks)."""
     if url.get_backend_name() == "sqlite":
         return {}
     name = f"daily-profit:{platform.node()[:40]}:{os.getpid()}"

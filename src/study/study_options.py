@@ -1,8 +1,8 @@
 """What is on a study so that its name is enough to join it: the options it was made with, as `--…` would give them.
 
-`settings` on a study says what makes two scores comparable (`search.settings_record`); the recipe is how to get there
-again: where the table lies, what its columns are, split, sampler, pruner, and the study's total. No password is ever in
-it: a URL is kept without, and whoever joins takes his own from PGPASSWORD, `~/.pgpass` or AWS_*.
+`settings` on a study says what makes two scores comparable (`open_study.settings_record`); the study options are how to
+get there again: where the table lies, what its columns are, split, sampler, pruner, and the study's total. No password
+is ever in it: a URL is kept without, and whoever joins takes his own from PGPASSWORD, `~/.pgpass` or AWS_*.
 
 The three Jobs of `make fanout` start at the same moment. On a study that exists already, a worker or a finish that is
 faster than create would read the total and the timeout of an earlier run. Each run therefore has a token: create writes
@@ -46,7 +46,7 @@ _MASKED_PARAMETER = re.compile(rf"(?<=[?&])[^=&]+={re.escape(MASK)}&?")
 
 
 def make_study_options(settings: RunSettings, target: str, source: str) -> dict[str, Any]:
-    """The recipe of a new study, plain enough for JSON.
+    """The options of a new study, plain enough for JSON.
 
     Args:
         settings: of its search.
@@ -75,7 +75,7 @@ def make_study_options(settings: RunSettings, target: str, source: str) -> dict[
 
 
 def study_options_of(study: optuna.Study) -> dict[str, Any] | None:
-    """The study's recipe; None for one that was made by something else."""
+    """The study's options; None for one that was made by something else."""
     found = study.user_attrs.get(OPTIONS_ATTR)
     return dict(found) if isinstance(found, dict) else None
 

@@ -21,7 +21,7 @@ def resident() -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim belongs to glibc")
 def test_freed_memory_goes_back_to_the_system() -> None:
     before = resident()
-    blocks = [bytes(5000) for _ in range(40_000)]
+    blocks = [bytes(5000) for _ in range(80_000)]
     roof = bytes(5000)  # above the other blocks: glibc by itself returns only free memory at the top
     held = resident() - before
     del blocks

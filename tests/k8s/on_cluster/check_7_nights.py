@@ -1,23 +1,46 @@
 """The nightly search, and what keeps its databases: backup, restore, migration."""
 
+import json
 import re
+from collections.abc import Iterator
+
+import pytest
 
 from tests.k8s.on_cluster.real_cluster import RealCluster
 
-NIGHT = {"TARGET": "is_profitable", "N_TRIALS": "6"}
 
-
-def test_a_night_registers_a_model(cluster: RealCluster) -> None:
+@pytest.fixture(scope="module")
+def nights(cluster: RealCluster) -> Iterator[RealCluster]:
+    """The cluster with the nightly search."""
     cluster.kubectl("apply", "-k", "k8s/overlays/local/nightly")
-    data = ", ".join(f'"{key}": "{value}"' for key, value in NIGHT.items())
-    cluster.kubectl("patch", "configmap", "nightly", "--patch", f'{{"data": {{{data}}}}}')
-    cluster.kubectl("create", "job", "--from=cronjob/nightly", "tonight")
-    cluster.kubectl("wait", "--for=condition=complete", "job/tonight", "--timeout=20m")
-    assert cluster.finished("tonight") == 6
-    with cluster.mlflow() as mlflow:
+    yield cluster
+    cluster.kubectl("delete", "-k", "k8s/overlays/local/nightly", "--ignore-not-found")
+    cluster.kubectl("delete", "job", "-l", "app.kubernetes.io/component=nightly")
+
+
+def begin_night(cluster: RealCluster, name: str, **settings: str) -> None:
+    """Begins a night with these settings in place of those of the ConfigMap."""
+    cluster.kubectl("patch", "configmap", "nightly", "--patch", json.dumps({"data": settings}))
+    cluster.kubectl("create", "job", "--from=cronjob/nightly", name)
+
+
+def test_a_night_registers_a_model_and_says_whether_it_would_be_promoted(nights: RealCluster) -> None:
+    begin_night(nights, "tonight", TARGET="is_profitable", N_TRIALS="6", PROMOTE="dry-run")
+    nights.kubectl("wait", "--for=condition=complete", "job/tonight", "--timeout=20m")
+    assert nights.finished("tonight") == 6
+    with nights.mlflow() as mlflow:
         assert len(mlflow.versions("is_profitable", "tonight")) == 1
-    cluster.kubectl("delete", "-k", "k8s/overlays/local/nightly")
-    cluster.kubectl("delete", "job", "tonight", "--ignore-not-found")
+        assert mlflow.outcome("tonight") == "registered"
+    index = "batch.kubernetes.io/job-completion-index=0,batch.kubernetes.io/job-name=tonight"
+    assert "is_profitable" in nights.kubectl("logs", "-l", index, "-c", "promote")
+
+
+def test_a_wrong_setting_ends_a_night_before_its_search(nights: RealCluster) -> None:
+    begin_night(nights, "wrong", TARGET="is_profitable", N_TRIALS="6", PROMOTE="maybe")
+    nights.kubectl("wait", "--for=condition=failed", "job/wrong", "--timeout=5m")
+    (job,) = [found for found in nights.items("jobs") if found["metadata"]["name"] == "wrong"]
+    assert "PodFailurePolicy" in {each["reason"] for each in job["status"]["conditions"]}
+    assert nights.trials("wrong").total() == 0
 
 
 def test_a_backup_restores_both_databases(cluster: RealCluster) -> None:
@@ -31,7 +54,7 @@ def test_a_backup_restores_both_databases(cluster: RealCluster) -> None:
     cluster.kubectl("rollout", "status", "deployment/mlflow", "--timeout=180s")
     assert cluster.sql("select study_name, study_id from studies order by 2") == before
     with cluster.mlflow() as mlflow:
-        assert mlflow.versions("is_profitable", "longer")
+        assert mlflow.versions("is_profitable", "tonight")
 
 
 def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
@@ -42,7 +65,7 @@ def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
     cluster.kubectl("apply", "-k", "k8s/overlays/local/services")
     cluster.kubectl("rollout", "status", "deployment/mlflow", "--timeout=180s")
     with cluster.mlflow() as mlflow:
-        assert mlflow.versions("is_profitable", "longer")
+        assert mlflow.versions("is_profitable", "tonight")
 
 
 def test_every_form_of_taking_it_away_leaves_what_the_documentation_says(cluster: RealCluster) -> None:

@@ -191,15 +191,24 @@ class Mlflow:
         tagged = [version for version in found if {"key": "study_name", "value": study} in version.get("tags", [])]
         return sorted(tagged, key=lambda version: int(version["version"]))
 
+    def _experiments(self) -> list[str]:
+        return [each["experiment_id"] for each in self.post("experiments/search", max_results=100)["experiments"]]
+
+    def outcome(self, study: str) -> str | None:
+        """The tag of a study's parent run that says what became of it."""
+        wanted = f"attributes.run_name = '{study}'"
+        (run,) = self.post("runs/search", experiment_ids=self._experiments(), filter=wanted)["runs"]
+        return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}.get("daily_profit.outcome")
+
     def trial_numbers(self, study: str) -> Counter[int]:
         """How many child runs each trial of a study has, without those that failed."""
-        experiments = self.post("experiments/search", max_results=100)["experiments"]
+        experiments = self._experiments()
         numbers: Counter[int] = Counter()
         token = ""
         while True:
             found = self.post(
                 "runs/search",
-                experiment_ids=[each["experiment_id"] for each in experiments],
+                experiment_ids=experiments,
                 filter=f"tags.`optuna.study_name` = '{study}'",
                 max_results=1000,
                 page_token=token,
