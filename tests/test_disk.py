@@ -33,7 +33,7 @@ def test_no_error_is_a_number_alone(code: int) -> None:
 def test_an_error_of_two_files_or_none() -> None:
     assert explain(OSError(errno.EXDEV, "no", "a", None, "b")).startswith("a and b cannot be used: no: ")
     assert explain(OSError("odd")).startswith(
-        "standard output, a file or a connection cannot be used: odd: see to that, then"
+        "standard output, a file or a connection cannot be used: odd: remove the cause, then"
     )
     assert explain(OSError()).startswith("standard output, a file or a connection cannot be used: OSError: ")
 

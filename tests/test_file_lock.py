@@ -19,7 +19,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from src import file_lock
-file_lock.BEAT_SECONDS = 0.05
+file_lock.HEARTBEAT_SECONDS = 0.05
 with file_lock.file_lock(Path(sys.argv[1]), "the lock"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -28,8 +28,8 @@ with file_lock.file_lock(Path(sys.argv[1]), "the lock"):
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 3.0)
-    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
+    monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.2)
 
 
 def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -37,7 +37,7 @@ def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFi
     with paused_holder(HOLD, str(path), "600") as pid:
         with pytest.raises(
             LockError,
-            match=rf"^the lock is held by process {pid} on .+ since \S+ \S+ UTC, which shows no sign of life: ",
+            match=rf"^the lock is held by process {pid} on .+ since \S+ \S+ UTC, which does not respond: ",
         ):
             take(path)
         assert f"waiting for the lock, held by process {pid} on " in caplog.text
@@ -72,12 +72,12 @@ def test_a_file_without_a_name_has_a_holder_all_the_same(tmp_path: Path) -> None
     with try_file_lock(path):
         path.write_text("")
         os.utime(path, (0, 0))
-        with pytest.raises(LockError, match="held by a process that is not named"):
+        with pytest.raises(LockError, match="held by an unknown process"):
             take(path)
 
 
 def test_whose_signs_of_life_cannot_be_seen_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "HIDDEN_SECONDS", 2.0)
+    monkeypatch.setattr(file_lock, "MAX_HIDDEN_SECONDS", 2.0)
     asked: list[float] = []
 
     def holder() -> Holder:
@@ -91,15 +91,15 @@ def test_whose_signs_of_life_cannot_be_seen_is_waited_for_longer(monkeypatch: py
 
 def test_a_sleep_of_the_whole_machine_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """After it everybody has been silent for hours; who lives beats again soon."""
-    monkeypatch.setattr(file_lock, "SEEN_SECONDS", 0.5)
+    monkeypatch.setattr(file_lock, "MIN_WATCHED_SECONDS", 0.5)
     silences = iter([3600.0, 3600.0])
     tries = iter([False, False, True])
-    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.0)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.0)
     wait_for_lock(lambda: next(tries), lambda: Holder("somebody", next(silences), ""), "the lock", seconds=10)
     assert next(silences, None) is None
 
 
 def test_the_beat_ends_with_the_lock(tmp_path: Path) -> None:
     with file_lock.file_lock(tmp_path / "lock", "the lock"):
-        assert "lock-beat" in {thread.name for thread in threading.enumerate()}
-    assert "lock-beat" not in {thread.name for thread in threading.enumerate()}
+        assert "lock-heartbeat" in {thread.name for thread in threading.enumerate()}
+    assert "lock-heartbeat" not in {thread.name for thread in threading.enumerate()}

@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _on_a_cluster(command_line)
         return 0
 
-    return run_command(command, args.verbose, tells=args.mode in SEARCH_MODES and args.mode != "parallel")
+    return run_command(command, args.verbose, milestones=args.mode in SEARCH_MODES and args.mode != "parallel")
 
 
 def _on_a_cluster(command_line: CommandLine) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from src.errors import ConfigError, StoreError
-from src.file_lock import Holder, file_lock, shown_alive, try_file_lock, utc_text, wait_for_lock
+from src.file_lock import Holder, file_lock, heartbeats, try_file_lock, utc_text, wait_for_lock
 from src.secrets import mask_url, scrub
 from src.study.retry_policy import RetryPolicy
 from src.study.store_location import connect_args
@@ -56,7 +56,7 @@ def store_lock(url: URL, name: str, retry_policy: RetryPolicy | None = None) -> 
         return
     take = partial(_wait, url, name)
     connection = take() if retry_policy is None else retry_policy.call(take)
-    with _let_go(connection), shown_alive(partial(_beat, connection)):
+    with _let_go(connection), heartbeats(partial(_beat, connection)):
         yield
 
 

@@ -38,7 +38,7 @@ SINGLE_THREADED = {
 }
 """Libraries that start threads when they are imported; each worker keeps one CPU busy anyway."""
 ATTEMPTS = 3
-LONGEST_FOLDER, SHORT_FOLDER = 70, "/tmp"
+MAX_FOLDER_BYTES, SHORT_FOLDER = 70, "/tmp"
 """The path of a socket has 107 bytes, of which `multiprocessing` needs 32 for names of its own."""
 
 
@@ -61,7 +61,7 @@ def start_fork_server() -> None:
 def _make_room_for_sockets() -> None:
     """Where TMPDIR is too long for a socket's path, sockets get a folder elsewhere, as Python 3.14 has it."""
     config = current_process()._config  # type: ignore[attr-defined]
-    if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+    if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER_BYTES:
         config["tempdir"] = folder = tempfile.mkdtemp(prefix="pymp-", dir=SHORT_FOLDER)
         util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
 
