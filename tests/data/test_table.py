@@ -67,7 +67,7 @@ def test_rows_without_a_target_are_left_out() -> None:
     frame.loc[[0, 5], "net_profit"] = np.nan
     data = load_dataset(frame, TableConfig(), "net_profit")
     assert len(data.y) == len(data.features) == N - 2
-    assert data.warnings == ("2 of 12 rows lack the target 'net_profit': they are left out",)
+    assert data.warnings == ("2 of 12 rows have no target 'net_profit': they are left out",)
 
 
 def test_use_and_drop_choose_the_features() -> None:
@@ -116,18 +116,21 @@ def test_names_need_not_be_text() -> None:
         (table(net_profit=[1.0, -np.inf] * 6), "target 'net_profit' holds 6 infinite values, the first in row 2"),
         (table(net_profit=np.nan), "target 'net_profit' is missing in every row"),
         (table(net_profit=3.0), "target 'net_profit' is 3 in all 12 rows"),
-        (table(x=None, c=None), "no feature is left of the columns account_id, date"),
-        (table(date=["2024-01-01"] * 12), "10 rows repeat the account and date of another, the first is account 'a'"),
+        (table(x=None, c=None), "no column is left as a feature, the table has account_id, date"),
+        (
+            table(date=["2024-01-01"] * 12),
+            "10 rows repeat the account and date of another row, the first is account 'a'",
+        ),
         (
             table(account_id=["a", None] * 6),
             "column 'account_id' (the account) is missing in 6 rows, the first is row 2",
         ),
-        (table(account_id=[1.5] * 12), "column 'account_id' (the account): '1.5' in row 1 is no account"),
+        (table(account_id=[1.5] * 12), "column 'account_id' (the account): '1.5' in row 1 is not an account"),
         (table(date=[None, "2024-01-01"] * 6), "column 'date' (the date) is missing in 6 rows, the first is row 1"),
-        (table(date=["2024-01-01", "01/02/2024"] * 6), "'01/02/2024' in row 2 is no date: write it as 2024-01-31"),
-        (table(date=[20240101, 20241301] * 6), "'20241301' in row 2 is no date"),
-        (table(date=[1704067200] * 12), "'1704067200' in row 1 is no date"),
-        (table(date=[2024] * 12), "'2024' in row 1 is no date"),
+        (table(date=["2024-01-01", "01/02/2024"] * 6), "'01/02/2024' in row 2 is not a date: write it as 2024-01-31"),
+        (table(date=[20240101, 20241301] * 6), "'20241301' in row 2 is not a date"),
+        (table(date=[1704067200] * 12), "'1704067200' in row 1 is not a date"),
+        (table(date=[2024] * 12), "'2024' in row 1 is not a date"),
     ],
 )
 def test_tables_that_cannot_be_learned_from(frame: pd.DataFrame, said: str) -> None:
@@ -140,11 +143,11 @@ def test_tables_that_cannot_be_learned_from(frame: pd.DataFrame, said: str) -> N
         (
             TableConfig(),
             "net_proft",
-            "target 'net_proft' is not configured (did you mean 'net_profit'?): there are net_",
+            "target 'net_proft' is not configured (did you mean 'net_profit'?): use net_",
         ),
         (TableConfig(use=("y",)), "net_profit", "column 'y' (use:) is missing"),
         (TableConfig(drop=("y",)), "net_profit", "column 'y' (drop:) is missing"),
-        (TableConfig(use=("x", "is_profitable")), "net_profit", "target 'is_profitable' stands in use:"),
+        (TableConfig(use=("x", "is_profitable")), "net_profit", "target 'is_profitable' is in use:"),
         (TableConfig(use=("date",)), "net_profit", "feature 'date' holds values of type datetime64"),
         (FileTableConfig(account="acc", optional=("date",)), "net_profit", "column 'acc' (the account) is missing"),
     ],
@@ -233,7 +236,7 @@ def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
     counted = table()
     counted.insert(0, "Unnamed: 0", np.random.default_rng(1).permutation(N) + 3)
     data = load_dataset(counted, TableConfig(), "net_profit")
-    assert data.warnings == ("column 'Unnamed: 0' has no name and only counts rows: it is left out",)
+    assert data.warnings == ("column 'Unnamed: 0' has no name and holds row numbers only: it is left out",)
     assert list(data.features) == ["x", "c"]
     assert data.digest == load_dataset(table(), TableConfig(), "net_profit").digest
     as_text = counted.assign(**{"Unnamed: 0": counted["Unnamed: 0"].astype("str"), "Unnamed: 9": None})
@@ -280,7 +283,7 @@ def test_a_copy_of_the_target_is_named_as_a_leak(target: str, make: Any) -> None
     frame = table()
     frame["copy"] = make(frame[target])
     warnings = load_dataset(frame, TableConfig(), target).warnings
-    assert warnings == (f"feature 'copy' is the target {target!r} in other words: likely a leak",)
+    assert warnings == (f"feature 'copy' is a copy of the target {target!r}: likely a leak",)
 
 
 @given(st.integers(5, 3000), st.integers(0, 10))

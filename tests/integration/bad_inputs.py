@@ -92,10 +92,12 @@ FILES = {
     "not UTF-8": bad(
         "--data t.csv", "t.csv line 2 is not UTF-8", "save", make=text("t.csv", "a,b\né,1\n".encode("cp1252"))
     ),
-    "no gzip": bad("--data t.csv.gz", "t.csv.gz is no whole gzip", "compress", make=text("t.csv.gz", "a,b\n1,2\n")),
+    "no gzip": bad(
+        "--data t.csv.gz", "t.csv.gz is not a complete gzip", "compress", make=text("t.csv.gz", "a,b\n1,2\n")
+    ),
     "half a gzip": bad(
         "--data t.csv.gz",
-        *("t.csv.gz is no whole gzip", "compress it again"),
+        *("t.csv.gz is not a complete gzip", "compress it again"),
         make=text("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9]),
     ),
     "semicolons": bad("--data t.csv", "t.csv", "semicolons", "commas", make=text("t.csv", "a;b\n1;2\n")),
@@ -105,7 +107,7 @@ FILES = {
         *("s3://b/t.csv", f"http://{CLOSED} cannot be reached", "MLFLOW_S3_ENDPOINT_URL"),
         environ=NO_AWS | KEYS | {"MLFLOW_S3_ENDPOINT_URL": f"http://{CLOSED}"},
     ),
-    "S3 without key": bad("--data s3://b", "s3://b lacks a key", "s3://bucket/key"),
+    "S3 without key": bad("--data s3://b", "s3://b has no key", "s3://bucket/key"),
     "unknown URL": bad("--data ftp://u:s3cr3t@h/t.csv", "ftp://u:***@h/t.csv", "unknown", "s3://"),
     "SQL without query": bad("--data sqlite:///trades.db", "sqlite:///trades.db", "--query", make=database),
     "query without SQL": bad("--query 'SELECT 1'", "--query 'SELECT 1' needs a SQL URL", "postgresql://"),
@@ -161,7 +163,7 @@ TABLES = {
     "text among numbers": bad(BAD_CSV, "'noise'", "'n/k' in row 7", "drop:", make=with_value("noise", "n/k")),
     "lists": bad(IN_BAD, "'noise' holds values of type", "drop:", make=table(noise=[[1]] * N)),
     "no date at all": bad(
-        BAD_CSV, "'date'", "'soon' in row 7 is no date", "2024-01-31", make=with_value("date", "soon")
+        BAD_CSV, "'date'", "'soon' in row 7 is not a date", "2024-01-31", make=with_value("date", "soon")
     ),
     "date left out": bad(BAD_CSV, "'date'", "missing in 1 rows", "row 7", "fill", make=with_value("date", None)),
     "dates too few": bad("--purge-days 15", "20 dates are too few", "at least 44 are needed", "--purge-days"),

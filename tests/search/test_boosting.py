@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.search.boosting import LOOK_EVERY_ROUNDS, MAX_CURVE_POINTS, BestPredictions, ValidationCurve, boost
+from src.search.boosting import READ_EVERY_ROUNDS, MAX_CURVE_POINTS, BestPredictions, ValidationCurve, boost
 
 
 class Scripted:
@@ -130,6 +130,6 @@ def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str,
     curve, best = ValidationCurve(False), BestPredictions(1, maximize=False)
     boost([booster], curve, 60, 60, lambda *_: False, best)
     assert curve.best_round < 60
-    assert abs(best.round - curve.best_round) <= LOOK_EVERY_ROUNDS
+    assert abs(best.round - curve.best_round) <= READ_EVERY_ROUNDS
     stopped = lgb.train(params, train, best.round)
     np.testing.assert_allclose(best.values, np.asarray(stopped.predict(x[400:])), rtol=1e-12)

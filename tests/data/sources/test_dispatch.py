@@ -150,10 +150,10 @@ def test_clashing_types_of_a_folder_are_refused(tmp_path: Path) -> None:
         ("t.csv", b"a,b\n1,2\n3,\xe9\n", "line 3 is not UTF-8"),
         ("t.csv", b"\xff\xfea\x00\n\x00", "line 1 is not UTF-8"),
         ("t.csv", 'a,b\n1,"open\n', "ends within a quoted field"),
-        ("t.csv", "a;b\n1;2\n", "is separated by semicolons: write it with commas"),
+        ("t.csv", "a;b\n1;2\n", "is separated by semicolons: separate the fields by commas"),
         ("t.csv", "a\tb\n1\t2\n", "is separated by tabs"),
-        ("t.csv.gz", "a,b\n1,2\n", "is no whole gzip file: Not a gzipped file"),
-        pytest.param("t.csv.gz", CUT_OFF, "is no whole gzip file", id="cut-off gzip"),
+        ("t.csv.gz", "a,b\n1,2\n", "is not a complete gzip file: Not a gzipped file"),
+        pytest.param("t.csv.gz", CUT_OFF, "is not a complete gzip file", id="cut-off gzip"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
@@ -184,9 +184,9 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "query", "said"),
     [
-        ("postgresql://u:secret@h/db", None, "--data postgresql://u:***@h/db is a database: say with --query"),
-        ("postgresql://u:secret@h/db", "  ", "is a database: say with --query"),
-        ("t.csv", "SELECT 1", "--query 'SELECT 1' needs a SQL URL as --data"),
+        ("postgresql://u:secret@h/db", None, "--data postgresql://u:***@h/db is a database: give --query"),
+        ("postgresql://u:secret@h/db", "  ", "is a database: give --query"),
+        ("t.csv", "SELECT 1", "--query 'SELECT 1' needs a SQL URL: give --data"),
         ("s3://bucket/t.csv", "SELECT 1", "needs a SQL URL"),
         (" ", None, "is blank"),
         ("ftp://u:secret@host/t.csv", None, "--data ftp://u:***@host/t.csv: ftp:// is unknown"),
@@ -194,13 +194,13 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
         (
             "postgresql://u:secret@h:port/db",
             "SELECT 1",
-            "--data postgresql://u:***@h:port/db is no URL: write postgresql",
+            "--data postgresql://u:***@h:port/db is not a URL: write postgresql",
         ),
         ("sqlite://", "SELECT 1", "names no file: write sqlite:///path"),
-        ("s3://", None, "lacks a bucket"),
-        ("s3:///key", None, "lacks a bucket"),
-        ("s3://bucket", None, "lacks a key"),
-        ("s3://bucket/", None, "lacks a key"),
+        ("s3://", None, "has no bucket"),
+        ("s3:///key", None, "has no bucket"),
+        ("s3://bucket", None, "has no key"),
+        ("s3://bucket/", None, "has no key"),
     ],
 )
 def test_options_that_contradict_each_other(source: str, query: str | None, said: str) -> None:
@@ -268,8 +268,8 @@ def test_an_unreachable_server_and_a_foreign_parameter() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "credentials for S3: set AWS_ACCESS_KEY_ID"),
-        ({"AWS_ACCESS_KEY_ID": "k"}, "credentials for S3: set AWS_ACCESS_KEY_ID"),
+        ({}, "credentials for S3 are missing or incomplete: set AWS_ACCESS_KEY_ID"),
+        ({"AWS_ACCESS_KEY_ID": "k"}, "credentials for S3 are missing or incomplete: set AWS_ACCESS_KEY_ID"),
         (
             {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"},
             "http://127.0.0.1:1 cannot be reached: check MLFLOW_S3",
@@ -288,7 +288,7 @@ def test_s3_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_an_endpoint_that_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "localhost")
-    with pytest.raises(ConfigError, match="MLFLOW_S3_ENDPOINT_URL 'localhost' is no URL"):
+    with pytest.raises(ConfigError, match="MLFLOW_S3_ENDPOINT_URL 'localhost' is not a URL"):
         read_table("s3://bucket/t.parquet", None)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from src.data.written_numbers import decide_decimal_mark, looks_like_date, looks_like_number
+from src.data.formatted_numbers import decide_decimal_mark, looks_like_date, looks_like_number
 
 
 @pytest.mark.parametrize(
