@@ -142,7 +142,7 @@ def run_worker(worker_start: WorkerStart, words: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the supervisor passes it on
     stop_flag = WorkerStopFlag(worker_start.deadline, multiprocessing.parent_process())
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop_flag, "requested", True))
-    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(stop_flag, "leaving", True))
+    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(stop_flag, "study_stopped", True))
     gc.freeze()  # what the fork server imported is never looked at again, so that its pages stay shared
     os.environ.clear()
     os.environ.update(worker_start.environ)

@@ -155,7 +155,7 @@ def test_judged_on_the_rows_asked_for() -> None:
 def test_best_baseline_is_the_hardest_to_beat() -> None:
     assert best_baseline("mae", {"a": 2.0, "b": 1.0, "c": 1.0}) == ("b", 1.0)
     assert best_baseline("auc", {"a": 0.5, "b": 0.6}) == ("b", 0.6)
-    with pytest.raises(ValueError, match="no baselines"):
+    with pytest.raises(ValueError, match="no baselines are given"):
         best_baseline("mae", {})
 
 

@@ -207,9 +207,12 @@ def first(n: int, of: int) -> Floats:
         (lambda: mean_estimate(up_to(11), None), "only 11 rows: an interval needs 12"),
         (lambda: mean_estimate(up_to(40), days(range(40)), first(9, of=40)), "only 9 dates: an interval needs 12"),
         (lambda: score_estimate("auc", first(9, of=40), np.sin(up_to(40)), None), "only 9 rows with each class: an"),
-        (lambda: score_estimate("auc", first(20, of=40), -up_to(40), None), "a ranking without one mistake"),
-        (lambda: score_estimate("auc", first(20, of=40), up_to(40), None), "a ranking without one mistake"),
-        (lambda: mean_estimate(up_to(60), days(range(60))), "dates follow each other so closely that 60 are worth 0."),
+        (lambda: score_estimate("auc", first(20, of=40), -up_to(40), None), "an AUC of exactly 0 or 1"),
+        (lambda: score_estimate("auc", first(20, of=40), up_to(40), None), "an AUC of exactly 0 or 1"),
+        (
+            lambda: mean_estimate(up_to(60), days(range(60))),
+            "60 dates are so strongly correlated that they count as 0.",
+        ),
     ],
 )
 def test_what_has_no_honest_interval_says_why(found: Callable[[], Estimate], note: str) -> None:
@@ -223,12 +226,12 @@ def test_less_than_a_year_of_dates_says_when_the_interval_is_too_narrow() -> Non
     values = np.random.default_rng(0).normal(size=250)
     few, enough = (mean_estimate(values[:n], days(range(n))) for n in (249, 250))
     assert few.interval is not None and enough.interval is not None
-    assert few.note is not None and few.note.startswith("only 249 dates: where good and bad times last for weeks")
+    assert few.note is not None and few.note.startswith("only 249 dates: if good and bad periods last for weeks")
     assert enough.note is None
     part = score_estimate("mae", np.zeros(100), values[:100], days(range(100)), autocorrelation=0.1)
     assert part.note is None, "a longer series has told what these dates cannot"
     closely = score_estimate("mae", np.zeros(100), values[:100], days(range(100)), autocorrelation=0.9)
-    assert closely.note is not None and "worth 5.3 independent ones" in closely.note
+    assert closely.note is not None and "count as 5.3 independent ones" in closely.note
 
 
 def test_autocorrelation_is_kendalls_corrected_one() -> None:

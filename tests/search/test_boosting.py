@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.search.boosting import READ_EVERY_ROUNDS, MAX_CURVE_POINTS, BestPredictions, ValidationCurve, boost
+from src.search.boosting import MAX_CURVE_POINTS, READ_EVERY_ROUNDS, BestPredictions, ValidationCurve, boost
 
 
 class Scripted:

@@ -25,7 +25,7 @@ from src.search.earlier_searches import (
 )
 from src.search.search_space import suggest_hyperparameters
 from src.search.search_task import SearchTask
-from src.search.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR, Params
+from src.search.starting_points import LARGE_TREES, LOW_RATE_SAMPLED, STARTING_POINTS_ATTR, Params
 from src.study.store_lock import try_store_lock
 from src.study.studies import OptunaStudyManager
 from src.tracking.registry.earlier_models import EarlierModels
@@ -85,7 +85,7 @@ def test_a_shuffled_search_learns_from_those_with_the_same_hold_out(tmp_path: Pa
 
 
 def a_model(version: int, until: str | None, *hold_out: Any, **changes: Any) -> EarlierModel:
-    params = SLOW_AND_SAMPLED | {"num_leaves": 10 + version} | changes
+    params = LOW_RATE_SAMPLED | {"num_leaves": 10 + version} | changes
     return EarlierModel(f"models:/pnl/{version}", f"study_{version}", "mae", params, until, *hold_out)
 
 
@@ -134,8 +134,8 @@ def test_models_of_tables_without_dates_are_for_the_same_hold_out_only() -> None
     ],
 )
 def test_parameters_that_no_trial_could_have_drawn_are_told(spoiled: dict[str, Any]) -> None:
-    assert is_in_space(SLOW_AND_SAMPLED)
-    assert not is_in_space(SLOW_AND_SAMPLED | spoiled)
+    assert is_in_space(LOW_RATE_SAMPLED)
+    assert not is_in_space(LOW_RATE_SAMPLED | spoiled)
 
 
 def make_task(folder: Path, name: str = "new", table: TableConfig | None = None, seed: int = 42) -> SearchTask:

@@ -15,8 +15,8 @@ from src.search.starting_points import (
     FIXED_CONFIGS,
     LARGE_TREES,
     LIGHTGBM_DEFAULTS,
+    LOW_RATE_SAMPLED,
     N_STARTING_POINTS,
-    SLOW_AND_SAMPLED,
     estimated_cost,
     make_starting_sampler,
     starting_points,
@@ -69,13 +69,13 @@ def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
 
 def test_cost_follows_what_a_trial_does() -> None:
     dear = LIGHTGBM_DEFAULTS | {"num_leaves": 200, "learning_rate": 0.01, "max_bin": 512}
-    assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(SLOW_AND_SAMPLED) < estimated_cost(LARGE_TREES)
+    assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(LOW_RATE_SAMPLED) < estimated_cost(LARGE_TREES)
     assert estimated_cost(LARGE_TREES) < estimated_cost(dear)
     assert estimated_cost(dear) < estimated_cost(dear | {"boosting_type": "dart"})
 
 
 def test_the_best_of_earlier_studies_come_right_after_the_defaults() -> None:
-    earlier = [SLOW_AND_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
+    earlier = [LOW_RATE_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
     points = starting_points(1, earlier)
     assert points[:3] == [LIGHTGBM_DEFAULTS, *earlier[:2]]
     assert len(points) == N_STARTING_POINTS

@@ -14,7 +14,7 @@ def test_the_first_signal_asks_the_second_insists(number: int, capsys: pytest.Ca
     with pytest.raises(KeyboardInterrupt), stop_on_signals(stop_flag):
         os.kill(os.getpid(), number)
         assert stop_flag.requested
-        assert "saving what is done" in capsys.readouterr().err
+        assert "saving finished trials" in capsys.readouterr().err
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 

@@ -131,7 +131,7 @@ def test_who_lost_a_trial_goes_on_with_the_next(
     with caplog.at_level(logging.WARNING):
         run_trials(study, lose_the_second, context)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING", "COMPLETE", "COMPLETE"]
-    assert "trial 1 was given to another worker; this one goes on with the next trial" in caplog.text
+    assert "trial 1 was taken over by another worker; this worker continues with the next trial" in caplog.text
 
 
 def test_the_trial_that_a_process_died_of_fails_with_the_reason(

@@ -93,8 +93,8 @@ def test_it_waits_and_says_so_once_at_the_beginning_and_once_at_the_end(
     with caplog.at_level(logging.WARNING):
         assert RetryPolicy(URL).call(failing(7, wrapped(failure(AWAY)))) == 8
     first, last = [record.getMessage() for record in caplog.records]
-    assert "user:***@host:5432/db is away, waiting up to 150 s: connection to server" in first
-    assert "is back after" in last
+    assert "user:***@host:5432/db is unavailable, retrying for up to 150 s: connection to server" in first
+    assert "is available again after" in last
     assert "s3cret" not in caplog.text
 
 
