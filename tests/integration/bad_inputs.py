@@ -134,7 +134,10 @@ TABLES = {
     "no date": bad(IN_BAD, "'date' (the date) is missing", "did you mean 'Date'", make=table(date=None, Date=1)),
     "no account": bad(IN_BAD, "'account_id' (the account) is missing", "account: null", make=table(account_id=None)),
     "no feature": bad(
-        IN_BAD, "no feature is left", "add columns", make=table(signal=None, noise=None, style=None, is_open=None)
+        IN_BAD,
+        "no column is left as a feature",
+        "add columns",
+        make=table(signal=None, noise=None, style=None, is_open=None),
     ),
     "rows twice": bad(
         IN_BAD,
@@ -227,11 +230,11 @@ OPTIONS = {
 }
 POSTGRES = {f"OPTUNA_POSTGRES_{name}": value for name, value in {"USER": "u", "PASSWORD": "s3cr3t", "DB": "d"}.items()}
 STORES = {
-    "no URL": bad("--storage-url nonsense", "--storage-url 'nonsense' is no URL", "postgresql://user"),
+    "no URL": bad("--storage-url nonsense", "--storage-url 'nonsense' is not a URL", "postgresql://user"),
     "MySQL": bad("--storage-url mysql://u:s3cr3t@h/d", "'mysql://u:***@h/d'", "not supported", "sqlite:///"),
-    "port in letters": bad("--storage-url postgresql://u:s3cr3t@h:port/d", "u:***@h:port/d", "is no URL"),
+    "port in letters": bad("--storage-url postgresql://u:s3cr3t@h:port/d", "u:***@h:port/d", "is not a URL"),
     "no database": bad("--storage-url postgresql://u:s3cr3t@h", "u:***@h' names no database", "/database"),
-    "a store in memory": bad("--storage-url sqlite://", "'sqlite://' keeps nothing", "name a file"),
+    "a store in memory": bad("--storage-url sqlite://", "'sqlite://' names no file", "sqlite:///studies.db"),
     "out of reach": bad(
         f"--storage-url postgresql://u:s3cr3t@{CLOSED}/d", f"u:***@{CLOSED}/d", "reached", "check host"
     ),
@@ -246,7 +249,7 @@ STORES = {
     "half a set of variables": bad("", "OPTUNA_POSTGRES_PASSWORD", "not OPTUNA_POSTGRES_HOST", environ=POSTGRES),
     "port variable in letters": bad(
         "",
-        "OPTUNA_POSTGRES_PORT 'five' is no port",
+        "OPTUNA_POSTGRES_PORT 'five' is not a port",
         "5432",
         environ=POSTGRES | {"OPTUNA_POSTGRES_HOST": "h", "OPTUNA_POSTGRES_PORT": "five"},
     ),

@@ -264,9 +264,9 @@ def test_a_server_that_has_just_started_proves_nobody_dead(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = OptunaStudyManager(storage_url=postgres_server.url).storage
-    assert storage._nobody_could_write()
+    assert storage._was_recently_unavailable()
     monkeypatch.setattr(study_storage, "GRACE_SECONDS", 0.0)
-    assert not storage._nobody_could_write()
+    assert not storage._was_recently_unavailable()
     storage.engine.dispose()
 
 
@@ -299,7 +299,7 @@ def test_a_lock_that_is_cut_while_it_is_waited_for_is_asked_for_again(postgres_u
         waiters[1].join(20)
         assert len(took) == 1
         assert "cannot give a lock: " in took[0]
-        assert "try again when it is there" in took[0]
+        assert "try again when it is available" in took[0]
     waiters[0].join(20)
     assert took[1:] == ["taken, patient True"]
 

@@ -118,7 +118,7 @@ def test_a_worker_of_another_zone_is_not_taken_for_dead(postgres_url: str, monke
     with subprocess.Popen(command, cwd=ROOT, env=there, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        monkeypatch.setattr(StudyStorage, "_nobody_could_write", lambda self: False)
+        monkeypatch.setattr(StudyStorage, "_was_recently_unavailable", lambda self: False)
         monkeypatch.setenv("PGTZ", "Asia/Tokyo")
         requeue_dead_trials(OptunaStudyManager(storage_url=postgres_url).load_study("s"))
         states = [trial.state for trial in study.trials]

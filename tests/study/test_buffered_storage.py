@@ -99,7 +99,7 @@ def test_a_trial_that_was_taken_away_is_not_written_to(
     trial = study.ask()
     x = trial.suggest_float("x", 0, 1)
     take_away(manager, trial)
-    with pytest.raises(TrialLost, match="trial 0 was given to another worker"):
+    with pytest.raises(TrialLost, match="trial 0 was taken over by another worker"):
         trial.report(0.5, 1)
     study.tell(study.ask(), 2.0)
     assert as_another_reads_it(study, tmp_path)[0].system_attrs[OWNER] == "elsewhere|1|1.0|host"
@@ -148,4 +148,4 @@ def test_the_trial_that_a_process_died_of_fails_with_the_reason(
 def test_nothing_is_kept_of_trials_that_ended(manager: OptunaStudyManager, study: optuna.Study) -> None:
     run_trials(study, objective, WorkerContext(manager.storage, 12, StopFlag()))
     study.get_trials(deepcopy=False)
-    assert (manager.storage._open, manager.storage._ended) == ({}, {})
+    assert (manager.storage._running, manager.storage._ended) == ({}, {})

@@ -138,7 +138,7 @@ def test_what_is_inside_another_is_repeated_with_it(quick: None) -> None:
     assert patient.call(outer) == 2
     assert seen == [False, True]
     assert not patient.retrying
-    assert patient.was_away_within(60)
+    assert patient.was_unavailable_within(60)
 
 
 def test_it_travels_to_another_process_with_its_store() -> None:

@@ -8,7 +8,7 @@ import pytest
 from src.config import SAMPLERS
 from src.errors import ConfigError
 from src.search.search_space import suggest_hyperparameters
-from src.study.sampler import MAKERS, NumberedTPESampler, make_sampler, seeds_of_trial
+from src.study.sampler import MAKERS, TrialSeededTPESampler, make_sampler, seeds_of_trial
 from src.study.studies import OptunaStudyManager
 
 WITHOUT_TORCH = [name for name in SAMPLERS if name != "gp"]
@@ -50,7 +50,7 @@ class OptunasTPE(optuna.samplers.TPESampler):
 
 def test_tpe_draws_what_optunas_draws() -> None:
     drawn = []
-    for sampler in (OptunasTPE(), NumberedTPESampler(1)):
+    for sampler in (OptunasTPE(), TrialSeededTPESampler(1)):
         study = optuna.create_study(sampler=sampler)
 
         def pruned_now_and_then(trial: optuna.Trial) -> float:
@@ -68,7 +68,7 @@ def test_tpe_draws_what_optunas_draws() -> None:
 
 def test_of_a_long_study_the_best_and_the_latest_are_modelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.study.sampler.MAX_WORSE", 30)
-    sampler = NumberedTPESampler(1)
+    sampler = TrialSeededTPESampler(1)
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=80)
     asked = study.ask()

@@ -131,7 +131,7 @@ def test_a_file_is_kept_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_table_that_a_program_handed_over_is_asked_for() -> None:
     study_options = noted(task_of(RunSettings(), "data frame"))
-    with pytest.raises(ConfigError, match=r"study 's' does not say where its table \(data frame\) lies.*give --data"):
+    with pytest.raises(ConfigError, match=r"study 's' does not record where its table is \(data frame\).*give --data"):
         with_study_options(parsed(), set(), study_options, "s")
     assert with_study_options(parsed("--data", "t.csv"), {"data"}, study_options, "s").data == "t.csv"
 

@@ -174,7 +174,7 @@ def test_silence_while_nobody_could_write_is_no_death(
     with manager.storage.engine.begin() as connection:
         connection.execute(sqlalchemy.update(models.TrialHeartbeatModel).values(heartbeat=datetime(2024, 1, 1)))
     with monkeypatch.context() as patched:
-        patched.setattr(StudyStorage, "_nobody_could_write", lambda self: True)
+        patched.setattr(StudyStorage, "_was_recently_unavailable", lambda self: True)
         requeue_dead_trials(study)
         assert states(study) == ["RUNNING"]
     requeue_dead_trials(study)
