@@ -37,7 +37,7 @@ def test_every_key(tmp_path: Path) -> None:
     )
 
 
-def test_absent_keys_are_defaults_that_may_be_absent_in_the_table(tmp_path: Path) -> None:
+def test_missing_keys_are_defaults_that_may_be_missing_in_the_table(tmp_path: Path) -> None:
     table = load_table_config(write(tmp_path, "drop: [comment]"))
     assert (table.account, table.date, table.use) == (TableConfig().account, TableConfig().date, None)
     assert table.targets == MODEL_CONFIGS
@@ -109,6 +109,6 @@ def test_a_missing_file_names_a_close_one(tmp_path: Path) -> None:
         load_table_config(tmp_path / "no" / "such.yaml")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_table_config(tmp_path)

@@ -1,4 +1,4 @@
-"""Which names are refused, and that every other one can be registered, found, loaded and promoted by real MLflow."""
+"""Refused names, and allowed names that real MLflow can register, find, load and promote."""
 
 import tempfile
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_pa
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
-def test_mlflow_and_the_file_system_take_whatever_is_not_refused(name: str) -> None:
+def test_mlflow_and_the_file_system_accept_all_other_names(name: str) -> None:
     try:
         check_target_name(name)
     except ConfigError:

@@ -170,7 +170,7 @@ def test_binary_targets(values: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize("values", [[True, False] * 6, ["1", "0"] * 6, [Decimal(1), Decimal(0)] * 6])
-def test_binary_targets_in_other_clothes(values: Any) -> None:
+def test_binary_targets_of_other_types(values: Any) -> None:
     data = load_dataset(table(is_profitable=values), TableConfig(), "is_profitable")
     assert list(data.y) == [1, 0] * 6
 
@@ -221,7 +221,7 @@ def test_account_names_stay_as_they_are(raw: list[Any]) -> None:
     assert list(data.accounts) == [str(each) for each in raw]
 
 
-def test_days_that_no_market_saw_are_warned_of() -> None:
+def test_unlikely_dates_give_a_warning() -> None:
     assert load_dataset(table(), TableConfig(), "net_profit").warnings == ()
     future = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
     days = np.repeat([dt.date(1969, 12, 31), *DAYS[:4], future], 2)
@@ -247,7 +247,7 @@ def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
     assert list(used.features) == ["Unnamed: 0"]
 
 
-def test_a_target_may_be_written_as_people_do() -> None:
+def test_a_target_may_have_formatted_numbers() -> None:
     frame = table(net_profit=["1,234.50", "(12.00)", ""] * 4)
     assert "name it under numbers: in --config" in refused(frame)
     data = load_dataset(frame, TableConfig(numbers={"net_profit": None}), "net_profit")
@@ -288,7 +288,7 @@ def test_a_copy_of_the_target_is_named_as_a_leak(target: str, make: Any) -> None
 
 @given(st.integers(5, 3000), st.integers(0, 10))
 def test_leaks_are_found_and_near_copies_are_not(n: int, seed: int) -> None:
-    """The search looks at a sample first; neither a rare difference nor a rare class may mislead it."""
+    """Leaks are searched in a sample first; rare differences and rare classes must not change the result."""
     generator = np.random.default_rng(seed)
     y = (generator.random(n) < 0.05).astype(float)
     y[:4] = 0, 1, 0, 1  # with one row of a class, half a one would still be a linear copy
@@ -304,7 +304,7 @@ def earned(frame: pd.DataFrame, config: TableConfig | None = None, target: str =
     return load_dataset(frame, config or TableConfig(), target).net_profit
 
 
-def test_what_a_row_earned_follows_it_and_is_no_feature() -> None:
+def test_the_profit_of_a_row_is_sorted_with_it_and_is_no_feature() -> None:
     shuffled = table(x=np.arange(N)).sample(frac=1, random_state=0)
     data = load_dataset(shuffled, TableConfig(), "is_profitable")
     assert data.net_profit is not None
@@ -316,18 +316,18 @@ def test_what_a_row_earned_follows_it_and_is_no_feature() -> None:
     assert without.digest == data.digest
 
 
-def test_what_a_row_earned_is_left_out_with_its_target() -> None:
+def test_the_profit_of_a_row_without_target_is_left_out() -> None:
     y = [None, *(table()["is_profitable"][1:])]
     assert earned(table(is_profitable=y)).tolist() == table()["net_profit"][1:].tolist()
 
 
 @pytest.mark.parametrize("values", [["rich", "poor"] * 6, [True, False] * 6, [10**400, *range(11)], [1 + 2j] * 12])
-def test_what_is_no_number_is_not_known_to_be_earned(values: list[Any]) -> None:
-    """Another target is asked for, which this column does not stop."""
+def test_a_profit_column_without_numbers_is_ignored(values: list[Any]) -> None:
+    """The target is another column, so this is not an error."""
     assert earned(table(net_profit=pd.Series(values))) is None
 
 
-def test_holes_and_infinities_are_unknown() -> None:
+def test_missing_and_infinite_profits_are_unknown() -> None:
     found = earned(table(net_profit=[np.nan, np.inf, *range(10)]))
     assert np.isnan(found).tolist() == [True, True] + [False] * 10
 

@@ -88,7 +88,7 @@ def test_suspicious_texts_are_warned_of() -> None:
         ([10**400] * 12, "feature 'x' holds a number too large"),
     ],
 )
-def test_features_that_no_model_can_take(values: Any, said: str) -> None:
+def test_features_that_are_refused(values: Any, said: str) -> None:
     assert said in refused(one_column(values))
 
 
@@ -140,6 +140,6 @@ def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:
         (["12.0", "15", None] * 4, ["12.0", "15"]),
     ],
 )
-def test_whole_numbers_gain_no_zero_from_a_blank(values: list[Any], levels: list[str]) -> None:
+def test_whole_numbers_with_missing_values_get_no_decimals(values: list[Any], levels: list[str]) -> None:
     data = load_dataset(one_column(values), TableConfig(categories=("x",)), "net_profit")
     assert sorted(data.features["x"].dropna().unique()) == levels

@@ -42,7 +42,7 @@ def metadata_of(data: Dataset, split: SplitSettings) -> dict[str, Any]:
     fraction=st.floats(0.01, 1),
     purge=st.integers(0, 4),
 )
-def test_no_judged_row_was_learned_from(days: list[int], borders: tuple[int, int], fraction: float, purge: int) -> None:
+def test_no_row_was_trained_on(days: list[int], borders: tuple[int, int], fraction: float, purge: int) -> None:
     data = dataset_on(days)
     trainings = {f"models:/y/{i}": until(border) for i, border in enumerate(borders)}
     distinct = sorted(set(days))
@@ -77,7 +77,7 @@ def test_says_from_which_date_on_rows_are_needed() -> None:
     )
 
 
-def test_a_shorter_window_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shorter_window_gives_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert len(unseen_rows(dataset_on(list(range(10))), {"models:/y/1": until(6)}, 0.5, 1)) == 2
     assert "compared from 2024-01-09 on, not from 2024-01-06: models:/y/1 was trained up to" in caplog.text
 
@@ -88,7 +88,7 @@ def test_a_model_without_a_record_is_refused(metadata: Mapping[str, Any]) -> Non
         unseen_rows(dataset_on([1, 2]), {"models:/y/1": metadata}, 0.2, 1)
 
 
-def test_dates_say_nothing_of_a_model_that_was_trained_without() -> None:
+def test_a_model_trained_without_dates_is_refused_for_a_table_with_dates() -> None:
     undated = load_dataset(TABLE.drop(columns=["account_id", "date"]), UNDATED, "net_profit")
     trainings = {"models:/y/1": until(0), "models:/y/2": metadata_of(undated, SplitSettings())}
     with pytest.raises(ConfigError, match="model models:/y/2 was trained on a table without dates"):

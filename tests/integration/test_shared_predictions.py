@@ -145,7 +145,7 @@ def test_a_user_who_may_not_create_tables_searches_without_the_cache(
         study.optimize(lambda trial: 0.5, n_trials=1)
     (said,) = warnings_in(caplog)
     assert said.startswith(
-        'validation predictions of trial 0 cannot be written to the store: relation "daily_profit_predictions" does not '
+        'validation predictions of trial 0 cannot be written to the store: relation "daily_profit_predictions" does '
     )
     assert said.endswith("; grant the database user the right to create and write the table daily_profit_predictions")
     assert len(said) <= 500

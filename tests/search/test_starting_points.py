@@ -28,7 +28,7 @@ SAME = {"target": "net_profit", "objective": "lightgbm"}
 
 
 @pytest.mark.parametrize("known", FIXED_CONFIGS)
-def test_what_is_known_lies_in_the_search_space(known: dict[str, Any]) -> None:
+def test_fixed_configurations_are_in_the_search_space(known: dict[str, Any]) -> None:
     assert suggest_hyperparameters(FixedTrial(known)) == known
 
 
@@ -56,7 +56,7 @@ def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31 - 1))
-def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
+def test_the_rest_is_ordered_by_cost_without_duplicates(seed: int) -> None:
     points = starting_points(seed)
     assert points[0] == LIGHTGBM_DEFAULTS
     assert all(known in points for known in FIXED_CONFIGS)

@@ -53,9 +53,7 @@ def test_a_search_in_which_everything_fails_ends_with_the_reason(
     assert states(study) == ["FAIL"] * MAX_FAILURES_IN_A_ROW
 
 
-def test_a_stop_gives_the_running_trial_back_and_the_next_run_takes_it(
-    manager: OptunaStudyManager, study: optuna.Study
-) -> None:
+def test_a_stop_requeues_the_running_trial_for_the_next_run(manager: OptunaStudyManager, study: optuna.Study) -> None:
     stop_flag = StopFlag()
 
     def stopped_in_trial_2(trial: optuna.Trial) -> float:
@@ -114,7 +112,9 @@ def test_a_stop_by_a_callback_is_told_to_other_workers(manager: OptunaStudyManag
     assert [stop_flag.study_stopped for stop_flag in (stops, ends, tired)] == [True, False, False]
 
 
-def test_a_worker_that_is_told_finishes_its_trial_and_leaves(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_a_worker_finishes_its_trial_when_the_study_is_stopped(
+    manager: OptunaStudyManager, study: optuna.Study
+) -> None:
     stop_flag = StopFlag()
 
     def told_in_trial_2(trial: optuna.Trial) -> float:

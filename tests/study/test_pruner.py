@@ -12,7 +12,7 @@ from src.study.pruner import MAKERS, CachedMedianPruner, make_pruner
 
 
 def study_of_curves(direction: Direction, seed: int, n_trials: int) -> optuna.Study:
-    """Finished trials whose curves have gaps, end early, and hold a nan now and then."""
+    """Finished trials whose curves have gaps, end early, or contain NaN."""
     rng = random.Random(seed)
     study = optuna.create_study(direction=direction)
     for _ in range(n_trials):
@@ -62,7 +62,7 @@ def test_every_promised_name_makes_its_pruner() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
-def test_each_cuts_the_hopeless_and_spares_the_best(name: str) -> None:
+def test_each_pruner_prunes_bad_trials_and_not_the_best(name: str) -> None:
     def objective(trial: optuna.Trial) -> float:
         loss = trial.suggest_float("loss", 0, 1)
         for step in range(10, 400, 10):

@@ -16,7 +16,7 @@ def test_a_url_comes_first_then_the_variables_then_the_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
-def test_postgres_means_the_driver_that_is_shipped(scheme: str) -> None:
+def test_postgres_means_the_installed_driver(scheme: str) -> None:
     url = store_url(f"{scheme}://user:pass@host:5433/optuna", HERE, {})
     assert (url.drivername, url.host, url.port, url.database) == ("postgresql+psycopg2", "host", 5433, "optuna")
     assert url.password == "pass"

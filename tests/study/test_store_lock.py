@@ -21,7 +21,7 @@ with store_lock(store_url(None, Path(sys.argv[1]), {}), "x"):
 """
 
 
-def test_an_unreachable_database_is_told_in_one_line() -> None:
+def test_an_unreachable_database_is_an_error_of_one_line() -> None:
     url = store_url("postgresql://user:secret@127.0.0.1:9/db", HERE, {})
     with pytest.raises(ConfigError, match="cannot be reached") as raised, store_lock(url, "x"):
         pass

@@ -10,7 +10,7 @@ from src.study.worker_identity import worker_identity
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used:UserWarning")
 
 
-def test_an_end_whose_answer_was_lost_is_found_again(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_an_end_whose_answer_was_lost_is_recognised(manager: OptunaStudyManager, study: optuna.Study) -> None:
     trial = study.ask()
     study.tell(trial, 1.0)
     with Session(manager.storage.engine) as session:
@@ -21,7 +21,7 @@ def test_an_end_whose_answer_was_lost_is_found_again(manager: OptunaStudyManager
 
 
 def test_a_repeated_end_is_recorded_once(manager: OptunaStudyManager, study: optuna.Study) -> None:
-    """As when a database commits, and dies before it says so."""
+    """The database commits, but crashes before it answers."""
     storage = manager.storage
     trial = study.ask()
     held = storage._running[trial._trial_id]

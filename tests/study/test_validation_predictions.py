@@ -26,7 +26,7 @@ def store(study: optuna.Study) -> PredictionStore:
 
 @pytest.fixture(scope="module")
 def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlalchemy.Engine]:
-    """A store for many examples, each in a study of its own."""
+    """A store for many examples with separate studies."""
     manager = OptunaStudyManager(tmp_path_factory.mktemp("store"))
     yield manager.storage.engine
     manager.storage.engine.dispose()
@@ -165,7 +165,7 @@ def test_broken_rows_are_not_used(store: PredictionStore) -> None:
     assert load(store, 2, 0.25) is None
 
 
-def test_a_store_without_the_table_costs_only_the_cache_and_says_so_once(
+def test_without_the_table_there_is_no_cache_and_one_warning(
     store: PredictionStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with store._engine.begin() as connection:
@@ -195,7 +195,7 @@ def test_a_store_of_an_older_version_gets_the_table_when_it_is_opened(tmp_path: 
     assert load(store, 7, 0.5) is not None, "creating it again changes nothing"
 
 
-def test_a_store_that_somebody_else_locks_is_not_waited_for_long(
+def test_a_locked_store_is_not_waited_for_long(
     tmp_path: Path, store: PredictionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = validation_predictions.SHORT_WAITS["sqlite"].replace("10000", "10")

@@ -76,12 +76,12 @@ def test_a_csv_holds_texts_and_only_an_empty_field_is_missing(tmp_path: Path) ->
     assert_frame_equal(read_table(str(path), None), pd.DataFrame(expected, dtype="str"))
 
 
-def test_a_lone_quote_within_a_field_is_a_sign_like_any_other(tmp_path: Path) -> None:
+def test_a_single_quote_character_within_a_field_is_text(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", 'a,b\n5" pipe,1\nhose,2\n')
     assert read_table(str(path), None)["a"].tolist() == ['5" pipe', "hose"]
 
 
-def test_whole_numbers_beside_missing_ones_stay_whole(tmp_path: Path, database: str) -> None:
+def test_integers_with_missing_values_stay_integers(tmp_path: Path, database: str) -> None:
     big = 2**53 + 1
     pq.write_table(pa.table({"n": pa.array([big, None], pa.int64())}), tmp_path / "t.parquet")
     assert read_table(str(tmp_path / "t.parquet"), None)["n"].tolist() == [big, pd.NA]
@@ -97,7 +97,7 @@ def test_a_named_index_is_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert_frame_equal(read_table(str(tmp_path / "u.parquet"), None), frame.iloc[[2, 0]].reset_index(drop=True))
 
 
-def test_a_folder_flat_with_what_writers_leave_beside(tmp_path: Path, frame: pd.DataFrame) -> None:
+def test_a_flat_folder_with_other_files_of_the_writer(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.iloc[:2].to_parquet(tmp_path / "part-0.parquet")
     frame.iloc[2:].to_parquet(tmp_path / "part-1.parquet")
     for name in (
@@ -156,7 +156,7 @@ def test_clashing_types_of_a_folder_are_refused(tmp_path: Path) -> None:
         pytest.param("t.csv.gz", CUT_OFF, "is not a complete gzip file", id="cut-off gzip"),
     ],
 )
-def test_files_that_are_no_tables(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
+def test_files_that_are_not_tables(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
     path = write(tmp_path / name, content)
     message = refused(path)
     assert said in message
@@ -170,7 +170,7 @@ def test_a_cut_off_parquet_file(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert "cannot be read as Parquet" in refused(write(tmp_path / "u.parquet", b"\0" * 200 + whole[200:]))
 
 
-def test_paths_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_paths(tmp_path: Path) -> None:
     write(tmp_path / "profits.csv", "a\n1\n")
     assert "does not exist (did you mean 'profits.csv'?)" in refused(tmp_path / "profit.csv")
     assert "does not exist: give" in refused(tmp_path / "no" / "profits.csv")
@@ -250,14 +250,14 @@ def test_queries_that_fail(database: str, query: str, said: str) -> None:
     assert len(read_table(database, "SELECT * FROM t")) == 2
 
 
-def test_files_that_are_no_database(tmp_path: Path, database: str) -> None:
+def test_files_that_are_not_databases(tmp_path: Path, database: str) -> None:
     assert "no such file (did you mean 't.db'?)" in refused(database.replace("t.db", "tt.db"), "SELECT 1")
     assert not (tmp_path / "tt.db").exists()
     write(tmp_path / "text.db", "this is no database at all, only text")
     assert "file is not a database" in refused(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM t")
 
 
-def test_an_unreachable_server_and_a_foreign_parameter() -> None:
+def test_an_unreachable_server_and_an_unknown_parameter() -> None:
     url = "postgresql://u:s3cr3t@127.0.0.1:1/db?connect_timeout=2"
     message = refused(url, "SELECT 1")
     assert "cannot be opened" in message
@@ -286,7 +286,7 @@ def test_s3_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert said in refused("s3://bucket/t.parquet")
 
 
-def test_an_endpoint_that_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "localhost")
     with pytest.raises(ConfigError, match="MLFLOW_S3_ENDPOINT_URL 'localhost' is not a URL"):
         read_table("s3://bucket/t.parquet", None)
