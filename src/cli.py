@@ -1,4 +1,4 @@
-"""What every command shares: its options, its logging, and how an error becomes one line and an exit status."""
+"""Shared by all commands: parsing of options, logging, and errors as one line and an exit status."""
 
 import argparse
 import logging
@@ -24,13 +24,13 @@ Settings = TypeVar("Settings")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with an option in one line, without the usage block; `--help` shows defaults."""
+    """Reports a wrong option in one line, without the usage block; `--help` shows the defaults."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, **kwargs)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, and for an unknown option it says which was probably meant."""
+        """As in argparse; for an unknown option the error suggests the closest known one."""
         accept_any_text()
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
@@ -39,17 +39,17 @@ class OneLineParser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Ends the process with status 2; a URL that landed at the wrong place shows no password."""
+        """Exits with status 2. Passwords are masked, in case a URL was given to the wrong option."""
         self.exit(2, f"error: {one_line(scrub(message, ''))} (see --help)\n")
 
 
 def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> frozenset[str]:
-    """Which options stand on a command line with a value, whatever it is; an empty one was not given.
+    """Names of the options that the user gave with a value; an empty value counts as not given.
 
-    `mlflow run` passes every parameter of an entry point: there a value that is the default was not given either.
+    `mlflow run` passes every parameter of an entry point, so there a default value counts as not given too.
 
     Args:
-        parser: of the command, made for this question; it is no use afterwards.
+        parser: a parser of the command, made for this call only: its defaults are removed here.
         argv: the command line.
     """
     args, defaults = vars(parser.parse_args(argv)), vars(parser.parse_args([]))
@@ -63,10 +63,10 @@ def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -
 
 
 def command_parser(command: str, description: str) -> OneLineParser:
-    """The parser of a command, with its options of `src.options`; an empty value is the same as none.
+    """The parser of a command, with its options from `src.options`; an empty value means the default.
 
     Args:
-        command: its name in `src.options.COMMANDS`; those that share its module share its parser.
+        command: its name in `src.options.COMMANDS`; commands that share a module share the parser.
         description: what the module does.
     """
     parser = OneLineParser(prog=f"python -m {COMMANDS[command].module}", description=description)
@@ -79,21 +79,21 @@ def command_parser(command: str, description: str) -> OneLineParser:
 
 
 def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
-    how: dict[str, Any] = {"type": _or(option.default, option.kind), "metavar": option.metavar}
+    settings: dict[str, Any] = {"type": _or_default(option.default, option.kind), "metavar": option.metavar}
     if option.kind is bool:  # takes a value too, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`
-        how = {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
+        settings = {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
     elif option.kind is list:
-        how = {"nargs": "*", "action": _Words, "type": _words, "metavar": option.metavar}
-    group.add_argument(f"--{option.name}", default=option.default, help=option.help.replace("%", "%%"), **how)
+        settings = {"nargs": "*", "action": _WordsAction, "type": _words, "metavar": option.metavar}
+    group.add_argument(f"--{option.name}", default=option.default, help=option.help.replace("%", "%%"), **settings)
 
 
-class _Words(argparse.Action):
-    """Collects words, separated by spaces or commas; empty ones are none, for `mlflow run`."""
+class _WordsAction(argparse.Action):
+    """Collects words, separated by spaces or commas; empty words are ignored, because `mlflow run` passes them."""
 
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
-        words = [word for several in values for word in several]
+        words = [word for group in values for word in group]
         if words:
             setattr(namespace, self.dest, words)
 
@@ -103,7 +103,7 @@ def _words(text: str) -> list[str]:
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
-    """The frozen settings of parsed options.
+    """The settings that parsed options describe.
 
     Raises:
         ConfigError: a value is out of range, or the `--config` file is wrong.
@@ -124,22 +124,22 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
 
 
 def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:
-    """A settings dataclass of parsed options.
+    """Builds a settings dataclass from parsed options.
 
     Args:
-        kind: the dataclass; a field has the value of the option that is named like it, or its default without one.
+        kind: the dataclass; a field takes the value of the option with the same name, else the field's default.
         args: the options.
-        others: fields that are not just the option of their name.
+        others: values of the fields that differ from the option of the same name.
 
     Raises:
         ConfigError: a value is out of range.
     """
-    named = {each.name: getattr(args, each.name) for each in fields(kind) if each.name in args}  # type: ignore[arg-type]  # a dataclass
+    named = {field.name: getattr(args, field.name) for field in fields(kind) if field.name in args}  # type: ignore[arg-type]
     return kind(**named | others)
 
 
 def data_settings(args: argparse.Namespace) -> DataSettings:
-    """The table that parsed options name.
+    """Which table the parsed options name.
 
     Raises:
         ConfigError: the `--config` file is wrong, or `mlflow run` has recorded a password.
@@ -154,10 +154,10 @@ def data_settings(args: argparse.Namespace) -> DataSettings:
 
 
 def refuse_recorded_passwords(args: argparse.Namespace) -> None:
-    """`mlflow run` prints its parameters and records them for ever before this process starts.
+    """Checks the options that may hold a password: `mlflow run` prints and records them before this process starts.
 
     Raises:
-        ConfigError: one of them holds a password.
+        ConfigError: an option holds a password.
     """
     run_id = os.environ.get("MLFLOW_RUN_ID")
     for option in ("storage_url", "data"):
@@ -165,12 +165,12 @@ def refuse_recorded_passwords(args: argparse.Namespace) -> None:
         if run_id and value and mask_url(value) != value:
             raise ConfigError(
                 f"-P {option}={mask_url(value)} holds a password, which `mlflow run` has recorded in run {run_id}: "
-                f"delete that run, change the password, and give it as PGPASSWORD or OPTUNA_POSTGRES_PASSWORD"
+                f"delete that run, change the password, and set it as PGPASSWORD or OPTUNA_POSTGRES_PASSWORD"
             )
 
 
 def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> list[str]:
-    """Target names, from separate and comma-separated words; none or `all` means every known one.
+    """Target names from separate or comma-separated words; no word, or `all`, means all known targets.
 
     Raises:
         ConfigError: a name is unknown.
@@ -185,15 +185,15 @@ def chosen_targets(names: Sequence[str], known: Mapping[str, TargetConfig]) -> l
     return list(dict.fromkeys(words))
 
 
-def run_command(command: Callable[[], int], verbose: bool = False, tells: bool = False) -> int:
-    """Runs a command and returns its exit status: 0 done, 2 the user's mistake, 1 anything else, 130 interrupted.
+def run_command(command: Callable[[], int], verbose: bool = False, milestones: bool = False) -> int:
+    """Runs a command and returns its exit status: 0 done, 2 a user's mistake, 1 any other failure, 130 interrupted.
 
     Args:
-        command: what is run.
-        verbose: all that it does is logged.
-        tells: what it begins and ends is logged, for a process that nobody watches.
+        command: the function to run.
+        verbose: log at DEBUG.
+        milestones: log at INFO, for processes without a progress bar.
     """
-    set_up_logging(verbose, tells)
+    set_up_logging(verbose, milestones)
     try:
         status = command()
     except DailyProfitError as error:
@@ -202,12 +202,12 @@ def run_command(command: Callable[[], int], verbose: bool = False, tells: bool =
         return _end_with(line if isinstance(error, Interrupted) else f"error: {line}", error.exit_status)
     except KeyboardInterrupt:
         return _end_with("interrupted", INTERRUPTED)
-    except OSError as error:  # a full disk, a folder without permission, a reader of the output that is gone
+    except OSError as error:  # a full disk, a folder without permission, a closed pipe
         log.debug("", exc_info=True)
-        of_output = output_failure()
-        return _end_with(f"error: {explain(error if error.filename else of_output or error)}", 1)
-    of_output = output_failure()
-    return status if of_output is None else _end_with(f"error: {explain(of_output)}", 1)
+        output_error = output_failure()
+        return _end_with(f"error: {explain(error if error.filename else output_error or error)}", 1)
+    output_error = output_failure()
+    return status if output_error is None else _end_with(f"error: {explain(output_error)}", 1)
 
 
 def _end_with(line: str, status: int) -> int:
@@ -215,21 +215,21 @@ def _end_with(line: str, status: int) -> int:
     return status
 
 
-def set_up_logging(verbose: bool, tells: bool = False) -> None:
-    """Quiet by default: warnings of this project only; with `tells` also its milestones, with `verbose` all."""
+def set_up_logging(verbose: bool, milestones: bool = False) -> None:
+    """Logs this project's warnings; with `milestones` also at INFO, with `verbose` everything."""
     timed = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    form = timed if verbose or tells else "warning: %(message)s"
-    accept_any_text()  # also in processes without a command line: workers, the one that writes to MLflow
+    form = timed if verbose or milestones else "warning: %(message)s"
+    accept_any_text()  # also in processes without a command line: workers, the projector process
     logging.basicConfig(level=logging.WARNING, force=True)
     logging.getLogger().handlers[0].setFormatter(LineFormatter(form))
-    for name in ("src", "__main__"):  # also back again, where one process runs several commands
-        own = logging.DEBUG if verbose else logging.INFO if tells else logging.NOTSET
+    for name in ("src", "__main__"):  # reset too, where one process runs several commands
+        own = logging.DEBUG if verbose else logging.INFO if milestones else logging.NOTSET
         logging.getLogger(name).setLevel(own)
     if verbose:
         return
-    # What other libraries tell of their own doings is not ours to show; MLflow reads these when it is imported.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry of a server that is away; we say it once
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what it raises, too
+    # Other libraries' progress messages are hidden. MLflow reads the variables when it is imported.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # logs every retry; this project logs an outage once
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs tracebacks that it also raises
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -240,12 +240,12 @@ def set_up_logging(verbose: bool, tells: bool = False) -> None:
 def _boolean(text: str) -> bool:
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
     if text.lower() not in words:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a boolean: use true or false")
     return words[text.lower()]
 
 
-def _or(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A converter that takes an empty value for the default, with the kind's name in argparse's message."""
+def _or_default(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A converter that turns an empty value into the default; its name appears in argparse's error message."""
 
     def convert(text: str) -> Any:
         if text == "":

@@ -1,7 +1,6 @@
-"""Frozen settings; every default of the product stands here once.
+"""Frozen settings dataclasses, with all defaults.
 
-Settings are built once, in `main`, checked where they are built, and handed down. Nothing here reads the
-environment or touches the disk.
+Settings are built and checked once, in `main`, and passed down. Nothing here reads the environment or the disk.
 """
 
 from collections.abc import Mapping
@@ -20,25 +19,25 @@ Direction = Literal["minimize", "maximize"]
 METRICS_OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({"regression": ("mae", "rmse"), "binary": ("auc",)})
 DEFAULT_EXPERIMENT = "daily-profit"
 NET_PROFIT = "net_profit"
-"""The column that says what a row earned; the report translates predictions of any target into it."""
+"""Column with the profit of a row; the report relates the predictions of any target to it."""
 MAX_ROUNDS = 1000
-"""Boosting rounds at most; early stopping ends nearly every trial long before."""
+"""Most boosting rounds of a trial; early stopping ends nearly all trials much earlier."""
 EARLY_STOPPING_ROUNDS = 50
 REPORT_EVERY_ROUNDS = 10
-"""A report costs a transaction; LightGBM's own time for ten rounds is many times that."""
+"""Rounds between two `trial.report` calls. A report takes far less time than ten rounds of boosting."""
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
 IDLE_SECONDS = 2400
-"""How long a run may show no sign of life: create is given up after 1,800 s, and a Job starts a crashed pod again, or
-one of a lost node, within 15 minutes. Pods that queue longer for a machine need a longer time."""
+"""Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
+Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
 PREDICTIONS = Path("predictions.parquet")
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """What is predicted and how a prediction is judged.
+    """Task and metric of a target.
 
     Raises:
         ConfigError: the task is unknown, or the metric does not belong to the task.
@@ -56,7 +55,7 @@ class TargetConfig:
 
     @property
     def direction(self) -> Direction:
-        """Optuna's word for it: AUC is maximised, errors are minimised."""
+        """Optuna's direction: AUC is maximised, errors are minimised."""
         return "maximize" if self.metric == "auc" else "minimize"
 
 
@@ -73,20 +72,20 @@ MODEL_CONFIGS: Mapping[str, TargetConfig] = MappingProxyType(
 
 @dataclass(frozen=True)
 class TableConfig:
-    """The names in a table: what a `--config` file says, or the contract's defaults.
+    """Roles of a table's columns: from a `--config` file, or the defaults.
 
     Attributes:
         account: column of the trading account; None when rows belong to no account.
         date: column of the trading day; None shuffles the rows with the seed instead of splitting by date.
-        use: the only columns that are features; None means all that are left.
+        use: the only feature columns; None means all other columns.
         drop: columns that are never features.
-        categories: columns whose values are names, codes that look like numbers included.
-        numbers: columns whose values are numbers, also as people write them (`12,345.67`, `3.2%`), with the decimal
-            mark of each; None decides it by the values.
-        targets: what can be predicted, by column name. None of them is ever a feature.
+        categories: category columns, also where the values look like numbers.
+        numbers: numeric columns, also with formatted values (`12,345.67`, `3.2%`), and their decimal mark; None
+            detects it from the values.
+        targets: tasks and metrics by target column. A target is never a feature.
 
     Raises:
-        ConfigError: a target's name cannot be used.
+        ConfigError: the name of a target is not allowed.
     """
 
     account: str | None = "account_id"
@@ -104,7 +103,7 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the table comes from: `source` None is the sample table, `query` belongs to a SQL URL."""
+    """Where the table comes from. `source` None is the sample table; `query` is for a SQL URL."""
 
     source: str | None = None
     query: str | None = None
@@ -113,7 +112,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How rows are divided by whole dates.
+    """How rows are split by whole dates.
 
     Raises:
         ConfigError: a fraction outside its range, fewer than 2 folds, a negative purge.
@@ -128,9 +127,11 @@ class SplitSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.test_fraction < 1:
-            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: from 0 up to, not including, 1")
+            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: use 0 or more and less than 1")
         if not 0 < self.valid_fraction < 1:
-            raise ConfigError(f"--valid-fraction {self.valid_fraction} is out of range: between 0 and 1")
+            raise ConfigError(
+                f"--valid-fraction {self.valid_fraction} is out of range: use more than 0 and less than 1"
+            )
         if self.n_folds < 2:
             raise ConfigError(f"--n-folds {self.n_folds} is too few: use 2 or more")
         if self.purge_days < 0:
@@ -139,15 +140,15 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How long and where a study is searched.
+    """Budget, sampler, pruner and storage of a study.
 
     Attributes:
-        keep_total: `n_trials` was not asked for: a study that has a total keeps it.
-        wait_for_store: seconds to wait for a database that is not there yet.
+        keep_total: `n_trials` was not given: an existing study keeps its total.
+        wait_for_store: seconds to wait for a database that does not answer yet.
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner, a
-            study's name that cannot be used.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner, or
+            a study name that is not allowed.
     """
 
     n_trials: int = 100
@@ -166,7 +167,7 @@ class SearchSettings:
         if self.n_trials < 1:
             raise ConfigError(f"--n-trials {self.n_trials} is too few: use 1 or more")
         if self.timeout is not None and not self.timeout > 0:
-            raise ConfigError(f"--timeout {self.timeout} is not a time: use seconds above 0")
+            raise ConfigError(f"--timeout {self.timeout} is not positive: use seconds above 0")
         if self.max_workers < 1:
             raise ConfigError(f"--max-workers {self.max_workers} is too few: use 1 or more")
         for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
@@ -178,7 +179,7 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything one command was asked for."""
+    """All settings of a tuning command."""
 
     data: DataSettings = DataSettings()
     split: SplitSettings = SplitSettings()
@@ -186,9 +187,9 @@ class RunSettings:
     output_dir: Path = Path("artefacts")
     register: bool = True
     ensemble_size: int = 10
-    """Different trials, at most, that the final model is made of; 1 is the best trial alone."""
+    """Most distinct trials in the final model; 1 is the best trial alone."""
     cv_auto: bool = False
-    """Whether there are folds is left to `src.data.auto_folds`."""
+    """`src.data.auto_folds` decides between folds and one validation window."""
 
     def __post_init__(self) -> None:
         if self.cv_auto and self.split.use_cv:
@@ -199,18 +200,18 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class PromotionSettings:
-    """What one command was asked for.
+    """Settings of `promote`.
 
     Attributes:
         data: where the rows come from.
-        test_fraction: of the table's dates, the last; 1 for a table that holds new dates only.
+        test_fraction: share of the table's dates, the latest ones; 1 for a table with new dates only.
         purge_days: dates left out after the last training date of either model.
-        min_probability: one-sided confidence with which the challenger has to be better. Up to 0.5 the better score
-            alone decides, so that every other challenger that is no better becomes champion; at 0.95 few real
-            improvements would pass in some months of dates. At 0.8 an equal model passes one time in five, which
-            costs nothing, and one that is better by its own standard error passes more often than not.
-        dry_run: judge and move nothing.
-        output_dir: where the decisions are written, too; None writes none.
+        min_probability: one-sided confidence that the challenger is better. Up to 0.5 the better score alone decides,
+            and every second challenger that is no better becomes champion. At 0.95 few real improvements would pass
+            with some months of dates. At 0.8 an equal model passes one time in five, which costs nothing, and a model
+            that is better by one standard error passes more often than not.
+        dry_run: compare the models and leave the aliases as they are.
+        output_dir: folder for the decisions as JSON; None writes none.
 
     Raises:
         ConfigError: a value is out of range.
@@ -225,8 +226,10 @@ class PromotionSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.test_fraction <= 1:
-            raise ConfigError(f"--test-fraction {self.test_fraction} is out of range: above 0, up to 1 (all dates)")
+            raise ConfigError(
+                f"--test-fraction {self.test_fraction} is out of range: use more than 0, up to 1 (all dates)"
+            )
         if self.purge_days < 0:
             raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
         if not 0 <= self.min_probability <= 1:
-            raise ConfigError(f"--min-probability {self.min_probability} is out of range: from 0 to 1")
+            raise ConfigError(f"--min-probability {self.min_probability} is out of range: use 0 to 1")

@@ -1,16 +1,16 @@
-"""The YAML file of `--config`: which columns of a table are what.
+"""The YAML file of `--config`: the roles of a table's columns.
 
     account: trader_id          # or null: rows belong to no account
     date: day                   # or null: rows are shuffled instead of split by date
-    use: [alpha, beta]          # the only features; without it, all columns that are left
+    use: [alpha, beta]          # the only features; without it, all other columns
     drop: [comment]             # never features
     categories: [desk]          # names, also where they look like numbers
-    numbers: [balance]          # numbers, also written as 12,345.67 or 3.2%; {balance: ","} says which decimal mark
+    numbers: [balance]          # numbers, also formatted as 12,345.67 or 3.2%; {balance: ","} gives the decimal mark
     targets:
       pnl: {task: regression, metric: mae}
       win: {task: binary}       # the metric may be left out
 
-Every key is optional, an unknown one is an error.
+All keys are optional; an unknown key is an error.
 """
 
 from collections.abc import Hashable, Mapping
@@ -31,11 +31,11 @@ _TARGET_KEYS = ("task", "metric")
 
 @dataclass(frozen=True)
 class FileTableConfig(TableConfig):
-    """What a `--config` file says.
+    """Contents of a `--config` file.
 
     Attributes:
-        optional: the column names of `account` and `date` that are defaults because the file does not speak of them;
-            a table without such a column is read as one that has no accounts (or no dates), with a warning.
+        optional: default column names of `account` and `date`, where the file does not name them; a table without
+            such a column is read as a table without accounts (or dates), with a warning.
     """
 
     optional: tuple[str, ...] = ()
@@ -45,14 +45,14 @@ def load_table_config(path: Path) -> FileTableConfig:
     """Reads a `--config` file.
 
     Raises:
-        ConfigError: the file is missing, no YAML, empty, has an unknown or repeated key, a value of the wrong type, or
-            contradicts itself.
+        ConfigError: the file is missing, is not YAML, is empty, has an unknown or repeated key or a value of the wrong
+            type, or contradicts itself.
     """
     content = _read_yaml(path)
     if content is None:
         raise ConfigError(f"--config {path} is empty: give at least one of {', '.join(_KEYS)}")
     if not isinstance(content, dict):
-        raise ConfigError(f"--config {path} is a {type(content).__name__}, not keys and values: write `date: day`")
+        raise ConfigError(f"--config {path} holds a {type(content).__name__}, not keys with values: write `date: day`")
     _check_keys(content, _KEYS, f"--config {path}")
     defaults = TableConfig()
     table = FileTableConfig(
@@ -70,7 +70,7 @@ def load_table_config(path: Path) -> FileTableConfig:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here a repeated key is an error."""
+    """Refuses repeated keys; PyYAML silently takes the last of them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -111,7 +111,7 @@ def _check_keys(content: Mapping[Any, Any], known: tuple[str, ...], where: str) 
     for key in content:
         if key not in known:
             close = did_you_mean(str(key), known)
-            raise ConfigError(f"{where}: unknown key {one_line(key)!r}{close}: the known ones are {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown key {one_line(key)!r}{close}: use {', '.join(known)}")
 
 
 def _column(content: Mapping[str, Any], key: str, default: str | None, path: Path) -> str | None:
@@ -125,7 +125,7 @@ def _columns(value: Any, key: str, path: Path) -> tuple[str, ...]:
         raise ConfigError(f"--config {path}: `{key}` is {one_line(value)!r}: write a list, `{key}: [a, b]`")
     names = tuple(_name(entry, key, path) for entry in value)
     if key == "use" and not names:
-        raise ConfigError(f"--config {path}: `use` names no column: name one or more, or leave the key out")
+        raise ConfigError(f"--config {path}: `use` names no column: name one or more, or remove the key")
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--config {path}: `{key}` names {name!r} twice: name it once")
@@ -133,25 +133,27 @@ def _columns(value: Any, key: str, path: Path) -> tuple[str, ...]:
 
 
 def _numbers(value: Any, path: Path) -> dict[str, str | None]:
-    """Columns, in a list or with the decimal mark of each."""
+    """Decimal marks by column; None for columns that are given as a list."""
     if not isinstance(value, dict):
         return dict.fromkeys(_columns(value, "numbers", path))
     for name, mark in value.items():
         if mark not in (None, ".", ","):
             raise ConfigError(
-                f"--config {path}: `numbers` gives {one_line(name)!r} the decimal mark {one_line(mark)!r}: write "
+                f"--config {path}: `numbers` gives column {one_line(name)!r} the decimal mark {one_line(mark)!r}: use "
                 '`"."` or `","`'
             )
     return {_name(name, "numbers", path): mark for name, mark in value.items()}
 
 
 def _name(value: Any, key: str, path: Path) -> str:
-    """A column's name; a number is one, but what YAML takes for true, null or a date was meant otherwise."""
+    """A column name. A number is allowed; a value that YAML reads as a boolean, null or a date needs quotes."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value:
         shown = one_line(value)
-        raise ConfigError(f'--config {path}: `{key}` has {shown!r}, no column name: put the name in quotes, "{shown}"')
+        raise ConfigError(
+            f'--config {path}: `{key}` has {shown!r}, which is no column name: write it in quotes, "{shown}"'
+        )
     return value
 
 
@@ -163,11 +165,11 @@ def _targets(value: Any, path: Path) -> dict[str, TargetConfig]:
 
 
 def _target_name(value: Any, path: Path) -> str:
-    """A column's name that can also be that of files, studies and a registered model."""
+    """A column name that is also allowed for files, studies and a registered model."""
     name = _name(value, "targets", path)
     try:
         check_target_name(name)
-    except ConfigError as error:  # says what is wrong, but not where
+    except ConfigError as error:  # its message lacks the file
         raise ConfigError(f"--config {path}: {error}") from error
     return name
 
@@ -186,10 +188,12 @@ def _target(name: Any, entry: Any, path: Path) -> TargetConfig:
         raise ConfigError(f"{where}: task {one_line(task)!r} is unknown{close}: use {tasks}")
     metric = entry.get("metric", METRICS_OF_TASK[task][0])
     if not isinstance(metric, str):
-        raise ConfigError(f"{where}: metric {one_line(metric)!r} is no text: use {' or '.join(METRICS_OF_TASK[task])}")
+        raise ConfigError(
+            f"{where}: metric {one_line(metric)!r} is not a text: use {' or '.join(METRICS_OF_TASK[task])}"
+        )
     try:
         return TargetConfig(task, metric)  # type: ignore[arg-type]  # it checks the words itself
-    except ConfigError as error:  # says what is wrong, but not where
+    except ConfigError as error:  # its message lacks the file and the target
         raise ConfigError(f"{where}: {error}") from error
 
 
@@ -198,19 +202,23 @@ def _check_contradictions(table: FileTableConfig, path: Path) -> None:
         raise ConfigError(f"--config {path}: {table.date!r} is both `account` and `date`: name two columns")
     both = [name for name in table.use or () if name in table.drop]
     if both:
-        raise ConfigError(f"--config {path}: {listing(both)} stands in `use` and in `drop`: leave it in one of them")
+        raise ConfigError(f"--config {path}: {listing(both)} is in both `use` and `drop`: remove it from one of them")
     targets = [name for name in table.use or () if name in table.targets]
     if targets:
-        raise ConfigError(f"--config {path}: target {listing(targets)} stands in `use`: a target is never a feature")
+        raise ConfigError(f"--config {path}: target {listing(targets)} is in `use`: remove it, a target is no feature")
     kinds = {"categories": table.categories, "numbers": tuple(table.numbers)}
     for key, names in kinds.items():
         for other, others in (("numbers", kinds["numbers"]), ("drop", table.drop)):
             if key != other and (twice := [name for name in names if name in others]):
                 raise ConfigError(
-                    f"--config {path}: {listing(twice)} stands in `{key}` and in `{other}`: leave it in one of them"
+                    f"--config {path}: {listing(twice)} is in both `{key}` and `{other}`: remove it from one of them"
                 )
     if targets := [name for name in table.categories if name in table.targets]:
-        raise ConfigError(f"--config {path}: target {listing(targets)} stands in `categories`: a target is a number")
+        raise ConfigError(
+            f"--config {path}: target {listing(targets)} is in `categories`: remove it, a target is a number"
+        )
     for role, column in (("account", table.account), ("date", table.date)):
         if column in table.targets:
-            raise ConfigError(f"--config {path}: {column!r} is both a target and the `{role}` column: name another one")
+            raise ConfigError(
+                f"--config {path}: {column!r} is both a target and the `{role}` column: name another column"
+            )

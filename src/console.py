@@ -1,7 +1,7 @@
-"""What leaves the process as text: any sign in any encoding, one line of bounded length for each message.
+"""Output of text: any character in any encoding, one line of bounded length per message.
 
-A terminal, a pipe or a log may take Latin-1 or ASCII only. What it lacks is replaced, because an error after hours of
-work, about a dash in the last line, helps nobody.
+A terminal, a pipe or a log may accept Latin-1 or ASCII only. Other characters are replaced, so that a long run does
+not fail at its last message.
 """
 
 import codecs
@@ -18,43 +18,43 @@ REPLACE = "daily_profit.replace"
 
 
 def accept_any_text() -> None:
-    """Makes standard output and standard error replace what their encoding lacks: `…` by `...`, other signs by `?`."""
+    """Makes stdout and stderr replace characters that their encoding lacks: `…` by `...`, most others by `?`."""
     codecs.register_error(REPLACE, _replace)
-    for stream in (sys.stdout, sys.stderr):  # None without a console; something else in tests and notebooks
+    for stream in (sys.stdout, sys.stderr):  # None without a console; another class in tests and notebooks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=REPLACE)
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
     failed = cast(UnicodeEncodeError, error)
-    return "".join(map(_plain, failed.object[failed.start : failed.end])), failed.end
+    return "".join(map(_to_ascii, failed.object[failed.start : failed.end])), failed.end
 
 
-def _plain(sign: str) -> str:
-    """What Unicode says that a sign is made of, as far as ASCII has it: dots, a letter without its accent."""
-    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+def _to_ascii(character: str) -> str:
+    """The ASCII part of a character's compatibility decomposition, such as a letter without its accent, or `?`."""
+    return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
 
 
 def output_failure() -> OSError | None:
-    """Writes what standard output still holds back, and returns why that failed: the reader is gone, the disk is full.
+    """Flushes standard output and returns the error if that fails: a closed pipe, a full disk.
 
-    What is left of the output is then dropped, or Python would complain of it once more when it ends.
+    The rest of the output then goes to the null device; otherwise Python would report the error again at exit.
     """
     if sys.stdout is None:
         return None
     try:
         sys.stdout.flush()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, sys.stdout.fileno())
+        os.close(null_device)
         error.filename = "standard output"
         return error
     return None
 
 
 class LineFormatter(logging.Formatter):
-    """One line of bounded length for each record; a traceback that is asked for follows as it is."""
+    """Formats a record as one line of bounded length; a traceback, if any, follows unchanged."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The record without its traceback."""

@@ -1,19 +1,18 @@
-"""The few errors of this project.
+"""The exceptions of this project.
 
 DailyProfitError
-├── UserError            what the user got wrong: one line, exit status 2
+├── UserError            wrong input: one line, exit status 2
 │   ├── ConfigError      an option, a YAML key, a URL, an environment variable
-│   └── DataError        a table that cannot be read or cannot be learned from
-└── RunError             what went wrong although the input was right: exit status 1
+│   └── DataError        a table that cannot be read or from which nothing can be learned
+└── RunError             a failure although the input was right: exit status 1
     ├── StoreError       the study's store cannot be reached or written
-    │   └── LockError    another process holds a lock and shows no sign of life
-    ├── SearchError      the search ended without a single usable trial
-    └── TrackingError    MLflow cannot be reached or refuses
+    │   └── LockError    another process holds a lock and has sent no heartbeat for too long
+    ├── SearchError      the search ended without a usable trial
+    └── TrackingError    MLflow cannot be reached or refuses a request
 
-A message names the value, says what is wrong with it and what would be right, in one line. `Interrupted` is no
-error: it says that the user (or a SIGTERM) asked to stop, after everything finished was saved. `Drained` is the same of
-a distributed worker whose machine is taken away: its exit status must not be the one of a worker that is done, nor the
-one of somebody at a keyboard.
+A message names the value, what is wrong with it and the remedy, in one line. `Interrupted` is not a failure: Ctrl-C or
+SIGTERM stopped the process after it saved all finished work. `Drained` is the same for a distributed worker whose node
+is drained: its exit status must differ from that of a worker that is done, and from that of Ctrl-C.
 """
 
 from src.suggest import LONGEST_MESSAGE, shorten
@@ -22,7 +21,7 @@ LONGEST_ERROR = LONGEST_MESSAGE - len("error: ")
 
 
 class DailyProfitError(Exception):
-    """Base of every error that is shown as one line instead of a traceback; a long message loses its middle."""
+    """Base of all errors that are shown as one line without a traceback; the middle of a long message is cut."""
 
     exit_status = 1
 
@@ -31,7 +30,7 @@ class DailyProfitError(Exception):
 
 
 class UserError(DailyProfitError):
-    """The input is wrong; the same command will fail again until it is changed."""
+    """The input is wrong; the same command fails again until it is corrected."""
 
     exit_status = 2
 
@@ -41,11 +40,11 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """The table cannot be read, or cannot be learned from."""
+    """The table cannot be read, or nothing can be learned from it."""
 
 
 class RunError(DailyProfitError):
-    """The input was right; something else failed, and the same command may succeed later."""
+    """The input was right, but something else failed; the same command may succeed later."""
 
 
 class StoreError(RunError):
@@ -53,22 +52,22 @@ class StoreError(RunError):
 
 
 class LockError(StoreError):
-    """Another process holds a lock and shows no sign of life."""
+    """Another process holds a lock and has sent no heartbeat for too long."""
 
 
 class SearchError(RunError):
-    """The search ended without a single usable trial."""
+    """The search ended without a usable trial."""
 
 
 class TrackingError(RunError):
-    """MLflow cannot be reached, or refuses."""
+    """MLflow cannot be reached or refuses a request."""
 
 
 class Interrupted(DailyProfitError):
-    """Ctrl-C or SIGTERM: what was finished is saved, the same command goes on.
+    """Ctrl-C or SIGTERM: finished work is saved, and the same command resumes.
 
     Attributes:
-        signal: the number of the signal, where it is known.
+        signal: the signal's number, 0 if unknown.
     """
 
     exit_status = 130
@@ -76,6 +75,6 @@ class Interrupted(DailyProfitError):
 
 
 class Drained(Interrupted):
-    """SIGTERM to one of many workers: its trial waits for another one; 128 + 15, as a shell would say it."""
+    """SIGTERM to a distributed worker: its trial goes back to the queue. The status is 128 + 15, as in a shell."""
 
     exit_status = 143

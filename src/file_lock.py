@@ -1,7 +1,7 @@
-"""Locks between processes that say who holds them and do not wait for ever, and the kind of them that is a file.
+"""Locks between processes, with the name of the holder and a limit on waiting; and the implementation with a file.
 
-A holder that lives shows it every few seconds, however long its work takes. One that is paused (SIGSTOP, a suspended
-machine) does not, and would be waited for without end: after some minutes of silence the waiting ends with its name.
+The holder of a lock sends a heartbeat every few seconds, however long its work takes. A paused process (SIGSTOP, a
+suspended machine) sends none: after some minutes without a heartbeat, waiting ends with an error that names it.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from src.errors import LockError
 
 log = logging.getLogger(__name__)
 
-SILENT_SECONDS = 180.0
-"""So long may a holder show no sign of life; a machine that swaps can keep a living one from it for a minute."""
-BEAT_SECONDS = 10.0
-SAY_SECONDS = 10.0
-SEEN_SECONDS = 30.0
-"""So long the silence must have been watched from here: after a machine's sleep everybody has been silent for long."""
-HIDDEN_SECONDS = 1800.0
-"""So long is a holder waited for whose signs of life this user may not see."""
+MAX_SILENT_SECONDS = 180.0
+"""Longest time without a heartbeat of the holder. On a machine that swaps, a heartbeat can be a minute late."""
+HEARTBEAT_SECONDS = 10.0
+LOG_AFTER_SECONDS = 10.0
+MIN_WATCHED_SECONDS = 30.0
+"""Shortest wait before a holder is given up: after a suspended machine resumes, all heartbeats are old."""
+MAX_HIDDEN_SECONDS = 1800.0
+"""Longest wait for a holder whose heartbeats this user may not see."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
 
 
@@ -39,12 +39,12 @@ class Holder:
     """The process that holds a lock.
 
     Attributes:
-        who: its name, where it runs, since when it holds the lock.
-        silent: seconds since its last sign of life; None where that cannot be told.
+        name: the process, its host, and since when it holds the lock.
+        silent: seconds since its last heartbeat; None where it is unknown.
         remedy: how to free the lock.
     """
 
-    who: str
+    name: str
     silent: float | None
     remedy: str
 
@@ -52,43 +52,43 @@ class Holder:
 def wait_for_lock(
     attempt: Callable[[], bool], holder: Callable[[], Holder | None], what: str, seconds: float | None = None
 ) -> None:
-    """Tries to take a lock until it is taken.
+    """Takes a lock, and waits as long as another process holds it.
 
     Args:
-        attempt: takes the lock if nobody holds it, and says whether it did.
-        holder: who holds it now, None for nobody.
+        attempt: takes the lock if it is free; returns whether it did.
+        holder: returns the present holder, None if there is none.
         what: names the lock in messages.
-        seconds: of silence after which the holder is not waited for any longer; SILENT_SECONDS when None.
+        seconds: longest time without a heartbeat of the holder; MAX_SILENT_SECONDS when None.
 
     Raises:
-        LockError: the holder shows no sign of life; names it and the remedy.
+        LockError: the holder has sent no heartbeat for too long; names it and the remedy.
     """
-    seconds = SILENT_SECONDS if seconds is None else seconds
-    began, pause, said = time.monotonic(), FIRST_PAUSE, False
+    seconds = MAX_SILENT_SECONDS if seconds is None else seconds
+    began, pause, logged = time.monotonic(), FIRST_PAUSE, False
     while not attempt():
         waited = time.monotonic() - began
-        found = holder() if waited >= min(seconds, SAY_SECONDS) else None
-        if found is not None:
-            silent = waited * seconds / HIDDEN_SECONDS if found.silent is None else found.silent
-            if silent >= seconds and waited >= min(seconds, SEEN_SECONDS):
-                raise LockError(f"{what} is held by {found.who}, which shows no sign of life: {found.remedy}")
-            if not said:
-                log.warning("waiting for %s, held by %s", what, found.who)
-                said = True
+        current = holder() if waited >= min(seconds, LOG_AFTER_SECONDS) else None
+        if current is not None:
+            silent = waited * seconds / MAX_HIDDEN_SECONDS if current.silent is None else current.silent
+            if silent >= seconds and waited >= min(seconds, MIN_WATCHED_SECONDS):
+                raise LockError(f"{what} is held by {current.name}, which does not respond: {current.remedy}")
+            if not logged:
+                log.warning("waiting for %s, held by %s", what, current.name)
+                logged = True
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
 @contextlib.contextmanager
-def shown_alive(beat: Callable[[], None]) -> Iterator[None]:
-    """Calls `beat` every few seconds, from a thread that a paused process stops with all its others."""
+def heartbeats(send: Callable[[], None]) -> Iterator[None]:
+    """Calls `send` every few seconds in a thread, which stops when the process is paused."""
     over = threading.Event()
 
     def run() -> None:
-        while not over.wait(BEAT_SECONDS):
-            beat()
+        while not over.wait(HEARTBEAT_SECONDS):
+            send()
 
-    thread = threading.Thread(target=run, name="lock-beat", daemon=True)
+    thread = threading.Thread(target=run, name="lock-heartbeat", daemon=True)
     thread.start()
     try:
         yield
@@ -99,37 +99,37 @@ def shown_alive(beat: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def file_lock(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock that a file stands for; a killed holder frees it.
+    """Holds the lock of a file; the operating system frees it when the holder is killed.
 
     Raises:
         OSError: the file cannot be opened.
-        LockError: the holder shows no sign of life.
+        LockError: the holder has sent no heartbeat for too long.
     """
-    with _opened(path) as handle:
+    with _open_lock_file(path) as handle:
         wait_for_lock(partial(_try_lock, handle), partial(_holder, handle), what)
-        with shown_alive(partial(os.utime, handle.fileno())):
+        with heartbeats(partial(os.utime, handle.fileno())):
             yield
 
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """As `file_lock`, but nobody waits: whether the lock is held now."""
-    with _opened(path) as handle:
+    """As `file_lock`, without waiting: yields whether the lock was taken."""
+    with _open_lock_file(path) as handle:
         yield _try_lock(handle)
 
 
 def process_name() -> str:
-    """What this process is called where others see its lock."""
+    """Name of this process, for other processes that wait for its lock."""
     return f"process {os.getpid()} on {platform.node()}"
 
 
 def utc_text(seconds: float) -> str:
-    """A time in seconds since 1970, for people."""
+    """A time in seconds since 1970, readable."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _opened(path: Path) -> IO[str]:
-    return open(path, "a+", encoding="utf-8")  # "w" would wipe out the holder's name
+def _open_lock_file(path: Path) -> IO[str]:
+    return open(path, "a+", encoding="utf-8")  # "w" would erase the holder's name
 
 
 def _try_lock(handle: IO[str]) -> bool:
@@ -137,8 +137,8 @@ def _try_lock(handle: IO[str]) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # another process holds it
         return False
-    # Past the buffer of the handle, which would fail once more when it is closed.
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without a name
+    # Not through the handle's buffer, which would fail again when it is closed.
+    with contextlib.suppress(OSError):  # a full disk: the lock works without the name
         os.ftruncate(handle.fileno(), 0)
         os.write(handle.fileno(), f"{process_name()} since {utc_text(time.time())}".encode())
     return True
@@ -146,6 +146,6 @@ def _try_lock(handle: IO[str]) -> bool:
 
 def _holder(handle: IO[str]) -> Holder:
     handle.seek(0)
-    who = handle.read() or "a process that is not named"
+    name = handle.read() or "an unknown process"
     silent = max(0.0, time.time() - os.fstat(handle.fileno()).st_mtime)
-    return Holder(who, silent, "resume that process (kill -CONT) or end it, then try again")
+    return Holder(name, silent, "resume that process (kill -CONT) or end it, then try again")

@@ -1,9 +1,9 @@
-"""What users may call a target, a study and an experiment; asked where settings are built, before any work.
+"""Allowed names of targets, studies and experiments; checked where settings are built, before any work.
 
-A target's name is at once a column, a part of file names and of studies' names, a registered model and a part of
-`models:/<target>@champion`. What MLflow 3.17 cannot address was found by registering, loading, promoting and
-downloading a model of each such name: its registry refuses `/` and `:`, `models:/` URIs are cut at `?` and `@`, the
-paths of artifacts at `#`, and `%41` becomes `A` in them.
+A target's name is a column, a part of file names and study names, a registered model and a part of
+`models:/<target>@champion`. The refused characters were determined with MLflow 3.17, by registering, loading,
+promoting and downloading models of such names: its registry refuses `/` and `:`, `models:/` URIs are cut at `?` and
+`@`, artifact paths are cut at `#`, and in them `%41` becomes `A`.
 """
 
 import os
@@ -14,89 +14,89 @@ from posixpath import normpath
 
 from src.errors import ConfigError
 
-LONGEST_TARGET = 180
-"""Bytes; the names of its files and of its studies are longer by some 40, and may have 255 and 200."""
-LONGEST_STUDY = 200
-"""Bytes: a file system takes 255, and locks are named after the study."""
-LONGEST_EXPERIMENT = 500
-LONGEST_KEY = 250
-EVERY_TARGET = "all"
+MAX_TARGET_BYTES = 180
+"""File names and study names of a target are longer by up to 40 and 20 bytes; their limits are 255 and 200."""
+MAX_STUDY_BYTES = 200
+"""A file system allows 255, and lock files are named after the study."""
+MAX_EXPERIMENT_CHARACTERS = 500
+MAX_KEY_CHARACTERS = 250
+ALL_TARGETS = "all"
 _NOT_IN_TARGETS = '/\\:@?#",'
 _NOT_IN_STUDIES = "/\\"
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def check_target_name(name: str) -> None:
-    """Refuses the name of a column that cannot be a target's.
+    """Refuses a column name that is not allowed for a target.
 
     Raises:
         ConfigError: says what is wrong with it and what to do.
     """
-    fault = _fault(name, _NOT_IN_TARGETS, LONGEST_TARGET)
-    if fault is None and name == EVERY_TARGET:
-        fault = "means every target"
-    if fault is None and (escape := _ESCAPE.search(name)):
-        fault = f"has {escape[0]!r}, which MLflow reads as one sign"
-    if fault is not None:
+    problem = _problem(name, _NOT_IN_TARGETS, MAX_TARGET_BYTES)
+    if problem is None and name == ALL_TARGETS:
+        problem = "means all targets"
+    if problem is None and (escape := _ESCAPE.search(name)):
+        problem = f"contains {escape[0]!r}, which MLflow decodes to one character"
+    if problem is not None:
         raise ConfigError(
-            f"target {_shown(name)} {fault}: rename the column, without any of {' '.join(_NOT_IN_TARGETS)} and with at "
-            f"most {LONGEST_TARGET} bytes, because a target names files, studies and a registered model"
+            f"target {_shown(name)} {problem}: rename the column, without any of {' '.join(_NOT_IN_TARGETS)} and with "
+            f"at most {MAX_TARGET_BYTES} bytes, because a target names files, studies and a registered model"
         )
 
 
 def check_study_name(name: str) -> None:
-    """Refuses a name that cannot be a study's.
+    """Refuses a name that is not allowed for a study.
 
     Raises:
         ConfigError: says what is wrong with it and what to do.
     """
-    fault = _fault(name, _NOT_IN_STUDIES, LONGEST_STUDY)
-    if fault is not None:
+    problem = _problem(name, _NOT_IN_STUDIES, MAX_STUDY_BYTES)
+    if problem is not None:
         raise ConfigError(
-            f"--study-name {_shown(name)} {fault}: use printable characters, none of {' '.join(_NOT_IN_STUDIES)} and "
-            f"at most {LONGEST_STUDY} bytes, because it names a folder of the report, too"
+            f"--study-name {_shown(name)} {problem}: use printable characters, none of {' '.join(_NOT_IN_STUDIES)} and "
+            f"at most {MAX_STUDY_BYTES} bytes, because the report's folder has the same name"
         )
 
 
 def study_option(name: str) -> str:
-    """`--study-name NAME` as a shell takes it."""
+    """`--study-name NAME`, quoted for a shell."""
     return f"--study-name {shlex.quote(name)}"
 
 
 def check_experiment_name(name: str) -> None:
-    """Refuses a value of MLFLOW_EXPERIMENT_NAME that MLflow does.
+    """Refuses a value of MLFLOW_EXPERIMENT_NAME that MLflow refuses.
 
     Raises:
         ConfigError: says what is wrong with it and what to do.
     """
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_EXPERIMENT:
+    if not name.strip() or not name.isprintable() or len(name) > MAX_EXPERIMENT_CHARACTERS:
         raise ConfigError(
-            f"MLFLOW_EXPERIMENT_NAME {_shown(name)} names no experiment: set it to 1 to {LONGEST_EXPERIMENT} printable "
-            f"characters, or leave it out"
+            f"MLFLOW_EXPERIMENT_NAME {_shown(name)} is not allowed: set it to 1 to {MAX_EXPERIMENT_CHARACTERS} "
+            f"printable characters, or unset it"
         )
 
 
 def mlflow_key(name: str) -> str:
-    """The name of a param as MLflow takes it: the same where it can be, else without the signs that MLflow refuses.
+    """The name of an MLflow param: unchanged if MLflow accepts it, else with `_` for the characters it refuses.
 
-    A digest keeps apart what would be the same without them.
+    A digest keeps such names distinct.
     """
     is_path = normpath(name) != name or name.startswith(("/", ".."))
-    if re.fullmatch(r"[/\w.\- :]+", name) and not is_path and name != "." and len(name) <= LONGEST_KEY:
+    if re.fullmatch(r"[/\w.\- :]+", name) and not is_path and name != "." and len(name) <= MAX_KEY_CHARACTERS:
         return name
     plain = re.sub(r"[^\w\- ]", "_", name)
-    return f"{plain[: LONGEST_KEY - 9]}_{sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    return f"{plain[: MAX_KEY_CHARACTERS - 9]}_{sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
-def _fault(name: str, refused: str, longest: int) -> str | None:
-    """What is wrong with a name, to follow it in a sentence; None where nothing is."""
+def _problem(name: str, refused: str, longest: int) -> str | None:
+    """What is wrong with a name, as the rest of a sentence that begins with it; None for a valid name."""
     if not isinstance(name, str) or not name.strip():
         return "is blank"
     if not name.isprintable():
-        return "has a character that cannot be printed"
-    found = [sign for sign in refused if sign in name]
-    if found:
-        return f"has {found[0]!r} in it"
+        return "contains a character that is not printable"
+    contained = [character for character in refused if character in name]
+    if contained:
+        return f"contains {contained[0]!r}"
     if name[0] in ".-" or name != name.strip():
         return f"begins with {name[0]!r}" if name[0] in ".- " else "ends with ' '"
     return _too_long_or_not_a_file_name(name, longest)
@@ -104,11 +104,11 @@ def _fault(name: str, refused: str, longest: int) -> str | None:
 
 def _too_long_or_not_a_file_name(name: str, longest: int) -> str | None:
     if len(name.encode()) > longest:
-        return f"is too long, with {len(name.encode())} bytes"
+        return f"is too long: {len(name.encode())} bytes"
     try:
         os.fsencode(name)
     except UnicodeEncodeError:  # an ASCII or Latin-1 locale
-        return "cannot be written as a file's name in this locale (PYTHONUTF8=1 would let it)"
+        return "cannot be a file name in this locale (set PYTHONUTF8=1)"
     return None
 
 

@@ -1,6 +1,6 @@
-"""Every option of every command, once: its name, kind, default, help, and the commands that take it.
+"""The single definition of all options: name, type, default, help text, and the commands that take them.
 
-The parsers are built from this table (`src.cli.command_parser`). `make options` writes every other place that names
+The parsers are built from this table (`src.cli.command_parser`). `make options` writes all other places that list
 options: the entry points of MLproject, the lists of the Makefile, and the settings and arguments of the pods, which
 `k8s/containers.py` describes. `make check` refuses files that differ from the table.
 """
@@ -24,26 +24,26 @@ from src.config import (
 )
 
 SEARCH_MODES = {
-    "parallel": "the whole flow, trials in processes",
-    "distributed": "one worker's trials of a shared study, until it has its total",
-    "create": "make a shared study and run nothing",
-    "wait": "until a study has its total, --timeout seconds at most",
+    "parallel": "search in several processes, then final model and report",
+    "distributed": "one worker of a shared study, until the study has its total",
+    "create": "create a shared study and run no trial",
+    "wait": "wait until a study has its total, at most --timeout seconds",
 }
 PROMOTE_MODES = {
-    "on": "move the aliases of the better challengers",
-    "dry-run": "is --dry-run",
+    "on": "move the alias champion to better challengers",
+    "dry-run": "same as --dry-run",
     "off": "do nothing",
 }
 
 
 @dataclass(frozen=True)
 class Command:
-    """What an entry point of MLproject or a pod runs: a module, with options whose values never vary.
+    """The module and the fixed options that an entry point of MLproject, or a pod, runs.
 
     Attributes:
         module: has `build_parser` and `main`; several commands may be modes of one module.
-        fixed: values of options that make this command out of the module.
-        entry_point: MLproject has it.
+        fixed: values of the options that select this command in the module.
+        entry_point: whether it is an entry point of MLproject.
     """
 
     module: str
@@ -69,16 +69,16 @@ class Option:
     """One option.
 
     Attributes:
-        name: without its dashes.
-        kind: of its value: int, float, str, Path, bool for a switch, list for words, separated by commas too.
-        default: of this kind, or None.
+        name: without the dashes.
+        kind: type of the value: int, float, str, Path, bool for a switch, list for words (separated by commas too).
+        default: of this type, or None.
         help: one line of `--help`, and the comment of its setting in Kubernetes.
-        group: its heading in `--help`.
-        commands: that take it, names in COMMANDS.
-        metavar: stands for the value in `--help`; the name in capitals when empty.
-        parameter: its name in MLproject; made of its name when empty.
-        in_pods: a setting gives it its value in Kubernetes. False where the machine decides it (its store, its
-            processors, its folders), or where another option says the same.
+        group: heading in `--help`.
+        commands: names of the commands in COMMANDS that take it.
+        metavar: placeholder for the value in `--help`; the name in capitals when empty.
+        parameter: its name in MLproject; derived from the name when empty.
+        in_pods: whether a Kubernetes setting gives its value. False for what belongs to the machine (store, CPUs,
+            folders), and where another option has the same meaning.
         overrides: attributes that differ for a command, by the command's name.
     """
 
@@ -98,17 +98,17 @@ class Option:
         object.__setattr__(self, "parameter", self.parameter or self.name.replace("-", "_"))
 
     def of(self, command: str) -> "Option":
-        """The option as one command has it."""
+        """The option with the overrides of a command."""
         return replace(self, **self.overrides.get(command, {}))
 
     @property
     def variable(self) -> str:
-        """Its name on make's command line and among the settings in Kubernetes."""
+        """Its name as a make variable and as a Kubernetes setting."""
         return self.parameter.upper()
 
     @property
     def default_text(self) -> str:
-        """The default as a command line gives it; empty without one."""
+        """The default as text of a command line; empty without a default."""
         if self.kind is bool:
             return str(self.default).lower()
         if self.kind is list:
@@ -117,7 +117,7 @@ class Option:
 
 
 def _listed(modes: Mapping[str, str]) -> str:
-    return "; ".join(f"{mode}: {what}" for mode, what in modes.items())
+    return "; ".join(f"{mode}: {description}" for mode, description in modes.items())
 
 
 TUNING = ("tune", "parallel", "worker", "create")
@@ -125,30 +125,38 @@ ON_TABLES = (*TUNING, "promote", "predict")
 SHARED = ("worker", "create", "wait")
 """Commands of a study that many machines share."""
 STORED = (*TUNING, "wait", "report")
-_AUTOMATIC = {"default": None, "help": "processes that run trials; all CPUs, or 1 if distributed"}
+_AUTOMATIC = {"default": None, "help": "processes that run trials; default: all CPUs, or 1 if distributed"}
 
 OPTIONS: tuple[Option, ...] = (
     Option("mode", str, "parallel", _listed(SEARCH_MODES), "how", ("parallel", *SHARED)),
     Option("mode", str, "on", _listed(PROMOTE_MODES), "how", ("promote",), in_pods=False),
     Option(
-        "check", bool, False, "look at the options only: is each of them possible", "how", ("promote",), in_pods=False
+        "check", bool, False, "check the options only, compare no models", "how", ("promote",), in_pods=False
     ),
     Option(
-        "targets", list, ["all"], "names, comma-separated too, or all", "what", (*TUNING, "wait", "promote"),
+        "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
+        (*TUNING, "wait", "promote"),
         metavar="TARGET", parameter="target",
     ),
-    Option("target", str, None, "predict with this target's champion", "what", ("predict",)),
+    Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
     Option(
-        "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/…, a folder", "what", ("predict",)
+        "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/… or a folder", "what",
+        ("predict",),
     ),
-    Option("data", str, None, "Parquet file or folder, CSV, s3://…, SQL URL; the sample if absent", "what", ON_TABLES),
-    Option("query", str, None, "SELECT statement, with a SQL URL", "what", ON_TABLES),
-    Option("config", Path, None, "YAML file naming columns, features and targets", "what", (*ON_TABLES, "wait")),
     Option(
-        "ensemble", list, [], "several: each target's newest study; or names of studies, or TARGET=STUDY", "what",
+        "data", str, None, "Parquet file or folder, CSV file, s3://… or SQL URL; default: the sample table", "what",
+        ON_TABLES,
+    ),
+    Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
+    Option(
+        "config", Path, None, "YAML file that names columns, features and targets", "what", (*ON_TABLES, "wait")
+    ),
+    Option(
+        "ensemble", list, [], "report on several studies: targets (their newest studies), study names, TARGET=STUDY",
+        "what",
         ("report",), metavar="TARGET",
     ),
-    Option("n-trials", int, SearchSettings.n_trials, "the study's total", "search", TUNING),
+    Option("n-trials", int, SearchSettings.n_trials, "total of finished trials of the study", "search", TUNING),
     Option(
         "timeout", float, SearchSettings.timeout, "seconds for the search of one target", "search", (*TUNING, "wait")
     ),
@@ -157,96 +165,98 @@ OPTIONS: tuple[Option, ...] = (
         overrides={command: _AUTOMATIC for command in TUNING if command != "tune"},
     ),
     Option(
-        "sampler", str, SearchSettings.sampler, f"who proposes parameters: {', '.join(SAMPLERS)}", "search", TUNING
+        "sampler", str, SearchSettings.sampler, f"Optuna sampler: {', '.join(SAMPLERS)}", "search", TUNING
     ),
     Option(
-        "pruner", str, SearchSettings.pruner, f"who stops bad trials early: {', '.join(PRUNERS)}", "search", TUNING
+        "pruner", str, SearchSettings.pruner, f"Optuna pruner: {', '.join(PRUNERS)}", "search", TUNING
     ),
     Option(
         "ensemble-size", int, RunSettings.ensemble_size,
-        "trials, at most, that the final model is made of; 1 is no ensemble", "search", TUNING,
+        "most trials in the final model; 1 is the best trial alone", "search", TUNING,
     ),
-    Option("seed", int, SearchSettings.seed, "of split, search and LightGBM", "search", TUNING),
-    Option(  # `cv` says it too, and in a pod there is one setting for it
-        "use-cv", bool, SplitSettings.use_cv, "walk forward over expanding windows", "evaluation", TUNING,
+    Option("seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", TUNING),
+    Option(  # not in pods: `cv` has the same meaning there
+        "use-cv", bool, SplitSettings.use_cv, "walk-forward validation with expanding windows", "evaluation", TUNING,
         in_pods=False,
     ),
     Option(
-        "cv", str, CV_MODES[0], f"{', '.join(CV_MODES)}: on is --use-cv, auto takes 3 windows where it can",
+        "cv", str, CV_MODES[0], f"{', '.join(CV_MODES)}: on is --use-cv, auto takes 3 folds if data and budget allow",
         "evaluation", TUNING,
     ),
-    Option("n-folds", int, SplitSettings.n_folds, "windows, with --use-cv", "evaluation", TUNING),
+    Option("n-folds", int, SplitSettings.n_folds, "folds of --use-cv", "evaluation", TUNING),
     Option(
-        "purge-days", int, SplitSettings.purge_days, "dates left out between training and whatever is judged",
+        "purge-days", int, SplitSettings.purge_days, "dates left out between training rows and validation or test rows",
         "evaluation", (*TUNING, "promote"),
     ),
     Option(
-        "test-fraction", float, SplitSettings.test_fraction, "of the dates, the last; 0 keeps no hold-out",
-        "evaluation", (*TUNING, "promote"), overrides={"promote": {"help": "of the dates, the last; 1 takes all"}},
+        "test-fraction", float, SplitSettings.test_fraction, "share of the dates (the latest) held out as test rows",
+        "evaluation", (*TUNING, "promote"),
+        overrides={"promote": {"help": "share of the dates (the latest) to compare on; 1 takes all"}},
     ),
     Option(
-        "valid-fraction", float, SplitSettings.valid_fraction, "of the dates that are left, the last", "evaluation",
-        TUNING,
+        "valid-fraction", float, SplitSettings.valid_fraction,
+        "share of the remaining dates (the latest) for validation", "evaluation", TUNING,
     ),
     Option(
-        "min-probability", float, PromotionSettings.min_probability, "confidence that the challenger must reach",
+        "min-probability", float, PromotionSettings.min_probability, "confidence needed that the challenger is better",
         "evaluation", ("promote",),
     ),
     Option(
-        "dry-run", bool, PromotionSettings.dry_run, "show the decision and move nothing", "evaluation", ("promote",),
+        "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),
         in_pods=False,
     ),
     Option(
-        "storage-url", str, None, "postgresql://… or sqlite:///…, else OPTUNA_POSTGRES_*, else:", "where", STORED,
+        "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
+        "where", STORED,
         in_pods=False,
     ),
     Option(
-        "storage-dir", Path, SearchSettings.storage_dir, "folder of the embedded store", "where", STORED, in_pods=False
+        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", STORED, in_pods=False
     ),
     Option(
-        "study-name", str, SearchSettings.study_name, "goes on with this study, or names a new one", "where", STORED,
-        overrides={"report": {"help": "the study; the newest when none is named"}},
+        "study-name", str, SearchSettings.study_name, "study to resume, or name of a new one", "where", STORED,
+        overrides={"report": {"help": "study to report on; default: the newest"}},
     ),
     Option(
         "output-dir", Path, RunSettings.output_dir, "folder of models and reports", "where",
         (*TUNING, "report", "promote"), in_pods=False,
-        overrides={"promote": {"default": None, "help": "write each decision as JSON into its folder promotions, too"}},
+        overrides={"promote": {"default": None, "help": "folder for the decisions as JSON, in promotions/"}},
     ),
-    Option("output", Path, PREDICTIONS, f"where to, as {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
-    Option("no-register", bool, False, "leave the model registry alone", "where", ("tune", "parallel", "worker")),
-    Option("verbose", bool, False, "log what happens, with tracebacks", "where", tuple(COMMANDS)),
+    Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
+    Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
+    Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),
     Option(
-        "worker-id", str, None, "names a distributed worker in its log; else JOB_COMPLETION_INDEX, or host and process",
+        "worker-id", str, None, "worker name in the log; default: JOB_COMPLETION_INDEX, or host and process",
         "a shared study", ("worker",), in_pods=False,
     ),
     Option(
         "run-token", str, None,
-        "of create, workers and wait that start at once: create writes it on the study, and the others wait for it",
+        "same token for create, workers and wait of a run: create writes it on the study, the others wait for it",
         "a shared study", SHARED,
     ),
     Option(
-        "create", bool, False, "a worker first does what --mode create does: for a run without a create of its own",
+        "create", bool, False, "create the study first, as --mode create does; for a run without that step",
         "a shared study", ("worker",), in_pods=False,
     ),
     Option(
         "idle-timeout", float, None,
-        f"seconds without a sign of a worker that are waited; {IDLE_SECONDS} with --run-token, else for ever",
+        f"longest wait in seconds without worker activity; default: {IDLE_SECONDS} with --run-token, else no limit",
         "a shared study", ("worker", "wait"),
     ),
 )  # fmt: skip
 
 
 def options_of(*commands: str) -> list[Option]:
-    """The options that commands take, as the first of them that takes it has each, in the order of the table.
+    """The options that any of these commands takes, in the order of the table, with the first such command's overrides.
 
-    Those whose value a command fixes are among them.
+    Options with a fixed value are included.
     """
-    takers = [(option, [name for name in commands if name in option.commands]) for option in OPTIONS]
-    return [option.of(names[0]) for option, names in takers if names]
+    options = [(option, [name for name in commands if name in option.commands]) for option in OPTIONS]
+    return [option.of(names[0]) for option, names in options if names]
 
 
 def parser_options(command: str) -> list[Option]:
-    """The options of a command's module: those of all commands that share its parser."""
+    """The options of a command's module, which all its commands share."""
     return options_of(*(name for name, other in COMMANDS.items() if other.module == COMMANDS[command].module))
 
 
@@ -255,13 +265,13 @@ def arguments(command: str, values: Mapping[str, str]) -> list[str]:
 
     Args:
         command: its name.
-        values: of options, such as `{n_trials}` or `$(N_TRIALS)`, by the option's name; the others are left out.
+        values: by option name, such as `{n_trials}` or `$(N_TRIALS)`; other options are left out.
 
     Raises:
-        KeyError: the command does not take one of them.
+        KeyError: the command does not take one of the options.
     """
-    said = {**values, **COMMANDS[command].fixed}
-    words = [f"--{option.name}={said.pop(option.name)}" for option in options_of(command) if option.name in said]
-    if said:
-        raise KeyError(f"{command} takes no {', '.join(said)}")
+    left = {**values, **COMMANDS[command].fixed}
+    words = [f"--{option.name}={left.pop(option.name)}" for option in options_of(command) if option.name in left]
+    if left:
+        raise KeyError(f"{command} takes no {', '.join(left)}")
     return [COMMANDS[command].module, *words]

@@ -1,7 +1,7 @@
 """Keeps passwords out of everything that is printed, logged or recorded.
 
-Users type URLs with passwords that are not percent-encoded, and then every reader of the URL cuts it elsewhere. So
-nothing here parses a URL and trusts the parts: whatever could be the password in any reading is masked.
+Users give URLs with passwords that are not percent-encoded, and parsers split such URLs differently. This module
+therefore does not rely on a parsed URL: it masks every part that any parser could take for the password.
 """
 
 import re
@@ -17,8 +17,8 @@ _URL_IN_TEXT = re.compile(r"[\w+.-]+://[^\s'\"<>]+")
 def mask_url(url: str) -> str:
     """The URL with every password replaced by `***`: after the user's name, or in a parameter like `?password=`.
 
-    Where a URL can be read in two ways, more is masked rather than less: the password after the user's name ends at
-    the last `@`. Text without a password comes back unchanged.
+    An ambiguous URL is masked generously: the password after the user's name ends at the last `@`. Text without a
+    password is returned unchanged.
     """
     masked, end = "", 0
     for start, stop in _secret_spans(url):
@@ -28,7 +28,7 @@ def mask_url(url: str) -> str:
 
 
 def scrub(text: str, url: str) -> str:
-    """The text (say, a driver's error) without the passwords of `url`, in any encoding, nor of any other URL in it."""
+    """A text, such as a driver's error, without the passwords of `url` in any encoding and of the URLs in the text."""
     text = text.replace(url, mask_url(url))
     text = _URL_IN_TEXT.sub(lambda match: mask_url(match.group()), text)
     for secret in _spellings(url):
@@ -37,7 +37,7 @@ def scrub(text: str, url: str) -> str:
 
 
 def _secret_spans(url: str) -> list[tuple[int, int]]:
-    """Where passwords stand, as [start, stop) in order, overlapping readings merged."""
+    """Ordered spans [start, stop) of the possible passwords; overlapping spans are merged."""
     spans = []
     user = _USER.match(url)
     if user and "@" in url[user.end() :]:
@@ -61,9 +61,9 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _spellings(url: str) -> list[str]:
-    """Every way a driver may quote a secret of the URL, longest first so that no shorter one leaves a rest.
+    """All forms in which a driver may print a secret of the URL, the longest first so that no part remains.
 
-    A raw `@`, `/` or `:` in a password makes drivers take its tail for the host, so the pieces count as well.
+    A raw `@`, `/` or `:` in a password makes drivers take the rest of it for the host, so parts are included.
     """
     raw = [url[start:stop] for start, stop in _secret_spans(url)]
     pieces = [piece for secret in raw for piece in re.split(r"[@/:?#&=]", secret)]

@@ -1,17 +1,17 @@
-"""Words and numbers of messages: what there is, what was probably meant, and a length that a person reads."""
+"""Parts of messages: lists of names, suggestions for misspelled names, numbers, and a bounded length."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
 LONGEST_MESSAGE = 490
-"""Characters of any line of ours. The promise is 500; the rest is for `…`, which is `...` on some terminals."""
+"""Characters. The limit is 500; the rest is a reserve for `…`, which becomes `...` on some terminals."""
 _SHOWN = 20
 _SHOWN_CHARACTERS = 200
 
 
 def listing(names: Iterable[object]) -> str:
-    """The names, comma-separated; a long list is cut so that the message stays one readable line."""
+    """Comma-separated names; a long list is cut so that the message stays short."""
     words = [one_line(name, _SHOWN_CHARACTERS) for name in names]
     shown = words[:_SHOWN]
     while len(shown) > 1 and len(", ".join(shown)) > _SHOWN_CHARACTERS:
@@ -26,22 +26,22 @@ def examples(values: Iterable[object]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`" (did you mean 'x'?)"` for the closest of the known names, or an empty text when none is close."""
+    """`" (did you mean 'x'?)"` with the most similar known name, or an empty text when none is similar."""
     by_folded = {word.casefold(): word for word in known}
     close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.7)
     return f" (did you mean {by_folded[close[0]]!r}?)" if close else ""
 
 
 def one_line(value: object, limit: int = 300) -> str:
-    """The text of a value or foreign error in one line: white space squeezed, long texts cut at `limit` characters."""
+    """The text of a value or of another library's error in one line; cut at `limit` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def shorten(message: object, limit: int = LONGEST_MESSAGE) -> str:
-    """A message in one line of at most `limit` characters; the middle of a longer one is left out.
+    """A message in one line of at most `limit` characters; the middle of a longer one is cut.
 
-    The beginning names the value and the end says what to do about it, so both stay.
+    The beginning names the value and the end gives the remedy, so both remain.
     """
     line = " ".join(part.strip() for part in str(message).splitlines() if part.strip())
     if len(line) <= limit:
@@ -51,5 +51,5 @@ def shorten(message: object, limit: int = LONGEST_MESSAGE) -> str:
 
 
 def number(value: float | None) -> str:
-    """Five significant digits; a dash for what does not exist."""
+    """Five significant digits; a dash for a missing value."""
     return "-" if value is None else f"{value:.5g}"

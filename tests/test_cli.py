@@ -88,7 +88,7 @@ def test_folds_are_on_off_or_left_to_a_rule() -> None:
 
 
 @pytest.mark.parametrize("option", ["--cv", "--sampler", "--pruner"])
-def test_an_unknown_name_is_told_with_the_known_ones(option: str) -> None:
+def test_an_error_for_an_unknown_name_lists_the_known_ones(option: str) -> None:
     with pytest.raises(ConfigError, match=f"{option} 'tpee' is unknown: use one of .*(auto|median)"):
         settings_of(option, "tpee")
 
@@ -98,7 +98,7 @@ def test_an_ensemble_has_a_member_at_least() -> None:
         settings_of("--ensemble-size", "0")
 
 
-def test_an_empty_value_is_none_at_all() -> None:
+def test_an_empty_value_means_the_default() -> None:
     """`mlflow run` passes each parameter of an entry point, the empty ones too."""
     options = [name for name in DEFAULTS if name != "targets"]
     argv = [word for name in options for word in (f"--{name.replace('_', '-')}", "")]
@@ -122,7 +122,7 @@ def test_targets_are_words_or_lists(words: list[str], expected: list[str]) -> No
 
 
 @pytest.mark.parametrize("words", [["net_proft"], ["net_profit,net_proft"], ["all", "net_proft"]])
-def test_an_unknown_target_is_told_with_the_known_ones(words: list[str]) -> None:
+def test_an_error_for_an_unknown_target_lists_the_known_ones(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"target '(net_proft|all)' is unknown.*net_profit.*or all"):
         chosen_targets(words, MODEL_CONFIGS)
 
@@ -136,7 +136,7 @@ def test_an_unknown_target_is_told_with_the_known_ones(words: list[str]) -> None
         (["--n-trials", "-3"], "--n-trials -3 is too few"),
         (["--timeout", "nan"], "invalid number value: 'nan'"),
         (["--timeout", "inf"], "invalid number value: 'inf'"),
-        (["--timeout", "0"], "--timeout 0.0 is not a time"),
+        (["--timeout", "0"], "--timeout 0.0 is not positive"),
         (["--test-fraction", "1"], "--test-fraction 1.0 is out of range"),
         (["--valid-fraction", "0"], "--valid-fraction 0.0 is out of range"),
         (["--n-folds", "1"], "--n-folds 1 is too few"),
@@ -144,7 +144,7 @@ def test_an_unknown_target_is_told_with_the_known_ones(words: list[str]) -> None
         (["--max-workers", "0"], "--max-workers 0 is too few"),
         (["--seed", "-1"], "--seed -1 is out of range"),
         (["--seed", str(2**31)], "is out of range"),
-        (["--use-cv", "maybe"], "'maybe' is neither true nor false"),
+        (["--use-cv", "maybe"], "'maybe' is not a boolean"),
         (["--n-trial", "3"], "--n-trial"),
         (["--no-such-option"], "--no-such-option"),
         (["stray"], "stray"),
@@ -215,7 +215,7 @@ def test_it_logs_warnings_only_unless_verbose() -> None:
     assert "elsewhere tells" not in loud
 
 
-def test_what_is_no_error_of_ours_keeps_its_traceback() -> None:
+def test_unexpected_exceptions_keep_their_traceback() -> None:
     def fail() -> int:
         raise ZeroDivisionError
 
@@ -235,7 +235,7 @@ def test_mlflow_run_would_record_a_password(option: str, monkeypatch: pytest.Mon
     assert settings_of(option, "postgresql://user@host:5432/db") is not None
 
 
-def test_help_as_a_process_answers_and_imports_nothing_heavy() -> None:
+def test_help_works_in_a_process_and_imports_nothing_heavy() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "src.modeling.train_with_optuna", "--help"]
     seen = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
     assert seen.returncode == 0

@@ -12,7 +12,7 @@ BODY = "\ndef test_it(value):\n    assert True\n"
 
 
 def load_collect() -> ModuleType:
-    """`.ci` is no package, and must not become one for a test's sake."""
+    """`.ci` is not a package, so the module is loaded by its path."""
     spec = importlib.util.spec_from_file_location("collect", ROOT / ".ci" / "collect.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -73,7 +73,7 @@ def test_a_search_out_of_range_is_refused(wrong: dict[str, Any], named: str) -> 
         SearchSettings(**wrong)
 
 
-def test_the_ends_that_are_allowed() -> None:
+def test_allowed_limits() -> None:
     assert SplitSettings(test_fraction=0, n_folds=2, purge_days=0).test_fraction == 0
     assert SearchSettings(n_trials=1, timeout=0.1, max_workers=1).timeout == 0.1
 

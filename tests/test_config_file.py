@@ -37,7 +37,7 @@ def test_every_key(tmp_path: Path) -> None:
     )
 
 
-def test_absent_keys_are_defaults_that_may_be_absent_in_the_table(tmp_path: Path) -> None:
+def test_missing_keys_are_defaults_that_may_be_missing_in_the_table(tmp_path: Path) -> None:
     table = load_table_config(write(tmp_path, "drop: [comment]"))
     assert (table.account, table.date, table.use) == (TableConfig().account, TableConfig().date, None)
     assert table.targets == MODEL_CONFIGS
@@ -54,9 +54,9 @@ def test_null_means_none_and_a_named_column_is_not_optional(tmp_path: Path) -> N
     [
         ("", "is empty: give at least one of account, date"),
         ("# only a comment", "is empty"),
-        ("- a\n- b", "is a list, not keys and values"),
-        ("just text", "is a str, not keys and values"),
-        ("acount: a", "unknown key 'acount' (did you mean 'account'?): the known ones are account, date, use, drop"),
+        ("- a\n- b", "holds a list, not keys with values"),
+        ("just text", "holds a str, not keys with values"),
+        ("acount: a", "unknown key 'acount' (did you mean 'account'?): use account, date, use, drop"),
         ("1: a", "unknown key '1'"),
         ("account: a\naccount: b", "line 2: the key 'account' is repeated"),
         ("targets:\n  a: {task: binary}\n  a: {task: binary}", "line 3: the key 'a' is repeated"),
@@ -67,7 +67,7 @@ def test_null_means_none_and_a_named_column_is_not_optional(tmp_path: Path) -> N
         (b"\xff\xfe\x00", "is not UTF-8"),
         (b"account: \x00", "is not YAML"),
         ("[" * 5000, "is not YAML"),
-        ("date: 2024-01-01", "`date` has '2024-01-01', no column name: put the name in quotes"),
+        ("date: 2024-01-01", "`date` has '2024-01-01', which is no column name: write it in quotes"),
         ("account: yes", "`account` has 'True'"),
         ("account: [a]", "`account` has \"['a']\""),
         ("use: alpha", "`use` is 'alpha': write a list"),
@@ -75,8 +75,8 @@ def test_null_means_none_and_a_named_column_is_not_optional(tmp_path: Path) -> N
         ("use: []", "`use` names no column"),
         ("use: [a, a]", "`use` names 'a' twice"),
         ("drop: [a, null]", "`drop` has 'None'"),
-        ("use: [a, b]\ndrop: [b]", "b stands in `use` and in `drop`"),
-        ("use: [net_profit]", "target net_profit stands in `use`"),
+        ("use: [a, b]\ndrop: [b]", "b is in both `use` and `drop`"),
+        ("use: [net_profit]", "target net_profit is in `use`"),
         ("account: day\ndate: day", "'day' is both `account` and `date`"),
         ("date: day\ntargets: {day: {task: binary}}", "'day' is both a target and the `date` column"),
         ("targets: {}", "`targets` is '{}'"),
@@ -88,7 +88,7 @@ def test_null_means_none_and_a_named_column_is_not_optional(tmp_path: Path) -> N
         ("targets: {a: {task: regresion}}", "task 'regresion' is unknown (did you mean 'regression'?)"),
         ("targets: {a: {task: [binary]}}", "task \"['binary']\" is unknown"),
         ("targets: {a: {task: regression, metric: auc}}", "target 'a': metric 'auc' does not fit task 'regression'"),
-        ("targets: {a: {task: regression, metric: 1}}", "metric '1' is no text"),
+        ("targets: {a: {task: regression, metric: 1}}", "metric '1' is not a text"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str | bytes, said: str) -> None:
@@ -109,6 +109,6 @@ def test_a_missing_file_names_a_close_one(tmp_path: Path) -> None:
         load_table_config(tmp_path / "no" / "such.yaml")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_table_config(tmp_path)

@@ -1,4 +1,4 @@
-"""What leaves a process as text, in whatever encoding it is asked for."""
+"""Output of text in different encodings."""
 
 import io
 import logging
@@ -39,7 +39,7 @@ def written(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
         ("a path of \udcff bytes", "utf-8", b"a path of ? bytes"),
     ],
 )
-def test_what_an_encoding_lacks_is_replaced(
+def test_characters_that_an_encoding_lacks_are_replaced(
     text: str, encoding: str, expected: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert written(text, encoding, monkeypatch) == expected
@@ -94,7 +94,7 @@ def test_an_encoding_of_the_locale_without_python_s_help() -> None:
     [(">/dev/full", "No space left on device"), ("| true", "Broken pipe")],
     ids=["full", "closed"],
 )
-def test_output_that_goes_nowhere_is_one_line(redirect: str, reason: str) -> None:
+def test_a_failed_output_is_one_line(redirect: str, reason: str) -> None:
     code = (
         "import sys, time; from src.cli import run_command\n"
         "def command():\n"

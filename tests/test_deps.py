@@ -1,4 +1,4 @@
-"""The list of dependencies, the locks and conda.yaml agree, and each way in which they may not is one clear line."""
+"""The list of dependencies, the locks and conda.yaml agree; each disagreement is reported in one line."""
 
 import ast
 import importlib.util
@@ -21,7 +21,7 @@ FILES = ["pyproject.toml", *LOCKS, *IMAGE_LOCKS, "conda.yaml"]
 
 
 def load_deps() -> ModuleType:
-    """`.ci` is no package, and must not become one for a test's sake."""
+    """`.ci` is not a package, so the module is loaded by its path."""
     spec = importlib.util.spec_from_file_location("deps", ROOT / ".ci" / "deps.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -23,7 +23,7 @@ def test_the_file_the_reason_and_the_remedy_are_named() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(errno.errorcode))
-def test_no_error_is_a_number_alone(code: int) -> None:
+def test_every_error_has_a_text(code: int) -> None:
     line = explain(refused(code, "a/b"))
     assert line.startswith("a/b cannot be used: said the system: ")
     assert "Errno" not in line
@@ -33,7 +33,7 @@ def test_no_error_is_a_number_alone(code: int) -> None:
 def test_an_error_of_two_files_or_none() -> None:
     assert explain(OSError(errno.EXDEV, "no", "a", None, "b")).startswith("a and b cannot be used: no: ")
     assert explain(OSError("odd")).startswith(
-        "standard output, a file or a connection cannot be used: odd: see to that, then"
+        "standard output, a file or a connection cannot be used: odd: remove the cause, then"
     )
     assert explain(OSError()).startswith("standard output, a file or a connection cannot be used: OSError: ")
 
@@ -50,7 +50,7 @@ def test_a_write_names_its_file(tmp_path: Path) -> None:
     assert "x cannot be used: No space left on device: free space" in explain(caught.value)
 
 
-def test_numpy_keeps_the_reason_to_itself() -> None:
+def test_a_short_write_of_numpy_counts_as_a_full_disk() -> None:
     with pytest.raises(OSError, match="requested and") as caught, open("/dev/full", "wb") as file:
         np.ones(100_000).tofile(file)
     assert caught.value.errno is None
@@ -76,7 +76,7 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "file.bin").read_bytes() == b"\x00\xff\r\n"
 
 
-def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_former_content(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     write_atomically(path, "old")
     with pytest.raises(UnicodeEncodeError):

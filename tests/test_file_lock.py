@@ -1,4 +1,4 @@
-"""Who holds a lock is waited for as long as he lives."""
+"""Waiting for a lock: a live holder is waited for, a paused one is given up."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from src import file_lock
-file_lock.BEAT_SECONDS = 0.05
+file_lock.HEARTBEAT_SECONDS = 0.05
 with file_lock.file_lock(Path(sys.argv[1]), "the lock"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -28,8 +28,8 @@ with file_lock.file_lock(Path(sys.argv[1]), "the lock"):
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 3.0)
-    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
+    monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.2)
 
 
 def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -37,7 +37,7 @@ def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFi
     with paused_holder(HOLD, str(path), "600") as pid:
         with pytest.raises(
             LockError,
-            match=rf"^the lock is held by process {pid} on .+ since \S+ \S+ UTC, which shows no sign of life: ",
+            match=rf"^the lock is held by process {pid} on .+ since \S+ \S+ UTC, which does not respond: ",
         ):
             take(path)
         assert f"waiting for the lock, held by process {pid} on " in caplog.text
@@ -45,7 +45,7 @@ def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFi
         take(path)
 
 
-def test_a_holder_that_lives_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
+def test_a_live_holder_is_waited_for_without_limit(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path / "lock"), "7"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -67,17 +67,17 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
             assert held
 
 
-def test_a_file_without_a_name_has_a_holder_all_the_same(tmp_path: Path) -> None:
+def test_a_lock_file_without_a_name_still_has_a_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with try_file_lock(path):
         path.write_text("")
         os.utime(path, (0, 0))
-        with pytest.raises(LockError, match="held by a process that is not named"):
+        with pytest.raises(LockError, match="held by an unknown process"):
             take(path)
 
 
-def test_whose_signs_of_life_cannot_be_seen_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "HIDDEN_SECONDS", 2.0)
+def test_a_holder_with_hidden_heartbeats_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "MAX_HIDDEN_SECONDS", 2.0)
     asked: list[float] = []
 
     def holder() -> Holder:
@@ -89,17 +89,17 @@ def test_whose_signs_of_life_cannot_be_seen_is_waited_for_longer(monkeypatch: py
     assert len(asked) > 2
 
 
-def test_a_sleep_of_the_whole_machine_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it everybody has been silent for hours; who lives beats again soon."""
-    monkeypatch.setattr(file_lock, "SEEN_SECONDS", 0.5)
+def test_after_a_suspended_machine_resumes_no_holder_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All heartbeats are hours old then; a live holder soon sends the next one."""
+    monkeypatch.setattr(file_lock, "MIN_WATCHED_SECONDS", 0.5)
     silences = iter([3600.0, 3600.0])
     tries = iter([False, False, True])
-    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.0)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.0)
     wait_for_lock(lambda: next(tries), lambda: Holder("somebody", next(silences), ""), "the lock", seconds=10)
     assert next(silences, None) is None
 
 
-def test_the_beat_ends_with_the_lock(tmp_path: Path) -> None:
+def test_the_heartbeat_ends_with_the_lock(tmp_path: Path) -> None:
     with file_lock.file_lock(tmp_path / "lock", "the lock"):
-        assert "lock-beat" in {thread.name for thread in threading.enumerate()}
-    assert "lock-beat" not in {thread.name for thread in threading.enumerate()}
+        assert "lock-heartbeat" in {thread.name for thread in threading.enumerate()}
+    assert "lock-heartbeat" not in {thread.name for thread in threading.enumerate()}

@@ -1,4 +1,4 @@
-"""What `mlflow run` and `make` hand over arrives at the commands as it was given."""
+"""`mlflow run` and `make` pass parameters to the commands unchanged."""
 
 import importlib
 import os
@@ -18,11 +18,11 @@ ENTRY_POINTS: dict[str, Any] = MLPROJECT["entry_points"]
 
 
 MODE = {"parallel": ["--mode=parallel"], "worker": ["--mode=distributed"]}
-"""What an entry point itself says, whatever its parameters."""
+"""The parts of an entry point that do not depend on its parameters."""
 
 
 def command_of(entry: str, **given: str) -> tuple[str, list[str]]:
-    """The module and the words that `mlflow run -e ENTRY -P …` makes, by MLflow's own code."""
+    """Module and arguments of `mlflow run -e ENTRY -P …`, computed by MLflow."""
     from mlflow.projects._project_spec import load_project
 
     python, flag, module, *words = shlex.split(
@@ -39,7 +39,7 @@ def parser_of(entry: str) -> Any:
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
 class TestEntryPoint:
     def test_what_is_not_given_has_the_default(self, entry: str) -> None:
-        """MLflow records the defaults that stand in MLproject: they have to be those of the command."""
+        """MLflow records the defaults of MLproject, which must be those of the command."""
         parser = parser_of(entry)
         assert parser.parse_args(command_of(entry)[1]) == parser.parse_args(MODE.get(entry, []))
 
@@ -74,7 +74,7 @@ def test_numbers_and_switches_arrive() -> None:
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs make without building the environment: what is asked here is said before it is used."""
+    """Runs make without building the environment, which these checks do not need."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     old = [word for lock in ("", "-dev") for word in ("-o", f".venv/.stamp-requirements{lock}.lock")]
@@ -104,6 +104,6 @@ def test_make_refuses_in_one_line(words: list[str], said: str) -> None:
     assert "secret" not in run.stdout + run.stderr
 
 
-def test_a_query_with_equals_signs_is_no_unknown_option() -> None:
+def test_a_query_may_contain_equals_signs() -> None:
     run = make("help", "QUERY=select a from b where c=1 and d=2")
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""Which names are refused, and that every other one can be registered, found, loaded and promoted by real MLflow."""
+"""Refused names, and allowed names that real MLflow can register, find, load and promote."""
 
 import tempfile
 from dataclasses import replace
@@ -29,13 +29,14 @@ ODD = [
     "a+b&c", "$a", "(a)[b]{c}", "a|b<c>d", "a!b~c^d*", "1", "champion", "latest", "ALL", "x" * 180,
 ]  # fmt: skip
 REFUSED = {
-    "ret@close": "has '@' in it", "a/b": "has '/' in it", "a\\b": r"has '\\' in it", "a:b": "has ':' in it",
-    "a?b": "has '?' in it", "a#b": "has '#' in it", 'a"b': "has '\"' in it", "a,b": "has ',' in it",
-    "a%20b": "has '%20', which MLflow reads as one sign", "%4a": "has '%4a'", "all": "means every target",
-    "": "is blank", "  ": "is blank", "a\nb": "cannot be printed", "a\tb": "cannot be printed",
-    "a\u200bb": "cannot be printed", "a\udcffb": "cannot be printed", "a\u00a0b": "cannot be printed",
+    "ret@close": "contains '@'", "a/b": "contains '/'", "a\\b": r"contains '\\'", "a:b": "contains ':'",
+    "a?b": "contains '?'", "a#b": "contains '#'", 'a"b': "contains '\"'", "a,b": "contains ','",
+    "a%20b": "contains '%20', which MLflow decodes to one character", "%4a": "contains '%4a'",
+    "all": "means all targets",
+    "": "is blank", "  ": "is blank", "a\nb": "is not printable", "a\tb": "is not printable",
+    "a\u200bb": "is not printable", "a\udcffb": "is not printable", "a\u00a0b": "is not printable",
     ".a": "begins with '.'", "..": "begins with '.'", "-a": "begins with '-'", " a": "begins with ' '",
-    "a ": "ends with ' '", "x" * 181: "is too long, with 181 bytes", "ü" * 91: "is too long, with 182 bytes",
+    "a ": "ends with ' '", "x" * 181: "is too long: 181 bytes", "ü" * 91: "is too long: 182 bytes",
 }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_pa
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
-def test_mlflow_and_the_file_system_take_whatever_is_not_refused(name: str) -> None:
+def test_mlflow_and_the_file_system_accept_all_other_names(name: str) -> None:
     try:
         check_target_name(name)
     except ConfigError:
@@ -93,8 +94,8 @@ def test_mlflow_and_the_file_system_take_whatever_is_not_refused(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a/b", "'a/b' has '/' in it: use printable"), (".a", "begins with '.'"),
-        ("-a", "begins with '-'"), ("a ", "ends with ' '"), ("\n", "is blank"), ("é" * 101, "is too long, with 202"),
+        ("a/b", "'a/b' contains '/': use printable"), (".a", "begins with '.'"),
+        ("-a", "begins with '-'"), ("a ", "ends with ' '"), ("\n", "is blank"), ("é" * 101, "is too long: 202"),
     ],
     ids=["slash", "dot", "hyphen", "space", "blank", "long"],
 )  # fmt: skip
@@ -106,7 +107,7 @@ def test_a_study_s_name_is_checked_where_settings_are_made(name: str, said: str)
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 501, "a\nb"], ids=["empty", "blank", "long", "lines"])
 def test_an_experiment_s_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"MLFLOW_EXPERIMENT_NAME .* names no experiment"):
+    with pytest.raises(ConfigError, match=r"MLFLOW_EXPERIMENT_NAME .* is not allowed"):
         check_experiment_name(name)
     check_experiment_name("x" * 500)
     _validate_experiment_name("x" * 500)

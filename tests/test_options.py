@@ -1,4 +1,4 @@
-"""One table of options: what `make options` writes from it, what `make check` says, and that one new row is enough."""
+"""`make options` and `make check`: derived files, and one new row adds an option."""
 
 import importlib.util
 import re
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def load_writer() -> ModuleType:
-    """`.ci` is no package, and must not become one for a test's sake."""
+    """`.ci` is not a package, so the module is loaded by its path."""
     spec = importlib.util.spec_from_file_location("options_writer", ROOT / ".ci" / "options.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

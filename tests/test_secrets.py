@@ -52,7 +52,7 @@ def test_no_password_survives_as_a_parameter(password: str, name: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_masked_once_and_for_all(text: str) -> None:
+def test_masking_is_idempotent(text: str) -> None:
     masked = mask_url(text)
     assert mask_url(masked) == masked
 
@@ -66,7 +66,7 @@ def test_scrub_finds_the_password_in_any_spelling(password: str, encode: object,
     assert not {"Q", "Z", "7"} & set(text)
 
 
-def test_scrub_hides_the_tail_that_a_driver_takes_for_the_host() -> None:
+def test_scrub_hides_the_part_that_a_driver_takes_for_the_host() -> None:
     url = "postgresql://u:first@second@host/db"
     assert scrub('could not translate host name "second@host"', url) == 'could not translate host name "***@host"'
 

@@ -1,12 +1,12 @@
-"""`--cv auto`: three folds that advance together where rows and budget allow it, one validation window otherwise.
+"""`--cv auto`: three folds if rows and budget allow them, else one validation window.
 
-The rule, as the README states it: three folds, unless
+The rule, as documented: three folds, unless
 
-- a fold would be judged on fewer than `MIN_ROWS` rows, or the dates do not make three folds, or
-- with `--timeout` fewer than `MIN_TRIALS` trials would fit into it. A trial is reckoned at `SECONDS_PER_CELL` for each
-  row, feature and round, and at `ROUNDS` rounds, which is more than most need.
+- a fold would have fewer than `MIN_ROWS` validation rows, or there are too few dates for three folds, or
+- fewer than `MIN_TRIALS` trials would fit into `--timeout`. A trial is estimated at `SECONDS_PER_CELL` per row, feature
+  and round, and at `ROUNDS` rounds, which is more than most trials need.
 
-Nothing of the target's values enters the rule but whether each window has both classes.
+The rule does not use the target's values, except that each window of a binary target needs both classes.
 """
 
 import logging
@@ -28,10 +28,10 @@ SECONDS_PER_CELL = 6e-9
 
 
 def choose_folds(data: Dataset, settings: RunSettings) -> SplitSettings:
-    """The split with or without folds; as it is unless it was left to this rule.
+    """The split with or without folds; unchanged without `--cv auto`.
 
     Raises:
-        DataError: not even one window fits.
+        DataError: there are too few rows even for one validation window.
     """
     split = settings.split
     if not settings.cv_auto:
@@ -48,15 +48,15 @@ def with_folds(split: SplitSettings) -> SplitSettings:
 
 
 def make_fold_rows(data: Dataset, folded: SplitSettings) -> SplitRows:
-    """Divides a table into folds that say something.
+    """Splits a table into folds of sufficient size.
 
     Raises:
-        DataError: the dates do not make the folds, or one would be judged on fewer than `MIN_ROWS` rows.
+        DataError: there are too few dates, or a fold would have fewer than `MIN_ROWS` validation rows.
     """
     rows = make_split_rows(data, folded)
     smallest = min(len(fold.valid) for fold in rows.folds)
     if smallest < MIN_ROWS:
-        raise DataError(f"a fold would be judged on {smallest} rows")
+        raise DataError(f"a fold would have only {smallest} validation rows: use fewer folds or more rows")
     return rows
 
 
@@ -75,5 +75,5 @@ def _reason_for_one_window(data: Dataset, folded: SplitSettings, settings: RunSe
 
 
 def estimated_seconds(rows: SplitRows, n_features: int) -> float:
-    """Seconds of one core that a trial on these folds takes, roughly."""
+    """Rough estimate of a trial's CPU seconds on these folds."""
     return sum(len(fold.train) for fold in rows.folds) * n_features * ROUNDS * SECONDS_PER_CELL

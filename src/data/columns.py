@@ -1,4 +1,4 @@
-"""Which column of a table is what: the target, the account, the date, the features."""
+"""The roles of a table's columns: target, account, date, features."""
 
 import re
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from src.errors import DataError
 from src.suggest import did_you_mean, listing
 
 _NAMELESS = re.compile(r"Unnamed: \d+|__index_level_\d+__|")
-"""What pandas calls a column without a name: one of a CSV, and an index that was written with the table."""
+"""pandas' names for a CSV column without a name, and for an index that was written with the table."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The part that each column plays.
+    """Column names by role.
 
     Attributes:
-        target: what is predicted.
+        target: the predicted column.
         account: None when rows belong to no account.
         date: None when the table has no dates.
-        features: what it is predicted from; never a target.
-        warnings: what the user may not have meant, a line each.
+        features: never contain a target.
+        warnings: one line per possible mistake of the user.
     """
 
     target: str
@@ -37,20 +37,21 @@ class Columns:
 
 
 def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Columns:
-    """Finds the columns that the configuration names, and decides which others are features.
+    """Finds the configured columns, and decides which other columns are features.
 
     Args:
-        names: every column of the table, as text.
-        table: what the columns are called.
+        names: all columns of the table, as text.
+        table: the configured roles.
         target: one of `table.targets`.
 
     Raises:
-        DataError: a name occurs twice, a named column is missing, the target is not configured, no feature is left.
+        DataError: a name occurs twice, a configured column is missing, the target is not configured, or no feature is
+            left.
     """
     _check_unique(names)
     if target not in table.targets:
         close = did_you_mean(target, table.targets)
-        raise DataError(f"target {target!r} is not configured{close}: there are {listing(table.targets)}")
+        raise DataError(f"target {target!r} is not configured{close}: use {listing(table.targets)}")
     _require(target, "the target", names, "choose another target, or name it under targets: in --config")
     warnings: list[str] = []
     account = _key("account", table.account, names, table, warnings)
@@ -61,31 +62,31 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
     if table.use is not None:
         features = _used(table.use, table, names)
     else:
-        features = _left_over(names, {account, date, *table.targets, *table.drop}, warnings)
+        features = _remaining_columns(names, {account, date, *table.targets, *table.drop}, warnings)
     if not features:
         raise DataError(
-            f"no feature is left of the columns {listing(names)}: add columns, or shorten drop: in --config"
+            f"no column is left as a feature, the table has {listing(names)}: add columns, or shorten drop: in --config"
         )
     return Columns(target, account, date, features, tuple(warnings))
 
 
 def drop_nameless_counters(frame: pd.DataFrame, table: TableConfig) -> tuple[pd.DataFrame, list[str]]:
-    """Leaves out columns without a name that only count rows, such as the index that `to_csv()` writes; and empty ones.
+    """Removes columns without a name that only number the rows, such as the index that `to_csv()` writes, or are empty.
 
     Returns:
-        The frame without them, and a warning for each that counts.
+        The frame without them, and a warning for each column of row numbers.
     """
     named = {*(table.use or ()), *table.drop, *table.categories, *table.numbers}
     once = frame.columns[~frame.columns.duplicated(keep=False)]
     nameless = [name for name in once if _NAMELESS.fullmatch(name) and name not in named]
     counters = [name for name in nameless if _counts_rows(frame[name])]
     empty = [name for name in nameless if frame[name].isna().all()]
-    warnings = [f"column {name!r} has no name and only counts rows: it is left out" for name in counters]
+    warnings = [f"column {name!r} has no name and holds row numbers only: it is left out" for name in counters]
     return frame.drop(columns=[*counters, *empty]), warnings
 
 
 def _counts_rows(column: pd.Series) -> bool:
-    """Whole numbers, each once: counted from 0 or 1, or what is left of that after rows were sorted or taken away."""
+    """Whether the values are distinct whole numbers: row numbers, perhaps after sorting or removing rows."""
     try:
         numbers = to_numbers(column, str(column.name))
     except NotANumber:
@@ -96,7 +97,7 @@ def _counts_rows(column: pd.Series) -> bool:
 def _check_unique(names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
         twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
-        raise DataError(f"column names occur more than once: {listing(map(repr, twice))}: give each its own name")
+        raise DataError(f"column names occur more than once: {listing(map(repr, twice))}: rename the columns")
 
 
 def _require(name: str, role: str, names: Sequence[str], remedy: str) -> None:
@@ -106,7 +107,7 @@ def _require(name: str, role: str, names: Sequence[str], remedy: str) -> None:
 
 
 def _key(role: str, name: str | None, names: Sequence[str], table: TableConfig, warnings: list[str]) -> str | None:
-    """The account or date column; a default that the user did not name may be absent."""
+    """The account or date column; a default that `--config` does not name may be missing."""
     if name is None:
         return None
     if name not in names and isinstance(table, FileTableConfig) and name in table.optional:
@@ -125,16 +126,16 @@ def _used(use: Sequence[str], table: TableConfig, names: Sequence[str]) -> tuple
     for name in use:
         _require(name, "use:", names, "correct the name in --config")
         if name in table.targets:
-            raise DataError(f"target {name!r} stands in use: of --config: a target is never a feature, take it out")
+            raise DataError(f"target {name!r} is in use: of --config: remove it, a target is no feature")
     return tuple(use)
 
 
-def _left_over(names: Sequence[str], taken: set[str | None], warnings: list[str]) -> tuple[str, ...]:
-    """All columns with no other part; what bears the name of a target of ours would most likely be a leak."""
+def _remaining_columns(names: Sequence[str], taken: set[str | None], warnings: list[str]) -> tuple[str, ...]:
+    """All columns without another role; a column named like a target of the sample would most likely be a leak."""
     left_out = [name for name in names if name in MODEL_CONFIGS and name not in taken]
     if left_out:
         warnings.append(
-            f"left out of the features because a daily target has this name: {listing(left_out)}; "
-            "write use: in --config if it is known before the day"
+            f"not used as a feature, because its name is that of a daily target: {listing(left_out)}; "
+            "name it under use: in --config if its value is known before the day"
         )
     return tuple(name for name in names if name not in taken and name not in MODEL_CONFIGS)

@@ -1,4 +1,4 @@
-"""The account and the day of each row, and the order of the rows by them."""
+"""The account and the date of each row, and the order of the rows by them."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -18,14 +18,13 @@ RowIndices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Whose row it is and of which day, in the final order.
+    """Accounts and dates of the rows, in the final order.
 
     Attributes:
-        order: (n_rows,) positions in what was given, sorted by (date, account), ties as they were; without dates the
-            rows stay as they are.
+        order: (n_rows,) positions in the input, stably sorted by (date, account); without dates, the input order.
         dates: (n_rows,) datetime64[D], non-decreasing; None for a table without dates.
         accounts: (n_rows,) text; None when rows belong to no account.
-        warnings: what the user may not have meant, a line each.
+        warnings: one line per possible mistake of the user.
     """
 
     order: RowIndices
@@ -35,16 +34,16 @@ class Keys:
 
 
 def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowIndices) -> Keys:
-    """Reads accounts and days, and sorts.
+    """Parses accounts and dates, and sorts the rows.
 
     Args:
-        dates: (n_rows,) raw values: dates or times, ISO texts, integers like 20240131; the day of a time with a zone
-            is the day of its own calendar.
+        dates: (n_rows,) raw values: dates or times, ISO texts, integers such as 20240131. A time with a zone has the
+            date of its own zone.
         accounts: (n_rows,) raw values, texts or integers.
-        rows: (n_rows,) where each value stands in the table as it was read.
+        rows: (n_rows,) positions of the values in the table as it was read.
 
     Raises:
-        DataError: a value is missing or no date, or an account has two rows of one day.
+        DataError: a value is missing or is not a date, or an account has two rows for one date.
     """
     days = None if dates is None else parse_days(dates, rows)
     labels = None if accounts is None else _parse(accounts, "account", _label, rows)
@@ -52,7 +51,7 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowI
         return Keys(np.arange(len(rows)), None, labels, ())
     assert dates is not None
     warnings = _unlikely_days(days, str(dates.name), rows)
-    # Ranks, because objects cannot be sorted together with dates.
+    # lexsort needs numbers, so accounts are replaced by their ranks.
     ranks = np.zeros(len(rows), dtype=np.int64) if labels is None else _ranks(labels)
     order = np.lexsort((ranks, days))
     if labels is not None:
@@ -62,7 +61,7 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowI
 
 
 def parse_days(dates: pd.Series, rows: RowIndices) -> NDArray[np.datetime64]:
-    """The day of each row, (n_rows,) datetime64[D]; arguments and errors as those of `sort_by_keys`."""
+    """The date of each row, (n_rows,) datetime64[D]; arguments and errors as in `sort_by_keys`."""
     return _parse(dates, "date", _day, rows).astype("datetime64[D]")
 
 
@@ -72,7 +71,7 @@ def _ranks(labels: NDArray[np.object_]) -> RowIndices:
 
 
 def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: RowIndices) -> NDArray[Any]:
-    """Converts each different value once: a table has far fewer days and accounts than rows."""
+    """Converts distinct values once: a table has far fewer dates and accounts than rows."""
     if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_localize(None)
     codes, uniques = pd.factorize(column)
@@ -81,7 +80,7 @@ def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: Ro
     if missing.any():
         raise DataError(
             f"column {column.name!r} (the {role}) is missing in {np.count_nonzero(missing)} rows, the first is row "
-            f"{rows[np.argmax(missing)] + 1}: fill it in, or remove these rows"
+            f"{rows[np.argmax(missing)] + 1}: fill in the values, or remove these rows"
         )
     if role == "date" and isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
         return column.to_numpy().astype("datetime64[D]")
@@ -89,7 +88,7 @@ def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: Ro
     for position, value in enumerate(uniques):
         try:
             converted[position] = convert(value)
-        except ValueError as error:  # not of the kind that the column's part asks for
+        except ValueError as error:  # not a date, or not an account
             row = rows[np.argmax(codes == position)] + 1
             raise DataError(
                 f"column {column.name!r} (the {role}): {one_line(value, 60)!r} in row {row} {error}"
@@ -104,11 +103,11 @@ def _day(value: Any) -> dt.date:
         return value
     text = value.strip() if isinstance(value, str) else str(_integer(value))
     try:
-        if len(text) < len("20240131"):  # fromisoformat takes some shorter texts, too
+        if len(text) < len("20240131"):  # fromisoformat accepts some shorter texts too
             raise ValueError(text)
         return dt.datetime.fromisoformat(text).date()
     except ValueError as error:
-        raise ValueError("is no date: write it as 2024-01-31, or give the integer 20240131") from error
+        raise ValueError("is not a date: write it as 2024-01-31, or give the integer 20240131") from error
 
 
 def _label(value: Any) -> str:
@@ -118,12 +117,12 @@ def _label(value: Any) -> str:
         return str(value)
     number = _integer(value)
     if number is None:
-        raise ValueError("is no account: give texts or integers")
+        raise ValueError("is not an account: give texts or integers")
     return str(number)
 
 
 def _integer(value: Any) -> int | None:
-    """The integer of a number; a column of integers becomes one of floats as soon as a value is missing."""
+    """A whole number as int, also if it is a float: pandas turns integers into floats where a value is missing."""
     if isinstance(value, int | float | np.number) and float(value).is_integer():
         return int(value)
     return None
@@ -136,14 +135,14 @@ def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: RowIndice
     at = int(np.argmax(same))
     first, second = order[at], order[at + 1]
     raise DataError(
-        f"{np.count_nonzero(same)} rows repeat the account and date of another, the first is account "
+        f"{np.count_nonzero(same)} rows repeat the account and date of another row, the first is account "
         f"{one_line(labels[first], 60)!r} on {days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
         "keep one row per account and day"
     )
 
 
 def _unlikely_days(days: NDArray[Any], name: str, rows: RowIndices) -> tuple[str, ...]:
-    """A wrong unit or a mistyped year puts a day where no trading day is."""
+    """Warns of dates before 1970 or in the future, which a wrong unit or a mistyped year gives."""
     tomorrow = np.datetime64(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1), "D")
     warnings = []
     for odd, when in ((days < np.datetime64("1970-01-01"), "before 1970"), (days > tomorrow, "after tomorrow")):
@@ -157,7 +156,7 @@ def _unlikely_days(days: NDArray[Any], name: str, rows: RowIndices) -> tuple[str
 
 
 def _order_warnings(days: NDArray[Any], ranks: RowIndices) -> tuple[str, ...]:
-    """A table laid out account by account is as usual as one laid out day by day; only within it days must ascend."""
+    """Warns if the dates of an account do not ascend. Rows may be grouped by account or by date."""
     by_account = np.argsort(ranks, kind="stable")
     backwards = np.diff(days[by_account]).astype(np.int64) < 0
     n_backwards = int(np.count_nonzero(backwards & (np.diff(ranks[by_account]) == 0)))

@@ -1,4 +1,4 @@
-"""Which rows are which: the search's folds, all rows that the search may see, and the hold-out."""
+"""The split of a table's rows: folds of the search, all search rows, and the hold-out (test rows)."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ class SplitRows:
     """Row indices of one split.
 
     Attributes:
-        folds: what trials are trained and judged on.
+        folds: training and validation rows of the trials.
         search: all rows before the hold-out's purge gap; the final model is trained on them.
-        test: the hold-out, empty when there is none.
+        test: the hold-out; empty with `--test-fraction 0`.
     """
 
     folds: tuple[Fold, ...]
@@ -28,36 +28,39 @@ class SplitRows:
 
     @property
     def growth(self) -> float:
-        """Rows of the final model over the mean of those that a fold trains on."""
+        """Training rows of the final model, divided by the mean number of training rows of a fold."""
         return len(self.search) / float(np.mean([len(fold.train) for fold in self.folds]))
 
 
 def make_split_rows(data: Dataset, split: SplitSettings) -> SplitRows:
-    """Divides a table.
+    """Splits a table.
 
     Raises:
-        DataError: too few dates for the split, or a window in which a binary target has one class only, so that no
-            AUC exists.
+        DataError: there are too few dates for the split, or a binary target has one class only in some part, so that
+            the AUC is undefined.
     """
     search, test = split_holdout(data.dates, len(data.y), split)
     rows = SplitRows(tuple(search_folds(data.dates, search, split)), search, test)
     if data.config.task == "binary":
         for name, window in _windows(rows):
             if len(window) and len(np.unique(data.y[window])) < 2:
+                dates = _dates_text(data, window)
                 raise DataError(
-                    f"target {data.target!r} is always {data.y[window][0]:g} in the {name} rows{_when(data, window)}: "
-                    f"change --test-fraction, --valid-fraction or --n-folds, or take a longer table"
+                    f"target {data.target!r} is always {data.y[window][0]:g} in the {name} rows{dates}: "
+                    f"change --test-fraction, --valid-fraction or --n-folds, or give more dates"
                 )
     return rows
 
 
 def split_record(data: Dataset, rows: SplitRows, split: SplitSettings) -> dict[str, Any]:
-    """The split in words and numbers, for the metadata: settings, and first and last date of each part."""
+    """The split for the metadata: settings, row counts, and first and last date of each part."""
     record: dict[str, Any] = asdict(split) | {"search_rows": len(rows.search), "test_rows": len(rows.test)}
     if data.dates is not None:
-        record["search_dates"] = _span(data, rows.search)
-        record["test_dates"] = _span(data, rows.test)
-        record["folds"] = [{"train": _span(data, f.train), "valid": _span(data, f.valid)} for f in rows.folds]
+        record["search_dates"] = _date_range(data, rows.search)
+        record["test_dates"] = _date_range(data, rows.test)
+        record["folds"] = [
+            {"train": _date_range(data, fold.train), "valid": _date_range(data, fold.valid)} for fold in rows.folds
+        ]
     return record
 
 
@@ -69,12 +72,12 @@ def _windows(rows: SplitRows) -> Iterator[tuple[str, np.ndarray]]:
         yield f"validation{of_fold}", fold.valid
 
 
-def _when(data: Dataset, rows: np.ndarray) -> str:
-    span = _span(data, rows)
-    return f" ({span[0]} to {span[1]})" if span else ""
+def _dates_text(data: Dataset, rows: np.ndarray) -> str:
+    dates = _date_range(data, rows)
+    return f" ({dates[0]} to {dates[1]})" if dates else ""
 
 
-def _span(data: Dataset, rows: np.ndarray) -> list[str] | None:
+def _date_range(data: Dataset, rows: np.ndarray) -> list[str] | None:
     if data.dates is None or len(rows) == 0:
         return None
     return [str(data.dates[rows[0]]), str(data.dates[rows[-1]])]

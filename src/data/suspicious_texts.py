@@ -1,6 +1,6 @@
-"""Columns of texts that were probably not meant as categories: numbers or dates in some notation, identifiers.
+"""Warns of text columns that are probably not categories: formatted numbers, dates, identifiers.
 
-A category of hundreds of levels with one row each teaches a model nothing, and nobody notices.
+A model learns nothing from a category with hundreds of levels of one row, and the user would not notice.
 """
 
 import re
@@ -10,37 +10,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.data.encoding import MISSING_TEXTS
-from src.data.written_numbers import looks_like_date, looks_like_number
+from src.data.formatted_numbers import looks_like_date, looks_like_number
 from src.errors import DataError
 from src.suggest import examples
 
 NEARLY_ALL = 0.9
-"""From this share of rows on, a column of numbers or dates is refused: it is one with a few bad rows, no category."""
+"""From this share of rows on, a column of numbers or dates is refused: a few values are wrong, it is no category."""
 MOST = 0.5
 MANY_LEVELS = 1000
 MIN_LEVELS = 20
-"""Below it, distinct texts say nothing: a table of a few rows has few repetitions."""
+"""With fewer levels, distinct texts are no sign of an identifier: a small table has few repetitions."""
 _CODE = re.compile(r"[+-]?0[0-9]+")
 
 
 def check_texts(name: str, texts: pd.Series, rows: NDArray[np.int64]) -> list[str]:
-    """Looks at the texts of a category that nobody declared.
+    """Checks the texts of a column that `--config` does not declare as a category.
 
     Args:
         name: of the feature.
         texts: (n_rows,) `str`, missing values as NaN.
-        rows: (n_rows,) where each value stands in the table as it was read.
+        rows: (n_rows,) positions of the values in the table as it was read.
 
     Returns:
-        Warnings; each names the column, up to three values, and the key of `--config` that settles it.
+        Warnings, with the column, up to three values, and the key of `--config` to use.
 
     Raises:
-        DataError: nearly all rows hold numbers or dates in a notation that has to be declared.
+        DataError: nearly all rows hold formatted numbers or dates, which have to be declared.
     """
     counts = texts.value_counts()
     values = counts[[text.strip() not in MISSING_TEXTS for text in counts.index]]
     warnings = _missing_marks(name, counts)
-    # Leading zeros make a code, and the other values of its column too: "007" and "123".
+    # One value with leading zeros ("007") means that all values of the column are codes, "123" too.
     is_code = any(_CODE.fullmatch(text) for text in values.index)
     for what, looks_like, keys in (
         ("numbers", looks_like_number, "numbers: in --config to read them, under drop: or under categories:"),
@@ -51,7 +51,7 @@ def check_texts(name: str, texts: pd.Series, rows: NDArray[np.int64]) -> list[st
         if share <= MOST or (is_code and what == "numbers"):
             continue
         shown = examples(values.index[looks])
-        text = f"feature {name!r} holds texts, {100 * share:.3g} % of them look like {what} ({shown})"
+        text = f"feature {name!r} holds texts, {100 * share:.3g} % of which look like {what} ({shown})"
         if share < NEARLY_ALL:
             return [*warnings, f"{text}: they are read as a category; name the column under {keys} to keep it"]
         odd = values.index[~looks]
@@ -60,8 +60,8 @@ def check_texts(name: str, texts: pd.Series, rows: NDArray[np.int64]) -> list[st
             if len(odd)
             else ""
         )
-        mend = "correct or empty these, or " if len(odd) else ""
-        raise DataError(f"{text}{besides}: {mend}name the column under {keys} to keep them as texts")
+        correct = "correct or empty these, or " if len(odd) else ""
+        raise DataError(f"{text}{besides}: {correct}name the column under {keys} to keep them as texts")
     return [*warnings, *_identifiers(name, values)]
 
 
@@ -74,17 +74,17 @@ def _identifiers(name: str, values: pd.Series) -> list[str]:
     if not nearly_distinct and len(values) <= max(MANY_LEVELS, values.sum() // 2):
         return []
     return [
-        f"feature {name!r} has {len(values)} different texts in {values.sum()} rows ({examples(values.index)}): likely "
-        "an identifier, name it under drop: in --config, or under categories: to keep it"
+        f"feature {name!r} has {len(values)} different texts in {values.sum()} rows ({examples(values.index)}) and is "
+        "likely an identifier: name it under drop: in --config, or under categories: to keep it"
     ]
 
 
 def _missing_marks(name: str, counts: pd.Series) -> list[str]:
-    """`NA` and `None` are names that people give; the others are what programs write for a missing value."""
+    """Warns of texts that programs write for a missing value; `NA` and `None` may be meant as names."""
     marks = [text for text in counts.index if text.strip() in MISSING_TEXTS - {"NA", "None"}]
     if not marks:
         return []
     return [
-        f"feature {name!r} has the text {marks[0]!r} in {counts[marks].sum()} rows, which is a level like any other in "
-        "a category: leave the field empty where the value is missing"
+        f"feature {name!r} has the text {marks[0]!r} in {counts[marks].sum()} rows, which is an ordinary category "
+        "level: leave the field empty where the value is missing"
     ]

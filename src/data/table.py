@@ -1,4 +1,4 @@
-"""A table, checked and ready to learn from."""
+"""Checks a table and prepares it for training."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,25 +22,25 @@ from src.suggest import listing
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One target of a table and what it is predicted from, sorted by (date, account).
+    """One target of a table and its features, sorted by (date, account).
 
     Attributes:
-        target: what is predicted.
+        target: the predicted column.
         config: its task and metric.
-        features: (n_rows, n_features) under a RangeIndex. Numbers are int or float with NaN for missing, booleans are
-            bool, or float 1, 0 and NaN where some are missing, categories are `str` with NaN for missing.
+        features: (n_rows, n_features) with a RangeIndex. Numbers are int or float, missing ones NaN; booleans are bool,
+            or float 1, 0 and NaN if some are missing; categories are `str`, missing ones NaN.
         y: (n_rows,) float64 without NaN.
         dates: (n_rows,) datetime64[D], non-decreasing; None for a table without dates.
         accounts: (n_rows,) text, as objects; None when rows belong to no account.
-        categorical: the names of the category columns.
-        booleans: the names of the columns that hold booleans, also where some are missing.
-        decimal_marks: of the columns whose texts are numbers as people write them.
+        categorical: names of the category columns.
+        booleans: names of the boolean columns, also where some values are missing.
+        decimal_marks: decimal mark by column, for texts that are formatted numbers.
         source: where the table comes from, without a password.
-        digest: 16 hexadecimal digits of all the content; the same for the same rows in another order or file format.
-        warnings: what the user may not have meant, a line each.
-        net_profit: (n_rows,) what each row earned that day, NaN where it is unknown; None where the table does not say.
-            The report alone reads it, after the model is trained; it is never a feature, and no part of the digest.
-        positions: (n_rows,) where each row stands in the frame that was given.
+        digest: 16 hexadecimal digits of the content; independent of row order and file format.
+        warnings: one line per possible mistake of the user.
+        net_profit: (n_rows,) profit of each row, NaN if unknown; None if the table has no such column. Only the report
+            reads it, after training; it is never a feature, and not part of the digest.
+        positions: (n_rows,) positions of the rows in the input frame.
     """
 
     target: str
@@ -60,23 +60,23 @@ class Dataset:
 
 
 def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:
-    """Checks a table and takes one target and its features from it; the frame itself is left as it is.
+    """Checks a table and extracts one target and its features; the frame is not changed.
 
     Args:
-        frame: (n_rows, n_columns) as it was read; its index is not looked at.
-        table: what the columns are called. With a `FileTableConfig` the columns that it calls optional may be absent.
+        frame: (n_rows, n_columns) as it was read; its index is ignored.
+        table: roles of the columns. The optional columns of a `FileTableConfig` may be missing.
         target: one of `table.targets`.
         source: where the frame comes from.
 
     Raises:
-        DataError: nothing can be learned from the table as it is; says why and what to change.
+        DataError: nothing can be learned from the table; says why and what to change.
     """
     _refuse_empty(frame)
     frame, left_out = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
     y, rows = _read_target(frame, target, table)
     if len(rows) < len(frame):
-        left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows lack the target {target!r}: they are left out")
+        left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows have no target {target!r}: they are left out")
         frame = frame.iloc[rows]
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     read = _read_features(frame, columns.features, rows, table)
@@ -84,7 +84,7 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     features = _in_order(read, keys.order)
     y, categorical = y[keys.order], _of_kind(read, "category")
     for name in likely_leaks(features, categorical, y):
-        warnings.append(f"feature {name!r} is the target {target!r} in other words: likely a leak")
+        warnings.append(f"feature {name!r} is a copy of the target {target!r}: likely a leak")
     return Dataset(
         target,
         table.targets[target],
@@ -105,11 +105,11 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
 
 def _refuse_empty(frame: pd.DataFrame) -> None:
     if frame.shape[1] == 0 or len(frame) == 0:
-        raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another one")
+        raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another table")
 
 
 def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], RowIndices]:
-    """The target of the rows that have one, and where these rows stand."""
+    """The target without missing values, and the positions of its rows."""
     y = read_target(frame[target], target, table)
     rows = np.flatnonzero(~np.isnan(y))
     check_target(y[rows], target, table.targets[target])
@@ -119,9 +119,9 @@ def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[
 def _net_profit(
     frame: pd.DataFrame, features: tuple[str, ...], order: RowIndices, table: TableConfig
 ) -> NDArray[np.float64] | None:
-    """What each row earned, in the final order.
+    """The profit of each row, in the final order.
 
-    None without such a column of numbers, and where it is used as a feature: it is then known before the day.
+    None if the table has no such numeric column, or uses it as a feature, so that it is known before the day.
     """
     if (
         NET_PROFIT not in frame.columns
@@ -131,7 +131,7 @@ def _net_profit(
         return None
     try:
         earned = to_numbers(frame[NET_PROFIT], NET_PROFIT, table.numbers.get(NET_PROFIT))[order]
-    except NotANumber:  # another target is asked for, which this column does not concern
+    except NotANumber:  # the target is another column, so this is not an error
         return None
     return np.where(np.isfinite(earned), earned, np.nan)
 
@@ -158,9 +158,7 @@ def _read_features(
 ) -> dict[str, FeatureColumn]:
     empty = [name for name in names if frame[name].isna().all()]
     if empty:
-        raise DataError(
-            f"features without a single value: {listing(map(repr, empty))}: name them under drop: in --config"
-        )
+        raise DataError(f"features without any value: {listing(map(repr, empty))}: name them under drop: in --config")
     return {name: to_feature(frame[name], name, rows, table) for name in names}
 
 
@@ -175,7 +173,7 @@ def _of_kind(read: Mapping[str, FeatureColumn], kind: str) -> tuple[str, ...]:
 
 
 def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: str) -> str:
-    """Hashes values, not dtypes: integers read from a CSV may be 32 or 64 bits wide, or floats, elsewhere."""
+    """Hashes values, not dtypes: the same integers may be 32-bit, 64-bit or floats in another file format."""
     columns: dict[str, object] = {f"feature {name}": _hashable(features[name]) for name in features.columns}
     columns["target"] = y
     if keys.dates is not None:
@@ -188,7 +186,7 @@ def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: 
 
 
 def _hashable(column: pd.Series) -> pd.Series:
-    """A number may be of another type in another file, and a whole number in a category may have got a `.0` there."""
+    """Numbers as floats, category texts without `.0`: both depend on the file format."""
     if not isinstance(column.dtype, pd.StringDtype):
         return column.astype(np.float64)
     codes, texts = pd.factorize(column)

@@ -1,4 +1,4 @@
-"""The target of a table: is it what its task says, and does a feature give it away?"""
+"""Checks of the target: does it fit its task, and is a feature a copy of it?"""
 
 from collections.abc import Collection
 
@@ -14,19 +14,19 @@ from src.suggest import listing
 
 _SAMPLE = 1000
 _TOLERANCE = 1e-6
-"""Of the target's range: what a copy in 32-bit floats is off by, and more."""
+"""Share of the target's range; larger than the rounding of a copy in 32-bit floats."""
 
 
 def read_target(column: pd.Series, name: str, table: TableConfig) -> NDArray[np.float64]:
     """The target as (n_rows,) floats, NaN where it is missing.
 
     Args:
-        column: (n_rows,) raw values: numbers, booleans, or texts of them.
-        name: what messages call it.
-        table: says whether its texts are numbers as people write them.
+        column: (n_rows,) raw values: numbers or booleans, also as text.
+        name: of the column, for messages.
+        table: says whether the texts are formatted numbers.
 
     Raises:
-        DataError: a value is no number, or infinite.
+        DataError: a value is not a number, or infinite.
     """
     kind = kind_of(column)
     if kind == "other":
@@ -53,11 +53,11 @@ def check_target(y: NDArray[np.float64], name: str, config: TargetConfig) -> Non
 
     Args:
         y: (n_rows,) without missing values.
-        name: what messages call it.
+        name: of the column, for messages.
         config: its task.
 
     Raises:
-        DataError: no value at all, a binary target with other values than 0 and 1 or one of them only, a constant one.
+        DataError: the target has no value, is constant, or is binary and has other values than 0 and 1.
     """
     if not len(y):
         raise DataError(f"target {name!r} is missing in every row: choose another target")
@@ -74,9 +74,9 @@ def check_target(y: NDArray[np.float64], name: str, config: TargetConfig) -> Non
 
 
 def likely_leaks(features: pd.DataFrame, categorical: Collection[str], y: NDArray[np.float64]) -> list[str]:
-    """Names of the features that are the target itself: a linear copy, or a category with one level per class.
+    """Names of the features that equal the target: a linear copy, or a category with one level per class.
 
-    Features that are mostly missing are not looked at, nor tables of a few rows, in which chance is enough.
+    Features with mostly missing values are not checked, nor tables of a few rows, where this happens by chance.
     """
     if len(y) < 5:
         return []
@@ -95,9 +95,9 @@ def likely_leaks(features: pd.DataFrame, categorical: Collection[str], y: NDArra
 
 
 def _is_linear_copy(x: NDArray[np.float64], y: NDArray[np.float64], may_be_part: bool = False) -> bool:
-    """Whether y = a + b x in all rows, by the line through the lowest and the highest x.
+    """Whether y = a + b x in all rows, for the line through the lowest and the highest x.
 
-    A sample may be constant where the whole is not: `may_be_part` lets it pass.
+    With `may_be_part` the rows are a sample, which may be constant although the whole column is not.
     """
     given = ~np.isnan(x)
     x, y = x[given], y[given]
@@ -107,13 +107,13 @@ def _is_linear_copy(x: NDArray[np.float64], y: NDArray[np.float64], may_be_part:
     spread = y.max() - y.min()
     if x[low] == x[high] or spread == 0:
         return may_be_part and x[low] == x[high] and spread == 0
-    with np.errstate(all="ignore"):  # numbers near 1e308 overflow, and are then no copy
+    with np.errstate(all="ignore"):  # numbers near 1e308 overflow, and then do not count as a copy
         line = y[low] + (x - x[low]) * ((y[high] - y[low]) / (x[high] - x[low]))
         return bool(np.all(np.abs(y - line) <= _TOLERANCE * spread))
 
 
 def _is_renamed(labels: pd.Series, y: NDArray[np.float64], may_be_part: bool = False) -> bool:
-    """Whether a category has exactly one level for each of the target's two values."""
+    """Whether a category has exactly one level per value of a target with two values."""
     codes, uniques = pd.factorize(labels)
     given = codes >= 0
     codes, y = codes[given], y[given]

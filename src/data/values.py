@@ -1,6 +1,6 @@
-"""What the values of a column are, and the columns as a model can take them.
+"""Kinds of columns, and their conversion to features.
 
-A message names a row by its place in the table as it was read, counted from 1.
+Messages number rows as in the table that was read, from 1.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ from src.data.encoding import (
     to_numbers,
     without_zero,
 )
+from src.data.formatted_numbers import decide_decimal_mark
 from src.data.suspicious_texts import check_texts
-from src.data.written_numbers import decide_decimal_mark
 from src.errors import DataError
 
 Kind = Literal["number", "boolean", "text", "category", "other"]
@@ -50,8 +50,8 @@ class FeatureColumn:
     Attributes:
         values: (n_rows,) int, float (missing is NaN), bool without missing values, or `str` for a category.
         kind: `boolean` also where the values are floats because some are missing.
-        decimal_mark: of texts that are numbers as people write them; None for plain numbers.
-        warnings: what the user may not have meant, a line each.
+        decimal_mark: of texts that are formatted numbers; None for plain numbers.
+        warnings: one line per possible mistake of the user.
     """
 
     values: pd.Series
@@ -61,7 +61,7 @@ class FeatureColumn:
 
 
 def kind_of(column: pd.Series) -> Kind:
-    """What a column holds, by its dtype, and by its values where the dtype says nothing."""
+    """What a column holds, by its dtype, or by its values where the dtype is object."""
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return "category"
@@ -75,19 +75,19 @@ def kind_of(column: pd.Series) -> Kind:
 
 
 def to_floats(column: pd.Series, what: str) -> NDArray[np.float64]:
-    """Numbers, booleans and Decimals as (n_rows,) floats, missing ones as NaN.
+    """Numbers, booleans and Decimals as (n_rows,) floats; missing values are NaN.
 
     Raises:
         DataError: a number is too large for a float.
     """
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except OverflowError as error:  # a Python integer beyond 1e308
+    except OverflowError as error:  # a Python integer above 1e308
         raise DataError(f"{what} holds a number too large for a float: correct it") from error
 
 
 def type_of_first(column: pd.Series) -> str:
-    """The type that a column of neither numbers nor texts holds, for messages."""
+    """The first type in a column that is neither number nor text, for messages."""
     if not pd.api.types.is_object_dtype(column.dtype):
         return str(column.dtype)
     odd = next((value for value in column.dropna() if not isinstance(value, str | Number)), None)
@@ -95,17 +95,17 @@ def type_of_first(column: pd.Series) -> str:
 
 
 def to_feature(column: pd.Series, name: str, rows: NDArray[np.int64], table: TableConfig) -> FeatureColumn:
-    """Brings a column into the form that a Dataset holds.
+    """Converts a column to the form that a Dataset holds.
 
     Args:
-        column: (n_rows,) the raw values.
-        name: what messages call it.
-        rows: (n_rows,) where each value stands in the table as it was read.
-        table: says which columns are categories and which are numbers; what it does not say is decided here.
+        column: (n_rows,) raw values.
+        name: of the column, for messages.
+        rows: (n_rows,) positions of the values in the table as it was read.
+        table: declares categories and numbers; the kind of other columns is decided here.
 
     Raises:
-        DataError: the values are dates, lists, bytes or the like, infinite, numbers with some texts between, or texts
-            that are most likely numbers or dates.
+        DataError: the values are dates, lists, bytes or similar, infinite, numbers mixed with texts, or texts that are
+            most likely numbers or dates.
     """
     kind = kind_of(column)
     if name in table.categories or kind == "category":
@@ -116,8 +116,8 @@ def to_feature(column: pd.Series, name: str, rows: NDArray[np.int64], table: Tab
         return FeatureColumn(pd.Series(values), "number", mark)
     if kind == "other":
         raise DataError(
-            f"feature {name!r} holds values of type {type_of_first(column)}, which no model can take: "
-            "turn it into numbers or texts, or name it under drop: in --config"
+            f"feature {name!r} holds values of type {type_of_first(column)}, which cannot be features: "
+            "convert it to numbers or texts, or name it under drop: in --config"
         )
     if kind == "text":
         return _text_feature(column, name, rows)
@@ -127,17 +127,17 @@ def to_feature(column: pd.Series, name: str, rows: NDArray[np.int64], table: Tab
 def read_numbers(
     column: pd.Series, what: str, rows: NDArray[np.int64], decimal_mark: str | None, boolean: bool = False
 ) -> NDArray[np.float64]:
-    """Finite numbers, from whatever type or text they have, as (n_rows,) floats; missing ones are NaN.
+    """Finite numbers of any type or as text, as (n_rows,) floats; missing values are NaN.
 
     Raises:
-        DataError: a value is no number, or infinite; names the first.
+        DataError: a value is not a number, or infinite; names the first one.
     """
     try:
         values = to_numbers(column, what, decimal_mark, boolean=boolean)
     except NotANumber as error:
         notation = f", with {decimal_mark!r} as the decimal mark" if decimal_mark else ""
         raise DataError(
-            f"{what} is numeric but for {error.count} values, the first {error.shown!r} in row "
+            f"{what} is numeric except for {error.count} values, the first {error.shown!r} in row "
             f"{rows[error.row] + 1}{notation}: correct them, leave them empty, or change --config"
         ) from error
     check_finite(values, what, rows)
@@ -148,22 +148,22 @@ def check_finite(values: NDArray[Any], what: str, rows: NDArray[np.int64]) -> No
     """Refuses infinite values.
 
     Raises:
-        DataError: there are some; says how many, and where the first stands.
+        DataError: a value is infinite; gives their number and the row of the first one.
     """
     infinite = np.isinf(values)
     if infinite.any():
         first = rows[np.argmax(infinite)] + 1
         raise DataError(
             f"{what} holds {np.count_nonzero(infinite)} infinite values, the first in row {first}: "
-            "replace them, by missing ones if they are unknown"
+            "replace them, or leave them empty if they are unknown"
         )
 
 
 def decimal_mark_of(column: pd.Series, name: str, table: TableConfig) -> str | None:
-    """The decimal mark of a column under `numbers:`, as it is said there or by its texts.
+    """The decimal mark of a column under `numbers:`, as declared there or detected from its texts.
 
     Raises:
-        DataError: the texts contradict each other, or do not decide.
+        DataError: the texts contradict each other or are ambiguous.
     """
     try:
         texts = (value for value in distinct(column)[1] if isinstance(value, str))
@@ -175,7 +175,7 @@ def decimal_mark_of(column: pd.Series, name: str, table: TableConfig) -> str | N
 
 
 def is_boolean_text(values: Iterable[Any]) -> bool:
-    """Whether values are the texts of true and false, beside those that mark a missing value."""
+    """Whether all values are texts of booleans, apart from missing values."""
     given = {value.strip() if isinstance(value, str) else "" for value in values} - MISSING_TEXTS - {""}
     return bool(given) and given <= BOOLEAN_TEXTS.keys()
 
@@ -195,12 +195,12 @@ def _category(column: pd.Series, name: str) -> pd.Series:
         return _whole_numbers(texts_of(column))
     except ValueError as error:  # lists, bytes
         raise DataError(
-            f"feature {name!r} cannot be a category: {error}: turn it into texts, or name it under drop: in --config"
+            f"feature {name!r} cannot be a category: {error}: convert it to texts, or name it under drop: in --config"
         ) from error
 
 
 def _whole_numbers(texts: pd.Series) -> pd.Series:
-    """Codes that a program wrote with `.0`, because some were missing, without it; `1.0` beside `1.1` stays."""
+    """Removes `.0`, which programs add to codes where some are missing; unchanged if `1.0` and `1.1` both occur."""
     numbers = [text for text in texts.dropna().unique() if read_number(text) is not None]
     if not numbers or any(without_zero(text) == text for text in numbers):
         return texts
@@ -213,7 +213,7 @@ def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.i
         return pd.Series(column.to_numpy(dtype=bool))
     if isinstance(column.dtype, np.dtype) and column.dtype != object:
         values: NDArray[Any] = column.to_numpy()
-    elif complete and pd.api.types.is_signed_integer_dtype(column.dtype):  # of pandas' own or Arrow's integers
+    elif complete and pd.api.types.is_signed_integer_dtype(column.dtype):  # pandas' nullable or Arrow integers
         values = column.to_numpy(dtype=np.int64)
     else:
         values = to_floats(column, f"feature {name!r}")
@@ -222,7 +222,7 @@ def _numeric_values(column: pd.Series, kind: Kind, name: str, rows: NDArray[np.i
 
 
 def _text_feature(column: pd.Series, name: str, rows: NDArray[np.int64]) -> FeatureColumn:
-    """A column of texts that nobody declared: numbers or booleans if all of them are, else a category."""
+    """A text column that `--config` does not declare: numbers or booleans if all texts are, else a category."""
     fast = plain_numbers(column)
     if fast is not None and not np.isnan(fast).all():
         check_finite(fast, f"feature {name!r}", rows)

@@ -1,7 +1,7 @@
-"""Naive forecasts: what anyone could have said before the open, without a model.
+"""Naive baselines: forecasts without a model.
 
-A model is worth its trouble only where it beats these on the same rows. Each forecast of a day uses values of
-strictly earlier dates, whichever part of the split they lie in: a realised value is known the next morning.
+A model is useful only if it beats these on the same rows. The forecast of a date uses values of strictly earlier dates
+only, in whatever part of the split they are: a realised value is known the next morning.
 """
 
 from dataclasses import dataclass
@@ -23,18 +23,17 @@ RECENT_DAYS = 20
 
 
 def naive_forecasts(dataset: "Dataset", train_rows: RowIndices, rows: RowIndices) -> Forecasts:
-    """Forecast the given rows in every naive way that the table allows.
+    """All naive forecasts of the given rows that the table allows.
 
-    The names say what they are. `median` (judged by MAE), `mean` (RMSE) or `base_rate` (binary) is the best
-    constant of the training rows. With accounts: `account_mean` or `account_rate`, the account's own mean over all
-    its earlier dates; `previous_day`, its last earlier value; `mean_20_days`, the mean of its last up to 20 earlier
-    values. Without accounts the daily means of the whole table take the account's part (`past_mean` or `past_rate`).
-    Without dates there is only the constant and, with accounts, the account's mean over the training rows. Rows
-    without any history get the constant.
+    `median` (for MAE), `mean` (RMSE) or `base_rate` (binary) is the best constant of the training rows. With accounts:
+    `account_mean` or `account_rate`, the account's mean over all its earlier dates; `previous_day`, its last earlier
+    value; `mean_20_days`, the mean of its last 20 earlier values or fewer. Without accounts, the same from the daily
+    means of the whole table (`past_mean` or `past_rate`). Without dates, only the constant and, with accounts, the
+    account's mean over the training rows. Rows without history get the constant.
 
     Args:
         dataset: the whole table.
-        train_rows: row indices the constant is learned from, shape (n_train,).
+        train_rows: row indices for the constant, shape (n_train,).
         rows: row indices to forecast, shape (n_rows,).
 
     Returns:
@@ -55,7 +54,7 @@ def naive_forecasts(dataset: "Dataset", train_rows: RowIndices, rows: RowIndices
 
 
 def score_baselines(dataset: "Dataset", train_rows: RowIndices, rows: RowIndices) -> dict[str, float]:
-    """Score every naive forecast on the given rows, by the target's own metric.
+    """Scores of all naive forecasts on the given rows, by the target's metric.
 
     Raises:
         ValueError: no rows, or rows of one class under AUC.
@@ -66,13 +65,13 @@ def score_baselines(dataset: "Dataset", train_rows: RowIndices, rows: RowIndices
 
 
 def best_baseline(metric: Metric, scores: dict[str, float]) -> tuple[str, float]:
-    """The name and score of the hardest baseline to beat; of equal ones the first.
+    """Name and score of the best baseline; the first one if several are equal.
 
     Raises:
         ValueError: no scores.
     """
     if not scores:
-        raise ValueError("there is no best of no baselines: judge at least one")
+        raise ValueError("no baselines are given: score at least one")
     names = list(scores)
     best = names[0]
     for name in names[1:]:
@@ -95,7 +94,7 @@ def _mean_name(dataset: "Dataset") -> str:
 
 
 def _account_means(accounts: npt.NDArray[np.object_], y: Floats, train_rows: RowIndices, rows: RowIndices) -> Floats:
-    """Each account's mean over the training rows; NaN for an account that is not among them."""
+    """The mean of a row's account over the training rows; NaN for an account without training rows."""
     known = pd.Series(y[train_rows]).groupby(accounts[train_rows]).mean()
     return np.asarray(known.reindex(accounts[rows]), np.float64)
 
@@ -117,9 +116,9 @@ class _History:
 
     Attributes:
         account: code of the account, shape (n_entries,).
-        age: how many earlier entries the account has, shape (n_entries,).
+        age: number of earlier entries of the account, shape (n_entries,).
         value: the target's mean over the entry's rows, shape (n_entries,).
-        entry_of_row: where each row of the table lies, shape (n_table_rows,).
+        entry_of_row: index of the entry of each table row, shape (n_table_rows,).
     """
 
     account: RowIndices
@@ -133,7 +132,7 @@ def _history(dataset: "Dataset") -> _History:
     if dataset.accounts is not None:
         codes = pd.factorize(dataset.accounts)[0].astype(np.int64)
     days = np.asarray(dataset.dates).astype("datetime64[D]").astype(np.int64)
-    # Sorting by hand instead of `groupby(["account", "date"])`, which takes ten times as long on a million rows.
+    # lexsort instead of `groupby(["account", "date"])`, which takes ten times as long on a million rows.
     order = np.lexsort((days, codes))
     code, day = codes[order], days[order]
     starts_entry = np.r_[True, (code[1:] != code[:-1]) | (day[1:] != day[:-1])]
@@ -149,7 +148,7 @@ def _history(dataset: "Dataset") -> _History:
 
 
 def _lag(history: _History, k: int) -> Floats:
-    """The account's value k entries ago, NaN where it has none."""
+    """The account's value k entries ago; NaN if it has none."""
     lagged = np.full(history.value.size, np.nan)
     lagged[k:] = history.value[:-k]
     lagged[history.age < k] = np.nan
@@ -157,14 +156,14 @@ def _lag(history: _History, k: int) -> Floats:
 
 
 def _mean_so_far(history: _History) -> Floats:
-    # Summed within each account: one running sum over all accounts would carry one account's future, through
-    # rounding, into the past of the next.
+    # Summed per account: in one cumulative sum over all accounts, an account's rounding would depend on future values
+    # of the accounts before it.
     total = pd.Series(history.value).groupby(history.account).cumsum().to_numpy(np.float64, copy=True)
     return _ratio(np.r_[0.0, total[:-1]], history.age)
 
 
 def _mean_of_last(history: _History, n: int) -> Floats:
-    # Added up anew for each entry: a rolling sum that adds and subtracts keeps a trace of every value it has met.
+    # Summed anew for each entry: a rolling sum that adds and subtracts keeps rounding errors of all earlier values.
     total = np.zeros(history.value.size)
     for k in range(1, n + 1):
         total += np.nan_to_num(_lag(history, k))
@@ -173,7 +172,7 @@ def _mean_of_last(history: _History, n: int) -> Floats:
 
 
 def _ratio(total: Floats, count: RowIndices) -> Floats:
-    """The mean of `count` values that add up to `total`; NaN of none."""
+    """The mean of `count` values with sum `total`; NaN for a count of 0."""
     mean = np.full(total.size, np.nan)
     np.divide(total, count, out=mean, where=count > 0)
     return mean

@@ -1,7 +1,7 @@
-"""What each row contributes to the error of a score.
+"""Influence functions: the contribution of each row to the error of a score.
 
-The first-order term of an estimate's error is a sum over rows: its influence function. Of a mean it is the row's
-distance from the mean; of a root it follows by the delta method; of an AUC it is the structural component of E. R.
+The first-order term of an estimate's error is a sum over rows, the influence function. For a mean it is the row's
+distance from the mean; for a root it follows by the delta method; for an AUC it is the structural component of E. R.
 DeLong, D. M. DeLong and D. L. Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
 characteristic curves", Biometrics 44 (1988).
 """
@@ -20,12 +20,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What each row contributes to the error of a value; arrays are (n_rows,).
+    """Contributions of the rows to the error of an estimate; arrays are (n_rows,).
 
     Attributes:
-        of_row: the contributions, which add up to 0.
-        dates: None where rows have no dates.
-        needed: rows of each kind without which there would be no value, such as those of each class.
+        of_row: the contributions; their sum is 0.
+        dates: None if rows have no dates.
+        needed: masks of the groups of rows that the estimate needs, such as the two classes.
     """
 
     of_row: Floats
@@ -34,7 +34,7 @@ class Influence:
 
 
 def score_influence(metric: Metric, y: Floats, prediction: Floats) -> tuple[float, Floats]:
-    """The score, and what each row contributes to its error, shape (n_rows,); arguments and errors as in `score`."""
+    """The score, and the contributions of the rows to its error, (n_rows,); arguments and errors as in `score`."""
     value = score(metric, y, prediction)
     if metric == "auc":
         return value, _auc_influence(y == 1, prediction, value)
@@ -45,12 +45,12 @@ def score_influence(metric: Metric, y: Floats, prediction: Floats) -> tuple[floa
 
 
 def classes(metric: Metric, y: Floats) -> tuple[Mask, ...]:
-    """The rows of each class, of which an AUC needs some; none for other metrics."""
+    """Masks of the two classes, both needed for an AUC; empty for other metrics."""
     return (y == 1, y != 1) if metric == "auc" else ()
 
 
 def _auc_influence(positive: Mask, prediction: Floats, auc: float) -> Floats:
-    """The share of the other class that a row is on the right side of, ties half, less its mean."""
+    """The share of the other class that a row is ranked correctly against (ties count half), minus its mean."""
     group = np.unique(prediction, return_inverse=True)[1]
     influence = np.empty(positive.size)
     for own, belongs_above in ((positive, True), (~positive, False)):

@@ -1,7 +1,6 @@
-"""How good a prediction is: one number per metric, in numpy alone.
+"""Scores of predictions, in numpy alone.
 
-Everything that judges (search, final model, baselines, promotion) calls `score`, so that two numbers which stand
-side by side were computed by the same lines.
+Search, final model, baselines and promotion all call `score`, so that their numbers are comparable.
 """
 
 import math
@@ -15,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def score(metric: Metric, y: Floats, prediction: Floats) -> float:
-    """Judge a prediction.
+    """The score of a prediction.
 
     Args:
         metric: `mae` and `rmse` are in the target's unit, `auc` lies in [0, 1].
@@ -35,17 +34,17 @@ def score(metric: Metric, y: Floats, prediction: Floats) -> float:
 
 
 def is_better(metric: Metric, a: float, b: float) -> bool:
-    """Whether score `a` beats score `b`; equal scores and NaN beat nothing."""
+    """Whether score `a` is better than score `b`; False for equal scores and NaN."""
     return a > b if metric == "auc" else a < b
 
 
 def skill(metric: Metric, value: float, reference: float) -> float | None:
-    """The share of the reference's shortfall that was removed: 1 is perfect, 0 no better, negative is worse.
+    """Skill score: 1 is perfect, 0 is as good as the reference, negative is worse.
 
-    Errors are measured from 0 (`1 - value / reference`), AUC from 1 (`(value - reference) / (1 - reference)`).
+    `1 - value / reference` for errors, `(value - reference) / (1 - reference)` for AUC.
 
     Returns:
-        None where nothing is left to remove (a perfect reference), or where a score is not finite.
+        None if the reference is perfect, or a score is not finite.
     """
     shortfall = 1 - reference if metric == "auc" else reference
     if shortfall == 0 or not (math.isfinite(value) and math.isfinite(reference)):
@@ -55,7 +54,7 @@ def skill(metric: Metric, value: float, reference: float) -> float | None:
 
 
 def check_rows(y: Floats, prediction: Floats) -> None:
-    """Refuse what no metric can judge.
+    """Refuses input that no metric can score.
 
     Raises:
         ValueError: no rows, shapes that differ, or a NaN.
@@ -69,12 +68,12 @@ def check_rows(y: Floats, prediction: Floats) -> None:
 
 
 def _auc(y: Floats, prediction: Floats) -> float:
-    """Area under the ROC curve as the Mann-Whitney statistic, tied predictions sharing their mean rank."""
+    """Area under the ROC curve as the Mann-Whitney statistic; tied predictions get their mean rank."""
     positive = y == 1
     n_positive = int(positive.sum())
     n_negative = y.size - n_positive
     if n_positive == 0 or n_negative == 0:
-        raise ValueError("auc needs rows of both classes, got one: judge on more rows")
+        raise ValueError("auc needs rows of both classes, got one: score more rows")
     _, group, counts = np.unique(prediction, return_inverse=True, return_counts=True)
     mean_rank = np.cumsum(counts) - (counts - 1) / 2
     rank_sum = float(mean_rank[group[positive]].sum())

@@ -1,14 +1,14 @@
-"""Which rows may judge two models: only those that neither has learned from.
+"""The rows on which two models may be compared: only rows that neither was trained on.
 
     dates        ─────────────────────────────────────────────────────────▶
-    champion     learned from        │
-    challenger   learned from                  │
+    champion     trained on          │
+    challenger   trained on                    │
     this table              ════════════════════ purge ═══════════════════
-    asked for                             ║ the last --test-fraction      ║
-    judged                                            ║═══════════════════║
+    requested                             ║ the last --test-fraction      ║
+    compared on                                       ║═══════════════════║
 
-A table without dates says nothing of what came later. There the only rows that both models surely left out are the
-hold-out of both trainings, if these divided the same table in the same way.
+In a table without dates, no row is known to be newer. There the only rows that neither model was trained on are the
+hold-out of both trainings, if both split the same table in the same way.
 """
 
 import logging
@@ -32,54 +32,60 @@ _TRAIN_AGAIN = "train and register it again"
 def unseen_rows(
     data: Dataset, trainings: Mapping[str, Mapping[str, Any]], test_fraction: float, purge_days: int
 ) -> RowIndices:
-    """The rows of a table that judge models fairly.
+    """The rows of a table that none of the models was trained on.
 
     Args:
         data: the table.
-        trainings: each model's metadata, by the URI that messages call it.
-        test_fraction: of the table's distinct dates, the last, at least one; above 0, up to 1. A table without dates
-            has its trainings' hold-out instead.
+        trainings: metadata of the models, by the URI for messages.
+        test_fraction: share of the table's distinct dates, the latest ones, at least one; above 0, up to 1. Ignored for
+            a table without dates, where the hold-out of the trainings is used.
         purge_days: dates of the table that are left out after the last training date.
 
     Returns:
         Row positions, ascending, at least one.
 
     Raises:
-        ConfigError: a model has no record of its training, or no row is left that none of them has learned from.
+        ConfigError: a model has no record of its training rows, or no row is left.
     """
     splits = {uri: _split_of(uri, metadata) for uri, metadata in trainings.items()}
     if data.dates is None:
         return _common_holdout(data, trainings, splits)
-    borders = {uri: _last_training_date(uri, split) for uri, split in splits.items()}
-    latest = max(borders, key=lambda uri: borders[uri])
-    border = borders[latest]
+    last_dates = {uri: _last_training_date(uri, split) for uri, split in splits.items()}
+    latest = max(last_dates, key=lambda uri: last_dates[uri])
+    last_date = last_dates[latest]
     dates = np.unique(data.dates)
-    fresh = dates[dates > border][purge_days:]
-    if len(fresh) == 0:
+    new_dates = dates[dates > last_date][purge_days:]
+    if len(new_dates) == 0:
         raise ConfigError(
-            f"no row of {data.source or 'the table'} can judge the models: {latest} was trained up to {border}, the "
-            f"table ends at {dates[-1]}: give --data with more than {purge_days} date(s) from {border + 1} on"
+            f"no row of {data.source or 'the table'} is new to the models: {latest} was trained up to {last_date}, the "
+            f"table ends at {dates[-1]}: give --data with more than {purge_days} date(s) from {last_date + 1} on"
         )
-    asked = dates[-max(1, round(len(dates) * test_fraction)) :]
-    if fresh[0] > asked[0]:
-        log.warning("judged from %s on, not from %s: %s was trained up to %s", fresh[0], asked[0], latest, border)
-    return np.flatnonzero(data.dates >= max(fresh[0], asked[0]))
+    requested = dates[-max(1, round(len(dates) * test_fraction)) :]
+    if new_dates[0] > requested[0]:
+        log.warning(
+            "models are compared from %s on, not from %s: %s was trained up to %s",
+            new_dates[0],
+            requested[0],
+            latest,
+            last_date,
+        )
+    return np.flatnonzero(data.dates >= max(new_dates[0], requested[0]))
 
 
 def _split_of(uri: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     split = metadata.get("split")
     if not isinstance(split, Mapping):
-        raise ConfigError(f"model {uri} has no record of the rows that it was trained on: {_TRAIN_AGAIN}")
+        raise ConfigError(f"model {uri} has no record of its training rows: {_TRAIN_AGAIN}")
     return split
 
 
 def _last_training_date(uri: str, split: Mapping[str, Any]) -> np.datetime64:
-    """The last day that the final model has learned from: validation days are among them, test days never."""
+    """The last training date of the final model; its training rows include the validation rows, never the test rows."""
     span = split.get("search_dates")
     if not span:
         raise ConfigError(
-            f"model {uri} was trained on a table without dates, this table has dates: which of its rows are new to "
-            f"the model is unknown; {_TRAIN_AGAIN} on a table with dates"
+            f"model {uri} was trained on a table without dates, this table has dates, so it is unknown which rows are "
+            f"new to the model: {_TRAIN_AGAIN} on a table with dates"
         )
     return np.datetime64(span[1], "D")
 
@@ -90,18 +96,20 @@ def _common_holdout(data: Dataset, trainings: Mapping[str, Mapping[str, Any]], s
         if metadata.get("data_digest") != data.digest:
             raise ConfigError(
                 f"{where} and is not the table that {uri} was trained on (digest {data.digest}, not "
-                f"{metadata.get('data_digest')}): only rows that both trainings held out can judge; give that table"
+                f"{metadata.get('data_digest')}): give that table, only its hold-out rows are new to the models"
             )
     made = {uri: (split["test_fraction"], split["seed"]) for uri, split in splits.items()}
     if len(set(made.values())) > 1:
         shown = ", ".join(f"{uri} with {fraction} and {seed}" for uri, (fraction, seed) in made.items())
         raise ConfigError(
             f"{where} and the trainings held out different rows (--test-fraction and --seed: {shown}): "
-            "train the challenger again with the champion's"
+            "train the challenger again with the champion's values"
         )
     fraction, seed = next(iter(made.values()))
     if fraction == 0:
-        raise ConfigError(f"{where} and the trainings held out no rows (--test-fraction 0): {_TRAIN_AGAIN} with some")
+        raise ConfigError(
+            f"{where} and the trainings held out no rows (--test-fraction 0): {_TRAIN_AGAIN} with a hold-out"
+        )
     first = next(iter(splits.values()))
     split = SplitSettings(fraction, first["valid_fraction"], first["use_cv"], first["n_folds"], seed=seed)
     return split_holdout(None, len(data.y), split)[1]

@@ -16,7 +16,7 @@ from src.final.fixed_configs import Weighting, add_fixed_configs, find_fixed_con
 from src.final.member_rounds import measure_rounds_factor
 from src.final.threads import run_in_threads
 from src.search.binned_folds import BinnedFolds
-from src.search.boosting import LOOK_EVERY_ROUNDS, BestPredictions
+from src.search.boosting import READ_EVERY_ROUNDS, BestPredictions
 from src.search.objective import retrain_and_predict
 from src.search.search_task import SearchTask
 from src.search.starting_points import is_fixed_config
@@ -169,7 +169,7 @@ def _predicted_round(trial: FrozenTrial) -> int:
     if stored is not None:
         return int(stored)
     best: int = trial.user_attrs["best_iteration"]
-    return best if BestPredictions.reads_round(best) else best - best % LOOK_EVERY_ROUNDS
+    return best if BestPredictions.reads_round(best) else best - best % READ_EVERY_ROUNDS
 
 
 def _max_bin(trial: FrozenTrial) -> int:

@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _run_distributed_mode(command_line)
         return 0
 
-    return run_command(command, args.verbose, tells=args.mode in SEARCH_MODES and args.mode != "parallel")
+    return run_command(command, args.verbose, milestones=args.mode in SEARCH_MODES and args.mode != "parallel")
 
 
 def _run_distributed_mode(command_line: CommandLine) -> None:

@@ -1,7 +1,7 @@
-"""The rows of a search, encoded and binned once per fold and `max_bin`, shared by every trial.
+"""LightGBM Datasets of the folds, encoded and binned once per fold and `max_bin`, and shared by all trials.
 
-Levels of categories and the borders of bins are learned on a fold's own training rows: nothing of the days a trial is
-judged on reaches what it learns from.
+Category levels and bin borders are learned on the fold's training rows only, so that no information of the validation
+rows reaches the training.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class BinnedFolds:
     Attributes:
         data: the whole table; only the folds' rows are read.
         folds: row indices of each fold.
-        num_threads: LightGBM's. One, whatever the machine has: the score of a trial then depends on no process.
+        num_threads: of LightGBM. One on all machines, so that a trial's score does not depend on the process.
     """
 
     def __init__(self, data: Dataset, folds: Sequence[Fold], num_threads: int = 1) -> None:
@@ -42,14 +42,14 @@ class BinnedFolds:
         return self._binned[max_bin]
 
     def frames(self, fold_number: int) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
-        """(X_train, y_train, X_val, y_val) of a fold for an objective of the user's own.
+        """(X_train, y_train, X_val, y_val) of a fold for a user's objective.
 
-        Category columns come as pandas categoricals with the levels of the training rows; others become missing.
+        Category columns are pandas categoricals with the levels of the training rows; other levels become missing.
         """
         fold, levels = self.folds[fold_number], self._levels[fold_number]
         features, y = self.data.features.copy(), self.data.y
         for name, known in levels.items():
-            column = features[name]  # pandas deprecates to make a category of values that are none of its levels
+            column = features[name]  # pandas deprecates values that are not among the categories
             features[name] = pd.Categorical(column.where(column.isin(known)), categories=known)
         return features.iloc[fold.train], y[fold.train], features.iloc[fold.valid], y[fold.valid]
 
@@ -68,7 +68,7 @@ class BinnedFolds:
         return train.construct(), valid.construct()
 
     def _matrix(self, levels: dict[str, list[str]]) -> np.ndarray:
-        """The table encoded with these levels; folds that saw the same levels share one copy."""
+        """The table encoded with these levels; folds with equal levels share one copy."""
         for known, matrix in self._encoded:
             if known == levels:
                 return matrix
@@ -78,31 +78,31 @@ class BinnedFolds:
 
 
 def fold_levels(data: Dataset, folds: Sequence[Fold]) -> list[dict[str, list[str]]]:
-    """For each fold the levels of every category column, learned on its training rows."""
+    """Levels of the category columns for each fold, learned on its training rows."""
     return [learn_levels(data.features, data.categorical, fold.train) for fold in folds]
 
 
 def take_rows(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows at ascending positions; without a copy where they follow each other, as those of a table by date do."""
-    follow_each_other = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
-    taken: np.ndarray = matrix[rows[0] : rows[-1] + 1] if follow_each_other else matrix[rows]
+    """The rows at ascending positions; a view without a copy if they are contiguous, as in a split by date."""
+    are_contiguous = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    taken: np.ndarray = matrix[rows[0] : rows[-1] + 1] if are_contiguous else matrix[rows]
     return taken
 
 
 def binning_params(max_bin: int, num_threads: int = 1) -> dict[str, object]:
-    """What a Dataset is made, and read from its binary file, with."""
+    """Parameters for making a Dataset, and for reading it from a binary file."""
     return {"max_bin": max_bin, "feature_pre_filter": False, "verbosity": -1, "num_threads": num_threads}
 
 
 def make_lightgbm_dataset(
     data: Dataset, matrix: np.ndarray, rows: np.ndarray, max_bin: int, num_threads: int = 1
 ) -> lgb.Dataset:
-    """A training Dataset of some rows. Features are named by position: any column name is then allowed."""
+    """A training Dataset of some rows. Features are named by position, so that any column name is allowed."""
     return name_and_bin(data, take_rows(matrix, rows), max_bin, num_threads).set_label(data.y[rows])
 
 
 def name_and_bin(data: Dataset, matrix: np.ndarray, max_bin: int, num_threads: int = 1) -> lgb.Dataset:
-    """A training Dataset of these rows of the features, still without the target, which no border of a bin needs."""
+    """A training Dataset of a feature matrix, without the target, which binning does not need."""
     names = list(data.features.columns)
     return lgb.Dataset(
         matrix,

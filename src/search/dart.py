@@ -1,14 +1,14 @@
-"""What dart needs beside LightGBM: a start that no round can drop, and an end before a round that spoils it.
+"""Two corrections of LightGBM's dart: the initial median is never dropped, and training ends before a broken round.
 
-LightGBM puts the constant that training starts from (the median, for the absolute error) into the first tree. gbdt
-never looks at that tree again; dart drops it like any other. With the absolute error the residuals without it all have
-the same sign where the target is far from zero: no leaf can be split, and such a round spoils the model for good (issue
-5405 of LightGBM). On the diamonds table five of six random dart trials ended so, after 2 to 5 rounds at 865 to 2,750,
-where gbdt comes to 263. There the constant stays outside the trees while a model is trained, as XGBoost's `base_score`
-does, and comes into the first tree when the training is over. The same trials then go on: after 250 rounds three are
-at 269 to 594, and the two with a learning rate of 0.012 at 2,180 and 2,476, still on their way.
+LightGBM adds the initial score (for MAE, the median) to the first tree. gbdt keeps that tree; dart may drop it like any
+other. For MAE and a target far from zero, all residuals without it have the same sign, no leaf can be split, and such a
+round breaks the model permanently (LightGBM issue 5405). On the diamonds table five of six random dart trials ended
+this way, after 2 to 5 rounds with an MAE of 865 to 2,750, where gbdt reaches 263. For MAE, dart's initial median is
+therefore kept outside the trees during training, like XGBoost's `base_score`, and added to the first tree afterwards.
+The same trials then continue: after 250 rounds three are at 269 to 594, and the two with a learning rate of 0.012 at
+2,180 and 2,476, still improving.
 
-The squared error and the log loss can split without the constant: their dart is LightGBM's own, to the bit.
+RMSE and log loss can split without the initial score: for these, dart is LightGBM's own, to the bit.
 """
 
 import threading
@@ -18,24 +18,24 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
-_making = threading.Lock()
+_init_score_lock = threading.Lock()
 
 
 def make_booster(params: dict[str, Any], train: lgb.Dataset, valid: Sequence[lgb.Dataset] = ()) -> lgb.Booster:
-    """A booster without a tree; one of dart for the absolute error starts from the median of its training rows.
+    """A booster without trees; dart with MAE starts from the median of the training rows as its `init_score`.
 
-    LightGBM takes such a start from the Dataset. Datasets are shared, also by threads: they bear it only while the
+    LightGBM reads `init_score` from the Dataset. Datasets are shared, also between threads, so it is set only while the
     booster is made.
 
     Args:
         params: LightGBM's, with `boosting_type` and `objective`.
         train: constructed, with a target.
-        valid: constructed; predictions of these rows have the start in them.
+        valid: constructed; predictions of these rows include the initial score.
     """
-    starts_outside, datasets = _starts_outside(params), (train, *valid)
-    with _making:
+    keeps_median_outside, datasets = _keeps_median_outside(params), (train, *valid)
+    with _init_score_lock:
         try:
-            if starts_outside:
+            if keeps_median_outside:
                 start = _median(train)
                 for dataset in datasets:
                     dataset.set_init_score(np.full(dataset.num_data(), start))
@@ -43,15 +43,15 @@ def make_booster(params: dict[str, Any], train: lgb.Dataset, valid: Sequence[lgb
             for dataset in valid:
                 booster.add_valid(dataset, "valid")
         finally:
-            if starts_outside:
+            if keeps_median_outside:
                 for dataset in datasets:
                     dataset.set_field("init_score", None).init_score = None
     return booster
 
 
 def add_start_to_first_tree(booster: lgb.Booster, train: lgb.Dataset) -> lgb.Booster:
-    """Adds the start of a trained booster to its first tree where it stood outside: the model predicts by itself."""
-    if _starts_outside(booster.params):
+    """Adds an initial median that was kept outside the trees to the first tree, so that the model is complete."""
+    if _keeps_median_outside(booster.params):
         start = _median(train)
         n_leaves = booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]
         for leaf in range(n_leaves):
@@ -60,22 +60,22 @@ def add_start_to_first_tree(booster: lgb.Booster, train: lgb.Dataset) -> lgb.Boo
 
 
 def train_round_and_check(booster: lgb.Booster) -> bool:
-    """Trains one more round; whether that spoiled a dart booster, which is of no use then unless it was the first one.
+    """Trains one more round; returns whether it broke a dart booster, which is then unusable unless it was round 1.
 
-    Where no leaf can be split, LightGBM (4.7) returns from a round of dart before the trees that it dropped are back:
-    they stay in the model with their signs turned, and every prediction is off by twice what they say (LightGBM issue
-    5405). Other boosters are whole after such a round, and a later one may find a split again.
+    If no leaf can be split, LightGBM (4.7) ends a dart round before it restores the dropped trees: they remain in the
+    model with the opposite sign, and all predictions are off by twice their values (LightGBM issue 5405). Other
+    boosters stay valid after such a round, and a later round may find a split.
     """
     finished = booster.update()
     return bool(finished) and is_dart(booster.params)
 
 
 def is_dart(params: Mapping[str, Any]) -> bool:
-    """Whether parameters, of a trial or of LightGBM, are those of dart."""
+    """Whether the parameters, of a trial or of LightGBM, select dart."""
     return params.get("boosting_type") == "dart"
 
 
-def _starts_outside(params: Mapping[str, Any]) -> bool:
+def _keeps_median_outside(params: Mapping[str, Any]) -> bool:
     return is_dart(params) and params["objective"] == "regression_l1"
 
 

@@ -1,4 +1,4 @@
-"""What a search has to know of a registered model to begin with its parameters."""
+"""The properties of a registered model that a new search needs to start with its parameters."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ class EarlierModel:
 
     Attributes:
         uri: `models:/<target>/<version>`.
-        study_name: the study that it came from.
-        metric: what that study was judged by.
+        study_name: the study of the model.
+        metric: of that study.
         params: hyperparameters of its best trial.
-        search_until: the last day that the study saw; None for a table without dates.
+        search_until: last date of the study's search rows; None for a table without dates.
         data_digest: of the study's table.
-        test_fraction, split_seed: which rows of a table without dates were held out. These three are None where an
-            earlier version of this project, which did not write them, registered the model.
+        test_fraction, split_seed: determine the hold-out of a table without dates. These and the digest are None if an
+            earlier version of this project registered the model.
     """
 
     uri: str

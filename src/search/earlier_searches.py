@@ -1,7 +1,7 @@
-"""What earlier searches of a target found, for a new one to begin with: in the same store, behind registered models.
+"""Best parameters of earlier searches of a target, as starting points: from the same store and from registered models.
 
-A search that saw a row which the new one is to be judged on has chosen its parameters on that row too, so it is left
-out (see `SeenRows`). Which registered model is champion plays no part: that was decided on such rows.
+An earlier search that used test rows of the new search would leak them through its parameters, so it is left out (see
+`SeenRows`). Whether a model is champion is ignored for the same reason: that was decided on such rows.
 """
 
 import logging
@@ -22,17 +22,17 @@ from src.study.optuna_internals import id_of_study, storage_of
 log = logging.getLogger(__name__)
 
 SEARCH_UNTIL_ATTR = "search_until"
-"""Of a study: the last day that its search saw; None for a table without dates, which was '' in earlier versions."""
+"""Of a study: the last date of its search rows; None for a table without dates ('' in earlier versions)."""
 
 
 @dataclass(frozen=True)
 class SeenRows:
-    """Which rows a search has seen, as far as a later search has to know.
+    """What a later search has to know of the rows that a search used.
 
     Attributes:
-        until: its last day, as YYYY-MM-DD; None or '' for a table without dates.
-        data_digest: of its table.
-        test_fraction, split_seed: with the table, they decide which rows of one without dates are held out.
+        until: last date, as YYYY-MM-DD; None or '' for a table without dates.
+        data_digest: of the table.
+        test_fraction, split_seed: determine, with the table, the hold-out of a table without dates.
     """
 
     until: str | None
@@ -41,10 +41,10 @@ class SeenRows:
     split_seed: int | None
 
     def exclude_test_rows_of(self, new: "SeenRows") -> bool:
-        """Whether a search that saw these rows cannot have seen one that the new search's model is judged on.
+        """Whether a search that used these rows cannot have used a test row of the new search.
 
-        With dates, it saw no later day than the new search sees. Without dates, it held out the same rows of the same
-        table. Between a table with dates and one without, nothing is known.
+        With dates: its last date is not later than that of the new search. Without dates: it held out the same rows of
+        the same table. If only one of the tables has dates, the answer is no.
         """
         if new.until and self.until:
             return self.until <= new.until
@@ -56,13 +56,13 @@ class SeenRows:
 
 
 def last_search_day(task: SearchTask) -> str | None:
-    """The last day that the search sees; None for a table without dates."""
+    """Last date of the search rows; None for a table without dates."""
     dates = task.data.dates
     return None if dates is None else str(dates[task.rows.search[-1]])
 
 
 def rows_seen_by(task: SearchTask) -> SeenRows:
-    """Which rows a new search sees."""
+    """The rows that a new search uses."""
     split = task.settings.split
     return SeenRows(last_search_day(task), task.data.digest, split.test_fraction, split.seed)
 
@@ -70,26 +70,26 @@ def rows_seen_by(task: SearchTask) -> SeenRows:
 def best_of_earlier_searches(
     task: SearchTask, study: optuna.Study, same: Mapping[str, Any], registered: Callable[[], Sequence[EarlierModel]]
 ) -> list[Params]:
-    """Parameters of this store's studies and, where these are too few, of models that others registered.
+    """Parameters of this store's studies and, if there are too few, of registered models.
 
     Args:
         task: the new search.
         study: its study.
-        same: as `best_of_earlier_studies` takes it.
-        registered: gives the versions of the target's registered model; called only if the store has too few studies.
+        same: as in `best_of_earlier_studies`.
+        registered: returns the versions of the target's registered model; called only if the store has too few studies.
     """
     new = rows_seen_by(task)
-    found = best_of_earlier_studies(study, same, new)
-    if len(found) < N_EARLIER:
-        found += best_of_earlier_models(_from_elsewhere(registered(), task, study), new)
-    return found[:N_EARLIER]
+    points = best_of_earlier_studies(study, same, new)
+    if len(points) < N_EARLIER:
+        points += best_of_earlier_models(_of_other_stores(registered(), task, study), new)
+    return points[:N_EARLIER]
 
 
-def _from_elsewhere(models: Sequence[EarlierModel], task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
-    """Those of the task's metric whose studies are not in this store."""
-    known = {each.study_name for each in storage_of(study).get_all_studies()}
+def _of_other_stores(models: Sequence[EarlierModel], task: SearchTask, study: optuna.Study) -> list[EarlierModel]:
+    """The models with the task's metric whose studies are not in this store."""
+    known = {other.study_name for other in storage_of(study).get_all_studies()}
     metric = task.data.config.metric
-    return [each for each in models if each.metric == metric and each.study_name not in known]
+    return [model for model in models if model.metric == metric and model.study_name not in known]
 
 
 def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: SeenRows) -> list[Params]:
@@ -98,12 +98,12 @@ def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: S
     Args:
         study: the new one.
         same: items that the `settings` of an earlier study must have: target, task, metric, objective.
-        new: which rows the new study's search sees.
+        new: the rows of the new study's search.
     """
     storage = storage_of(study)
-    found: list[Params] = []
-    for other in sorted(storage.get_all_studies(), key=lambda each: -id_of_study(each)):
-        if len(found) == N_EARLIER:
+    points: list[Params] = []
+    for other in sorted(storage.get_all_studies(), key=lambda known: -id_of_study(known)):
+        if len(points) == N_EARLIER:
             break
         settings = other.user_attrs.get("settings", {})
         if id_of_study(other) == id_of_study(study) or any(settings.get(name) != value for name, value in same.items()):
@@ -112,13 +112,13 @@ def best_of_earlier_studies(study: optuna.Study, same: Mapping[str, Any], new: S
             continue
         if not storage.get_all_trials(id_of_study(other), deepcopy=False, states=(TrialState.COMPLETE,)):
             continue
-        found.append(dict(storage.get_best_trial(id_of_study(other)).params))
-        log.info("the best trial of study %s is tried first", other.study_name)
-    return found
+        points.append(dict(storage.get_best_trial(id_of_study(other)).params))
+        log.info("the parameters of the best trial of study %s are a starting point", other.study_name)
+    return points
 
 
 def _rows_seen(attributes: Mapping[str, Any]) -> SeenRows:
-    """Which rows a study's search has seen, from its user attributes."""
+    """The rows of a study's search, from its user attributes."""
     settings = attributes.get("settings", {})
     split = settings.get("split", {})
     until = attributes.get(SEARCH_UNTIL_ATTR)
@@ -130,28 +130,28 @@ def best_of_earlier_models(models: Sequence[EarlierModel], new: SeenRows) -> lis
 
     Args:
         models: of this target and metric, the newest first.
-        new: which rows the new study's search sees.
+        new: the rows of the new study's search.
     """
-    found: list[Params] = []
+    points: list[Params] = []
     for model in models:
-        if len(found) == N_EARLIER:
+        if len(points) == N_EARLIER:
             break
         seen = SeenRows(model.search_until, model.data_digest, model.test_fraction, model.split_seed)
         if not seen.exclude_test_rows_of(new):
             continue
         if not is_in_space(model.params):
-            log.info("%s was made with parameters outside the search space: it is not tried first", model.uri)
+            log.info("the parameters of %s are outside the search space: they are no starting point", model.uri)
             continue
-        found.append(model.params)
-        log.info("what %s was made with is tried first", model.uri)
-    return found
+        points.append(model.params)
+        log.info("the parameters of %s are a starting point", model.uri)
+    return points
 
 
 def is_in_space(params: Params) -> bool:
-    """Whether a trial could have drawn these parameters."""
+    """Whether the parameters are in the search space."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Optuna only warns of a value outside its range
+        warnings.simplefilter("error")  # Optuna only warns about a value outside its range
         try:
             return suggest_hyperparameters(FixedTrial(params)) == params
-        except (TypeError, ValueError, UserWarning):  # of another kind, missing, outside
+        except (TypeError, ValueError, UserWarning):  # of another type, missing, out of range
             return False

@@ -1,6 +1,6 @@
-"""Data and folds in, an Optuna objective out: a closure that fits, reports and prunes.
+"""Makes Optuna objectives from data and folds: closures that train, report and prune.
 
-The hold-out rows never come here: the folds hold indices of search rows only.
+Test rows are never used here: the folds hold indices of search rows only.
 """
 
 import math
@@ -27,9 +27,9 @@ UserObjective = Callable[..., float]
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """How a trial is trained; the same settings and seed give the same score to the bit.
+    """Settings of the training; the same settings and seed give the same score to the bit.
 
-    With `predictions` the validation predictions of the best complete trials are kept there.
+    `predictions` is the store for validation predictions of the best complete trials; None keeps none.
     """
 
     seed: int = 42
@@ -41,10 +41,10 @@ class ObjectiveSettings:
 
 
 def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective:
-    """The objective of LightGBM on these folds.
+    """The LightGBM objective on these folds.
 
-    A trial's value is the best mean validation score over the boosting rounds. What the final fit and the reports need
-    is kept on the trial: `best_iteration` and `curve` (at most 100 points), also when it is pruned.
+    A trial's value is the best mean validation score over the boosting rounds. The trial stores what the final fit and
+    the reports need, also when it is pruned: `best_iteration` and `curve` (at most 100 points).
     """
 
     def objective(trial: optuna.Trial) -> float:
@@ -68,18 +68,18 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
 def retrain_and_predict(
     folds: BinnedFolds, hyperparameters: dict[str, Any], rounds: int, seed: int, stop_flag: StopFlag
 ) -> np.ndarray:
-    """Trains a trial's boosters once more, as far as the round whose predictions are wanted.
+    """Trains a trial's boosters again, up to the round of the wanted predictions.
 
     Args:
-        folds: those of the search.
-        hyperparameters: as drawn by the trial.
+        folds: of the search.
+        hyperparameters: of the trial.
         rounds: the trial's `predicted_round`.
-        seed: the search's.
-        stop_flag: looked at after each round.
+        seed: of the search.
+        stop_flag: checked after each round.
 
     Returns:
-        Raw scores of the validation rows, all folds one after the other, 32-bit: those that the trial itself would
-        have kept, to the bit.
+        Raw scores of the validation rows of all folds, concatenated, 32-bit: equal to the bit to those that the trial
+        itself would have kept.
 
     Raises:
         Interrupted: a stop was requested.
@@ -96,7 +96,7 @@ def retrain_and_predict(
 
 
 def make_user_objective(folds: BinnedFolds, user: UserObjective, stop_flag: StopFlag) -> Objective:
-    """An objective of the user's own, `(trial, X_train, y_train, X_val, y_val) -> score`, averaged over the folds."""
+    """A user's objective, `(trial, X_train, y_train, X_val, y_val) -> score`, averaged over the folds."""
 
     def objective(trial: optuna.Trial) -> float:
         scores = []

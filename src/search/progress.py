@@ -12,12 +12,12 @@ from tqdm import tqdm
 from src.study.studies import FINISHED
 
 SECONDS_BETWEEN_LINES = 10.0
-SECONDS_BETWEEN_LOOKS = 0.5
-"""Trials of a small table end many times a second; to read a long study costs milliseconds each time."""
+SECONDS_BETWEEN_UPDATES = 0.5
+"""On a small table many trials end per second, and reading a long study takes milliseconds."""
 
 
-class _Lines:
-    """Where tqdm would draw over its last bar, a file or a pod's log gets another line."""
+class _LineWriter:
+    """Writes tqdm's bar as a new line instead of redrawing it, for files and pod logs."""
 
     def write(self, text: str) -> None:
         if text.strip():
@@ -28,20 +28,20 @@ class _Lines:
 
 
 def make_bar(what: str, unit: str, total: int | None, **options: Any) -> "tqdm[Any]":
-    """A bar that is redrawn in place in a terminal, and a line every ten seconds in a file or a pod's log.
+    """A bar that is redrawn in a terminal, and written as a line every ten seconds to a file or a pod's log.
 
     Args:
-        what: is being done, in a few words.
-        unit: of what is counted.
-        total: of it; None where nobody knows.
-        **options: tqdm's others.
+        what: the description.
+        unit: name of the counted unit.
+        total: number of units; None if unknown.
+        **options: other options of tqdm.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
         desc=what,
         unit=unit,
-        file=sys.stderr if terminal else _Lines(),
+        file=sys.stderr if terminal else _LineWriter(),
         mininterval=0.1 if terminal else SECONDS_BETWEEN_LINES,
         dynamic_ncols=terminal,
         **options,
@@ -49,13 +49,13 @@ def make_bar(what: str, unit: str, total: int | None, **options: Any) -> "tqdm[A
 
 
 class SearchProgress:
-    """Shows a study's state by `make_bar`; use as a context manager and call `update` after each trial.
+    """Progress bar of a study; a context manager, with `update` to be called after each trial.
 
     Args:
-        study: what is shown.
+        study: the study.
         n_trials: its total.
-        metric: names the best value.
-        position: line of the bar in a terminal, from 0, where several studies are searched at once.
+        metric: name of the value.
+        position: line of the bar in a terminal, from 0, if several studies are searched at the same time.
     """
 
     def __init__(self, study: optuna.Study, n_trials: int, metric: str, position: int = 0) -> None:
@@ -79,14 +79,14 @@ class SearchProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:  # otherwise the store may be what failed, and its error is the one to tell
+        if kind is None:  # otherwise the store may have failed, and another error would hide the first one
             self.update()
         if self._bar is not None:
             self._bar.close()
 
     def update(self, now: bool = True) -> None:
-        """Reads the study and redraws the bar; with `now` False only if that was not done a moment ago."""
-        if self._bar is None or (not now and time.monotonic() - self._updated < SECONDS_BETWEEN_LOOKS):
+        """Reads the study and redraws the bar; with `now` False at most every `SECONDS_BETWEEN_UPDATES`."""
+        if self._bar is None or (not now and time.monotonic() - self._updated < SECONDS_BETWEEN_UPDATES):
             return
         self._updated = time.monotonic()
         trials = self.study.get_trials(deepcopy=False)

@@ -1,7 +1,7 @@
-"""The whole search space on one screen: a trial goes in, a set of hyperparameters comes out.
+"""The search space: a function from a trial to hyperparameters.
 
-Two steps are kept apart: `suggest_hyperparameters` draws what the contract lists, and `lightgbm_params` turns such a
-set, from a trial or from a record, into what LightGBM takes. The final fit needs only the record.
+There are two steps: `suggest_hyperparameters` draws hyperparameters, and `lightgbm_params` turns them into parameters
+of LightGBM. The final fit needs only the second step, with the recorded hyperparameters.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,20 @@ import optuna
 from src.config import TargetConfig
 
 MAX_BIN_STEP = 96
-"""A Dataset is binned once per `max_bin` value: 32, 128, 224 (a byte a value), 320, 416, 512 (two bytes)."""
+"""A Dataset is binned once per value of `max_bin`: 32, 128, 224 (1 byte per value), 320, 416, 512 (2 bytes)."""
 
 OBJECTIVE_OF_METRIC = {"mae": "regression_l1", "rmse": "regression", "auc": "binary"}
 METRIC_NAME = {"mae": "l1", "rmse": "rmse", "auc": "auc"}
 
 
 def suggest_hyperparameters(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-    """Draws one set of hyperparameters, named as in the contract; those that do not apply are not drawn."""
+    """Draws hyperparameters; those that do not apply to the boosting type are not drawn."""
     boosting = trial.suggest_categorical("boosting_type", ["gbdt", "dart", "goss"])
     params: dict[str, Any] = {
         "boosting_type": boosting,
-        "max_depth": trial.suggest_int("max_depth", 3, 12),  # before num_leaves, which it bounds: see TiedSampler
+        "max_depth": trial.suggest_int(
+            "max_depth", 3, 12
+        ),  # before num_leaves, which it bounds: see DepthLimitedSampler
         "num_leaves": trial.suggest_int("num_leaves", 10, 200),
         "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
         "feature_fraction": trial.suggest_float("feature_fraction", 0.5, 1.0),
@@ -33,7 +35,7 @@ def suggest_hyperparameters(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         "min_gain_to_split": trial.suggest_float("min_gain_to_split", 0.0, 1.0),
         "max_bin": trial.suggest_int("max_bin", 32, 512, step=MAX_BIN_STEP),
     }
-    if boosting != "goss":  # goss draws its own sample of rows; LightGBM refuses both at once
+    if boosting != "goss":  # goss samples rows itself; LightGBM refuses bagging with it
         params["bagging_fraction"] = trial.suggest_float("bagging_fraction", 0.5, 1.0)
         params["bagging_freq"] = trial.suggest_int("bagging_freq", 1, 10)
     if boosting == "dart":
@@ -46,14 +48,14 @@ def suggest_hyperparameters(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
 def lightgbm_params(
     hyperparameters: Mapping[str, Any], config: TargetConfig, seed: int, num_threads: int = 1
 ) -> dict[str, Any]:
-    """Turns a set of hyperparameters into the parameters of one LightGBM booster.
+    """Turns hyperparameters into the parameters of a LightGBM booster.
 
-    `deterministic` with a fixed histogram layout makes the score a function of data, parameters, seed and number of
-    threads, to the bit, whatever process trains it; measured, it costs nothing. Another number of threads adds up a
-    score in another order (its last digits differ), and on larger tables goss then draws another sample.
+    With `deterministic` and a fixed histogram layout, the score depends to the bit only on data, parameters, seed and
+    number of threads, not on the process; no cost was measured. Another number of threads sums in another order (the
+    last digits differ), and on larger tables goss then draws another sample.
     """
     params = dict(hyperparameters)
-    if params.get("boosting_type") == "goss":  # since LightGBM 4 goss is a way to sample, not to boost
+    if params.get("boosting_type") == "goss":  # since LightGBM 4 goss is a sampling strategy
         params["boosting_type"] = "gbdt"
         params["data_sample_strategy"] = "goss"
     return params | {
@@ -63,6 +65,6 @@ def lightgbm_params(
         "num_threads": num_threads,
         "deterministic": True,
         "force_row_wise": True,
-        "feature_pre_filter": False,  # fixed at binning otherwise, with the first trial's min_child_samples
+        "feature_pre_filter": False,  # else binning would filter features by the first trial's min_child_samples
         "verbosity": -1,
     }

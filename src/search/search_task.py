@@ -1,6 +1,6 @@
-"""One target's search as a task: what is searched, who proposes parameters, what a trial does.
+"""The search of one target as a task, with its sampler and its objective.
 
-LightGBM is imported where trials are made ready: a command that only hands them to other processes starts without it.
+LightGBM is imported only where an objective is made, so that commands that only start other processes do without it.
 """
 
 import logging
@@ -29,9 +29,9 @@ UserObjective = Callable[..., float]
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What is searched: a table, its rows, and the user's own objective and callbacks if there are any.
+    """Table, split and settings of a search, and the user's objective and callbacks if given.
 
-    `registered_models` gives what the registry knows of a target, where it was asked in advance.
+    `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
     """
 
     data: Dataset
@@ -44,7 +44,7 @@ class SearchTask:
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":
-    """Who proposes parameters; what is known of LightGBM's is of no use to a user's own objective.
+    """The sampler; starting points and the depth limit apply to LightGBM only, not to a user's objective.
 
     Raises:
         ConfigError: it needs a package that is not installed.
@@ -55,7 +55,7 @@ def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -
 
 
 def make_task_objective(task: SearchTask, study: optuna.Study, stop_flag: StopFlag) -> Objective:
-    """The objective of the study's trials, the user's own or LightGBM's, on rows that are binned here."""
+    """The objective of the study's trials, the user's or LightGBM's; bins the rows."""
     from src.search.binned_folds import BinnedFolds
 
     return objective_on(BinnedFolds(task.data, task.rows.folds), task.settings, task.user_objective, study, stop_flag)
@@ -68,7 +68,7 @@ def objective_on(
     study: optuna.Study,
     stop_flag: StopFlag,
 ) -> Objective:
-    """The user's own objective or LightGBM's, on these folds."""
+    """The user's objective or LightGBM's, on these folds."""
     from src.search.objective import ObjectiveSettings, make_objective, make_user_objective
     from src.study.validation_predictions import PredictionStore
 

@@ -1,6 +1,6 @@
-"""What stops a search from outside: a deadline, and the signals Ctrl-C and SIGTERM.
+"""Stopping a search from outside: a deadline, Ctrl-C and SIGTERM.
 
-SIGTERM is also how a cluster takes a machine away.
+Kubernetes sends SIGTERM when it drains a node.
 """
 
 import contextlib
@@ -17,53 +17,53 @@ from src.errors import Drained, Interrupted
 
 @dataclass
 class StopFlag:
-    """What ends a trial from outside: a request to stop, or the search's deadline.
+    """Ends a trial from outside: a request to stop, or the search's deadline.
 
     Attributes:
-        requested: set by a signal handler; the running trial is given back.
-        deadline: `time.monotonic()` after which the running trial ends with the best round so far.
-        signal: the number of the signal that asked, 0 if none did.
-        leaving: a callback stopped the study, here or in another worker; the running trial is the last.
+        requested: set by a signal handler; the running trial goes back to the queue.
+        deadline: `time.monotonic()` after which the running trial ends with its best round so far.
+        signal: number of the signal that was received, 0 if none.
+        study_stopped: a callback stopped the study, here or in another worker; the running trial is the last one.
     """
 
     requested: bool = False
     deadline: float | None = None
-    leaving: bool = False
+    study_stopped: bool = False
     signal: int = 0
 
     def raise_if_stopped(self) -> None:
         """Ends the trial if a stop was requested.
 
         Raises:
-            Interrupted: it was.
+            Interrupted: a stop was requested.
         """
         if self.requested:
             raise Interrupted("interrupted")
 
     def deadline_passed(self) -> bool:
-        """Whether the running trial is to end now."""
+        """Whether the running trial has to end now."""
         return self.deadline is not None and monotonic() >= self.deadline
 
 
 @contextlib.contextmanager
 def stop_on_signals(stop_flag: StopFlag) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the search to stop at the next boosting round; a second one stops at once.
+    """Ctrl-C and SIGTERM stop the search at the next boosting round; a second signal stops it at once.
 
-    A flag instead of an exception: a KeyboardInterrupt may come in the middle of a transaction.
+    The handler sets a flag, because a KeyboardInterrupt could occur in the middle of a transaction.
     """
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, frame: Any) -> None:
+    def request_stop(number: int, frame: Any) -> None:
         if stop_flag.requested:
             raise KeyboardInterrupt
         stop_flag.requested, stop_flag.signal = True, number
-        sys.stderr.write("\nstopping: saving what is done (again to stop at once)\n")
+        sys.stderr.write("\nstopping: saving finished trials (press Ctrl-C again to stop at once)\n")
 
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, request_stop)
     try:
         yield
     finally:
@@ -72,7 +72,7 @@ def stop_on_signals(stop_flag: StopFlag) -> Iterator[None]:
 
 
 def interrupted_by(stop_flag: StopFlag, what: str) -> Interrupted:
-    """A search that was stopped, by which signal, and what is done."""
+    """The error of a stopped search: its message says what is done, and it has the signal's number."""
     error = Interrupted(f"stopped: {what}")
     error.signal = stop_flag.signal
     return error
@@ -80,18 +80,18 @@ def interrupted_by(stop_flag: StopFlag, what: str) -> Interrupted:
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block with `Drained`, wherever it is, except in a search, which stops in its own way.
+    """SIGTERM raises `Drained` in the block, except during a search, which has its own handler.
 
-    The first process of a container ignores SIGTERM unless it has a handler, and would be killed half a minute later.
+    Process 1 of a container ignores SIGTERM without a handler, and would be killed half a minute later.
     """
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield
         return
 
-    def leave(number: int, frame: Any) -> None:
-        raise Drained("told to leave; nothing was under way")
+    def raise_drained(number: int, frame: Any) -> None:
+        raise Drained("received SIGTERM while idle")
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(signal.SIGTERM, raise_drained)
     try:
         yield
     except Interrupted as error:

@@ -1,24 +1,24 @@
-"""Everything that this project uses of Optuna without a promise of Optuna's: private names, all of them listed here.
+"""All private names of Optuna that this project uses.
 
-The lock file pins Optuna to an exact version. Whoever raises it goes through this list; the tests of the storages and
-of the sampler hold what is relied on.
+The lock file pins Optuna to an exact version. Check this list when you raise it; the tests of the storages and of the
+sampler cover what is used.
 
 - `optuna.storages._rdb.models`: the tables, with the columns `_datetime_start_utc` and `_datetime_complete_utc`
 - `optuna.storages._rdb.storage._create_scoped_session`: one transaction
 - `optuna.storages._CachedStorage._backend`: the storage behind the cache that Optuna puts in front of it
 - `optuna.samplers._tpe.sampler`: `_split_trials`, `default_gamma`
-- `optuna.study._frozen.FrozenStudy`: what `get_all_studies` of a storage gives
+- `optuna.study._frozen.FrozenStudy`: what `get_all_studies` of a storage returns
 - `Study._study_id`, `Study._storage`, `FrozenStudy._study_id`, `Trial._trial_id`, `FrozenTrial._trial_id`
 - `FrozenTrial._params`, `_distributions`, `_user_attrs`, `_system_attrs`
 
-Three classes override what only Optuna itself calls, and call the private methods of their base class:
+Three classes override or call private methods of their base class:
 
 - `BufferedStorage` (of `RDBStorage`): `_set_trial_param`, `_get_trials`, `_build_frozen_trial_from_trial_model`,
   `_set_trial_value_without_commit`
 - `StudyStorage`: `_create_new_trial`, `_get_prepared_new_trial`, `_get_stale_trial_ids`,
-  `_set_trial_attr_without_commit`, and in its list of what is repeated `_get_best_trial_id`
-- `NumberedTPESampler` (of `TPESampler`): `_sample`, `_build_parzen_estimator`, `_compute_acquisition_func`, `_compare`,
-  `_rng`, `_random_sampler`, `_n_ei_candidates`
+  `_set_trial_attr_without_commit`, and `_get_best_trial_id` in `RETRIED_METHODS`
+- `TrialSeededTPESampler` (of `TPESampler`): `_sample`, `_build_parzen_estimator`, `_compute_acquisition_func`,
+  `_compare`, `_rng`, `_random_sampler`, `_n_ei_candidates`
 """
 
 import copy
@@ -51,11 +51,11 @@ __all__ = [
 ]
 
 COMPLETED_UTC: Any = models.TrialModel._datetime_complete_utc
-"""The column of when a trial ended; `datetime_complete` is none."""
+"""The column with the end of a trial; the attribute `datetime_complete` is not a column."""
 
 
 def id_of_study(study: optuna.Study | FrozenStudy) -> int:
-    """The study's id in its store; a study that was created later has a higher one."""
+    """The study's id in its store; ids increase in the order of creation."""
     return study._study_id
 
 
@@ -65,7 +65,7 @@ def id_of_trial(trial: optuna.Trial | FrozenTrial) -> int:
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
-    """What the study reads and writes its store with, Optuna's cache in front."""
+    """The study's storage, behind Optuna's cache if there is one."""
     return study._storage
 
 
@@ -90,7 +90,7 @@ def completed_utc(row: models.TrialModel) -> datetime | None:
 
 
 def copy_of_trial(trial: FrozenTrial) -> FrozenTrial:
-    """A copy that later reports and parameters do not change; values in it are never mutated."""
+    """A copy that later reports and parameters do not change; the values are never mutated."""
     copied = copy.copy(trial)
     for name in ("_params", "_distributions", "_user_attrs", "_system_attrs", "intermediate_values"):
         setattr(copied, name, dict(getattr(trial, name)))

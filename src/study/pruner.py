@@ -1,9 +1,10 @@
-"""Who stops a bad trial early, by name. Steps are boosting rounds.
+"""The pruners, by name. Steps are boosting rounds.
 
-- median: the default: worse than the median of the finished trials at the same round (Golovin et al. 2017)
-- asha: successive halving: at 30, 90, 270 and 810 rounds the better third goes on (Li et al. 2020)
-- hyperband: several such ladders at once, some of them patient with slow learners (Li et al. 2018)
-- none: nobody
+- median (default): prunes a trial that is worse than the median of the finished trials at the same round (Golovin et
+  al. 2017)
+- asha: successive halving; at 30, 90, 270 and 810 rounds the better third continues (Li et al. 2020)
+- hyperband: several brackets of successive halving, with different first rungs (Li et al. 2018)
+- none: no pruning
 """
 
 import math
@@ -20,27 +21,27 @@ N_STARTUP_TRIALS, N_WARMUP_STEPS = 10, 50
 FIRST_RUNG_ROUNDS, REDUCTION = 30, 3
 
 
-class SteadyMedianPruner(MedianPruner):
-    """Optuna's median rule, with the finished trials read once per trial instead of at each report.
+class CachedMedianPruner(MedianPruner):
+    """`MedianPruner` that reads the finished trials once per trial instead of at each report.
 
-    What it decides is what `MedianPruner` decides of the trials that were complete at this trial's first report. In a
-    study of thousands of trials, Optuna's costs as much per report as boosting does.
+    Its decisions are those of `MedianPruner` with the trials that were complete at this trial's first report. In a
+    study of thousands of trials, a report to `MedianPruner` takes as long as the boosting rounds before it.
     """
 
     def __init__(self, n_startup_trials: int = N_STARTUP_TRIALS, n_warmup_steps: int = N_WARMUP_STEPS) -> None:
         super().__init__(n_startup_trials=n_startup_trials, n_warmup_steps=n_warmup_steps)
-        self._of: tuple[str, int] | None = None
-        self._seen: set[int] = set()
-        self._at_step: dict[int, list[float]] = {}
+        self._current: tuple[str, int] | None = None
+        self._numbers_read: set[int] = set()
+        self._values_at_step: dict[int, list[float]] = {}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is to stop here."""
+        """Whether to prune the trial at this step."""
         step = trial.last_step
         if step is None or step < self._n_warmup_steps:
             return False
-        self._look_at_the_finished(study, trial)
-        others = self._at_step.get(step)
-        if len(self._seen) < max(1, self._n_startup_trials) or not others:
+        self._read_finished_trials(study, trial)
+        others = self._values_at_step.get(step)
+        if len(self._numbers_read) < max(1, self._n_startup_trials) or not others:
             return False
         reported = np.fromiter(trial.intermediate_values.values(), dtype=float)
         maximize = study.direction.name == "MAXIMIZE"
@@ -50,17 +51,17 @@ class SteadyMedianPruner(MedianPruner):
         median = np.nanmedian(others)
         return bool(best < median if maximize else best > median)
 
-    def _look_at_the_finished(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        if self._of == (study.study_name, trial.number):
+    def _read_finished_trials(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        if self._current == (study.study_name, trial.number):
             return
-        if self._of is not None and self._of[0] != study.study_name:
-            self._seen, self._at_step = set(), {}
-        self._of = (study.study_name, trial.number)
+        if self._current is not None and self._current[0] != study.study_name:
+            self._numbers_read, self._values_at_step = set(), {}
+        self._current = (study.study_name, trial.number)
         for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if other.number not in self._seen:
-                self._seen.add(other.number)
+            if other.number not in self._numbers_read:
+                self._numbers_read.add(other.number)
                 for step, value in other.intermediate_values.items():
-                    self._at_step.setdefault(step, []).append(value)
+                    self._values_at_step.setdefault(step, []).append(value)
 
 
 def _asha() -> BasePruner:
@@ -72,7 +73,7 @@ def _hyperband() -> BasePruner:
 
 
 MAKERS: Mapping[str, Callable[[], BasePruner]] = {
-    "median": SteadyMedianPruner,
+    "median": CachedMedianPruner,
     "asha": _asha,
     "hyperband": _hyperband,
     "none": NopPruner,

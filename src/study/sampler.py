@@ -1,15 +1,15 @@
-"""Who proposes parameters, by name. Draws depend on the seed and the trial's number, not on who runs the trial.
+"""The samplers, by name. Draws depend on the seed and the trial's number, not on the worker.
 
 - tpe: tree-structured Parzen estimators (Bergstra et al. 2011), multivariate (Falkner et al. 2018)
-- gp: Gaussian process with expected improvement; needs the package torch, which is not shipped
-- cmaes: covariance matrix adaptation (Hansen 2016) over the numbers; what it cannot take is drawn at random
+- gp: Gaussian process with expected improvement; needs the package torch, which is not installed by default
+- cmaes: covariance matrix adaptation (Hansen 2016) for numeric parameters; the others are drawn at random
 - random: independent draws
 - qmc: Sobol's sequence, scrambled by the seed
-- auto: the one that measured best here: tpe
+- auto: the best one in our measurements, tpe
 
-Optuna seeds a sampler once per process: a study that is resumed would draw its first trials again, and so would every
-worker with the same seed. Reseeding at each trial makes a study that was interrupted ten times equal to one that was
-not, when one process runs it, and lets workers share a seed.
+Optuna seeds a sampler once per process, so a resumed study would repeat its first draws, and so would all workers with
+the same seed. Here samplers are reseeded for each trial: with one process, an interrupted study equals an uninterrupted
+one, and workers can share a seed.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.errors import ConfigError
 from src.study.optuna_internals import default_gamma, split_trials
 
-MODELLED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+MODELLED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 MAX_WORSE = 1000
 
 
@@ -35,18 +35,18 @@ def seeds_of_trial(seed: int, number: int) -> list[int]:
     return [int(state) for state in np.random.SeedSequence([seed, number]).generate_state(2)]
 
 
-class NumberedTPESampler(TPESampler):
-    """Optuna's TPE, reseeded by (seed, trial number), at a cost that hardly grows with the study.
+class TrialSeededTPESampler(TPESampler):
+    """Optuna's TPE, reseeded by (seed, trial number), with a cost that hardly grows with the study.
 
-    Optuna sorts the study's trials into better and worse ones anew for each parameter that not every trial has, five
-    times for dart. Here it is done once per trial. Of the worse ones the last `MAX_WORSE` are modelled: Optuna's own
-    weights fade the older ones out. Up to that many the draws are Optuna's to the bit.
+    Optuna splits the study's trials into better and worse ones again for each conditional parameter, five times for
+    dart. Here this is done once per trial. Only the latest `MAX_WORSE` of the worse trials are modelled: Optuna's
+    weights are small for older ones. Up to that number the draws equal Optuna's to the bit.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed=seed)
         self._seed = seed
-        self._sorted: tuple[tuple[str, int], list[FrozenTrial], list[FrozenTrial]] | None = None
+        self._split: tuple[tuple[str, int], list[FrozenTrial], list[FrozenTrial]] | None = None
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Called by Optuna before a trial's first draw."""
@@ -68,20 +68,20 @@ class NumberedTPESampler(TPESampler):
 
     def _better_and_worse(self, study: optuna.Study, trial: FrozenTrial) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
         key = (study.study_name, trial.number)
-        if self._sorted is None or self._sorted[0] != key:
-            seen = study.get_trials(deepcopy=False, states=MODELLED)
-            others = [each for each in seen if each.number != trial.number]
-            n_ended = sum(each.state != TrialState.RUNNING for each in others)
+        if self._split is None or self._split[0] != key:
+            known = study.get_trials(deepcopy=False, states=MODELLED_STATES)
+            others = [other for other in known if other.number != trial.number]
+            n_ended = sum(other.state != TrialState.RUNNING for other in others)
             better, worse = split_trials(study, others, default_gamma(n_ended))
-            self._sorted = (key, better, worse[-MAX_WORSE:])
-        return self._sorted[1], self._sorted[2]
+            self._split = (key, better, worse[-MAX_WORSE:])
+        return self._split[1], self._split[2]
 
 
 class ReseededSampler(BaseSampler):
-    """Makes a sampler anew for each trial, seeded by (seed, trial number): for those that keep their state elsewhere.
+    """Makes a new sampler for each trial, seeded by (seed, trial number); for samplers that keep no state.
 
     Args:
-        make: a sampler from a seed; what it knows it must read from the study.
+        make: makes a sampler from a seed; the sampler must read all its information from the study.
         seed: of the study.
     """
 
@@ -119,10 +119,10 @@ class ReseededSampler(BaseSampler):
 
 
 class DepthLimitedSampler(ReseededSampler):
-    """Draws `num_leaves` within what `max_depth` allows, so that equal models are not tried under several names.
+    """Limits `num_leaves` to what `max_depth` allows, so that different parameters do not train equal models.
 
-    A tree of depth d has at most 2^d leaves: at depth 5 the parameters 40 and 200 train the same model. The recorded
-    value is the one that counts, in the same range as before, and samplers learn from it.
+    A tree of depth d has at most 2^d leaves: at depth 5, `num_leaves` 40 and 200 train the same model. The limited
+    value is recorded, within the same range, and samplers learn from it.
     """
 
     def __init__(self, inner: BaseSampler) -> None:
@@ -157,7 +157,7 @@ def _within_depth(leaves: int, depth: int, distribution: BaseDistribution) -> in
 
 
 def _tpe(seed: int) -> BaseSampler:
-    return NumberedTPESampler(seed)
+    return TrialSeededTPESampler(seed)
 
 
 def _random(seed: int) -> BaseSampler:
@@ -182,7 +182,7 @@ def _qmc(seed: int) -> BaseSampler:
 
 def _gp(seed: int) -> BaseSampler:
     if importlib.util.find_spec("torch") is None:
-        raise ConfigError("--sampler 'gp' needs the package torch, which is not shipped: pip install torch, or use tpe")
+        raise ConfigError("--sampler 'gp' needs the package torch: pip install torch, or use tpe")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         make = optuna.samplers.GPSampler
@@ -203,9 +203,9 @@ def make_sampler(name: str, seed: int, limit_depth: bool = True) -> BaseSampler:
     """The sampler of this name; the names are those of `src.config.SAMPLERS`.
 
     Args:
-        name: who proposes.
-        seed: of the study; all its workers take the same.
-        limit_depth: the search space is LightGBM's, and `num_leaves` goes no further than `max_depth` allows.
+        name: of the sampler.
+        seed: of the study; the same for all workers.
+        limit_depth: limit `num_leaves` to what `max_depth` allows, for LightGBM's search space.
 
     Raises:
         ConfigError: it needs a package that is not installed.

@@ -1,4 +1,4 @@
-"""Locks in a store of studies, against all its other processes: advisory locks of Postgres, files beside SQLite."""
+"""Locks between all processes that use a store: advisory locks of Postgres, or files next to the SQLite file."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from src.errors import ConfigError, StoreError
-from src.file_lock import Holder, file_lock, shown_alive, try_file_lock, utc_text, wait_for_lock
+from src.file_lock import Holder, file_lock, heartbeats, try_file_lock, utc_text, wait_for_lock
 from src.secrets import mask_url, scrub
 from src.study.retry_policy import RetryPolicy
 from src.study.store_location import connect_args
@@ -22,7 +22,7 @@ from src.suggest import one_line
 log = logging.getLogger(__name__)
 
 _TRY = sqlalchemy.text("SELECT pg_try_advisory_lock(:key)")
-_BEAT = sqlalchemy.text("SELECT 1")
+_HEARTBEAT = sqlalchemy.text("SELECT 1")
 _HOLDER = sqlalchemy.text(
     "SELECT a.pid, a.application_name, host(a.client_addr) AS client, extract(epoch FROM a.state_change) AS seen, "
     "extract(epoch FROM clock_timestamp() - a.state_change) AS silent "
@@ -30,25 +30,25 @@ _HOLDER = sqlalchemy.text(
     "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = :key AND l.objsubid = 1 "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-"""To users without the right to see another user's sessions, Postgres shows of them the process alone."""
+"""Without the right to see other users' sessions, Postgres shows only the process id."""
 
 
 @contextlib.contextmanager
 def store_lock(url: URL, name: str, retry_policy: RetryPolicy | None = None) -> Iterator[None]:
-    """Holds a lock of this name in this store, against all its other processes; a killed holder frees it.
+    """Holds a named lock of a store; the lock is freed when its holder is killed.
 
-    A Postgres that restarts frees it under its holder: what is done under it can be done twice, or asks whether it is
-    still to be done.
+    A restart of Postgres frees the lock although its holder still runs. The protected work must therefore be
+    idempotent, or check whether it is already done.
 
     Args:
         url: of the store.
         name: of the lock.
-        retry_policy: with a database that is away when the lock is to be taken.
+        retry_policy: for a database that is unavailable when the lock is taken.
 
     Raises:
-        ConfigError: the database cannot be reached under this URL.
-        StoreError: it went away while the lock was waited for.
-        LockError: the holder of the lock shows no sign of life.
+        ConfigError: the database cannot be reached with this URL.
+        StoreError: the database became unavailable while waiting for the lock.
+        LockError: the holder of the lock has sent no heartbeat for too long.
     """
     if url.get_backend_name() == "sqlite":
         with file_lock(_lock_file(url, name), _what(url, name)):
@@ -56,25 +56,25 @@ def store_lock(url: URL, name: str, retry_policy: RetryPolicy | None = None) -> 
         return
     take = partial(_wait, url, name)
     connection = take() if retry_policy is None else retry_policy.call(take)
-    with _let_go(connection), shown_alive(partial(_beat, connection)):
+    with _closing(connection), heartbeats(partial(_send_heartbeat, connection)):
         yield
 
 
 @contextlib.contextmanager
 def try_store_lock(url: URL, name: str) -> Iterator[bool]:
-    """As `store_lock`, but nobody waits: whether the lock is held now.
+    """As `store_lock`, without waiting: yields whether the lock was taken.
 
     Raises:
-        ConfigError: the database cannot be reached under this URL.
-        StoreError: it went away meanwhile.
+        ConfigError: the database cannot be reached with this URL.
+        StoreError: the database became unavailable meanwhile.
     """
     if url.get_backend_name() == "sqlite":
         with try_file_lock(_lock_file(url, name)) as held:
             yield held
         return
     connection = _connect(url)
-    with _let_go(connection):
-        yield _ask(connection, url, name)
+    with _closing(connection):
+        yield _try_lock(connection, url, name)
 
 
 def _what(url: URL, name: str) -> str:
@@ -88,11 +88,11 @@ def _lock_file(url: URL, name: str) -> Path:
 
 
 def _wait(url: URL, name: str) -> sqlalchemy.Connection:
-    """A connection of its own that holds the lock."""
+    """A new connection that holds the lock."""
     connection = _connect(url)
     with contextlib.ExitStack() as failed:
         failed.callback(_close, connection)
-        attempt, holder = partial(_ask, connection, url, name), partial(_holder, connection, url, name)
+        attempt, holder = partial(_try_lock, connection, url, name), partial(_holder, connection, url, name)
         wait_for_lock(attempt, holder, _what(url, name))
         failed.pop_all()
     return connection
@@ -108,11 +108,11 @@ def _connect(url: URL) -> sqlalchemy.Connection:
         ) from error
 
 
-def _ask(connection: sqlalchemy.Connection, url: URL, name: str) -> bool:
+def _try_lock(connection: sqlalchemy.Connection, url: URL, name: str) -> bool:
     try:
         return bool(connection.execute(_TRY, {"key": _key(name)}).scalar())
     except SQLAlchemyError as error:
-        raise StoreError(f"{_cannot(url, 'give a lock', error)}; try again when it is there") from error
+        raise StoreError(f"{_cannot(url, 'take a lock', error)}; try again when it is available") from error
 
 
 def _key(name: str) -> int:
@@ -120,25 +120,27 @@ def _key(name: str) -> int:
 
 
 def _holder(connection: sqlalchemy.Connection, url: URL, name: str) -> Holder | None:
-    """Whose session holds the lock; None if it was freed a moment ago."""
+    """The session that holds the lock; None if the lock was freed in the meantime."""
     try:
-        found = connection.execute(_HOLDER, {"key": _key(name)}).one_or_none()
+        row = connection.execute(_HOLDER, {"key": _key(name)}).one_or_none()
     except SQLAlchemyError as error:
-        raise StoreError(f"{_cannot(url, 'say who holds a lock', error)}; try again when it is there") from error
-    if found is None:
+        raise StoreError(
+            f"{_cannot(url, 'name the holder of a lock', error)}; try again when it is available"
+        ) from error
+    if row is None:
         return None
-    seen = "" if found.seen is None else f", last seen {utc_text(float(found.seen))}"
-    who = f"{found.application_name or 'a process that is not named'} (client {found.client or 'local'}{seen})"
-    remedy = f"resume or end that process, or run SELECT pg_terminate_backend({found.pid}) there, then try again"
-    return Holder(who, None if found.silent is None else float(found.silent), remedy)
+    seen = "" if row.seen is None else f", last seen {utc_text(float(row.seen))}"
+    holder_name = f"{row.application_name or 'an unknown process'} (client {row.client or 'local'}{seen})"
+    remedy = f"resume or end that process, or run SELECT pg_terminate_backend({row.pid}) there, then try again"
+    return Holder(holder_name, None if row.silent is None else float(row.silent), remedy)
 
 
-def _beat(connection: sqlalchemy.Connection) -> None:
-    """A statement that shows in `pg_stat_activity` that the holder lives."""
+def _send_heartbeat(connection: sqlalchemy.Connection) -> None:
+    """Runs a statement, whose time `pg_stat_activity` shows to other processes."""
     try:
-        connection.execute(_BEAT)
-    except SQLAlchemyError as error:  # the database is away, and the lock with it; what needs either says so
-        log.debug("the holder of a lock could not show that it lives: %s", type(error).__name__)
+        connection.execute(_HEARTBEAT)
+    except SQLAlchemyError as error:  # the database is unavailable and the lock lost; the code that needs them raises
+        log.debug("the heartbeat of a lock failed: %s", type(error).__name__)
 
 
 def _cannot(url: URL, what: str, error: SQLAlchemyError) -> str:
@@ -148,7 +150,7 @@ def _cannot(url: URL, what: str, error: SQLAlchemyError) -> str:
 
 
 @contextlib.contextmanager
-def _let_go(connection: sqlalchemy.Connection) -> Iterator[None]:
+def _closing(connection: sqlalchemy.Connection) -> Iterator[None]:
     try:
         yield
     finally:
@@ -156,9 +158,9 @@ def _let_go(connection: sqlalchemy.Connection) -> Iterator[None]:
 
 
 def _close(connection: sqlalchemy.Connection) -> None:
-    """Frees the lock, without a goodbye: SQLAlchemy logs one that a dead server did not hear as an error."""
+    """Frees the lock by dropping the connection: a normal close makes SQLAlchemy log an error if the server is dead."""
     try:
         connection.detach()
         connection.invalidate()
     except SQLAlchemyError as error:
-        log.debug("the connection of a lock was gone: %s", type(error).__name__)
+        log.debug("the connection of a lock was lost: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The studies of a store: their names, how one is created, found and resumed, and which of its trials count."""
+"""The studies of a store: names, creating and loading studies, finished trials, errors of the store."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ Objective = Callable[[optuna.Trial], float]
 
 
 def new_study_name(target: str, now: datetime | None = None) -> str:
-    """`<target>_<YYYYMMDD>_<HHMMSS>`, in UTC, as every time that is kept."""
+    """`<target>_<YYYYMMDD>_<HHMMSS>`, in UTC, like all stored times."""
     return f"{target}_{now or datetime.now(UTC):%Y%m%d_%H%M%S}"
 
 
@@ -54,14 +54,14 @@ class OptunaStudyManager:
     """Creates, finds and lists the studies of one store.
 
     Args:
-        storage_dir: folder of the embedded store; used when neither `storage_url` nor OPTUNA_POSTGRES_* is given.
-        storage_url: a database instead; its password is never shown.
-        wait_seconds: how long to wait for a database that is not there yet; a pod may start before it.
-        quiet: says at DEBUG only that the database is away.
+        storage_dir: folder of the embedded store; used if neither `storage_url` nor OPTUNA_POSTGRES_* is given.
+        storage_url: URL of a database; its password is never shown.
+        wait_seconds: how long to wait for a database that does not answer yet, because a pod may start before it.
+        quiet: log at DEBUG only that the database is unavailable.
 
     Raises:
-        ConfigError: the URL is wrong, the store cannot be reached, or its file is no store.
-        StoreError: the database was waited for in vain, or its disk is full.
+        ConfigError: the URL is wrong, the store cannot be reached, or its file is not a store.
+        StoreError: timed out waiting for the database, or its disk is full.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class OptunaStudyManager:
         pruner: BasePruner | None = None,
         user_attrs: Mapping[str, Any] | None = None,
     ) -> optuna.Study:
-        """Loads the study of this name, or creates it; two processes that create it at once get the same one.
+        """Loads the study, or creates it; two processes that create it at the same time get the same study.
 
         Args:
             study_name: up to 200 bytes.
-            direction: Optuna's word; a study keeps the one that it was created with.
+            direction: as in Optuna; an existing study keeps its direction.
             sampler: TPE, seeded per trial, when None.
             pruner: the median rule when None.
             user_attrs: set on the study if it is new.
 
         Raises:
-            ConfigError: the name is unusable, or the study exists with the other direction.
+            ConfigError: the name is not allowed, or the study exists with the other direction.
         """
         check_study_name(study_name)
         with store_lock(self.url, "create", self.storage.retry_policy):
@@ -125,12 +125,12 @@ class OptunaStudyManager:
         if study.direction.name.lower() != direction:
             existing = study.direction.name.lower()
             raise ConfigError(
-                f"study {study_name!r} exists and does {existing}, not {direction}: use another --study-name"
+                f"study {study_name!r} exists with direction {existing}, not {direction}: use another --study-name"
             )
         return study
 
     def unused_study_name(self, target: str) -> str:
-        """The name of a new study; two that begin within one second are two studies all the same."""
+        """An unused name for a new study; studies that start within one second get different names."""
         now, known = datetime.now(UTC), set(self.list_studies())
         while (name := new_study_name(target, now)) in known:
             now += timedelta(seconds=1)
@@ -139,20 +139,20 @@ class OptunaStudyManager:
     def load_study(
         self, study_name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
     ) -> optuna.Study:
-        """The study of this name.
+        """Loads an existing study.
 
         Args:
-            study_name: of a study that exists.
+            study_name: name of the study.
             sampler: TPE, seeded per trial, when None.
             pruner: the median rule when None.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: it does not exist.
         """
         names = self.list_studies()
         if study_name not in names:
-            there_are = listing(sorted(names)[-5:]) or "none yet"
-            raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {there_are}")
+            known = listing(sorted(names)[-5:]) or "none yet"
+            raise ConfigError(f"there is no study {study_name!r} in {self.shown}: there are {known}")
         sampler = sampler or make_sampler(SearchSettings.sampler, SearchSettings.seed, limit_depth=False)
         pruner = pruner or default_pruner()
         return optuna.load_study(study_name=study_name, storage=self.storage, sampler=sampler, pruner=pruner)
@@ -162,21 +162,21 @@ class OptunaStudyManager:
         return optuna.get_all_study_names(self.storage)
 
     def newest_study(self, target: str) -> str | None:
-        """Name of the study, among those named `<target>_<time>`, that was created last; None if there is none.
+        """Name of the most recently created study named `<target>_<time>`; None if there is none.
 
-        The order of creation is the store's own. The times in the names are those of several machines' clocks, and
-        local ones where an earlier version of this program wrote them.
+        The order of creation is that of the store. The times in the names come from the clocks of several machines, and
+        earlier versions of this program used local time.
         """
         pattern = re.compile(re.escape(target) + r"_\d{8}_\d{6}")
-        studies = [each for each in self.storage.get_all_studies() if pattern.fullmatch(each.study_name)]
+        studies = [study for study in self.storage.get_all_studies() if pattern.fullmatch(study.study_name)]
         return max(studies, key=id_of_study).study_name if studies else None
 
     def _open(self) -> StudyStorage:
         try:
             if self.url.get_backend_name() == "sqlite":
                 Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-            with store_lock(self.url, "create"):  # two processes that create the tables at once: one would fail
-                self._refuse_database_of_others()
+            with store_lock(self.url, "create"):  # if two processes create the tables at the same time, one fails
+                self._refuse_foreign_database()
                 storage = StudyStorage(self.url.render_as_string(hide_password=False), engine_options(self.url))
                 create_table(storage.engine)
             storage.retry_policy.quiet = self._quiet
@@ -192,21 +192,21 @@ class OptunaStudyManager:
             refused = f"the store {self.shown} cannot be used: {reason}"
             if is_full(error):
                 raise StoreError(f"{refused}: free space on its disk, then give the same command again") from error
-            raise ConfigError(f"{refused}: name another store, or mend this one") from error
+            raise ConfigError(f"{refused}: name another store, or repair this one") from error
 
-    def _refuse_database_of_others(self) -> None:
-        """MLflow keeps its schema's version in a table `alembic_version`, as Optuna does: one would spoil the other."""
+    def _refuse_foreign_database(self) -> None:
+        """Refuses MLflow's database: both MLflow and Optuna keep a schema version in a table `alembic_version`."""
         engine = sqlalchemy.create_engine(self.url, poolclass=NullPool, connect_args=connect_args(self.url))
         with engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
         if "alembic_version" in tables and not {"studies", "version_info"} <= tables:
             raise ConfigError(
-                f"the store {self.shown} is the database of another program, likely MLflow's: give studies their own"
+                f"the store {self.shown} is the database of another program, likely MLflow: use a separate database"
             )
 
 
 def root_cause_line(error: BaseException) -> str:
-    """What a chain of errors says at its root, in one line: SQLAlchemy and Optuna wrap the driver's words."""
+    """The message of the first error in a chain, in one line: SQLAlchemy and Optuna wrap the driver's error."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
@@ -214,22 +214,22 @@ def root_cause_line(error: BaseException) -> str:
 
 
 def store_error(error: BaseException, study_name: str) -> RunError:
-    """A store or a disk that failed in the middle of a search, in one line with the remedy."""
-    go_on = f"the same command with {study_option(study_name)} goes on"
+    """The error for a store or a disk that fails during a search, with the remedy."""
+    resume = f"the same command with {study_option(study_name)} resumes it"
     if isinstance(error, OSError):
-        return RunError(explain(error, f"then {go_on}"))
-    reason, cure = one_line(root_cause_line(error)), "free space on its disk, " if is_full(error) else ""
-    return StoreError(f"the store of study {study_name!r} failed: {reason}; {cure}finished trials are kept, {go_on}")
+        return RunError(explain(error, f"then {resume}"))
+    reason, remedy = one_line(root_cause_line(error)), "free space on its disk, " if is_full(error) else ""
+    return StoreError(f"the store of study {study_name!r} failed: {reason}; {remedy}finished trials are kept, {resume}")
 
 
 def set_optuna_verbosity(verbose: bool = False) -> None:
-    """Optuna's own log speaks only with `--verbose`; trials are shown by the progress bar and kept in the study."""
+    """Shows Optuna's log only with `--verbose`; the progress bar shows trials, and the study stores them."""
     optuna.logging.set_verbosity(optuna.logging.INFO if verbose else optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def n_finished(study: optuna.Study) -> int:
-    """Complete and pruned trials."""
+    """Number of complete and pruned trials."""
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
@@ -242,7 +242,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         raise SearchError(
-            f"study {study.study_name!r} has no complete trial: give it more --timeout or --n-trials "
-            f"and go on with {study_option(study.study_name)}"
+            f"study {study.study_name!r} has no complete trial: give a larger --timeout or --n-trials "
+            f"and resume with {study_option(study.study_name)}"
         )
     return study.best_trial

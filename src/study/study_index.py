@@ -1,4 +1,4 @@
-"""The studies of a store by age, and which of them a report is asked for."""
+"""Lists the studies of a store by age, and selects those for a report."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from src.suggest import did_you_mean, listing
 if TYPE_CHECKING:
     from src.study.optuna_internals import FrozenStudy
 
-NEWEST_NAMED = 5
-_NAMED = re.compile(r"(?P<target>.+)_(?P<time>\d{8}_\d{6})")
+N_LISTED = 5
+_DEFAULT_NAME = re.compile(r"(?P<target>.+)_(?P<time>\d{8}_\d{6})")
 _TIME = "%Y%m%d_%H%M%S"
 
 
@@ -25,8 +25,8 @@ class KnownStudy:
     """A study of the store.
 
     Attributes:
-        name: as its user wrote it.
-        target: what it is a search for, by its settings or by its name; None for somebody else's.
+        name: name of the study.
+        target: from its settings or its name; None for a study of another program.
     """
 
     name: str
@@ -34,25 +34,25 @@ class KnownStudy:
 
 
 def known_studies(manager: OptunaStudyManager) -> list[KnownStudy]:
-    """All studies of a store, the one that was created last first.
+    """All studies of a store, the most recently created first.
 
-    The order of creation is the store's own; the times in the names are those of several machines' clocks.
+    The order of creation is that of the store; the times in the names come from the clocks of several machines.
     """
-    studies = sorted(manager.storage.get_all_studies(), key=lambda each: -id_of_study(each))
-    return [KnownStudy(each.study_name, _target_of(each)) for each in studies if not _has_only_failed(each)]
+    studies = sorted(manager.storage.get_all_studies(), key=lambda study: -id_of_study(study))
+    return [KnownStudy(study.study_name, _target_of(study)) for study in studies if not _has_only_failed(study)]
 
 
 def _has_only_failed(study: "FrozenStudy") -> bool:
-    """Whether nothing was made but the note that its create failed, which the other pods of the run have read."""
+    """Whether the study holds only the note that its creation failed, which tells the other pods of the run."""
     return set(study.user_attrs) == {FAILED_RUN_ATTR}
 
 
 def _target_of(study: "FrozenStudy") -> str | None:
     settings = study.user_attrs.get("settings")
-    noted = settings.get("target") if isinstance(settings, Mapping) else None
-    match = _NAMED.fullmatch(study.study_name)
-    if noted or match is None:
-        return noted
+    target = settings.get("target") if isinstance(settings, Mapping) else None
+    match = _DEFAULT_NAME.fullmatch(study.study_name)
+    if target or match is None:
+        return target
     try:
         datetime.strptime(match["time"], _TIME)
     except ValueError:  # digits that are no time, such as the 30th of February
@@ -61,10 +61,10 @@ def _target_of(study: "FrozenStudy") -> str | None:
 
 
 def choose_study(name: str | None, known: Sequence[KnownStudy], store: str) -> str:
-    """The named study, or the newest.
+    """The study with this name, or the newest.
 
     Args:
-        name: of a study; None asks for the newest.
+        name: of a study; None for the newest.
         known: from `known_studies`.
         store: its URL without a password, for messages.
 
@@ -79,7 +79,7 @@ def choose_study(name: str | None, known: Sequence[KnownStudy], store: str) -> s
 
 
 def choose_several(words: Sequence[str], known: Sequence[KnownStudy], store: str) -> dict[str, str]:
-    """Studies by label: each word is a target, whose newest study is meant, a study's name, or `TARGET=STUDY`.
+    """Studies by label, from words that are a target (meaning its newest study), a study name, or `TARGET=STUDY`.
 
     Args:
         words: at least one; a study that is named twice counts once.
@@ -87,10 +87,10 @@ def choose_several(words: Sequence[str], known: Sequence[KnownStudy], store: str
         store: its URL without a password, for messages.
 
     Returns:
-        Study names by label: the target, or the study's name where that would not be unique.
+        Study names by label: the target, or the study's name if the target is not unique.
 
     Raises:
-        ConfigError: a word is neither, or there is no study at all.
+        ConfigError: a word is none of these, or there is no study at all.
     """
     _refuse_empty(known, store)
     labels: dict[str, str] = {}
@@ -102,7 +102,7 @@ def choose_several(words: Sequence[str], known: Sequence[KnownStudy], store: str
 
 
 def _choose(word: str, known: Sequence[KnownStudy], store: str) -> tuple[str, str]:
-    """Label and study of one word."""
+    """Label and study name for one word."""
     newest = next((study for study in known if word in (study.target, study.name)), None)
     if newest is not None:
         return newest.target or newest.name, newest.name
@@ -127,7 +127,7 @@ def _require(name: str, known: Sequence[KnownStudy], store: str) -> None:
 
 
 def _newest(known: Sequence[KnownStudy]) -> str:
-    return listing(study.name for study in known[:NEWEST_NAMED])
+    return listing(study.name for study in known[:N_LISTED])
 
 
 def _refuse_empty(known: Sequence[KnownStudy], store: str) -> None:

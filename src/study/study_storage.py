@@ -1,17 +1,17 @@
-"""Optuna's SQL storage, its running trials held in memory, with an exact budget, owners, and taking over from the dead.
+"""Optuna's SQL storage with buffered running trials, an exact budget, owners of trials, and recovery of trials.
 
-- Budget: the transaction that creates a trial counts those there are, under the lock that Optuna takes for the trial's
-  number, and rolls back when the study has enough. W workers finish exactly N trials, not N + W - 1.
-- Owner: the same transaction notes which process runs the trial.
-- Taking over: a trial whose process is dead goes back to WAITING, with its number and parameters, and the next worker
-  runs it. So a kill leaves no second trial behind that would be counted or shown twice. A trial that outlives several
-  processes is not given out again for ever: after `MAX_ATTEMPTS` it fails.
-- A database that is away for a while: every operation is repeated until it is back (`retry_policy`). One whose answer
-  was lost finds, by the trial's owner and state, that it was done already. Nobody is taken for dead because he was
-  silent while nobody could write.
+- Budget: the transaction that creates a trial counts the existing trials, under the lock that Optuna takes for the
+  trial's number, and rolls back when the study has enough. W workers finish exactly N trials, not N + W - 1.
+- Owner: the same transaction records which process runs the trial.
+- Recovery: a trial of a dead process goes back to WAITING, with its number and parameters, and the next worker runs
+  it. A kill therefore leaves no extra trial that would be counted or shown twice. After `MAX_ATTEMPTS` processes died,
+  the trial fails.
+- Outages: operations are retried until the database is available again (`retry_policy`). A retry recognises by the
+  trial's owner and state that the first attempt succeeded and only its answer was lost. After an outage, a missing
+  heartbeat does not mean that a worker is dead, because no worker could write.
 
-Optuna's private names that it uses are listed in `optuna_internals`; `test_study_storage` and the integration tests
-hold what is relied on.
+The private names of Optuna used here are listed in `optuna_internals`; `test_study_storage` and the integration tests
+cover what is used.
 """
 
 import contextlib
@@ -38,12 +38,12 @@ from src.study.trial_owners import (
     ATTEMPTS,
     OWNER,
     count_trials,
+    end_time_if_ended_by,
     lock_study,
-    newest_run_by,
+    newest_running_trial_of,
     owned_trials,
     owner_of,
-    seconds_up,
-    when_ended_by,
+    server_uptime,
 )
 from src.study.trial_times import local_time
 from src.study.worker_identity import is_known_dead, is_process_here, worker_identity
@@ -54,7 +54,7 @@ MAX_ATTEMPTS = 5
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60
 SECONDS_BETWEEN_SWEEPS = 5.0
-"""Optuna looks for dead trials before each one; more often than this is no use to anybody."""
+"""Optuna looks for stale trials before each trial; this limits how often the database is queried."""
 CLAIMED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 STARTED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
@@ -68,11 +68,11 @@ RETRIED_METHODS = (
     "get_trial_system_attrs", "get_trial", "get_all_trials", "_get_trials", "get_best_trial", "_get_best_trial_id",
     "_get_stale_trial_ids", "requeue_own_trials", "fail_trials_of", "flush_trial", "finish_trial",
 )  # fmt: skip
-"""Whatever opens a transaction; a heartbeat is no use later than it was due."""
+"""All methods that open a transaction, except heartbeats, which are useless when they are late."""
 
 
 class BudgetMet(Exception):
-    """The study has as many trials as it was asked for; ends `study.optimize` from inside."""
+    """The study has its total of trials; raised inside `study.optimize` to end it."""
 
 
 @retry_while_unavailable(*RETRIED_METHODS)
@@ -80,61 +80,61 @@ class StudyStorage(BufferedStorage):
     """A store of studies; see the module's docstring.
 
     Attributes:
-        n_trials: budget of finished trials for the studies that this process runs; None is no limit.
-        retry_policy: with a database that is away.
+        n_trials: total of finished trials for the studies that this process runs; None is no limit.
+        retry_policy: for outages of the database.
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
         self.retry_policy = RetryPolicy(make_url(url))
         self._creating = threading.local()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are; their use here is tested
+            warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are experimental; tests cover their use
             super().__init__(
                 url, engine_kwargs=engine_kwargs, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=GRACE_SECONDS
             )
         set_up_sessions(self.engine)
         self.n_trials: int | None = None
         self._requeueing: set[int] = set()
-        self._swept = -SECONDS_BETWEEN_SWEEPS
-        self._begun: tuple[int, float] = (-1, 0.0)
+        self._last_sweep = -SECONDS_BETWEEN_SWEEPS
+        self._started: tuple[int, float] = (-1, 0.0)
 
     def requeue_trial(self, trial_id: int) -> None:
-        """Makes the failure that is about to be recorded for this trial a return to the queue instead."""
+        """Lets the next FAIL of this trial put it back into the queue instead."""
         self._requeueing.add(trial_id)
 
     def requeue_own_trials(self, study_id: int) -> None:
-        """Returns every trial that this process left RUNNING, after an interruption between two of its steps."""
-        mine = worker_identity()
-        for trial_id, owner, _ in self._owned(study_id, (TrialState.RUNNING,)):
-            if owner == mine:
-                self._return(trial_id)
+        """Puts all trials back into the queue that this process left RUNNING because it was interrupted."""
+        own_identity = worker_identity()
+        for trial_id, owner, _ in self._owned_trials(study_id, (TrialState.RUNNING,)):
+            if owner == own_identity:
+                self._requeue(trial_id)
 
-    def _return(self, trial_id: int) -> bool:
+    def _requeue(self, trial_id: int) -> bool:
         """Puts a trial of this process back into the queue, with its parameters."""
         try:
-            if trial_id in self._open:
+            if trial_id in self._running:
                 self.flush_trial(trial_id)
-        except TrialLost:  # somebody else runs it already
+        except TrialLost:  # another worker runs it already
             return False
-        except StorageInternalError as error:  # the disk is full, say: it waits again with what was written before
+        except StorageInternalError as error:  # such as a full disk: requeued with what was written before
             if is_transient(error):
                 raise
-            log.debug("what trial %d had drawn could not be written", self._open[trial_id].seen.number)
+            log.debug("the parameters of trial %d could not be written", self._running[trial_id].trial.number)
         return self._to_waiting(trial_id, worker_identity())
 
     def fail_trials_of(self, study_id: int, pid: int, reason: str) -> int:
-        """Records the trial that a process of this machine died of as failed; it is not to be run again.
+        """Records the trial of a dead process of this machine as failed, so that it is not run again.
 
         Args:
-            study_id: Optuna's.
-            pid: of the process, which is dead.
-            reason: kept as the trial's `error`.
+            study_id: Optuna's id of the study.
+            pid: of the dead process.
+            reason: stored as the trial's `error`.
 
         Returns:
-            How many trials these were: the one that it ran, unless somebody else has begun it again meanwhile.
+            Number of failed trials: 1, or 0 if another worker has started the trial again meanwhile.
         """
         failed = 0
-        for trial_id, owner, _ in self._owned(study_id, (TrialState.RUNNING, TrialState.WAITING)):
+        for trial_id, owner, _ in self._owned_trials(study_id, (TrialState.RUNNING, TrialState.WAITING)):
             if is_process_here(owner, pid):
                 with contextlib.suppress(UpdateFinishedTrialError):  # it has ended meanwhile
                     self.set_trial_user_attr(trial_id, "error", reason)
@@ -142,11 +142,11 @@ class StudyStorage(BufferedStorage):
         return failed
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
-        """As in Optuna, but a trial that is given back waits again, and none starts beyond the budget."""
+        """As in Optuna, but a requeued trial becomes WAITING, and no trial starts beyond the budget."""
         if state == TrialState.FAIL and trial_id in self._requeueing:
-            returned = self._return(trial_id)
+            requeued = self._requeue(trial_id)
             self._requeueing.discard(trial_id)
-            return returned
+            return requeued
         if self.runs_here(trial_id) and state.is_finished():
             return self.finish_trial(trial_id, state, values)
         if state != TrialState.RUNNING:
@@ -164,11 +164,11 @@ class StudyStorage(BufferedStorage):
             present: Any = trial.state
             self.check_trial_is_updatable(trial_id, present)
             if present != TrialState.WAITING:
-                return self.retry_policy.retrying and self._still_ours(session, trial_id)
+                return self.retry_policy.retrying and self._lock_if_owned(session, trial_id)
             if self.n_trials is not None and count_trials(session, trial.study_id, STARTED_STATES) >= self.n_trials:
                 return False
-            # With the state, not after it: RUNNING under its dead owner's name the trial would be taken over again.
-            self._note_owner(session, trial_id)
+            # In the same transaction: a RUNNING trial with its dead owner would be recovered again.
+            self._record_owner(session, trial_id)
             # The inner call shares this thread's session: its commit ends this transaction too.
             return super().set_trial_state_values(trial_id, TrialState.RUNNING)
 
@@ -181,15 +181,15 @@ class StudyStorage(BufferedStorage):
             self.hold_trial(trial)
         return trial
 
-    def _still_ours(self, session: Session, trial_id: int) -> bool:
-        return super()._still_ours(session, trial_id) and owner_of(session, trial_id) == worker_identity()
+    def _lock_if_owned(self, session: Session, trial_id: int) -> bool:
+        return super()._lock_if_owned(session, trial_id) and owner_of(session, trial_id) == worker_identity()
 
-    def _ended_here(self, session: Session, trial_id: int, state: TrialState) -> datetime | None:
-        return when_ended_by(session, trial_id, worker_identity(), state) if self.retry_policy.retrying else None
+    def _end_time_if_ended_here(self, session: Session, trial_id: int, state: TrialState) -> datetime | None:
+        return end_time_if_ended_by(session, trial_id, worker_identity(), state) if self.retry_policy.retrying else None
 
-    def _note_owner(self, session: Session, trial_id: int) -> None:
-        """Writes down that this process runs the trial, and its first beat."""
-        self._begun = (trial_id, time.monotonic())
+    def _record_owner(self, session: Session, trial_id: int) -> None:
+        """Records that this process runs the trial, and writes the first heartbeat."""
+        self._started = (trial_id, time.monotonic())
         attributes, beats = models.TrialSystemAttributeModel, models.TrialHeartbeatModel
         self._set_trial_attr_without_commit(session, attributes, trial_id, OWNER, worker_identity())
         beat = beats.where_trial_id(trial_id, session)
@@ -199,46 +199,46 @@ class StudyStorage(BufferedStorage):
             beat.heartbeat = session.execute(sqlalchemy.func.now()).scalar()
 
     def record_heartbeat(self, trial_id: int) -> None:
-        """As in Optuna, whose thread beats once more at once: the first beat was written with the state."""
-        begun_id, begun = self._begun
-        if trial_id == begun_id and time.monotonic() - begun <= HEARTBEAT_SECONDS / 2:
+        """As in Optuna, without the first heartbeat of Optuna's thread, which was written with the state."""
+        started_id, started = self._started
+        if trial_id == started_id and time.monotonic() - started <= HEARTBEAT_SECONDS / 2:
             return
         try:
             super().record_heartbeat(trial_id)
         except StorageInternalError as error:
             if not is_transient(error):
                 raise
-            log.debug("a beat of trial %d could not be written; the next one is due soon", trial_id)
+            log.debug("a heartbeat of trial %d could not be written; the next one is due soon", trial_id)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
-        if template_trial is not None:  # enqueued or added by hand: recorded whatever the budget
+        if template_trial is not None:  # enqueued or added by the user: recorded regardless of the budget
             return super()._get_prepared_new_trial(study_id, template_trial, session)
         lock_study(session, study_id)
         self._creating.tries += 1
         if self.retry_policy.retrying or self._creating.tries > 1:
-            made = newest_run_by(session, study_id, worker_identity(), self._open.keys())
-            if made is not None:  # an earlier try created it, and the answer was lost
-                self._creating.started = started_utc(made)
-                return made
+            created = newest_running_trial_of(session, study_id, worker_identity(), self._running.keys())
+            if created is not None:  # an earlier attempt created it, and the answer was lost
+                self._creating.started = started_utc(created)
+                return created
         if self.n_trials is not None and count_trials(session, study_id, CLAIMED_STATES) >= self.n_trials:
             raise BudgetMet
         trial = super()._get_prepared_new_trial(study_id, None, session)
         self._creating.started = started_utc(trial)
         trial_id: Any = trial.trial_id
-        # In the same transaction: no trial can die before it could be found dead or stale.
-        self._note_owner(session, trial_id)
+        # In the same transaction, so that a trial can be recovered from its first moment on.
+        self._record_owner(session, trial_id)
         return trial
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """Called by Optuna before each trial: takes over from the dead, returns those trials that are to fail."""
-        if time.monotonic() - self._swept < SECONDS_BETWEEN_SWEEPS:
+        """Called by Optuna before each trial: requeues trials of dead processes, returns those that have to fail."""
+        if time.monotonic() - self._last_sweep < SECONDS_BETWEEN_SWEEPS:
             return []
-        self._swept = time.monotonic()
-        stale = set() if self._nobody_could_write() else set(super()._get_stale_trial_ids(study_id))
+        self._last_sweep = time.monotonic()
+        stale = set() if self._was_recently_unavailable() else set(super()._get_stale_trial_ids(study_id))
         exhausted = []
-        for trial_id, owner, attempts in self._owned(study_id, (TrialState.RUNNING,)):
+        for trial_id, owner, attempts in self._owned_trials(study_id, (TrialState.RUNNING,)):
             if trial_id not in stale and not is_known_dead(owner):
                 continue
             if attempts >= MAX_ATTEMPTS:
@@ -249,43 +249,43 @@ class StudyStorage(BufferedStorage):
                 self._to_waiting(trial_id, owner, attempts + 1)
         return exhausted
 
-    def _nobody_could_write(self) -> bool:
-        """Whether silence means nothing: the database was away, as seen from here or as it says itself."""
+    def _was_recently_unavailable(self) -> bool:
+        """Whether missing heartbeats mean nothing: the database was unavailable, or has just started."""
         if self.engine.name == "sqlite":
             return False
-        if self.retry_policy.was_away_within(GRACE_SECONDS):
+        if self.retry_policy.was_unavailable_within(GRACE_SECONDS):
             return True
         with transaction(self.scoped_session) as session:
-            return seconds_up(session) < GRACE_SECONDS
+            return server_uptime(session) < GRACE_SECONDS
 
-    def _owned(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
+    def _owned_trials(self, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
         with transaction(self.scoped_session) as session:
             return owned_trials(session, study_id, states)
 
     def _to_waiting(self, trial_id: int, owner: str, attempts: int | None = None) -> bool:
-        """RUNNING → WAITING, unless somebody else has taken the trial over or finished it in the meantime."""
+        """RUNNING → WAITING, unless another process has taken the trial over or finished it in the meantime."""
         self.forget_trial(trial_id)
         with transaction(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
             lock_study(session, trial.study_id)
             session.refresh(trial)
             attributes = session.query(models.TrialSystemAttributeModel)
-            noted = attributes.filter_by(trial_id=trial_id, key=OWNER).populate_existing().one_or_none()
-            if trial.state != TrialState.RUNNING or (noted is not None and noted.value_json != json.dumps(owner)):
+            recorded = attributes.filter_by(trial_id=trial_id, key=OWNER).populate_existing().one_or_none()
+            if trial.state != TrialState.RUNNING or (recorded is not None and recorded.value_json != json.dumps(owner)):
                 return False
             trial.state = TrialState.WAITING
             if attempts is not None:
-                kept = models.TrialSystemAttributeModel
-                self._set_trial_attr_without_commit(session, kept, trial_id, ATTEMPTS, attempts)
-            # The next attempt reports the same steps again; Optuna would warn about each.
+                attribute = models.TrialSystemAttributeModel
+                self._set_trial_attr_without_commit(session, attribute, trial_id, ATTEMPTS, attempts)
+            # The next attempt reports the same steps again; Optuna would warn about each of them.
             session.query(models.TrialIntermediateValueModel).filter_by(trial_id=trial_id).delete()
         return True
 
 
 def requeue_dead_trials(study: optuna.Study) -> None:
-    """What Optuna does before each trial, for when no trial is about to start; at once."""
+    """Runs at once the recovery that Optuna otherwise runs before each trial."""
     backend: Any = storage_behind_cache(study)
-    backend._swept = -SECONDS_BETWEEN_SWEEPS
+    backend._last_sweep = -SECONDS_BETWEEN_SWEEPS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)

@@ -1,4 +1,4 @@
-"""Questions to the store about trials and the processes that run them, each in a transaction of the caller's."""
+"""Queries about trials and their owners, in a transaction of the caller."""
 
 import json
 from collections.abc import Collection
@@ -15,11 +15,11 @@ from src.study.trial_times import local_time
 OWNER = "worker"
 """Of a trial: the `worker_identity` of the process that runs it, or ran it last."""
 ATTEMPTS = "attempts"
-"""Of a trial: how many processes began it; absent is one."""
+"""Of a trial: how many processes started it; a missing value means one."""
 
 
 def lock_study(session: Session, study_id: Any) -> None:
-    """Write lock until the transaction ends. SELECT … FOR UPDATE is nothing on SQLite; an UPDATE locks everywhere."""
+    """Write lock until the transaction ends, by an UPDATE, because SQLite ignores SELECT … FOR UPDATE."""
     study = models.StudyModel
     session.execute(
         sqlalchemy.update(study).where(study.study_id == study_id).values(study_name=study.study_name),
@@ -28,37 +28,37 @@ def lock_study(session: Session, study_id: Any) -> None:
 
 
 def count_trials(session: Session, study_id: Any, states: tuple[TrialState, ...]) -> int:
-    """How many of the study's trials are in one of these states."""
+    """Number of the study's trials in these states."""
     trial = models.TrialModel
     return session.query(trial).filter(trial.study_id == study_id, trial.state.in_(states)).count()
 
 
 def owner_of(session: Session, trial_id: int) -> str | None:
-    """Who runs the trial, or ran it last; None where nobody is noted."""
+    """The process that runs the trial, or ran it last; None if none is recorded."""
     attribute = models.TrialSystemAttributeModel
-    noted = sqlalchemy.select(attribute.value_json).where(attribute.trial_id == trial_id, attribute.key == OWNER)
-    text = session.execute(noted).scalar()
+    query = sqlalchemy.select(attribute.value_json).where(attribute.trial_id == trial_id, attribute.key == OWNER)
+    text = session.execute(query).scalar()
     return None if text is None else str(json.loads(text))
 
 
 def owned_trials(session: Session, study_id: int, states: tuple[TrialState, ...]) -> list[tuple[int, str, int]]:
-    """(trial id, owner, attempts so far) of every trial in one of these states."""
+    """(trial id, owner, attempts so far) of all trials in these states."""
     trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
     query = (
         sqlalchemy.select(trial.trial_id, attribute.key, attribute.value_json)
         .outerjoin(attribute, (attribute.trial_id == trial.trial_id) & attribute.key.in_((OWNER, ATTEMPTS)))
         .where(trial.study_id == study_id, trial.state.in_(states))
     )
-    found: dict[int, dict[str, Any]] = {}
+    attributes: dict[int, dict[str, Any]] = {}
     for trial_id, key, text in session.execute(query):
-        found.setdefault(trial_id, {})[key] = None if text is None else json.loads(text)
-    return [(trial_id, noted.get(OWNER, ""), noted.get(ATTEMPTS, 1)) for trial_id, noted in found.items()]
+        attributes.setdefault(trial_id, {})[key] = None if text is None else json.loads(text)
+    return [(trial_id, of_trial.get(OWNER, ""), of_trial.get(ATTEMPTS, 1)) for trial_id, of_trial in attributes.items()]
 
 
-def newest_run_by(
+def newest_running_trial_of(
     session: Session, study_id: int, owner: str, besides: Collection[int] = ()
 ) -> models.TrialModel | None:
-    """The newest RUNNING trial of an owner, these ids left out."""
+    """The newest RUNNING trial of an owner, except the trials `besides`."""
     trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
     query = (
         sqlalchemy.select(trial)
@@ -69,15 +69,15 @@ def newest_run_by(
     return session.execute(query.order_by(trial.trial_id.desc())).scalars().first()
 
 
-def when_ended_by(session: Session, trial_id: int, owner: str, state: TrialState) -> datetime | None:
-    """When this owner ended the trial with this state; None if he did not."""
+def end_time_if_ended_by(session: Session, trial_id: int, owner: str, state: TrialState) -> datetime | None:
+    """When this owner ended the trial with this state; None if it did not."""
     trial = models.TrialModel
     query = sqlalchemy.select(COMPLETED_UTC).where(trial.trial_id == trial_id, trial.state == state)
     ended = local_time(session.execute(query).scalar())
     return ended if owner_of(session, trial_id) == owner else None
 
 
-def seconds_up(session: Session) -> float:
-    """How long a Postgres server runs."""
-    asked = sqlalchemy.text("SELECT extract(epoch FROM now() - pg_postmaster_start_time())")
-    return float(session.execute(asked).scalar_one())
+def server_uptime(session: Session) -> float:
+    """Seconds since the start of a Postgres server."""
+    query = sqlalchemy.text("SELECT extract(epoch FROM now() - pg_postmaster_start_time())")
+    return float(session.execute(query).scalar_one())

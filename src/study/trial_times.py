@@ -1,8 +1,8 @@
-"""The times of trials, the same instants for every reader.
+"""Unambiguous times of trials.
 
-Optuna keeps naive UTC in the database and gives a trial naive local times of the process that reads it. In the hour
-that a zone repeats when summer time ends it loses which of the two is meant, and two readers of one trial then differ
-by an hour. Here a local time keeps that (`fold`, PEP 495), and whatever counts or shows times takes UTC.
+Optuna stores naive UTC in the database and returns naive local times of the reading process. In the hour that is
+repeated at the end of summer time these are ambiguous, and two readers of one trial may differ by an hour. Here a local
+time keeps its `fold` (PEP 495), and all calculations and outputs use UTC.
 """
 
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ _TIMES = ("datetime_start", "datetime_complete")
 
 
 def local_time(stored: datetime | None) -> datetime | None:
-    """Naive UTC of the database as Optuna shows it, in naive local time; exact in a repeated hour too."""
+    """Naive UTC of the database as naive local time, as Optuna returns it; exact in a repeated hour too."""
     return None if stored is None else datetime.fromtimestamp(stored.replace(tzinfo=UTC).timestamp())
 
 
 def utc_time(shown: datetime) -> datetime:
-    """A trial's time, naive local as Optuna shows it, as an aware time in UTC."""
+    """A trial's time, naive local as Optuna returns it, as an aware time in UTC."""
     return shown.astimezone(UTC)
 
 
@@ -32,14 +32,14 @@ def epoch_ms(shown: datetime) -> int:
 
 
 def seconds_taken(trial: "FrozenTrial") -> float | None:
-    """How long a trial that has ended took; unlike `trial.duration` also when the local clock was changed meanwhile."""
+    """Seconds that an ended trial took; unlike `trial.duration` also correct when the clock changed meanwhile."""
     if trial.datetime_start is None or trial.datetime_complete is None:
         return None
     return (utc_time(trial.datetime_complete) - utc_time(trial.datetime_start)).total_seconds()
 
 
 def trials_in_utc(study: "optuna.Study") -> "pd.DataFrame":
-    """Optuna's table of a study's trials, its times in UTC."""
+    """Optuna's table of a study's trials, with times in UTC."""
     import pandas as pd
 
     frame, trials = study.trials_dataframe(), study.get_trials(deepcopy=False)

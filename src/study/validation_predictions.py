@@ -1,11 +1,11 @@
-"""Validation predictions of the best trials, kept in the study's database for the ensemble.
+"""Validation predictions of the best trials, stored in the study's database for the ensemble.
 
-Workers and the process that trains the final model may run on different machines; the database is what they share. The
-predictions have a table of their own beside Optuna's, which Optuna neither reads nor migrates.
+Workers and the process that trains the final model may run on different machines, which share only the database. The
+predictions have their own table next to Optuna's tables; Optuna neither reads nor migrates it.
 
-A cache and nothing more: what is missing when the search ends is trained again, to the same bits. Hence a database that
-refuses a write costs the cache, never the trial, and nothing waits long for it. A row holds the trial's exact value, so
-that predictions of another attempt of the same trial are never used.
+The table is only a cache: predictions that are missing at the end of the search are computed again, equal to the bit. A
+failed write therefore never fails a trial, and waits for locks are short. A row holds the trial's exact value, so that
+predictions of another attempt of the same trial are never used.
 """
 
 import contextlib
@@ -29,22 +29,22 @@ from src.suggest import one_line
 log = logging.getLogger(__name__)
 
 MAX_KEPT = 20
-"""The best trials by value, and the ensemble's candidates: what ranks below has no say in a good ensemble, more of them
-make the selection slower and luckier, and where nothing is kept all of them are trained again."""
+"""Number of best trials kept, the candidates of the ensemble. Trials below do not improve an ensemble; more candidates
+make the selection slower and more prone to overfitting, and all of them are trained again if nothing is stored."""
 MAX_STUDY_BYTES = 128 * 2**20
-"""Of one study: the best trials and the fixed configurations, 25 in all, fit up to 1.3 million validation rows."""
+"""Of one study: enough for the best trials and the fixed configurations (25) with 1.3 million validation rows."""
 MAX_STORE_BYTES = 2**30
-"""Of all studies in a store when a new one begins to keep some. Nightly searches go on for years, but only studies that
-may be resumed need predictions: those of the oldest studies are dropped."""
+"""Of all studies in a store; checked at a study's first write. Nightly searches run for years, but only studies that
+may be resumed need predictions, so those of the oldest studies are deleted."""
 ROW_BYTES = 4
 """Of a 32-bit float."""
 MAX_LOGIT = 35.0
-"""Beyond it the probability is 1 in 64 bits, and its raw score cannot be told any more."""
+"""For larger logits the 64-bit probability is exactly 1, and the raw score cannot be recovered."""
 SHORT_WAITS = {
     "sqlite": "PRAGMA busy_timeout = 10000",
     "postgresql": "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s'",
 }
-"""At the beginning of a transaction: a cache is not worth a long wait for a lock."""
+"""At the start of a transaction: a cache should not wait long for a lock."""
 
 TABLE = sqlalchemy.Table(
     "daily_profit_predictions",
@@ -68,7 +68,7 @@ _ON_DELETE = (
 
 
 class StoredPredictions(NamedTuple):
-    """What a row says about its predictions, without them."""
+    """A row without its predictions."""
 
     number: int
     value: float
@@ -77,9 +77,9 @@ class StoredPredictions(NamedTuple):
 
 
 def create_table(engine: sqlalchemy.Engine) -> None:
-    """Creates the table in a store that lacks it; to be called under the lock for creating Optuna's tables.
+    """Creates the table if it is missing; to be called under the lock for creating Optuna's tables.
 
-    A user without the right to create tables works without the cache; the first trial says so.
+    Without the right to create tables there is no cache; the first trial logs a warning.
     """
     try:
         if not sqlalchemy.inspect(engine).has_table(TABLE.name):
@@ -92,7 +92,7 @@ def create_table(engine: sqlalchemy.Engine) -> None:
 
 
 def raw_scores(task: Task, predictions: np.ndarray) -> np.ndarray:
-    """What LightGBM hands over while it trains, as the sum of leaves that it came from: (n_rows,) 32-bit floats."""
+    """LightGBM's predictions during training as raw scores (sums of leaf values): (n_rows,) 32-bit floats."""
     if task != "binary":
         return predictions.astype(np.float32)
     with np.errstate(divide="ignore"):  # a probability of exactly 0 or 1
@@ -102,7 +102,7 @@ def raw_scores(task: Task, predictions: np.ndarray) -> np.ndarray:
 
 
 class PredictionStore:
-    """The kept predictions of one study.
+    """The stored predictions of one study.
 
     Args:
         engine: of the database that the study is in.
@@ -114,18 +114,18 @@ class PredictionStore:
         self._engine = engine
         self._study = study_id
         self._sign = -1 if maximize else 1
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     @classmethod
     def of(cls, study: optuna.Study) -> Self:
-        """The store of a study in a database."""
+        """The prediction store of a study."""
         return cls(storage_behind_cache(study).engine, id_of_study(study), study.direction.name == "MAXIMIZE")
 
     def keep(self, number: int, value: float, scores: np.ndarray, pinned: bool = False) -> None:
-        """Keeps (n_rows,) raw scores of a complete trial if it is one of the best, or pinned.
+        """Stores (n_rows,) raw scores of a complete trial if it is one of the best, or pinned.
 
-        Predictions that rank too low are not sent. Several processes may do this at once: after the last one the rows
-        are those of the best trials. A database that refuses costs the cache, never the trial.
+        Predictions that rank too low are not sent. Several processes may do this concurrently: in the end the rows are
+        those of the best trials. A failed write never fails the trial.
         """
         new = StoredPredictions(number, float(value), pinned, len(scores))
         try:
@@ -136,23 +136,23 @@ class PredictionStore:
             self._remove(self._surplus(self._kept()))
             if not kept:
                 self._drop_oldest_studies()
-        except SQLAlchemyError as error:  # the database is away or full, or the table is missing or not ours to write
-            self._say_once(
+        except SQLAlchemyError as error:  # the database is unavailable or full, the table is missing or read-only
+            self._log_once(
                 logging.WARNING,
-                f"validation predictions of trial {number} cannot be kept in the store: "
-                f"{_reason(error, self._engine)}: the search goes on, and the final model's choice trains the trial "
-                f"again if it needs it{_remedy(error)}",
+                f"validation predictions of trial {number} cannot be written to the store: "
+                f"{_reason(error, self._engine)}: the search continues, and the trial is trained again if the "
+                f"ensemble needs it{_remedy(error)}",
             )
 
     def load(self, values: Mapping[int, float], n_rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Kept predictions, one trial after the other so that memory holds one at a time.
+        """Loads stored predictions, one trial at a time to save memory.
 
         Args:
-            values: exact value by trial number.
-            n_rows: length of the predictions; others are left out.
+            values: exact values by trial number.
+            n_rows: length of the predictions; rows of another length are ignored.
 
         Yields:
-            A trial's number and its (n_rows,) raw scores, read-only; nothing for a trial that is not kept.
+            A trial's number and its (n_rows,) raw scores, read-only; nothing for a trial that is not stored.
         """
         columns = TABLE.c
         for number, value in values.items():
@@ -160,12 +160,12 @@ class PredictionStore:
             usable = row & (columns.value == repr(float(value))) & (columns.n_rows == n_rows)
             try:
                 with self._transaction() as connection:
-                    found = connection.execute(sqlalchemy.select(columns.scores).where(usable)).scalar()
-            except SQLAlchemyError as error:  # as when keeping; the other trials would meet the same
-                log.warning("kept validation predictions cannot be read: %s", _reason(error, self._engine))
+                    stored = connection.execute(sqlalchemy.select(columns.scores).where(usable)).scalar()
+            except SQLAlchemyError as error:  # as in `keep`; the other trials would fail too
+                log.warning("stored validation predictions cannot be read: %s", _reason(error, self._engine))
                 return
-            if found is not None and len(found) == n_rows * ROW_BYTES:
-                scores = np.frombuffer(found, dtype="<f4")
+            if stored is not None and len(stored) == n_rows * ROW_BYTES:
+                scores = np.frombuffer(stored, dtype="<f4")
                 if np.isfinite(scores).all():
                     yield number, scores
 
@@ -176,7 +176,7 @@ class PredictionStore:
             try:
                 yield connection
             finally:
-                if self._engine.name == "sqlite":  # a setting of the connection, which Optuna uses next
+                if self._engine.name == "sqlite":  # reset, because Optuna uses the connection next
                     connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * SQLITE_BUSY_SECONDS}")
 
     def _kept(self) -> list[StoredPredictions]:
@@ -187,19 +187,19 @@ class PredictionStore:
         return [StoredPredictions(number, float(value), pinned, n_rows) for number, value, pinned, n_rows in rows]
 
     def _surplus(self, rows: Sequence[StoredPredictions]) -> list[int]:
-        """Numbers of the trials that are not to be kept; pinned ones come first, of equal ones the earlier trial."""
-        surplus, places, room = [], MAX_KEPT, MAX_STUDY_BYTES
+        """Numbers of the trials to delete; pinned trials have priority, and the earlier trial if values are equal."""
+        surplus, places_left, bytes_left = [], MAX_KEPT, MAX_STUDY_BYTES
         for row in sorted(rows, key=lambda row: (not row.pinned, self._sign * row.value, row.number)):
-            places -= not row.pinned
-            room -= row.n_rows * ROW_BYTES
-            if places < 0 or room < 0:
+            places_left -= not row.pinned
+            bytes_left -= row.n_rows * ROW_BYTES
+            if places_left < 0 or bytes_left < 0:
                 surplus.append(row.number)
-        if room < 0 <= places:
+        if bytes_left < 0 <= places_left:
             size = rows[0].n_rows * ROW_BYTES / 2**20
-            self._say_once(
+            self._log_once(
                 logging.INFO,
-                f"validation predictions of {len(rows) - len(surplus)} trials are kept, {size:.0f} MiB each: a study "
-                f"keeps {MAX_STUDY_BYTES // 2**20} MiB; other trials are trained again if the final model's choice "
+                f"validation predictions of {len(rows) - len(surplus)} trials are stored, {size:.0f} MiB each: the "
+                f"limit is {MAX_STUDY_BYTES // 2**20} MiB per study; other trials are trained again if the ensemble "
                 "needs them",
             )
         return surplus
@@ -216,39 +216,39 @@ class PredictionStore:
             )
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        """Each in a transaction of its own: two processes that remove several in another order would deadlock."""
+        """Deletes rows in separate transactions: two processes that delete in different order could deadlock."""
         for number in numbers:
             row = (TABLE.c.study_id == self._study) & (TABLE.c.trial_number == number)
             with self._transaction() as connection:
                 connection.execute(sqlalchemy.delete(TABLE).where(row))
 
     def _drop_oldest_studies(self) -> None:
-        """Called with a study's first predictions: takes those of the oldest other studies where a store has many."""
+        """Deletes predictions of the oldest other studies above `MAX_STORE_BYTES`; called at a study's first write."""
         study_id = TABLE.c.study_id
         sizes = sqlalchemy.select(study_id, sqlalchemy.func.sum(TABLE.c.n_rows) * ROW_BYTES).group_by(study_id)
         with self._transaction() as connection:
             newest_first = connection.execute(sizes.order_by(study_id.desc())).all()
-        room = MAX_STORE_BYTES
+        bytes_left = MAX_STORE_BYTES
         for other, size in newest_first:
-            room -= size
-            if room < 0 and other != self._study:
+            bytes_left -= size
+            if bytes_left < 0 and other != self._study:
                 with self._transaction() as connection:
                     connection.execute(sqlalchemy.delete(TABLE).where(study_id == other))
 
-    def _say_once(self, level: int, message: str) -> None:
-        """Trials after the first would say much the same."""
+    def _log_once(self, level: int, message: str) -> None:
+        """Logs the first message of a level; later ones at DEBUG, because they would repeat it."""
         kind = logging.getLevelName(level)
-        log.log(logging.DEBUG if kind in self._said else level, "%s", message)
-        self._said.add(kind)
+        log.log(logging.DEBUG if kind in self._logged else level, "%s", message)
+        self._logged.add(kind)
 
 
 def _remedy(error: SQLAlchemyError) -> str:
     if isinstance(error, ProgrammingError):  # of Postgres: no such table, no permission
-        return f"; let the store's user create and write the table {TABLE.name}"
+        return f"; grant the database user the right to create and write the table {TABLE.name}"
     return "; free space on the store's disk" if is_full(error) else ""
 
 
 def _reason(error: SQLAlchemyError, engine: sqlalchemy.Engine) -> str:
-    """The driver's words, in one line and without the password."""
+    """The driver's message, in one line and without the password."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
     return scrub(one_line(lines[0], 200), engine.url.render_as_string(hide_password=False))

@@ -1,8 +1,8 @@
-"""Who runs a trial, and whether that process still lives.
+"""The identity of the process that runs a trial, and whether that process is still alive.
 
-A process is named by the boot of its machine, its PID namespace, its PID and its start time. On the same boot and in
-the same namespace its death is known at once and for certain, a reused PID included; of any other nothing is known
-here, and its heartbeat has to tell.
+A process is identified by the boot id of its machine, its PID namespace, its PID and its start time. For the same boot
+and namespace, its death is detected at once and reliably, also if the PID was reused. For other machines, only the
+heartbeat tells.
 """
 
 import os
@@ -13,25 +13,25 @@ from pathlib import Path
 import psutil
 
 START_TIME_TOLERANCE_SECONDS = 5.0
-"""psutil reckons a start time from the wall clock, which may be set while the process runs."""
+"""psutil computes start times from the wall clock, which may be changed while the process runs."""
 
 
 @cache
 def _this_machine() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id")
-    if boot.exists():  # Linux: exact, and the same in all containers of a host, hence the PID namespace beside it
+    if boot.exists():  # Linux: exact, but the same in all containers of a host, so the PID namespace is added
         return f"{boot.read_text().strip()}/{os.readlink('/proc/self/ns/pid')}"
     return f"{platform.node()}/{psutil.boot_time():.0f}"
 
 
 def worker_identity() -> str:
-    """The name of this process, `<machine>|<pid>|<start time>|<host>`; the host is for people only."""
+    """The identity of this process, `<machine>|<pid>|<start time>|<host>`; the host is for information only."""
     pid = os.getpid()
     return f"{_this_machine()}|{pid}|{psutil.Process(pid).create_time():.2f}|{platform.node()}"
 
 
 def is_known_dead(identity: str) -> bool:
-    """True only if the process ran on this machine and is gone; False says alive, or not known from here."""
+    """True if the process ran on this machine and has ended; False if it is alive or unknown."""
     parts = identity.split("|")
     if len(parts) != 4 or parts[0] != _this_machine():
         return False
@@ -44,6 +44,6 @@ def is_known_dead(identity: str) -> bool:
 
 
 def is_process_here(identity: str, pid: int) -> bool:
-    """Whether the name is that of this machine's process with this PID, alive or dead."""
+    """Whether the identity is that of a process of this machine with this PID, alive or dead."""
     parts = identity.split("|")
     return len(parts) == 4 and parts[0] == _this_machine() and parts[1] == str(pid)

@@ -38,8 +38,8 @@ SINGLE_THREADED = {
 }
 """Settings that stop libraries from starting threads on import; a worker uses one CPU anyway."""
 ATTEMPTS = 3
-LONGEST_FOLDER, SHORT_FOLDER = 70, "/tmp"
-"""The path of a socket has at most 107 bytes, of which `multiprocessing` needs 32."""
+MAX_FOLDER_BYTES, SHORT_FOLDER = 70, "/tmp"
+"""The path of a socket has 107 bytes, of which `multiprocessing` needs 32 for names of its own."""
 
 
 def start_fork_server() -> None:
@@ -61,7 +61,7 @@ def start_fork_server() -> None:
 def _shorten_socket_folder() -> None:
     """Uses another folder for sockets if TMPDIR is too long for a socket path, as Python 3.14 does."""
     config = current_process()._config  # type: ignore[attr-defined]
-    if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+    if config.get("tempdir") is None and len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER_BYTES:
         config["tempdir"] = folder = tempfile.mkdtemp(prefix="pymp-", dir=SHORT_FOLDER)
         util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
 

@@ -142,7 +142,7 @@ def run_worker(worker_start: WorkerStart, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the supervisor passes it on
     stop_flag = WorkerStopFlag(worker_start.deadline, multiprocessing.parent_process())
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop_flag, "requested", True))
-    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(stop_flag, "leaving", True))
+    signal.signal(signal.SIGUSR1, lambda number, frame: setattr(stop_flag, "study_stopped", True))
     gc.freeze()  # the collector skips the imported objects, so that their memory pages stay shared
     os.environ.clear()
     os.environ.update(worker_start.environ)

@@ -1,4 +1,4 @@
-"""A few account-days for tests of what is read from a table, and what is refused."""
+"""Small tables of accounts and days for tests of reading and refusing tables."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ def with_timeout(seconds: float, workers: int = 1) -> RunSettings:
     return replace(AUTO, search=SearchSettings(timeout=seconds, max_workers=workers))
 
 
-def test_what_was_asked_for_is_left_alone(data: Dataset) -> None:
+def test_without_cv_auto_the_split_is_unchanged(data: Dataset) -> None:
     for split in (SplitSettings(), SplitSettings(use_cv=True, n_folds=7)):
         assert choose_folds(data, RunSettings(split=split)) == split
 

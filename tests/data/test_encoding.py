@@ -51,7 +51,7 @@ def test_codes_numbers_and_booleans() -> None:
 
 
 def written_rule(value: Any, levels: list[str]) -> float:
-    """The rule of the module's docstring, once more, for one value and without any library."""
+    """A second implementation of the rule in the module's docstring, for one value and without libraries."""
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return np.nan
     text = str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
@@ -78,7 +78,7 @@ def number(level: str) -> float | None:
 
 
 @given(VALUES, st.lists(TEXTS, unique=True, max_size=8), st.booleans())
-def test_codes_follow_the_written_rule_whatever_stands_beside_a_value(
+def test_codes_follow_the_documented_rule_and_do_not_depend_on_other_rows(
     values: list[Any], levels: list[str], reverse: bool
 ) -> None:
     levels = sorted(level for level in levels if level.strip())
@@ -131,7 +131,7 @@ def test_the_level_of_a_value(value: Any, levels: list[str], expected: float) ->
         np.testing.assert_array_equal(level_codes(pd.Series([value]), levels), [expected])
 
 
-def test_what_has_no_text_of_its_own_is_no_level() -> None:
+def test_lists_and_bytes_cannot_be_levels() -> None:
     for value in ([1], b"a", {"a": 1}, pd.Timedelta("1D"), 1j):
         with pytest.raises(ValueError, match=f"type {type(value).__name__}"):
             text_of(value)
@@ -152,7 +152,7 @@ def test_an_empty_frame_and_empty_levels() -> None:
     assert texts_of(pd.Series([], dtype="str")).empty
 
 
-def test_what_is_no_number_is_named_with_its_row() -> None:
+def test_a_value_that_is_not_a_number_is_named_with_its_row() -> None:
     with pytest.raises(NotANumber, match="column 'x' holds 2 values that are not numbers, the first 'oops' in row 2"):
         encode(pd.DataFrame({"x": ["1", "oops", None, "007"]}), {})
     with pytest.raises(NotANumber, match="not true, false, 1 or 0, the first '2' in row 1"):
@@ -210,7 +210,7 @@ def test_what_is_no_number_is_named_with_its_row() -> None:
         ("n/a", ",", np.nan),
     ],
 )
-def test_numbers_as_people_write_them(text: str, mark: str | None, expected: float | None) -> None:
+def test_formatted_numbers(text: str, mark: str | None, expected: float | None) -> None:
     found = read_number(text, mark)
     assert (found is None) == (expected is None)
     if expected is not None and found is not None:
@@ -224,7 +224,7 @@ NUMBERS = st.one_of(
 
 @given(st.lists(st.one_of(NUMBERS, st.sampled_from(["1_0", "007", "nAn", " 5 ", "", "oops", "\uff11"])), min_size=1))
 def test_a_text_is_the_same_number_alone_and_beside_others(texts: list[str | None]) -> None:
-    """Columns of plain numbers are read in another, faster way."""
+    """Columns of plain numbers have a separate fast path."""
     alone = [np.nan if text is None else read_number(text) for text in texts]
     column = pd.Series(texts, dtype="str")
     if None in alone:

@@ -24,7 +24,7 @@ def with_class(data: Dataset, rows: np.ndarray, value: float) -> Dataset:
 
 
 @pytest.mark.parametrize("split", [SplitSettings(), CV, SplitSettings(test_fraction=0)], ids=["one", "cv", "all"])
-def test_every_part_comes_before_what_it_is_judged_on(data: Dataset, split: SplitSettings) -> None:
+def test_training_rows_come_before_validation_and_test_rows(data: Dataset, split: SplitSettings) -> None:
     rows = make_split_rows(data, split)
     assert data.dates is not None
     for fold in rows.folds:

@@ -35,7 +35,7 @@ def numbered(dates: Dates) -> RowIndices:
 
 
 @given(tables(), SPLITS)
-def test_no_date_reaches_into_what_it_is_judged_on(dates: Dates, split: SplitSettings) -> None:
+def test_training_and_judged_rows_share_no_date(dates: Dates, split: SplitSettings) -> None:
     place = numbered(dates)
     n = place.max() + 1
     try:

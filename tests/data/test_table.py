@@ -67,7 +67,7 @@ def test_rows_without_a_target_are_left_out() -> None:
     frame.loc[[0, 5], "net_profit"] = np.nan
     data = load_dataset(frame, TableConfig(), "net_profit")
     assert len(data.y) == len(data.features) == N - 2
-    assert data.warnings == ("2 of 12 rows lack the target 'net_profit': they are left out",)
+    assert data.warnings == ("2 of 12 rows have no target 'net_profit': they are left out",)
 
 
 def test_use_and_drop_choose_the_features() -> None:
@@ -116,18 +116,21 @@ def test_names_need_not_be_text() -> None:
         (table(net_profit=[1.0, -np.inf] * 6), "target 'net_profit' holds 6 infinite values, the first in row 2"),
         (table(net_profit=np.nan), "target 'net_profit' is missing in every row"),
         (table(net_profit=3.0), "target 'net_profit' is 3 in all 12 rows"),
-        (table(x=None, c=None), "no feature is left of the columns account_id, date"),
-        (table(date=["2024-01-01"] * 12), "10 rows repeat the account and date of another, the first is account 'a'"),
+        (table(x=None, c=None), "no column is left as a feature, the table has account_id, date"),
+        (
+            table(date=["2024-01-01"] * 12),
+            "10 rows repeat the account and date of another row, the first is account 'a'",
+        ),
         (
             table(account_id=["a", None] * 6),
             "column 'account_id' (the account) is missing in 6 rows, the first is row 2",
         ),
-        (table(account_id=[1.5] * 12), "column 'account_id' (the account): '1.5' in row 1 is no account"),
+        (table(account_id=[1.5] * 12), "column 'account_id' (the account): '1.5' in row 1 is not an account"),
         (table(date=[None, "2024-01-01"] * 6), "column 'date' (the date) is missing in 6 rows, the first is row 1"),
-        (table(date=["2024-01-01", "01/02/2024"] * 6), "'01/02/2024' in row 2 is no date: write it as 2024-01-31"),
-        (table(date=[20240101, 20241301] * 6), "'20241301' in row 2 is no date"),
-        (table(date=[1704067200] * 12), "'1704067200' in row 1 is no date"),
-        (table(date=[2024] * 12), "'2024' in row 1 is no date"),
+        (table(date=["2024-01-01", "01/02/2024"] * 6), "'01/02/2024' in row 2 is not a date: write it as 2024-01-31"),
+        (table(date=[20240101, 20241301] * 6), "'20241301' in row 2 is not a date"),
+        (table(date=[1704067200] * 12), "'1704067200' in row 1 is not a date"),
+        (table(date=[2024] * 12), "'2024' in row 1 is not a date"),
     ],
 )
 def test_tables_that_cannot_be_learned_from(frame: pd.DataFrame, said: str) -> None:
@@ -140,11 +143,11 @@ def test_tables_that_cannot_be_learned_from(frame: pd.DataFrame, said: str) -> N
         (
             TableConfig(),
             "net_proft",
-            "target 'net_proft' is not configured (did you mean 'net_profit'?): there are net_",
+            "target 'net_proft' is not configured (did you mean 'net_profit'?): use net_",
         ),
         (TableConfig(use=("y",)), "net_profit", "column 'y' (use:) is missing"),
         (TableConfig(drop=("y",)), "net_profit", "column 'y' (drop:) is missing"),
-        (TableConfig(use=("x", "is_profitable")), "net_profit", "target 'is_profitable' stands in use:"),
+        (TableConfig(use=("x", "is_profitable")), "net_profit", "target 'is_profitable' is in use:"),
         (TableConfig(use=("date",)), "net_profit", "feature 'date' holds values of type datetime64"),
         (FileTableConfig(account="acc", optional=("date",)), "net_profit", "column 'acc' (the account) is missing"),
     ],
@@ -167,7 +170,7 @@ def test_binary_targets(values: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize("values", [[True, False] * 6, ["1", "0"] * 6, [Decimal(1), Decimal(0)] * 6])
-def test_binary_targets_in_other_clothes(values: Any) -> None:
+def test_binary_targets_of_other_types(values: Any) -> None:
     data = load_dataset(table(is_profitable=values), TableConfig(), "is_profitable")
     assert list(data.y) == [1, 0] * 6
 
@@ -218,7 +221,7 @@ def test_account_names_stay_as_they_are(raw: list[Any]) -> None:
     assert list(data.accounts) == [str(each) for each in raw]
 
 
-def test_days_that_no_market_saw_are_warned_of() -> None:
+def test_unlikely_dates_give_a_warning() -> None:
     assert load_dataset(table(), TableConfig(), "net_profit").warnings == ()
     future = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
     days = np.repeat([dt.date(1969, 12, 31), *DAYS[:4], future], 2)
@@ -233,7 +236,7 @@ def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
     counted = table()
     counted.insert(0, "Unnamed: 0", np.random.default_rng(1).permutation(N) + 3)
     data = load_dataset(counted, TableConfig(), "net_profit")
-    assert data.warnings == ("column 'Unnamed: 0' has no name and only counts rows: it is left out",)
+    assert data.warnings == ("column 'Unnamed: 0' has no name and holds row numbers only: it is left out",)
     assert list(data.features) == ["x", "c"]
     assert data.digest == load_dataset(table(), TableConfig(), "net_profit").digest
     as_text = counted.assign(**{"Unnamed: 0": counted["Unnamed: 0"].astype("str"), "Unnamed: 9": None})
@@ -244,7 +247,7 @@ def test_a_nameless_counter_is_left_out_and_a_nameless_feature_stays() -> None:
     assert list(used.features) == ["Unnamed: 0"]
 
 
-def test_a_target_may_be_written_as_people_do() -> None:
+def test_a_target_may_have_formatted_numbers() -> None:
     frame = table(net_profit=["1,234.50", "(12.00)", ""] * 4)
     assert "name it under numbers: in --config" in refused(frame)
     data = load_dataset(frame, TableConfig(numbers={"net_profit": None}), "net_profit")
@@ -280,12 +283,12 @@ def test_a_copy_of_the_target_is_named_as_a_leak(target: str, make: Any) -> None
     frame = table()
     frame["copy"] = make(frame[target])
     warnings = load_dataset(frame, TableConfig(), target).warnings
-    assert warnings == (f"feature 'copy' is the target {target!r} in other words: likely a leak",)
+    assert warnings == (f"feature 'copy' is a copy of the target {target!r}: likely a leak",)
 
 
 @given(st.integers(5, 3000), st.integers(0, 10))
 def test_leaks_are_found_and_near_copies_are_not(n: int, seed: int) -> None:
-    """The search looks at a sample first; neither a rare difference nor a rare class may mislead it."""
+    """Leaks are searched in a sample first; rare differences and rare classes must not change the result."""
     generator = np.random.default_rng(seed)
     y = (generator.random(n) < 0.05).astype(float)
     y[:4] = 0, 1, 0, 1  # with one row of a class, half a one would still be a linear copy
@@ -301,7 +304,7 @@ def earned(frame: pd.DataFrame, config: TableConfig | None = None, target: str =
     return load_dataset(frame, config or TableConfig(), target).net_profit
 
 
-def test_what_a_row_earned_follows_it_and_is_no_feature() -> None:
+def test_the_profit_of_a_row_is_sorted_with_it_and_is_no_feature() -> None:
     shuffled = table(x=np.arange(N)).sample(frac=1, random_state=0)
     data = load_dataset(shuffled, TableConfig(), "is_profitable")
     assert data.net_profit is not None
@@ -313,18 +316,18 @@ def test_what_a_row_earned_follows_it_and_is_no_feature() -> None:
     assert without.digest == data.digest
 
 
-def test_what_a_row_earned_is_left_out_with_its_target() -> None:
+def test_the_profit_of_a_row_without_target_is_left_out() -> None:
     y = [None, *(table()["is_profitable"][1:])]
     assert earned(table(is_profitable=y)).tolist() == table()["net_profit"][1:].tolist()
 
 
 @pytest.mark.parametrize("values", [["rich", "poor"] * 6, [True, False] * 6, [10**400, *range(11)], [1 + 2j] * 12])
-def test_what_is_no_number_is_not_known_to_be_earned(values: list[Any]) -> None:
-    """Another target is asked for, which this column does not stop."""
+def test_a_profit_column_without_numbers_is_ignored(values: list[Any]) -> None:
+    """The target is another column, so this is not an error."""
     assert earned(table(net_profit=pd.Series(values))) is None
 
 
-def test_holes_and_infinities_are_unknown() -> None:
+def test_missing_and_infinite_profits_are_unknown() -> None:
     found = earned(table(net_profit=[np.nan, np.inf, *range(10)]))
     assert np.isnan(found).tolist() == [True, True] + [False] * 10
 

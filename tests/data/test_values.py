@@ -71,13 +71,13 @@ def test_suspicious_texts_are_warned_of() -> None:
     [
         ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
         (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
-        (["1"] * 11 + ["oops"], "91.7 % of them look like numbers ('1'), the first that does not is 'oops' in row 12"),
+        (["1"] * 11 + ["oops"], "91.7 % of which look like numbers ('1'), the first that does not is 'oops' in row 12"),
         (
             ["1,234.50", "12%"] * 6,
-            "100 % of them look like numbers ('1,234.50', '12%'): name the column under numbers:",
+            "100 % of which look like numbers ('1,234.50', '12%'): name the column under numbers:",
         ),
-        (["2024-01-31 09:30", "31.12.2024"] * 6, "100 % of them look like dates ('2024-01-31 09:30', '31.12.2024')"),
-        ([None] * 12, "features without a single value: 'x'"),
+        (["2024-01-31 09:30", "31.12.2024"] * 6, "100 % of which look like dates ('2024-01-31 09:30', '31.12.2024')"),
+        ([None] * 12, "features without any value: 'x'"),
         (pd.date_range("2024-01-01", periods=12), "feature 'x' holds values of type datetime64"),
         (pd.to_timedelta(range(12), unit="D"), "feature 'x' holds values of type timedelta64"),
         ([dt.date(2024, 1, 1)] * 12, "feature 'x' holds values of type date"),
@@ -88,7 +88,7 @@ def test_suspicious_texts_are_warned_of() -> None:
         ([10**400] * 12, "feature 'x' holds a number too large"),
     ],
 )
-def test_features_that_no_model_can_take(values: Any, said: str) -> None:
+def test_features_that_are_refused(values: Any, said: str) -> None:
     assert said in refused(one_column(values))
 
 
@@ -114,10 +114,10 @@ def test_declared_columns_are_what_they_are_declared_to_be() -> None:
         (
             ["1,5", "oops"] * 6,
             None,
-            "numeric but for 6 values, the first 'oops' in row 2, with ',' as the decimal mark",
+            "numeric except for 6 values, the first 'oops' in row 2, with ',' as the decimal mark",
         ),
         (["1,5", "inf"] * 6, ",", "feature 'balance' holds 6 infinite values, the first in row 2"),
-        ([dt.date(2024, 1, 1)] * 12, None, "numeric but for 12 values, the first '2024-01-01' in row 1"),
+        ([dt.date(2024, 1, 1)] * 12, None, "numeric except for 12 values, the first '2024-01-01' in row 1"),
     ],
 )
 def test_declared_numbers_that_cannot_be_read(balance: list[Any], mark: str | None, said: str) -> None:
@@ -140,6 +140,6 @@ def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:
         (["12.0", "15", None] * 4, ["12.0", "15"]),
     ],
 )
-def test_whole_numbers_gain_no_zero_from_a_blank(values: list[Any], levels: list[str]) -> None:
+def test_whole_numbers_with_missing_values_get_no_decimals(values: list[Any], levels: list[str]) -> None:
     data = load_dataset(one_column(values), TableConfig(categories=("x",)), "net_profit")
     assert sorted(data.features["x"].dropna().unique()) == levels

@@ -142,7 +142,7 @@ def test_without_dates_and_accounts_only_the_constant_is_left() -> None:
     assert {name: values.tolist() for name, values in forecasts.items()} == {"mean": [3]}
 
 
-def test_judged_on_the_rows_asked_for() -> None:
+def test_scores_are_of_the_given_rows() -> None:
     rng = np.random.default_rng(5)
     dataset = make_dataset(rng.normal(size=60).tolist(), np.repeat(np.arange(20), 3).tolist(), ["a", "b", "c"] * 20)
     train, rows = np.arange(40), np.arange(45, 60)
@@ -152,10 +152,10 @@ def test_judged_on_the_rows_asked_for() -> None:
     assert scores == pytest.approx(expected)
 
 
-def test_best_baseline_is_the_hardest_to_beat() -> None:
+def test_best_baseline_has_the_best_score() -> None:
     assert best_baseline("mae", {"a": 2.0, "b": 1.0, "c": 1.0}) == ("b", 1.0)
     assert best_baseline("auc", {"a": 0.5, "b": 0.6}) == ("b", 0.6)
-    with pytest.raises(ValueError, match="no baselines"):
+    with pytest.raises(ValueError, match="no baselines are given"):
         best_baseline("mae", {})
 
 

@@ -34,7 +34,7 @@ def days(numbers: ArrayLike) -> Dates:
 
 
 def panel(n_dates: int, n_accounts: int = 5, seed: int = 0) -> tuple[Floats, Floats, Floats, Dates]:
-    """0/1 targets, a prediction, a reference full of ties, and dates in no order; each date has a factor."""
+    """0/1 targets, a prediction, a reference with many ties, and unordered dates; each date has a factor."""
     rng = np.random.default_rng(seed)
     date = rng.permutation(np.repeat(np.arange(n_dates), n_accounts))
     factor = rng.normal(size=n_dates)[date]
@@ -84,7 +84,7 @@ def test_delongs_variance_of_an_auc_is_that_of_brute_force() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_influence_is_what_leaving_out_a_row_does(metric: Metric) -> None:
+def test_influence_equals_the_jackknife(metric: Metric) -> None:
     """The jackknife, to first order: (n - 1) times what an estimate loses without a row."""
     y, prediction, reference, _ = panel(60)
     n = y.size
@@ -133,7 +133,7 @@ def test_the_order_of_rows_does_not_matter(seed: int, dated: bool) -> None:
     assert numbers(again) == pytest.approx(numbers(first))
 
 
-def test_rows_that_stand_twice_say_nothing_new_of_dates_and_pretend_to_without() -> None:
+def test_duplicated_rows_narrow_the_interval_only_without_dates() -> None:
     y, prediction, reference, dates = panel(40)
     twice = np.repeat(y, 2), np.repeat(prediction, 2), np.repeat(reference, 2)
     once = all_estimates(y, prediction, reference, dates)
@@ -164,7 +164,7 @@ def test_units_scale_errors_and_leave_skill_and_ranks(scale: float, shift: float
     assert numbers([ranked]) == pytest.approx(numbers([score_estimate("auc", y, prediction, dates)]))
 
 
-def test_what_a_date_does_to_both_cancels_out() -> None:
+def test_effects_of_a_date_on_both_cancel_out() -> None:
     rng = np.random.default_rng(6)
     y = np.repeat(rng.lognormal(sigma=1.5, size=300), 5) * rng.normal(size=1500)
     dates = days(np.repeat(np.arange(300), 5))
@@ -207,12 +207,15 @@ def first(n: int, of: int) -> Floats:
         (lambda: mean_estimate(up_to(11), None), "only 11 rows: an interval needs 12"),
         (lambda: mean_estimate(up_to(40), days(range(40)), first(9, of=40)), "only 9 dates: an interval needs 12"),
         (lambda: score_estimate("auc", first(9, of=40), np.sin(up_to(40)), None), "only 9 rows with each class: an"),
-        (lambda: score_estimate("auc", first(20, of=40), -up_to(40), None), "a ranking without one mistake"),
-        (lambda: score_estimate("auc", first(20, of=40), up_to(40), None), "a ranking without one mistake"),
-        (lambda: mean_estimate(up_to(60), days(range(60))), "dates follow each other so closely that 60 are worth 0."),
+        (lambda: score_estimate("auc", first(20, of=40), -up_to(40), None), "an AUC of exactly 0 or 1"),
+        (lambda: score_estimate("auc", first(20, of=40), up_to(40), None), "an AUC of exactly 0 or 1"),
+        (
+            lambda: mean_estimate(up_to(60), days(range(60))),
+            "60 dates are so strongly correlated that they count as 0.",
+        ),
     ],
 )
-def test_what_has_no_honest_interval_says_why(found: Callable[[], Estimate], note: str) -> None:
+def test_an_estimate_without_an_interval_says_why(found: Callable[[], Estimate], note: str) -> None:
     one = found()
     assert (one.interval, one.standard_error, one.confidence_above(0)) == (None, None, None)
     assert one.note is not None and one.note.startswith(note)
@@ -223,12 +226,12 @@ def test_less_than_a_year_of_dates_says_when_the_interval_is_too_narrow() -> Non
     values = np.random.default_rng(0).normal(size=250)
     few, enough = (mean_estimate(values[:n], days(range(n))) for n in (249, 250))
     assert few.interval is not None and enough.interval is not None
-    assert few.note is not None and few.note.startswith("only 249 dates: where good and bad times last for weeks")
+    assert few.note is not None and few.note.startswith("only 249 dates: if good and bad periods last for weeks")
     assert enough.note is None
     part = score_estimate("mae", np.zeros(100), values[:100], days(range(100)), autocorrelation=0.1)
-    assert part.note is None, "a longer series has told what these dates cannot"
+    assert part.note is None, "the autocorrelation comes from a longer series"
     closely = score_estimate("mae", np.zeros(100), values[:100], days(range(100)), autocorrelation=0.9)
-    assert closely.note is not None and "worth 5.3 independent ones" in closely.note
+    assert closely.note is not None and "count as 5.3 independent ones" in closely.note
 
 
 def test_autocorrelation_is_kendalls_corrected_one() -> None:
@@ -250,7 +253,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
 
 @pytest.mark.parametrize("autocorrelation", REQUIRED)
 @pytest.mark.parametrize(("part", "n_accounts"), [(errors, 4), (ranks, 12), (money, 12)])
-def test_intervals_hold_the_truth_as_often_as_they_should(part: Part, n_accounts: int, autocorrelation: float) -> None:
+def test_intervals_have_the_nominal_coverage(part: Part, n_accounts: int, autocorrelation: float) -> None:
     """Of 300 tables: three standard errors less are chance. At 0.95, resampled blocks of 9 dates held 61 to 70 %."""
     found = measure(Design(650, n_accounts, autocorrelation), 300, seed=1, parts=(part,))
     assert found

@@ -48,7 +48,7 @@ def test_auc_is_exact_on_many_rows() -> None:
     assert score("auc", y, prediction) == pytest.approx(roc_auc_score(y, prediction), abs=1e-12)
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
+def test_rows_that_cannot_be_scored_are_refused() -> None:
     one, two = np.ones(1), np.ones(2)
     with pytest.raises(ValueError, match="at least one row"):
         score("mae", np.empty(0), np.empty(0))

@@ -42,7 +42,7 @@ def metadata_of(data: Dataset, split: SplitSettings) -> dict[str, Any]:
     fraction=st.floats(0.01, 1),
     purge=st.integers(0, 4),
 )
-def test_no_judged_row_was_learned_from(days: list[int], borders: tuple[int, int], fraction: float, purge: int) -> None:
+def test_no_row_was_trained_on(days: list[int], borders: tuple[int, int], fraction: float, purge: int) -> None:
     data = dataset_on(days)
     trainings = {f"models:/y/{i}": until(border) for i, border in enumerate(borders)}
     distinct = sorted(set(days))
@@ -50,7 +50,7 @@ def test_no_judged_row_was_learned_from(days: list[int], borders: tuple[int, int
     new = [day for day in distinct if day > max(borders)]
     expected = [row for row, day in enumerate(sorted(days)) if day in asked and day in new[purge:]]
     if not new[purge:]:
-        with pytest.raises(ConfigError, match="can judge the models"):
+        with pytest.raises(ConfigError, match="is new to the models"):
             unseen_rows(data, trainings, fraction, purge)
         return
     assert unseen_rows(data, trainings, fraction, purge).tolist() == expected != []
@@ -72,23 +72,23 @@ def test_says_from_which_date_on_rows_are_needed() -> None:
     with pytest.raises(ConfigError) as caught:
         unseen_rows(dataset_on([0, 5, 10]), trainings, 0.2, 1)
     assert str(caught.value) == (
-        "no row of t.csv can judge the models: models:/y/2 was trained up to 2024-01-10, the table ends at "
+        "no row of t.csv is new to the models: models:/y/2 was trained up to 2024-01-10, the table ends at "
         "2024-01-11: give --data with more than 1 date(s) from 2024-01-11 on"
     )
 
 
-def test_a_shorter_window_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_shorter_window_gives_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert len(unseen_rows(dataset_on(list(range(10))), {"models:/y/1": until(6)}, 0.5, 1)) == 2
-    assert "judged from 2024-01-09 on, not from 2024-01-06: models:/y/1 was trained up to" in caplog.text
+    assert "compared from 2024-01-09 on, not from 2024-01-06: models:/y/1 was trained up to" in caplog.text
 
 
 @pytest.mark.parametrize("metadata", [{}, {"split": None}, {"split": "by date"}])
 def test_a_model_without_a_record_is_refused(metadata: Mapping[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="model models:/y/1 has no record of the rows"):
+    with pytest.raises(ConfigError, match="model models:/y/1 has no record of its training rows"):
         unseen_rows(dataset_on([1, 2]), {"models:/y/1": metadata}, 0.2, 1)
 
 
-def test_dates_say_nothing_of_a_model_that_was_trained_without() -> None:
+def test_a_model_trained_without_dates_is_refused_for_a_table_with_dates() -> None:
     undated = load_dataset(TABLE.drop(columns=["account_id", "date"]), UNDATED, "net_profit")
     trainings = {"models:/y/1": until(0), "models:/y/2": metadata_of(undated, SplitSettings())}
     with pytest.raises(ConfigError, match="model models:/y/2 was trained on a table without dates"):

@@ -118,7 +118,7 @@ def test_test_score_and_baselines_use_the_same_rows(target: str) -> None:
     assert found["skill_interval"][0] < found["skill"] < found["skill_interval"][1]
     assert score_hold_out(model, data, rows) == found
     assert found["test_interval_note"] == found["skill_interval_note"]
-    assert found["test_interval_note"].startswith("only 12 dates: where good and bad times last for weeks, the")
+    assert found["test_interval_note"].startswith("only 12 dates: if good and bad periods last for weeks, the")
 
 
 def test_too_few_dates_give_a_note_instead_of_an_interval() -> None:

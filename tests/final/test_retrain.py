@@ -23,12 +23,12 @@ from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.run_search import run_search
 from src.search.search_space import suggest_hyperparameters
 from src.search.search_task import SearchTask
-from src.search.starting_points import LARGE_GRADIENTS, SLOW_AND_SAMPLED
+from src.search.starting_points import GOSS_SAMPLED, LOW_RATE_SAMPLED
 from tests.small_table import small_table
 
-GBDT = SLOW_AND_SAMPLED | {"num_leaves": 12, "max_depth": 4, "min_child_samples": 10, "learning_rate": 0.15}
+GBDT = LOW_RATE_SAMPLED | {"num_leaves": 12, "max_depth": 4, "min_child_samples": 10, "learning_rate": 0.15}
 DART = GBDT | {"boosting_type": "dart", "drop_rate": 0.1, "max_drop": 10, "skip_drop": 0.3, "max_bin": 128}
-GOSS = LARGE_GRADIENTS | {"num_leaves": 12, "max_depth": 4, "learning_rate": 0.1}
+GOSS = GOSS_SAMPLED | {"num_leaves": 12, "max_depth": 4, "learning_rate": 0.1}
 UNDATED = TableConfig(account=None, date=None, drop=("account_id", "date"))
 CONFIGURED = TableConfig(
     account="account_id", date="date", drop=("noise",), targets={"net_profit": TargetConfig("regression", "rmse")}

@@ -92,10 +92,12 @@ FILES = {
     "not UTF-8": bad(
         "--data t.csv", "t.csv line 2 is not UTF-8", "save", make=text("t.csv", "a,b\né,1\n".encode("cp1252"))
     ),
-    "no gzip": bad("--data t.csv.gz", "t.csv.gz is no whole gzip", "compress", make=text("t.csv.gz", "a,b\n1,2\n")),
+    "no gzip": bad(
+        "--data t.csv.gz", "t.csv.gz is not a complete gzip", "compress", make=text("t.csv.gz", "a,b\n1,2\n")
+    ),
     "half a gzip": bad(
         "--data t.csv.gz",
-        *("t.csv.gz is no whole gzip", "compress it again"),
+        *("t.csv.gz is not a complete gzip", "compress it again"),
         make=text("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9]),
     ),
     "semicolons": bad("--data t.csv", "t.csv", "semicolons", "commas", make=text("t.csv", "a;b\n1;2\n")),
@@ -105,7 +107,7 @@ FILES = {
         *("s3://b/t.csv", f"http://{CLOSED} cannot be reached", "MLFLOW_S3_ENDPOINT_URL"),
         environ=NO_AWS | KEYS | {"MLFLOW_S3_ENDPOINT_URL": f"http://{CLOSED}"},
     ),
-    "S3 without key": bad("--data s3://b", "s3://b lacks a key", "s3://bucket/key"),
+    "S3 without key": bad("--data s3://b", "s3://b has no key", "s3://bucket/key"),
     "unknown URL": bad("--data ftp://u:s3cr3t@h/t.csv", "ftp://u:***@h/t.csv", "unknown", "s3://"),
     "SQL without query": bad("--data sqlite:///trades.db", "sqlite:///trades.db", "--query", make=database),
     "query without SQL": bad("--query 'SELECT 1'", "--query 'SELECT 1' needs a SQL URL", "postgresql://"),
@@ -132,7 +134,10 @@ TABLES = {
     "no date": bad(IN_BAD, "'date' (the date) is missing", "did you mean 'Date'", make=table(date=None, Date=1)),
     "no account": bad(IN_BAD, "'account_id' (the account) is missing", "account: null", make=table(account_id=None)),
     "no feature": bad(
-        IN_BAD, "no feature is left", "add columns", make=table(signal=None, noise=None, style=None, is_open=None)
+        IN_BAD,
+        "no column is left as a feature",
+        "add columns",
+        make=table(signal=None, noise=None, style=None, is_open=None),
     ),
     "rows twice": bad(
         IN_BAD,
@@ -161,7 +166,7 @@ TABLES = {
     "text among numbers": bad(BAD_CSV, "'noise'", "'n/k' in row 7", "drop:", make=with_value("noise", "n/k")),
     "lists": bad(IN_BAD, "'noise' holds values of type", "drop:", make=table(noise=[[1]] * N)),
     "no date at all": bad(
-        BAD_CSV, "'date'", "'soon' in row 7 is no date", "2024-01-31", make=with_value("date", "soon")
+        BAD_CSV, "'date'", "'soon' in row 7 is not a date", "2024-01-31", make=with_value("date", "soon")
     ),
     "date left out": bad(BAD_CSV, "'date'", "missing in 1 rows", "row 7", "fill", make=with_value("date", None)),
     "dates too few": bad("--purge-days 15", "20 dates are too few", "at least 44 are needed", "--purge-days"),
@@ -189,20 +194,20 @@ OPTIONS = {
     "no workers": bad("--max-workers 0", "--max-workers 0", "use 1 or more"),
     "one fold": bad("--n-folds 1", "--n-folds 1", "use 2 or more"),
     "purge below zero": bad("--purge-days -1", "--purge-days -1", "use 0 or more"),
-    "all for the test": bad("--test-fraction 1", "--test-fraction 1.0", "from 0 up to, not including, 1"),
-    "test below zero": bad("--test-fraction=-0.1", "--test-fraction -0.1", "from 0 up to"),
+    "all for the test": bad("--test-fraction 1", "--test-fraction 1.0", "use 0 or more and less than 1"),
+    "test below zero": bad("--test-fraction=-0.1", "--test-fraction -0.1", "use 0 or more"),
     "test in letters": bad("--test-fraction abc", "--test-fraction", "'abc'", "number"),
-    "no validation": bad("--valid-fraction 0", "--valid-fraction 0.0", "between 0 and 1"),
+    "no validation": bad("--valid-fraction 0", "--valid-fraction 0.0", "use more than 0 and less than 1"),
     "seed below zero": bad("--seed -1", "--seed -1", "0 to 2147483647"),
-    "neither yes nor no": bad("--use-cv maybe", "--use-cv", "'maybe' is neither true nor false"),
-    "study named like a folder": bad("--study-name a/b", "--study-name 'a/b' has '/'", "none of / "),
-    "study of two lines": bad("--study-name 'a\nb'", "--study-name 'a\\nb' has a character", "printable"),
+    "neither yes nor no": bad("--use-cv maybe", "--use-cv", "'maybe' is not a boolean"),
+    "study named like a folder": bad("--study-name a/b", "--study-name 'a/b' contains '/'", "none of / "),
+    "study of two lines": bad("--study-name 'a\nb'", "--study-name 'a\\nb' contains a character", "printable"),
     "study named like an option": bad("--study-name=-a", "--study-name '-a' begins with '-'", "use printable"),
     "study that ends with a space": bad("--study-name 'a '", "--study-name 'a ' ends with ' '", "use printable"),
     "studies with names too long": bad(
         f"--study-name {'x' * 190} --targets net_profit,num_trades",
         "--study-name",
-        "is too long, with 201",
+        "is too long: 201",
         "200 bytes",
     ),
     "study without a name": bad("--study-name ' '", "--study-name ' ' is blank", "printable"),
@@ -225,11 +230,11 @@ OPTIONS = {
 }
 POSTGRES = {f"OPTUNA_POSTGRES_{name}": value for name, value in {"USER": "u", "PASSWORD": "s3cr3t", "DB": "d"}.items()}
 STORES = {
-    "no URL": bad("--storage-url nonsense", "--storage-url 'nonsense' is no URL", "postgresql://user"),
+    "no URL": bad("--storage-url nonsense", "--storage-url 'nonsense' is not a URL", "postgresql://user"),
     "MySQL": bad("--storage-url mysql://u:s3cr3t@h/d", "'mysql://u:***@h/d'", "not supported", "sqlite:///"),
-    "port in letters": bad("--storage-url postgresql://u:s3cr3t@h:port/d", "u:***@h:port/d", "is no URL"),
+    "port in letters": bad("--storage-url postgresql://u:s3cr3t@h:port/d", "u:***@h:port/d", "is not a URL"),
     "no database": bad("--storage-url postgresql://u:s3cr3t@h", "u:***@h' names no database", "/database"),
-    "a store in memory": bad("--storage-url sqlite://", "'sqlite://' keeps nothing", "name a file"),
+    "a store in memory": bad("--storage-url sqlite://", "'sqlite://' names no file", "sqlite:///studies.db"),
     "out of reach": bad(
         f"--storage-url postgresql://u:s3cr3t@{CLOSED}/d", f"u:***@{CLOSED}/d", "reached", "check host"
     ),
@@ -247,7 +252,7 @@ STORES = {
     "half a set of variables": bad("", "OPTUNA_POSTGRES_PASSWORD", "not OPTUNA_POSTGRES_HOST", environ=POSTGRES),
     "port variable in letters": bad(
         "",
-        "OPTUNA_POSTGRES_PORT 'five' is no port",
+        "OPTUNA_POSTGRES_PORT 'five' is not a port",
         "5432",
         environ=POSTGRES | {"OPTUNA_POSTGRES_HOST": "h", "OPTUNA_POSTGRES_PORT": "five"},
     ),
@@ -281,17 +286,17 @@ YAML = {
     "missing": bad(
         "--config tabel.yaml", "tabel.yaml does not exist", "did you mean 'table.yaml'", make=text("table.yaml", "")
     ),
-    "unknown key": bad_yaml("acount: a", "'acount'", "did you mean 'account'", "the known ones are"),
+    "unknown key": bad_yaml("acount: a", "'acount'", "did you mean 'account'", "use account"),
     "unknown key of a target": bad_yaml("targets: {pnl: {tsk: binary}}", "'pnl'", "'tsk'", "did you mean 'task'"),
     "text for a list": bad_yaml("drop: signal", "`drop` is 'signal'", "write a list"),
     "date for a name": bad_yaml("date: 2024-01-01", "`date` has '2024-01-01'", "quotes"),
-    "list for keys": bad_yaml("- a", "is a list", "date: day"),
+    "list for keys": bad_yaml("- a", "holds a list", "date: day"),
     "no YAML": bad_yaml("drop: [a", "line 1", "correct the YAML"),
     "no text": bad_yaml(b"PAR1\xff\xfe", "is not UTF-8", "YAML file"),
     "empty": bad_yaml("", "is empty", "give at least one of"),
     "key twice": bad_yaml("date: a\ndate: b", "line 2", "'date' is repeated"),
-    "used and dropped": bad_yaml("use: [noise]\ndrop: [noise]", "noise stands in `use` and in `drop`", "leave it"),
-    "target for a feature": bad_yaml(f"use: [pnl]\n{PNL}", "pnl stands in `use`", "never a feature"),
+    "used and dropped": bad_yaml("use: [noise]\ndrop: [noise]", "noise is in both `use` and `drop`", "remove it"),
+    "target for a feature": bad_yaml(f"use: [pnl]\n{PNL}", "pnl is in `use`", "a target is no feature"),
     "unknown task": bad_yaml("targets: {pnl: {task: regresion}}", "'pnl'", "'regresion'", "did you mean 'regression'"),
     "unknown metric": bad_yaml("targets: {pnl: {task: regression, metric: r2}}", "'pnl'", "'r2'", "mae, rmse"),
     "metric of another task": bad_yaml("targets: {pnl: {task: binary, metric: mae}}", "'mae'", "'binary'", "auc"),
@@ -301,9 +306,9 @@ YAML = {
     ),
     "target with a colon": bad_yaml("targets: {'a:b': {task: regression}}", "'a:b'", "rename the column"),
     "target with a question mark": bad_yaml("targets: {'a?': {task: regression}}", "'a?'", "rename the column"),
-    "target with an at sign": bad_yaml("targets: {'a@b': {task: regression}}", "'a@b' has '@' in it", "rename"),
-    "target with an escape": bad_yaml("targets: {'a%20b': {task: regression}}", "'a%20b' has '%20'", "rename"),
-    "target named all": bad_yaml("targets: {all: {task: regression}}", "'all' means every target", "rename the column"),
+    "target with an at sign": bad_yaml("targets: {'a@b': {task: regression}}", "'a@b' contains '@'", "rename"),
+    "target with an escape": bad_yaml("targets: {'a%20b': {task: regression}}", "'a%20b' contains '%20'", "rename"),
+    "target named all": bad_yaml("targets: {all: {task: regression}}", "'all' means all targets", "rename the column"),
     "hidden target": bad_yaml("targets: {.pnl: {task: regression}}", "'.pnl' begins with '.'", "rename the column"),
     "endless target": bad_yaml(f"targets: {{{'x' * 200}: {{task: binary}}}}", "xxx…' is too long", "180 bytes"),
     "another target": bad(WITH_YAML, "target 'net_profit' is unknown", "use pnl, or all", make=text("table.yaml", PNL)),

@@ -124,7 +124,7 @@ def test_mlflow_s_own_database_is_not_used_for_studies(desk: Path, mlflow_store:
 
     before = tables()
     done = run_here(main, [*GOOD, "--storage-url", mlflow_store], desk)
-    assert_reported(done.status, done.out, done.err, (mlflow_store, "likely MLflow's", "give studies their own"))
+    assert_reported(done.status, done.out, done.err, (mlflow_store, "likely MLflow", "use a separate database"))
     assert tables() == before
 
 

@@ -268,9 +268,9 @@ def test_a_restarted_server_marks_no_worker_as_dead(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = OptunaStudyManager(storage_url=postgres_server.url).storage
-    assert storage._nobody_could_write()
+    assert storage._was_recently_unavailable()
     monkeypatch.setattr(study_storage, "GRACE_SECONDS", 0.0)
-    assert not storage._nobody_could_write()
+    assert not storage._was_recently_unavailable()
     storage.engine.dispose()
 
 
@@ -303,7 +303,7 @@ def test_a_lock_request_is_repeated_after_a_connection_loss(postgres_url: str) -
         waiters[1].join(20)
         assert len(took) == 1
         assert "cannot give a lock: " in took[0]
-        assert "try again when it is there" in took[0]
+        assert "try again when it is available" in took[0]
     waiters[0].join(20)
     assert took[1:] == ["taken, patient True"]
 

@@ -108,13 +108,13 @@ def wide(tmp_path: Path) -> Path:
 
 LENGTHY = {
     "no target": (tune, "--data wide.parquet", ("'net_profit'", "more")),
-    "no value": (tune, "--data empty.parquet", ("features without a single value", "drop: in --config")),
+    "no value": (tune, "--data empty.parquet", ("features without any value", "drop: in --config")),
     "a target of many": (tune, "--config many.yaml --targets nobody", ("'nobody' is unknown", "or all")),
-    "columns used and dropped": (tune, "--config both.yaml", ("stands in `use` and in `drop`", "leave it in one")),
+    "columns used and dropped": (tune, "--config both.yaml", ("is in both `use` and `drop`", "remove it from one")),
     "columns dropped that are not there": (tune, "--config drop.yaml", ("(drop:)", "is missing")),
-    "a key": (tune, "--config long.yaml", ("unknown key", "the known ones are account")),
+    "a key": (tune, "--config long.yaml", ("unknown key", "use account")),
     "a broken file": (tune, "--config broken.yaml", ("line 1", "correct the YAML")),
-    "columns twice": (tune, "--data twice.csv", ("occur more than once", "give each its own name")),
+    "columns twice": (tune, "--data twice.csv", ("occur more than once", "rename the columns")),
     "a header": (tune, "--data wide.csv", ("wide.csv", "commas")),
     "a path": (tune, f"--data {'d/' * 900}{'x' * 200}.csv", ("does not exist", "give")),
     "a name of a path": (tune, f"--data {'x' * 2000}.csv", ("xxx.csv cannot be used", "give a shorter name")),

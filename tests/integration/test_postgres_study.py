@@ -34,8 +34,8 @@ def test_a_store_outage_costs_no_trial_and_shows_no_password(tmp_path: Path, pos
     postgres_server.start()
     more_out, more_err = process.communicate(timeout=300)
     assert process.returncode == 0, more_err
-    assert "is away, waiting up to 150 s" in more_err
-    assert "is back after" in more_err
+    assert "is unavailable, retrying for up to 150 s" in more_err
+    assert "is available again after" in more_err
     job.check(10)
     assert PASSWORD not in out + err + more_out + more_err
     assert _places_that_hold(PASSWORD.encode(), tmp_path) == []

@@ -120,7 +120,7 @@ def test_connection_losses_cost_only_the_cached_predictions(
         over.set()
         thread.join()
     (said,) = warnings_in(caplog)
-    assert said.startswith("validation predictions of trial 1 cannot be kept in the store: ")
+    assert said.startswith("validation predictions of trial 1 cannot be written to the store: ")
     store.keep(2, 0.4, SCORES)
     ((_, found),) = store.load({2: 0.4}, len(SCORES))
     np.testing.assert_array_equal(found, SCORES)
@@ -147,9 +147,9 @@ def test_a_user_who_may_not_create_tables_searches_without_the_cache(
         study.optimize(lambda trial: 0.5, n_trials=1)
     (said,) = warnings_in(caplog)
     assert said.startswith(
-        'validation predictions of trial 0 cannot be kept in the store: relation "daily_profit_predictions" does not '
+        'validation predictions of trial 0 cannot be written to the store: relation "daily_profit_predictions" does '
     )
-    assert said.endswith("; let the store's user create and write the table daily_profit_predictions")
+    assert said.endswith("; grant the database user the right to create and write the table daily_profit_predictions")
     assert len(said) <= 500
     assert dict(store.load({0: 0.5}, len(SCORES))) == {}
     manager.storage.engine.dispose()

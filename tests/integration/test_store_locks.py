@@ -23,7 +23,7 @@ from pathlib import Path
 from src import file_lock
 from src.study.store_location import connect_args, store_url
 from src.study.store_lock import store_lock
-file_lock.BEAT_SECONDS = 0.05
+file_lock.HEARTBEAT_SECONDS = 0.05
 with store_lock(store_url(sys.argv[1], Path("unused"), {}), "projection-s"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -32,8 +32,8 @@ with store_lock(store_url(sys.argv[1], Path("unused"), {}), "projection-s"):
 
 @pytest.fixture
 def url(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> URL:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 4.0)
-    monkeypatch.setattr(file_lock, "SAY_SECONDS", 0.2)
+    monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 4.0)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.2)
     return store_url(postgres_url, Path("unused"), {})
 
 
@@ -92,7 +92,7 @@ def test_a_session_of_another_user_is_named(url: URL, postgres_url: str) -> None
             pytest.MonkeyPatch.context() as patch,
             pytest.raises(LockError, match=rf"held by \S+:{pid} \(client local\), which shows"),
         ):
-            patch.setattr(file_lock, "HIDDEN_SECONDS", 1.0)
+            patch.setattr(file_lock, "MAX_HIDDEN_SECONDS", 1.0)
             take(theirs)
 
 

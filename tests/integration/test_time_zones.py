@@ -120,7 +120,7 @@ def test_a_worker_in_another_time_zone_is_not_marked_as_dead(
     with subprocess.Popen(command, cwd=ROOT, env=there, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        monkeypatch.setattr(StudyStorage, "_nobody_could_write", lambda self: False)
+        monkeypatch.setattr(StudyStorage, "_was_recently_unavailable", lambda self: False)
         monkeypatch.setenv("PGTZ", "Asia/Tokyo")
         requeue_dead_trials(OptunaStudyManager(storage_url=postgres_url).load_study("s"))
         states = [trial.state for trial in study.trials]

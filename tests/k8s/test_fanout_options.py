@@ -78,9 +78,9 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
         ({"DATA": "table.parquet"}, "DATA=table.parquet lies on this machine"),
         ({"DATA": "postgresql://u:secret@h/d"}, "DATA=postgresql://u:***@h/d holds a password"),
         ({"STUDY_NAME": "___"}, "STUDY_NAME=___ names no run"),
-        ({"STUDY_NAME": "a/b"}, "--study-name 'a/b' has '/' in it"),
+        ({"STUDY_NAME": "a/b"}, "--study-name 'a/b' contains '/'"),
         ({"STUDY_NAME": "a "}, "--study-name 'a ' ends with ' '"),
-        ({"STUDY_NAME": f"a{'ü' * 99}", "TARGET": "all"}, "…' is too long, with 210 bytes"),
+        ({"STUDY_NAME": f"a{'ü' * 99}", "TARGET": "all"}, "…' is too long: 210 bytes"),
         ({"STUDY_NAME": "x" * 60}, "names no run: use letters and digits, 48 at most"),
     ],
 )

@@ -103,9 +103,9 @@ def test_folds_can_be_chosen_automatically_here_too() -> None:
 
 
 def test_a_target_that_mlflow_cannot_address_is_refused_before_the_table_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="target 'ret@close' has '@' in it: rename the column"):
+    with pytest.raises(ConfigError, match="target 'ret@close' contains '@': rename the column"):
         optimize_hyperparameters("ret@close", TargetConfig("regression", "mae"), data=tmp_path / "nowhere.csv")
-    with pytest.raises(ConfigError, match="target 'a#b' has '#' in it"):
+    with pytest.raises(ConfigError, match="target 'a#b' contains '#'"):
         optimize_hyperparameters("a#b", data=tmp_path / "nowhere.csv")
     assert list(tmp_path.glob("artefacts")) == []
 

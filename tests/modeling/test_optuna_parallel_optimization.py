@@ -196,7 +196,7 @@ def test_automatic_folds_in_every_mode(folder: Path, command: Command, mode: str
 
 
 def test_a_target_that_mlflow_cannot_address_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="target 'ret@close' has '@' in it: rename the column"):
+    with pytest.raises(ConfigError, match="target 'ret@close' contains '@': rename the column"):
         ParallelOptimizer(1, data=folder / "nowhere.csv").optimize_parallel("ret@close", 1)
 
 

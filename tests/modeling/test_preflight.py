@@ -47,7 +47,7 @@ def test_an_experiment_that_mlflow_refuses(tmp_path: Path, name: str, monkeypatc
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "any / name: 100 %, größe")
     check_locations(settings)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
-    with pytest.raises(ConfigError, match=r"MLFLOW_EXPERIMENT_NAME .* names no experiment: set it to 1 to 500"):
+    with pytest.raises(ConfigError, match=r"MLFLOW_EXPERIMENT_NAME .* is not allowed: set it to 1 to 500"):
         check_locations(settings)
 
 

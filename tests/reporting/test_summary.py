@@ -56,7 +56,7 @@ def test_a_skill_that_does_not_exist_is_a_dash() -> None:
 
 
 def test_what_is_to_be_said_of_an_interval_stands_below_the_table() -> None:
-    few, close = "only 11 dates: an interval needs 12", "dates follow each other so closely"
+    few, close = "only 11 dates: an interval needs 12", "60 dates are so strongly correlated"
     same = outcome(test_interval_note=few, skill_interval_note=few, test_interval=None)
     lines = summary_text([same, outcome(target="other", skill_interval_note=close)], "sqlite:///mlflow.db").splitlines()
     assert [line for line in lines if line.startswith("interval ")] == [

@@ -21,7 +21,7 @@ def data() -> Dataset:
 
 
 def changed(data: Dataset, rows: np.ndarray) -> Dataset:
-    """The same table with other features in these rows: new numbers, new levels, none of them seen elsewhere."""
+    """The same table with other features in these rows: new numbers and levels that occur nowhere else."""
     features = data.features.copy()
     for name in ("signal", "noise"):
         features.loc[rows, name] = features.loc[rows, name].to_numpy() * 1000 + 5e6
@@ -36,14 +36,14 @@ def train(folds: BinnedFolds, number: int, max_bin: int = 64) -> str:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_nothing_of_the_days_it_is_judged_on_reaches_what_is_learned(data: Dataset, number: int) -> None:
+def test_validation_rows_do_not_influence_the_training(data: Dataset, number: int) -> None:
     folds = make_split_rows(data, CV).folds
     others = np.setdiff1d(np.arange(len(data.y)), folds[number].train)
     before, after = BinnedFolds(data, folds), BinnedFolds(changed(data, others), folds)
     assert train(before, number) == train(after, number)
 
 
-def test_and_training_rows_do(data: Dataset) -> None:
+def test_training_rows_influence_the_training(data: Dataset) -> None:
     folds = make_split_rows(data, CV).folds
     assert train(BinnedFolds(data, folds), 0) != train(BinnedFolds(changed(data, folds[0].train[:40]), folds), 0)
 

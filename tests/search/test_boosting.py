@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.search.boosting import LOOK_EVERY_ROUNDS, MAX_CURVE_POINTS, BestPredictions, ValidationCurve, boost
+from src.search.boosting import MAX_CURVE_POINTS, READ_EVERY_ROUNDS, BestPredictions, ValidationCurve, boost
 
 
 class Scripted:
-    """Stands where a booster stands: its validation score after each round is given."""
+    """A fake booster with given validation scores after each round."""
 
     def __init__(self, scores: list[float]) -> None:
         self.scores = scores
@@ -60,7 +60,7 @@ def test_it_ends_at_the_last_round_and_when_told() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=400), st.booleans())
-def test_a_thinned_curve_keeps_first_best_and_last(values: list[float], maximize: bool) -> None:
+def test_a_downsampled_curve_keeps_first_best_and_last(values: list[float], maximize: bool) -> None:
     curve = ValidationCurve(maximize)
     for value in values:
         curve.add(value)
@@ -93,7 +93,7 @@ def test_predictions_of_the_best_round_are_kept_fold_after_fold() -> None:
     assert watch([first, second]).values.tolist() == [3, 3, 3, 3, 3]
 
 
-def test_the_first_rounds_and_then_every_fifth_are_looked_at() -> None:
+def test_predictions_are_read_in_the_first_rounds_and_in_every_fifth() -> None:
     booster = Scripted([100.0 - i for i in range(33)])
     best = watch([booster])
     assert booster.looks == [*range(1, 11), 15, 20, 25, 30]
@@ -101,12 +101,12 @@ def test_the_first_rounds_and_then_every_fifth_are_looked_at() -> None:
     assert best.values.tolist() == [30, 30], "those of a round next to the best"
 
 
-def test_of_the_rounds_that_were_looked_at_the_first_best_is_kept() -> None:
+def test_of_the_rounds_read_the_first_best_is_kept() -> None:
     scores = [5.0, 3.0, 4.0, 3.0] + [9.0] * 10 + [3.0, 1.0]
     assert watch([Scripted(scores)]).round == 2
 
 
-def test_nobody_looks_when_predictions_are_not_asked_for() -> None:
+def test_predictions_are_read_only_when_needed() -> None:
     booster = Scripted([3, 2, 1])
     boost([booster], ValidationCurve(False), 3, 3, lambda *_: False)  # type: ignore[list-item]
     assert booster.looks == []
@@ -114,7 +114,7 @@ def test_nobody_looks_when_predictions_are_not_asked_for() -> None:
 
 @pytest.mark.parametrize("boosting", ["gbdt", "dart"])
 @pytest.mark.parametrize("objective", ["regression_l1", "binary"])
-def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str, objective: str) -> None:
+def test_validation_scores_equal_predictions(boosting: str, objective: str) -> None:
     """Also for dart, which after its best round cannot predict as it did then; a binary model gives probabilities."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 3))
@@ -130,6 +130,6 @@ def test_what_lightgbm_hands_over_is_what_it_would_have_predicted(boosting: str,
     curve, best = ValidationCurve(False), BestPredictions(1, maximize=False)
     boost([booster], curve, 60, 60, lambda *_: False, best)
     assert curve.best_round < 60
-    assert abs(best.round - curve.best_round) <= LOOK_EVERY_ROUNDS
+    assert abs(best.round - curve.best_round) <= READ_EVERY_ROUNDS
     stopped = lgb.train(params, train, best.round)
     np.testing.assert_allclose(best.values, np.asarray(stopped.predict(x[400:])), rtol=1e-12)

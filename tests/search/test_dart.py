@@ -27,7 +27,7 @@ def target(objective: str) -> np.ndarray:
 
 
 def datasets(objective: str = "regression_l1") -> tuple[lgb.Dataset, lgb.Dataset]:
-    """Training rows, and the 500 rows that are judged."""
+    """Training rows and 500 validation rows."""
     (x, _), y = rows(), target(objective)
     train = lgb.Dataset(x[:N_TRAIN], y[:N_TRAIN], params=QUIET).construct()
     return train, lgb.Dataset(x[N_TRAIN:], y[N_TRAIN:], reference=train, params=QUIET).construct()
@@ -44,7 +44,7 @@ def never(round_number: int, score: float) -> bool:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_first_tree_that_holds_nothing_can_be_dropped(seed: int) -> None:
-    """All hundred rounds, to the noise of the target; LightGBM's own ends at some 5 to 50 with the fault below."""
+    """All hundred rounds, down to the noise of the target; LightGBM's dart ends after 5 to 50 with the error below."""
     train, valid = datasets()
     curve = boost([make_booster(params(seed=seed), train, [valid])], ValidationCurve(False), 100, 100, never)
     assert len(curve.values) == 100
@@ -52,8 +52,8 @@ def test_a_first_tree_that_holds_nothing_can_be_dropped(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_round_that_spoils_a_booster_is_the_end_and_not_counted(seed: int) -> None:
-    """Met with LightGBM's own dart, whose first tree holds the median: the residuals without it have all one sign."""
+def test_a_round_that_breaks_a_booster_ends_training_and_is_not_counted(seed: int) -> None:
+    """Occurs in LightGBM's dart, whose first tree holds the median: without it all residuals have the same sign."""
 
     def fresh() -> lgb.Booster:
         train, valid = datasets()
@@ -71,15 +71,15 @@ def test_a_round_that_spoils_a_booster_is_the_end_and_not_counted(seed: int) -> 
     assert abs(float(np.mean(np.asarray(again.predict(x[N_TRAIN:])))) - 100) > 50, "mended: is_stuck can go"
 
 
-def test_others_go_on_where_a_round_finds_no_split() -> None:
+def test_other_boosters_continue_after_a_round_without_a_split() -> None:
     train, valid = datasets()
     booster = make_booster(params(boosting="gbdt", min_gain_to_split=1e9), train, [valid])
     assert len(boost([booster], ValidationCurve(False), 5, 5, never).values) == 5
 
 
 @pytest.mark.parametrize("objective", LABELS)
-def test_the_whole_model_predicts_what_was_watched(objective: str) -> None:
-    """And the parts of a prediction add up to it."""
+def test_the_complete_model_predicts_the_validation_scores(objective: str) -> None:
+    """The contributions of the features sum to the prediction."""
     x, (train, valid) = rows()[0][N_TRAIN:], datasets(objective)
     booster, seen = make_booster(params(objective), train, [valid]), BestPredictions(1, maximize=True)
     for _ in range(40):
@@ -94,7 +94,7 @@ def test_the_whole_model_predicts_what_was_watched(objective: str) -> None:
     np.testing.assert_allclose(parts, np.asarray(whole.predict(x, raw_score=True)), rtol=1e-6)
 
 
-def test_a_model_of_no_split_is_the_constant() -> None:
+def test_a_model_without_splits_is_the_constant() -> None:
     train, _ = datasets()
     booster = make_booster(params(min_gain_to_split=1e9), train)
     booster.update()
@@ -120,7 +120,7 @@ def test_others_are_left_as_lightgbm_makes_them(objective: str, boosting: str) -
 
 
 def test_threads_share_a_dataset() -> None:
-    """Whichever comes first, and however they alternate, a booster starts from where it should."""
+    """In any order of the threads, a booster starts from its own initial score."""
     train, valid = datasets()
 
     def score(boosting: str) -> float:

@@ -25,7 +25,7 @@ from src.search.earlier_searches import (
 )
 from src.search.search_space import suggest_hyperparameters
 from src.search.search_task import SearchTask
-from src.search.starting_points import LARGE_TREES, SLOW_AND_SAMPLED, STARTING_POINTS_ATTR, Params
+from src.search.starting_points import LARGE_TREES, LOW_RATE_SAMPLED, STARTING_POINTS_ATTR, Params
 from src.study.store_lock import try_store_lock
 from src.study.studies import OptunaStudyManager
 from src.tracking.registry.earlier_models import EarlierModels
@@ -49,7 +49,7 @@ def an_earlier_study(folder: Path, name: str, until: str | None, value: float | 
         study.add_trial(optuna.trial.create_trial(params={"x": value}, distributions=distributions, value=value))
 
 
-def test_only_studies_that_saw_no_later_day_are_learned_from(tmp_path: Path) -> None:
+def test_only_studies_without_later_dates_give_starting_points(tmp_path: Path) -> None:
     an_earlier_study(tmp_path, "old", "2020-01-01", 1.0)
     an_earlier_study(tmp_path, "same_day_of_other_data", "2020-06-30", 2.0, data_digest="89ab")
     an_earlier_study(tmp_path, "leaks", "2020-07-01", 3.0)
@@ -63,8 +63,8 @@ def test_only_studies_that_saw_no_later_day_are_learned_from(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("nothing", ["", None, "missing"])
-def test_a_shuffled_search_gives_a_dated_one_nothing(tmp_path: Path, nothing: str | None) -> None:
-    """It saw rows of every day. '' was kept for it once, which sorts before any day."""
+def test_a_search_without_dates_gives_no_starting_points_to_one_with_dates(tmp_path: Path, nothing: str | None) -> None:
+    """It used rows of all dates. Earlier versions stored '', which sorts before any date."""
     an_earlier_study(tmp_path, "shuffled", nothing, 1.0, **UNDATED)
     study = OptunaStudyManager(tmp_path).create_or_load_study("new")
     assert best_of_earlier_studies(study, SAME, until("2020-06-30")) == []
@@ -85,7 +85,7 @@ def test_a_shuffled_search_learns_from_those_with_the_same_hold_out(tmp_path: Pa
 
 
 def a_model(version: int, until: str | None, *hold_out: Any, **changes: Any) -> EarlierModel:
-    params = SLOW_AND_SAMPLED | {"num_leaves": 10 + version} | changes
+    params = LOW_RATE_SAMPLED | {"num_leaves": 10 + version} | changes
     return EarlierModel(f"models:/pnl/{version}", f"study_{version}", "mae", params, until, *hold_out)
 
 
@@ -93,7 +93,7 @@ def leaves(found: list[Params]) -> list[int]:
     return [each["num_leaves"] for each in found]
 
 
-def test_only_models_whose_search_saw_no_later_day_are_learned_from() -> None:
+def test_only_models_without_later_dates_give_starting_points() -> None:
     models = [
         a_model(5, "2020-07-01"),
         a_model(4, "2020-06-30", "89ab", 0.1, 1),
@@ -133,9 +133,9 @@ def test_models_of_tables_without_dates_are_for_the_same_hold_out_only() -> None
         {"objective": "huber"},
     ],
 )
-def test_parameters_that_no_trial_could_have_drawn_are_told(spoiled: dict[str, Any]) -> None:
-    assert is_in_space(SLOW_AND_SAMPLED)
-    assert not is_in_space(SLOW_AND_SAMPLED | spoiled)
+def test_parameters_outside_the_search_space_are_logged(spoiled: dict[str, Any]) -> None:
+    assert is_in_space(LOW_RATE_SAMPLED)
+    assert not is_in_space(LOW_RATE_SAMPLED | spoiled)
 
 
 def make_task(folder: Path, name: str = "new", table: TableConfig | None = None, seed: int = 42) -> SearchTask:
@@ -184,7 +184,7 @@ def finish_a_trial(task: SearchTask, num_leaves: int) -> None:
 
 
 def test_with_and_without_dates_by_the_whole_way(tmp_path: Path, mlflow_store: str) -> None:
-    """A shuffled search gives nothing to a dated one, nor to one with another seed: it saw what judges them."""
+    """A search without dates gives no starting points to one with dates or another seed: it used their test rows."""
     finish_a_trial(make_task(tmp_path, "shuffled", NO_DATES), 101)
     assert 101 not in leaves(points_of(make_task(tmp_path, "dated")))
     assert 101 not in leaves(points_of(make_task(tmp_path, "another_seed", NO_DATES, seed=43)))
@@ -194,9 +194,9 @@ def test_with_and_without_dates_by_the_whole_way(tmp_path: Path, mlflow_store: s
     assert 102 not in leaves(points_of(make_task(tmp_path, "shuffled_too", NO_DATES)))
 
 
-def test_nobody_waits_for_the_store_while_the_registry_is_asked(tmp_path: Path) -> None:
+def test_the_registry_is_queried_without_a_lock_on_the_store(tmp_path: Path) -> None:
     def slow_registry(target: str) -> list[EarlierModel]:
-        """Takes the locks of the store in place of the ten seconds that a silent registry costs."""
+        """Takes the store's locks, instead of waiting ten seconds for a registry that does not answer."""
         for name in ("begin", "create", "join-net_profit"):
             with try_store_lock(OptunaStudyManager(tmp_path).url, name) as held:
                 free[name] = held

@@ -52,7 +52,7 @@ def prepare(data: Dataset, split: str, num_threads: int = 1) -> BinnedFolds:
 
 
 def play(folds: BinnedFolds, drawn: dict[str, Any], **changes: Any) -> tuple[float, dict[str, Any]]:
-    """(value, what is kept on the trial)."""
+    """(value, user attributes of the trial)."""
     trial: Any = FixedTrial(drawn)
     value = make_objective(folds, replace(SETTINGS, **changes))(trial)
     return value, trial.user_attrs
@@ -99,7 +99,7 @@ def test_a_trial_is_what_lightgbm_trains_with_early_stopping(target: str, boosti
 
 @pytest.mark.parametrize("boosting", SETS)
 def test_folds_are_averaged_round_by_round(data: Dataset, boosting: str) -> None:
-    """Also that dart, which LightGBM never stops early, stops by the same rule."""
+    """Early stopping also works for dart, which LightGBM does not support."""
     value, kept = play(prepare(data, "cv"), SETS[boosting])
     n_rounds = kept["curve"]["steps"][-1]
     assert n_rounds == kept["best_iteration"] + SETTINGS.patience < SETTINGS.max_rounds
@@ -171,7 +171,7 @@ def test_reports_are_the_curve(data: Dataset) -> None:
     assert trial.value <= min(trial.intermediate_values.values())
 
 
-def test_past_the_deadline_a_trial_ends_with_what_it_has(data: Dataset) -> None:
+def test_past_the_deadline_a_trial_ends_with_its_best_round(data: Dataset) -> None:
     value, kept = play(prepare(data, "hold-out"), SETS["gbdt"], stop_flag=StopFlag(deadline=monotonic() - 1))
     assert kept == {"best_iteration": 1, "curve": {"steps": [1], "values": [value]}}
 

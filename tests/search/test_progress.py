@@ -53,7 +53,7 @@ def test_before_the_first_trial_there_is_no_best(capsys: pytest.CaptureFixture[s
 
 
 def test_a_log_gets_lines_and_a_terminal_one_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a container writes is cut into lines at line ends only: a bar drawn over itself would show at the end."""
+    """A container's log is split at line ends only, so a redrawn bar would appear only at the end."""
     with SearchProgress(make_study(), 10, "mae"):
         pass
     written = capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_the_record_is_left_as_it_was() -> None:
         (TargetConfig("binary", "auc"), "binary", "auc"),
     ],
 )
-def test_what_is_judged_is_what_is_learned(config: TargetConfig, objective: str, metric: str) -> None:
+def test_objective_and_metric_agree(config: TargetConfig, objective: str, metric: str) -> None:
     params = lightgbm_params({"boosting_type": "gbdt"}, config, seed=7, num_threads=3)
     assert (params["objective"], params["metric"]) == (objective, metric)
     assert (params["seed"], params["num_threads"]) == (7, 3)

@@ -15,8 +15,8 @@ from src.search.starting_points import (
     FIXED_CONFIGS,
     LARGE_TREES,
     LIGHTGBM_DEFAULTS,
+    LOW_RATE_SAMPLED,
     N_STARTING_POINTS,
-    SLOW_AND_SAMPLED,
     estimated_cost,
     make_starting_sampler,
     starting_points,
@@ -28,7 +28,7 @@ SAME = {"target": "net_profit", "objective": "lightgbm"}
 
 
 @pytest.mark.parametrize("known", FIXED_CONFIGS)
-def test_what_is_known_lies_in_the_search_space(known: dict[str, Any]) -> None:
+def test_fixed_configurations_are_in_the_search_space(known: dict[str, Any]) -> None:
     assert suggest_hyperparameters(FixedTrial(known)) == known
 
 
@@ -56,7 +56,7 @@ def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31 - 1))
-def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
+def test_the_rest_is_ordered_by_cost_without_duplicates(seed: int) -> None:
     points = starting_points(seed)
     assert points[0] == LIGHTGBM_DEFAULTS
     assert all(known in points for known in FIXED_CONFIGS)
@@ -69,13 +69,13 @@ def test_the_rest_is_cheap_before_dear_and_all_are_different(seed: int) -> None:
 
 def test_cost_follows_what_a_trial_does() -> None:
     dear = LIGHTGBM_DEFAULTS | {"num_leaves": 200, "learning_rate": 0.01, "max_bin": 512}
-    assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(SLOW_AND_SAMPLED) < estimated_cost(LARGE_TREES)
+    assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(LOW_RATE_SAMPLED) < estimated_cost(LARGE_TREES)
     assert estimated_cost(LARGE_TREES) < estimated_cost(dear)
     assert estimated_cost(dear) < estimated_cost(dear | {"boosting_type": "dart"})
 
 
 def test_the_best_of_earlier_studies_come_right_after_the_defaults() -> None:
-    earlier = [SLOW_AND_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
+    earlier = [LOW_RATE_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
     points = starting_points(1, earlier)
     assert points[:3] == [LIGHTGBM_DEFAULTS, *earlier[:2]]
     assert len(points) == N_STARTING_POINTS

@@ -9,12 +9,14 @@ from src.search.stop_flag import StopFlag, exit_on_sigterm, interrupted_by, stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_the_second_insists(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, stop_flag = signal.getsignal(number), StopFlag()
     with pytest.raises(KeyboardInterrupt), stop_on_signals(stop_flag):
         os.kill(os.getpid(), number)
         assert stop_flag.requested
-        assert "saving what is done" in capsys.readouterr().err
+        assert "saving finished trials" in capsys.readouterr().err
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 
@@ -32,7 +34,7 @@ def test_signals_belong_to_the_main_thread() -> None:
     assert entered == [signal.getsignal(signal.SIGINT)], "nothing was changed"
 
 
-def test_a_process_that_is_told_to_leave_leaves_with_the_status_of_that_signal() -> None:
+def test_sigterm_ends_a_process_with_status_143() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Drained) as caught, exit_on_sigterm():
         os.kill(os.getpid(), signal.SIGTERM)

@@ -53,9 +53,7 @@ def test_a_search_in_which_everything_fails_ends_with_the_reason(
     assert states(study) == ["FAIL"] * MAX_FAILURES_IN_A_ROW
 
 
-def test_a_stop_gives_the_running_trial_back_and_the_next_run_takes_it(
-    manager: OptunaStudyManager, study: optuna.Study
-) -> None:
+def test_a_stop_requeues_the_running_trial_for_the_next_run(manager: OptunaStudyManager, study: optuna.Study) -> None:
     stop_flag = StopFlag()
 
     def stopped_in_trial_2(trial: optuna.Trial) -> float:
@@ -111,14 +109,16 @@ def test_a_stop_by_a_callback_is_told_to_other_workers(manager: OptunaStudyManag
     run_trials(study, uniform, WorkerContext(manager.storage, 3, ends))
     run_trials(study, uniform, WorkerContext(manager.storage, 10_000, tired))
     run_trials(study, uniform, WorkerContext(manager.storage, 10_000, stops, [stop]))
-    assert [stop_flag.leaving for stop_flag in (stops, ends, tired)] == [True, False, False]
+    assert [stop_flag.study_stopped for stop_flag in (stops, ends, tired)] == [True, False, False]
 
 
-def test_a_worker_that_is_told_finishes_its_trial_and_leaves(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_a_worker_finishes_its_trial_when_the_study_is_stopped(
+    manager: OptunaStudyManager, study: optuna.Study
+) -> None:
     stop_flag = StopFlag()
 
     def told_in_trial_2(trial: optuna.Trial) -> float:
-        stop_flag.leaving = stop_flag.leaving or trial.number == 2
+        stop_flag.study_stopped = stop_flag.study_stopped or trial.number == 2
         return uniform(trial)
 
     run_trials(study, told_in_trial_2, WorkerContext(manager.storage, 9, stop_flag))
@@ -139,7 +139,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_loses_no_finished_trial(
         return value
 
     sqlalchemy.event.listen(manager.storage.engine, "checkout", limit)
-    with pytest.raises(StoreError, match=r"disk is full.*--study-name s goes on"):
+    with pytest.raises(StoreError, match=r"disk is full.*--study-name s resumes it"):
         run_trials(study, wordy, WorkerContext(manager.storage, 100, StopFlag()))
     sqlalchemy.event.remove(manager.storage.engine, "checkout", limit)
     manager.storage.engine.dispose()

@@ -151,7 +151,7 @@ def test_a_full_disk_is_not_a_user_error(tmp_path: Path, name: str) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert f"{name} cannot be used: " in explain(caught.value)
-    assert "raise the limit of a file's size" in explain(caught.value)
+    assert "raise the limit of the file size" in explain(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,7 +233,7 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
     ("options", "said"),
     [
         ([], "no model is given: use --target NAME for its champion, or --model URI"),
-        (["--target", "ret@close"], "target 'ret@close' has '@' in it: rename the column"),
+        (["--target", "ret@close"], "target 'ret@close' contains '@': rename the column"),
         (["--target", "nobody"], "model 'models:/nobody@champion' cannot be found"),
         (["--target", "pnl", "--output", "p.xlsx"], "--output p.xlsx has an unknown file extension"),
         (["--target", "pnl", "--data", "no.parquet"], "no.parquet"),

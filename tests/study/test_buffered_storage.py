@@ -27,7 +27,7 @@ def as_another_reads_it(study: optuna.Study, tmp_path: Path) -> list[FrozenTrial
 
 
 def take_away(manager: OptunaStudyManager, trial: optuna.Trial) -> None:
-    """As another worker does that takes this process for dead."""
+    """What another worker does if it finds this process dead."""
     StudyStorage.set_trial_system_attr(manager.storage, trial._trial_id, OWNER, "elsewhere|1|1.0|host")
 
 
@@ -41,7 +41,7 @@ def objective(trial: optuna.Trial) -> float:
     return float(drawn["learning_rate"])
 
 
-def test_what_this_process_sees_is_what_everybody_reads(
+def test_this_process_and_others_read_the_same(
     manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
 ) -> None:
     run_trials(study, objective, WorkerContext(manager.storage, 40, StopFlag()))
@@ -93,13 +93,13 @@ def test_two_distributions_under_one_name_are_refused_as_in_optuna(study: optuna
         study.ask().suggest_int("x", 0, 1)
 
 
-def test_a_trial_that_was_taken_away_is_not_written_to(
+def test_a_trial_that_was_taken_over_is_not_written(
     manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
 ) -> None:
     trial = study.ask()
     x = trial.suggest_float("x", 0, 1)
     take_away(manager, trial)
-    with pytest.raises(TrialLost, match="trial 0 was given to another worker"):
+    with pytest.raises(TrialLost, match="trial 0 was taken over by another worker"):
         trial.report(0.5, 1)
     study.tell(study.ask(), 2.0)
     assert as_another_reads_it(study, tmp_path)[0].system_attrs[OWNER] == "elsewhere|1|1.0|host"
@@ -115,7 +115,7 @@ def test_a_value_found_too_late_is_dropped(manager: OptunaStudyManager, study: o
     assert (seen.state, seen.value) == (TrialState.RUNNING, None)
 
 
-def test_who_lost_a_trial_goes_on_with_the_next(
+def test_a_worker_that_lost_a_trial_continues_with_the_next(
     manager: OptunaStudyManager, study: optuna.Study, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lose_the_second(trial: optuna.Trial) -> float:
@@ -131,10 +131,10 @@ def test_who_lost_a_trial_goes_on_with_the_next(
     with caplog.at_level(logging.WARNING):
         run_trials(study, lose_the_second, context)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING", "COMPLETE", "COMPLETE"]
-    assert "trial 1 was given to another worker; this one goes on with the next trial" in caplog.text
+    assert "trial 1 was taken over by another worker; this worker continues with the next trial" in caplog.text
 
 
-def test_the_trial_that_a_process_died_of_fails_with_the_reason(
+def test_the_trial_that_killed_a_process_fails_with_the_reason(
     manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
 ) -> None:
     study.ask()
@@ -148,4 +148,4 @@ def test_the_trial_that_a_process_died_of_fails_with_the_reason(
 def test_nothing_is_kept_of_trials_that_ended(manager: OptunaStudyManager, study: optuna.Study) -> None:
     run_trials(study, objective, WorkerContext(manager.storage, 12, StopFlag()))
     study.get_trials(deepcopy=False)
-    assert (manager.storage._open, manager.storage._ended) == ({}, {})
+    assert (manager.storage._running, manager.storage._ended) == ({}, {})

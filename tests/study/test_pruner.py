@@ -8,11 +8,11 @@ from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveH
 from optuna.trial import TrialState
 
 from src.config import PRUNERS, Direction
-from src.study.pruner import MAKERS, SteadyMedianPruner, make_pruner
+from src.study.pruner import MAKERS, CachedMedianPruner, make_pruner
 
 
 def study_of_curves(direction: Direction, seed: int, n_trials: int) -> optuna.Study:
-    """Finished trials whose curves have gaps, end early, and hold a nan now and then."""
+    """Finished trials whose curves have gaps, end early, or contain NaN."""
     rng = random.Random(seed)
     study = optuna.create_study(direction=direction)
     for _ in range(n_trials):
@@ -29,7 +29,7 @@ def study_of_curves(direction: Direction, seed: int, n_trials: int) -> optuna.St
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
 def test_it_decides_what_optunas_median_pruner_decides(direction: Direction, seed: int, n_trials: int) -> None:
     study = study_of_curves(direction, seed, n_trials)
-    oracle, ours = MedianPruner(n_startup_trials=10, n_warmup_steps=50), SteadyMedianPruner()
+    oracle, ours = MedianPruner(n_startup_trials=10, n_warmup_steps=50), CachedMedianPruner()
     rng = random.Random(seed + 1)
     for _ in range(2):  # a second trial of the same study sees what ended in between
         trial = study.ask()
@@ -41,7 +41,7 @@ def test_it_decides_what_optunas_median_pruner_decides(direction: Direction, see
 
 
 def test_one_pruner_serves_two_studies() -> None:
-    pruner = SteadyMedianPruner(n_startup_trials=1, n_warmup_steps=0)
+    pruner = CachedMedianPruner(n_startup_trials=1, n_warmup_steps=0)
     decisions = []
     for others in (0.1, 0.9):
         study = optuna.create_study()
@@ -62,7 +62,7 @@ def test_every_promised_name_makes_its_pruner() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
-def test_each_cuts_the_hopeless_and_spares_the_best(name: str) -> None:
+def test_each_pruner_prunes_bad_trials_and_not_the_best(name: str) -> None:
     def objective(trial: optuna.Trial) -> float:
         loss = trial.suggest_float("loss", 0, 1)
         for step in range(10, 400, 10):

@@ -23,7 +23,7 @@ def failure(text: str) -> OperationalError:
 
 
 def wrapped(error: Exception) -> StorageInternalError:
-    """As Optuna hands it on."""
+    """The error as Optuna raises it."""
     try:
         raise StorageInternalError("An exception is raised during the commit") from error
     except StorageInternalError as outer:
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failing(times: int, error: Exception) -> Callable[[], int]:
-    """An operation that fails so often, then says how often it was asked."""
+    """An operation that fails some times, then returns its number of calls."""
     asked = 0
 
     def operation() -> int:
@@ -66,12 +66,12 @@ def failing(times: int, error: Exception) -> Callable[[], int]:
         ('connection to server at "h", port 5432 failed: SSL error: certificate verify failed', False),
     ],
 )
-def test_who_does_not_answer_may_later_and_who_refuses_will_not(text: str, passes: bool) -> None:
+def test_no_answer_is_transient_and_a_refusal_is_permanent(text: str, passes: bool) -> None:
     assert is_transient(failure(text)) is passes
     assert is_transient(wrapped(failure(text))) is passes
 
 
-def test_a_connection_that_was_cut_is_no_mistake_and_a_broken_rule_is_one() -> None:
+def test_a_broken_connection_is_transient_and_a_violated_constraint_is_permanent() -> None:
     cut = OperationalError("SELECT 1", {}, psycopg2.OperationalError("server closed"), connection_invalidated=True)
     rule = IntegrityError("INSERT", {}, psycopg2.IntegrityError("duplicate key"))
     assert is_transient(wrapped(cut))
@@ -79,7 +79,7 @@ def test_a_connection_that_was_cut_is_no_mistake_and_a_broken_rule_is_one() -> N
     assert not is_transient(ValueError("no store at all"))
 
 
-def test_sqlite_is_never_away() -> None:
+def test_sqlite_is_never_retried() -> None:
     engine = sqlalchemy.create_engine("sqlite://")
     with pytest.raises(OperationalError) as caught, engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT * FROM missing"))
@@ -87,30 +87,30 @@ def test_sqlite_is_never_away() -> None:
     assert RetryPolicy(make_url("sqlite:///s.db")).seconds == 0
 
 
-def test_it_waits_and_says_so_once_at_the_beginning_and_once_at_the_end(
+def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
     quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert RetryPolicy(URL).call(failing(7, wrapped(failure(AWAY)))) == 8
     first, last = [record.getMessage() for record in caplog.records]
-    assert "user:***@host:5432/db is away, waiting up to 150 s: connection to server" in first
-    assert "is back after" in last
+    assert "user:***@host:5432/db is unavailable, retrying for up to 150 s: connection to server" in first
+    assert "is available again after" in last
     assert "s3cret" not in caplog.text
 
 
-def test_a_single_cut_is_not_worth_a_word(quick: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_single_broken_connection_is_not_logged(quick: None, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert RetryPolicy(URL).call(failing(1, failure(AWAY))) == 2
     assert caplog.records == []
 
 
-def test_what_does_not_pass_is_raised_at_once(quick: None) -> None:
+def test_a_permanent_error_is_raised_at_once(quick: None) -> None:
     for error in (failure(REFUSED), ConfigError("no"), ValueError("ours")):
         with pytest.raises(type(error)):
             RetryPolicy(URL).call(failing(1, error))
 
 
-def test_after_it_was_given_up_nobody_waits_again_until_the_store_was_back(quick: None) -> None:
+def test_after_giving_up_operations_fail_at_once_until_the_store_is_available(quick: None) -> None:
     patient = RetryPolicy(URL, seconds=0.05)
     with pytest.raises(StorageInternalError):
         patient.call(failing(10_000, wrapped(failure(AWAY))))
@@ -120,14 +120,14 @@ def test_after_it_was_given_up_nobody_waits_again_until_the_store_was_back(quick
     assert patient.call(failing(1, failure(AWAY))) == 2
 
 
-def test_who_is_to_leave_does_not_wait(quick: None) -> None:
+def test_a_stopped_process_does_not_retry(quick: None) -> None:
     patient = RetryPolicy(URL)
     patient.stop = lambda: True
     with pytest.raises(OperationalError):
         patient.call(failing(1, failure(AWAY)))
 
 
-def test_what_is_inside_another_is_repeated_with_it(quick: None) -> None:
+def test_nested_operations_are_retried_as_a_whole(quick: None) -> None:
     patient, inner = RetryPolicy(URL), failing(1, failure(AWAY))
     seen: list[bool] = []
 
@@ -138,9 +138,9 @@ def test_what_is_inside_another_is_repeated_with_it(quick: None) -> None:
     assert patient.call(outer) == 2
     assert seen == [False, True]
     assert not patient.retrying
-    assert patient.was_away_within(60)
+    assert patient.was_unavailable_within(60)
 
 
-def test_it_travels_to_another_process_with_its_store() -> None:
+def test_a_retry_policy_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(RetryPolicy(URL, 7, quiet=True)))
     assert (again.seconds, again.quiet) == (7, True)

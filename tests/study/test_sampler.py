@@ -8,7 +8,7 @@ import pytest
 from src.config import SAMPLERS
 from src.errors import ConfigError
 from src.search.search_space import suggest_hyperparameters
-from src.study.sampler import MAKERS, NumberedTPESampler, make_sampler, seeds_of_trial
+from src.study.sampler import MAKERS, TrialSeededTPESampler, make_sampler, seeds_of_trial
 from src.study.studies import OptunaStudyManager
 
 WITHOUT_TORCH = [name for name in SAMPLERS if name != "gp"]
@@ -32,7 +32,7 @@ def test_every_promised_name_has_a_maker() -> None:
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
-def test_a_study_in_pieces_draws_what_it_draws_in_one(name: str, tmp_path: Path) -> None:
+def test_an_interrupted_study_draws_the_same_parameters(name: str, tmp_path: Path) -> None:
     whole = drawn_by(name, tmp_path / "whole", 1)
     assert drawn_by(name, tmp_path / "pieces", 3) == whole
     assert len({str(params) for params in whole}) == len(whole), "no two trials are equal"
@@ -40,7 +40,7 @@ def test_a_study_in_pieces_draws_what_it_draws_in_one(name: str, tmp_path: Path)
 
 
 class OptunasTPE(optuna.samplers.TPESampler):
-    """The oracle: Optuna's own TPE, seeded per trial as ours is."""
+    """The oracle: Optuna's TPE, seeded per trial."""
 
     def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         first, second = seeds_of_trial(1, trial.number)
@@ -50,7 +50,7 @@ class OptunasTPE(optuna.samplers.TPESampler):
 
 def test_tpe_draws_what_optunas_draws() -> None:
     drawn = []
-    for sampler in (OptunasTPE(), NumberedTPESampler(1)):
+    for sampler in (OptunasTPE(), TrialSeededTPESampler(1)):
         study = optuna.create_study(sampler=sampler)
 
         def pruned_now_and_then(trial: optuna.Trial) -> float:
@@ -68,7 +68,7 @@ def test_tpe_draws_what_optunas_draws() -> None:
 
 def test_of_a_long_study_the_best_and_the_latest_are_modelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.study.sampler.MAX_WORSE", 30)
-    sampler = NumberedTPESampler(1)
+    sampler = TrialSeededTPESampler(1)
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=80)
     asked = study.ask()
@@ -81,13 +81,13 @@ def test_of_a_long_study_the_best_and_the_latest_are_modelled(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
-def test_no_tree_is_promised_more_leaves_than_its_depth_bears(name: str, tmp_path: Path) -> None:
+def test_num_leaves_is_limited_by_the_depth(name: str, tmp_path: Path) -> None:
     draws = drawn_by(name, tmp_path, 1, n_trials=40)
     assert all(drawn["num_leaves"] <= max(10, 2 ** drawn["max_depth"]) for drawn in draws)
     assert any(drawn["num_leaves"] > 64 for drawn in draws), "deep trees keep the whole range"
 
 
-def test_an_objective_of_the_users_own_is_not_tied() -> None:
+def test_a_users_objective_has_no_depth_limit() -> None:
     study = optuna.create_study(sampler=make_sampler("random", 1, limit_depth=False))
     trials = [study.ask() for _ in range(20)]
     drawn = [(trial.suggest_int("max_depth", 1, 2), trial.suggest_int("num_leaves", 10, 200)) for trial in trials]
@@ -95,6 +95,6 @@ def test_an_objective_of_the_users_own_is_not_tied() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed here, so gp works")
-def test_a_sampler_that_lacks_its_package_says_which() -> None:
+def test_a_sampler_without_its_package_names_it() -> None:
     with pytest.raises(ConfigError, match=r"--sampler 'gp' needs the package torch.*pip install torch"):
         make_sampler("gp", 1)

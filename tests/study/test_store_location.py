@@ -16,7 +16,7 @@ def test_a_url_comes_first_then_the_variables_then_the_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
-def test_postgres_means_the_driver_that_is_shipped(scheme: str) -> None:
+def test_postgres_means_the_installed_driver(scheme: str) -> None:
     url = store_url(f"{scheme}://user:pass@host:5433/optuna", HERE, {})
     assert (url.drivername, url.host, url.port, url.database) == ("postgresql+psycopg2", "host", 5433, "optuna")
     assert url.password == "pass"
@@ -31,12 +31,12 @@ def test_postgres_by_variables() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nonsense", "is no URL"),
-        ("postgresql://user:secret@host:port/db", "is no URL"),
+        ("nonsense", "is not a URL"),
+        ("postgresql://user:secret@host:port/db", "is not a URL"),
         ("postgresql://user:secret@host", "names no database"),
         ("mysql://user:secret@host/db", "not supported"),
-        ("sqlite://", "keeps nothing"),
-        ("sqlite:///:memory:", "keeps nothing"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
     ],
 )
 def test_a_wrong_url_is_told_without_its_password(text: str, said: str) -> None:
@@ -48,7 +48,7 @@ def test_a_wrong_url_is_told_without_its_password(text: str, said: str) -> None:
 def test_half_a_set_of_variables_is_an_error_not_a_silent_default() -> None:
     with pytest.raises(ConfigError, match="OPTUNA_POSTGRES_USER and OPTUNA_POSTGRES_HOST"):
         store_url(None, HERE, {"OPTUNA_POSTGRES_PASSWORD": "p"})
-    with pytest.raises(ConfigError, match="'five' is no port"):
+    with pytest.raises(ConfigError, match="'five' is not a port"):
         given = {"USER": "u", "HOST": "h", "PORT": "five"}
         store_url(None, HERE, {f"OPTUNA_POSTGRES_{name}": value for name, value in given.items()})
 

@@ -21,7 +21,7 @@ with store_lock(store_url(None, Path(sys.argv[1]), {}), "x"):
 """
 
 
-def test_an_unreachable_database_is_told_in_one_line() -> None:
+def test_an_unreachable_database_is_an_error_of_one_line() -> None:
     url = store_url("postgresql://user:secret@127.0.0.1:9/db", HERE, {})
     with pytest.raises(ConfigError, match="cannot be reached") as raised, store_lock(url, "x"):
         pass
@@ -55,7 +55,7 @@ def test_trying_never_waits(tmp_path: Path) -> None:
 
 
 def test_a_paused_holder_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 1.0)
     with paused_holder(HOLD, str(tmp_path)) as pid:
         url = store_url(None, tmp_path, {})
         with pytest.raises(LockError) as told, store_lock(url, "x"):

@@ -29,7 +29,7 @@ def test_the_contracts_pruner() -> None:
     assert (pruner._n_startup_trials, pruner._n_warmup_steps) == (10, 50)
 
 
-def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_an_error_for_an_unknown_study_lists_the_known_ones(tmp_path: Path) -> None:
     manager = OptunaStudyManager(tmp_path)
     with pytest.raises(ConfigError, match=r"no study 'x'.*none yet"):
         manager.load_study("x")
@@ -41,7 +41,7 @@ def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -
 def test_a_study_keeps_its_direction(tmp_path: Path) -> None:
     manager = OptunaStudyManager(tmp_path)
     manager.create_or_load_study("s", "maximize")
-    with pytest.raises(ConfigError, match="does maximize, not minimize"):
+    with pytest.raises(ConfigError, match="exists with direction maximize, not minimize"):
         manager.create_or_load_study("s")
 
 
@@ -67,13 +67,13 @@ def test_the_newest_study_of_a_target(tmp_path: Path) -> None:
     assert manager.newest_study("trades") is None
 
 
-def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "studies.db").write_text("this is no database, but long enough to look like one" * 10)
     with pytest.raises(ConfigError, match="not a database"):
         OptunaStudyManager(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be opened"):
         OptunaStudyManager(tmp_path / "file" / "studies")

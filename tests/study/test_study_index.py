@@ -1,4 +1,4 @@
-"""Which study is meant: by name, by target, by age."""
+"""Selecting a study by name, target or age."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from src.study.study_options import record_failure
 
 
 def store_of(folder: Path, *studies: str | tuple[str, Mapping[str, Any]]) -> list[KnownStudy]:
-    """A store in which these studies were created in this order; each may come with its settings."""
+    """A store with these studies, created in this order, some with settings."""
     manager = OptunaStudyManager(folder)
     for study in studies:
         name, settings = (study, None) if isinstance(study, str) else study
@@ -39,7 +39,7 @@ def test_age_is_the_order_of_creation_whatever_the_clock_in_the_name(tmp_path: P
     ]
 
 
-def test_what_only_notes_that_create_failed_is_no_study(tmp_path: Path) -> None:
+def test_a_study_with_a_failed_create_is_not_listed(tmp_path: Path) -> None:
     manager = OptunaStudyManager(tmp_path)
     for name in ("real", "nightly-29"):
         record_failure(manager.create_or_load_study(name), "t1", "create", "no column x")
@@ -47,7 +47,7 @@ def test_what_only_notes_that_create_failed_is_no_study(tmp_path: Path) -> None:
     assert known_studies(manager) == [KnownStudy("real", "num_trades")]
 
 
-def test_what_a_foreign_study_keeps_under_settings_is_no_target(tmp_path: Path) -> None:
+def test_settings_of_a_foreign_study_are_ignored(tmp_path: Path) -> None:
     manager = OptunaStudyManager(tmp_path)
     manager.create_or_load_study("mine", user_attrs={"settings": ["target"]})
     assert known_studies(manager) == [KnownStudy("mine", None)]
@@ -69,7 +69,7 @@ def test_a_study_that_is_not_there_is_named_with_the_newest(tmp_path: Path) -> N
     assert said.endswith(": the newest are " + ", ".join(f"a_2024010{i}_000000" for i in range(7, 2, -1)))
 
 
-def test_an_empty_store_is_said_to_be_empty() -> None:
+def test_an_empty_store_is_an_error() -> None:
     for choose in (lambda: choose_study(None, [], "the store"), lambda: choose_several(["a"], [], "the store")):
         with pytest.raises(ConfigError, match="there is no study in the store yet: tune first"):
             choose()
@@ -109,7 +109,7 @@ def test_a_word_is_a_target_a_study_or_both(words: list[str], expected: dict[str
         ("=nightly", "--ensemble '=nightly' is neither"),
     ],
 )
-def test_a_word_that_is_neither_is_told(word: str, said: str) -> None:
+def test_a_word_that_is_neither_is_refused(word: str, said: str) -> None:
     with pytest.raises(ConfigError) as told:
         choose_several(["a", word], KNOWN, "the store")
     assert said in str(told.value)

@@ -49,7 +49,7 @@ def task_of(settings: RunSettings, described: str = SAMPLE) -> SearchTask:
 
 
 def noted(task: SearchTask) -> dict[str, Any]:
-    """The recipe as whoever joins reads it."""
+    """The study options as a joining worker reads them."""
     study_options: dict[str, Any] = json.loads(
         json.dumps(make_study_options(task.settings, task.data.target, task.data.source))
     )
@@ -75,14 +75,14 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @given(OPTIONS)
-def test_whoever_follows_the_recipe_has_the_settings_of_who_wrote_it(options: dict[str, Any]) -> None:
+def test_study_options_restore_the_settings(options: dict[str, Any]) -> None:
     first = run_settings(parsed(*(f"{name}={value}" for name, value in options.items())))
     second = run_settings(with_study_options(parsed("--study-name", "s"), {"study_name"}, noted(task_of(first)), "s"))
     assert replace(second, search=replace(second.search, study_name=None)) == first
 
 
 @given(OPTIONS, OPTIONS)
-def test_what_is_given_wins(options: dict[str, Any], given_now: dict[str, Any]) -> None:
+def test_given_options_have_priority(options: dict[str, Any], given_now: dict[str, Any]) -> None:
     study_options = noted(task_of(run_settings(parsed(*(f"{name}={value}" for name, value in options.items())))))
     args = parsed(*(f"{name}={value}" for name, value in given_now.items()))
     followed = with_study_options(args, {name[2:].replace("-", "_") for name in given_now}, study_options, "s")
@@ -129,20 +129,20 @@ def test_a_file_is_kept_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.Mo
     assert noted(task_of(run_settings(parsed("--data", "t.csv"))))["data"] == str(tmp_path / "t.csv")
 
 
-def test_a_table_that_a_program_handed_over_is_asked_for() -> None:
+def test_a_table_passed_from_python_needs_data() -> None:
     study_options = noted(task_of(RunSettings(), "data frame"))
-    with pytest.raises(ConfigError, match=r"study 's' does not say where its table \(data frame\) lies.*give --data"):
+    with pytest.raises(ConfigError, match=r"study 's' does not record where its table is \(data frame\).*give --data"):
         with_study_options(parsed(), set(), study_options, "s")
     assert with_study_options(parsed("--data", "t.csv"), {"data"}, study_options, "s").data == "t.csv"
 
 
-def test_another_place_comes_without_the_old_query() -> None:
+def test_another_source_drops_the_old_query() -> None:
     study_options = noted(task_of(run_settings(parsed("--data", "postgresql://u@h/db", "--query", "SELECT 1"))))
     assert with_study_options(parsed(), set(), study_options, "s").query == "SELECT 1"
     assert with_study_options(parsed("--data", "t.csv"), {"data"}, study_options, "s").query is None
 
 
-def test_the_total_is_noted_where_there_is_a_recipe() -> None:
+def test_the_total_is_stored_in_the_study_options() -> None:
     study = optuna.create_study()
     set_total(study, 5)
     assert study_options_of(study) is None
@@ -188,7 +188,7 @@ def test_a_run_has_the_whole_timeout(
     assert attributes.get(RUN_ATTR) == token
 
 
-def test_create_that_is_started_again_gives_no_new_time(study: optuna.Study) -> None:
+def test_a_repeated_create_does_not_extend_the_timeout(study: optuna.Study) -> None:
     begin_run(study, "t1", None)
     study.set_user_attr(STARTED_ATTR, 2000.0)
     begin_run(study, "t1", None)

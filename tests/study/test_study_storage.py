@@ -101,7 +101,7 @@ def test_the_trial_of_a_killed_process_waits_again_with_its_number_and_parameter
     assert study.trials[0].intermediate_values == {}, "the next attempt reports from the first step on"
 
 
-def test_a_trial_that_is_taken_over_never_runs_under_its_dead_owners_name(
+def test_a_recovered_trial_never_runs_with_its_dead_owner(
     manager: OptunaStudyManager,
     study: optuna.Study,
     die_in_a_trial: Callable[[], None],
@@ -120,7 +120,7 @@ def test_a_trial_that_is_taken_over_never_runs_under_its_dead_owners_name(
     assert states(study) == ["RUNNING"]
 
 
-def test_who_comes_second_to_a_waiting_trial_changes_nothing(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_the_second_worker_at_a_waiting_trial_changes_nothing(manager: OptunaStudyManager, study: optuna.Study) -> None:
     study.enqueue_trial({"x": 0.5})
     trial = study.ask()
     pretend_owner(manager, trial, "elsewhere|1|1.0|host")
@@ -152,7 +152,7 @@ def test_each_take_over_counts_an_attempt(study: optuna.Study, die_in_a_trial: C
     assert study.trials[0].system_attrs[ATTEMPTS] == 3
 
 
-def test_a_silent_owner_on_another_machine_is_given_its_grace(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_an_owner_on_another_machine_has_the_grace_period(manager: OptunaStudyManager, study: optuna.Study) -> None:
     trial = study.ask()
     pretend_owner(manager, trial, "elsewhere|1|1.0|host")
     requeue_dead_trials(study)
@@ -166,7 +166,7 @@ def test_a_silent_owner_on_another_machine_is_given_its_grace(manager: OptunaStu
     assert states(study) == ["WAITING"]
 
 
-def test_silence_while_nobody_could_write_is_no_death(
+def test_missing_heartbeats_during_an_outage_do_not_mean_death(
     manager: OptunaStudyManager, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = study.ask()
@@ -174,7 +174,7 @@ def test_silence_while_nobody_could_write_is_no_death(
     with manager.storage.engine.begin() as connection:
         connection.execute(sqlalchemy.update(models.TrialHeartbeatModel).values(heartbeat=datetime(2024, 1, 1)))
     with monkeypatch.context() as patched:
-        patched.setattr(StudyStorage, "_nobody_could_write", lambda self: True)
+        patched.setattr(StudyStorage, "_was_recently_unavailable", lambda self: True)
         requeue_dead_trials(study)
         assert states(study) == ["RUNNING"]
     requeue_dead_trials(study)
@@ -188,7 +188,7 @@ def test_a_trial_taken_over_by_another_is_not_taken_from_it(manager: OptunaStudy
     assert states(study) == ["RUNNING"]
 
 
-def test_giving_back_turns_a_failure_into_waiting(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_a_requeued_trial_waits_instead_of_failing(manager: OptunaStudyManager, study: optuna.Study) -> None:
     def interrupted(trial: optuna.Trial) -> float:
         manager.storage.requeue_trial(trial._trial_id)
         raise KeyboardInterrupt
@@ -198,7 +198,7 @@ def test_giving_back_turns_a_failure_into_waiting(manager: OptunaStudyManager, s
     assert states(study) == ["WAITING"]
 
 
-def test_what_this_process_left_running_is_given_back(manager: OptunaStudyManager, study: optuna.Study) -> None:
+def test_trials_that_this_process_left_running_are_requeued(manager: OptunaStudyManager, study: optuna.Study) -> None:
     study.ask()
     other = study.ask()
     pretend_owner(manager, other, "elsewhere|1|1.0|host")

@@ -26,7 +26,7 @@ def store(study: optuna.Study) -> PredictionStore:
 
 @pytest.fixture(scope="module")
 def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlalchemy.Engine]:
-    """A store for many examples, each in a study of its own."""
+    """A store for many examples with separate studies."""
     manager = OptunaStudyManager(tmp_path_factory.mktemp("store"))
     yield manager.storage.engine
     manager.storage.engine.dispose()
@@ -137,7 +137,7 @@ def test_a_large_table_keeps_as_many_of_the_best_as_fit_and_says_so_once(
         store.keep(12, 50.0, SCORES)
     assert numbers(store._engine) == {0, 8, 9, 10, 11}
     (record,) = caplog.records
-    assert record.getMessage().startswith("validation predictions of 5 trials are kept, 0 MiB each: a study keeps")
+    assert record.getMessage().startswith("validation predictions of 5 trials are stored, 0 MiB each: the limit is")
 
 
 def test_a_store_drops_the_predictions_of_its_oldest_studies(
@@ -165,7 +165,7 @@ def test_broken_rows_are_not_used(store: PredictionStore) -> None:
     assert load(store, 2, 0.25) is None
 
 
-def test_a_store_without_the_table_costs_only_the_cache_and_says_so_once(
+def test_without_the_table_there_is_no_cache_and_one_warning(
     store: PredictionStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with store._engine.begin() as connection:
@@ -175,13 +175,13 @@ def test_a_store_without_the_table_costs_only_the_cache_and_says_so_once(
         store.keep(8, 0.4, SCORES)
     (record,) = caplog.records
     said = record.getMessage()
-    assert said.startswith("validation predictions of trial 7 cannot be kept in the store: no such table")
-    assert said.endswith("the search goes on, and the final model's choice trains the trial again if it needs it")
+    assert said.startswith("validation predictions of trial 7 cannot be written to the store: no such table")
+    assert said.endswith("the search continues, and the trial is trained again if the ensemble needs it")
     assert len(said) <= 500
     caplog.clear()
     assert dict(store.load({7: 0.5, 8: 0.4}, 7)) == {}
     assert [record.getMessage() for record in caplog.records] == [
-        "kept validation predictions cannot be read: no such table: daily_profit_predictions"
+        "stored validation predictions cannot be read: no such table: daily_profit_predictions"
     ]
 
 
@@ -195,7 +195,7 @@ def test_a_store_of_an_older_version_gets_the_table_when_it_is_opened(tmp_path: 
     assert load(store, 7, 0.5) is not None, "creating it again changes nothing"
 
 
-def test_a_store_that_somebody_else_locks_is_not_waited_for_long(
+def test_a_locked_store_is_not_waited_for_long(
     tmp_path: Path, store: PredictionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = validation_predictions.SHORT_WAITS["sqlite"].replace("10000", "10")
@@ -203,7 +203,7 @@ def test_a_store_that_somebody_else_locks_is_not_waited_for_long(
     with closing(sqlite3.connect(tmp_path / "studies.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         store.keep(7, 0.5, SCORES)
-    assert "cannot be kept in the store: database is locked: the search goes on" in caplog.text
+    assert "cannot be written to the store: database is locked: the search continues" in caplog.text
     with store._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000, "Optuna's own patience"
 
@@ -213,7 +213,7 @@ def test_a_full_disk_costs_only_the_cache(store: PredictionStore, caplog: pytest
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     store.keep(7, 0.5, np.zeros(100_000, dtype=np.float32))
-    assert "cannot be kept in the store: database or disk is full: the search goes on" in caplog.text
+    assert "cannot be written to the store: database or disk is full: the search continues" in caplog.text
     assert caplog.records[-1].getMessage().endswith("; free space on the store's disk")
     assert numbers(store._engine) == set(), "nothing by half"
 

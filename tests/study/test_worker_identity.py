@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SAY_IDENTITY = "from src.study.worker_identity import worker_identity; print(worker_identity(), flush=True); input()"
 
 
-def test_a_process_lives_until_it_is_gone() -> None:
+def test_a_process_is_alive_until_it_ends() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SAY_IDENTITY], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -26,7 +26,7 @@ def test_a_process_lives_until_it_is_gone() -> None:
     assert is_known_dead(identity)
 
 
-def test_this_process_lives() -> None:
+def test_this_process_is_alive() -> None:
     assert not is_known_dead(worker_identity())
 
 
@@ -36,6 +36,6 @@ def test_a_reused_pid_is_another_process() -> None:
     assert is_known_dead(f"{machine}|{pid}|{float(start) - 100:.2f}|{host}")
 
 
-def test_of_another_machine_nothing_is_known() -> None:
+def test_a_process_of_another_machine_is_not_known_to_be_dead() -> None:
     assert not is_known_dead("other-boot/pid:[1]|1|1.0|host")
     assert not is_known_dead("")

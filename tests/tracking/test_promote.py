@@ -57,7 +57,7 @@ def test_better_challenger_is_promoted_once(two_versions: TwoVersions, tmp_path:
     tags = MlflowClient().get_model_version("profit", "2").tags
     assert f"{float(tags['promotion_champion_score']):.5g}" in row
     assert f"{float(tags['promotion_challenger_score']):.5g}" in row
-    assert "profit: only 80 dates: where good and bad times last for weeks" in note
+    assert "profit: only 80 dates: if good and bad periods last for weeks" in note
     again = promote(two_versions, tmp_path, "--targets", "profit")
     assert (again.status, again.err) == (0, "")
     assert again.out == "profit: no challenger to promote, champion is v2\n"
@@ -142,7 +142,7 @@ def test_rows_that_a_model_was_trained_on_are_not_compared(two_versions: TwoVers
     done = promote(two_versions, tmp_path, "--targets", "profit", n_rows=319)
     assert (done.status, done.out) == (2, "")
     assert done.err == (
-        "error: no row of table.parquet can judge the models: models:/profit/2 was trained up to 2024-11-14, the table "
+        "error: no row of table.parquet is new to the models: models:/profit/2 was trained up to 2024-11-14, the table "
         "ends at 2024-11-14: give --data with more than 1 date(s) from 2024-11-15 on\n"
     )
     assert aliases() == {"champion": 1, "challenger": 2}

@@ -27,7 +27,7 @@ def run(work: Work, size: int = 1, stop_flag: StopFlag | None = None, **settings
 
 
 def until_asked(stop_flag: StopFlag) -> None:
-    while not stop_flag.leaving and not stop_flag.deadline_passed():
+    while not stop_flag.study_stopped and not stop_flag.deadline_passed():
         stop_flag.raise_if_stopped()
         time.sleep(0.005)
 
@@ -252,7 +252,7 @@ def test_a_complete_search_stops_its_own_workers_only(tmp_path: Path) -> None:
         except FileExistsError:
             (Path(folder) / "second").touch()
             until_asked(stop_flag)
-            (Path(folder) / f"left-{stop_flag.leaving}").touch()
+            (Path(folder) / f"left-{stop_flag.study_stopped}").touch()
             return
         while not (Path(folder) / "second").exists():
             time.sleep(0.005)
@@ -260,7 +260,7 @@ def test_a_complete_search_stops_its_own_workers_only(tmp_path: Path) -> None:
     def stays(stop_flag: StopFlag) -> None:
         while not (Path(folder) / "left-True").exists():
             time.sleep(0.005)
-        (Path(folder) / f"other-{stop_flag.leaving}").touch()
+        (Path(folder) / f"other-{stop_flag.study_stopped}").touch()
 
     assert WorkerPool([PooledSearch("a", first_leaves), PooledSearch("b", stays)], 3, StopFlag()).run() == {}
     assert (tmp_path / "left-True").exists()

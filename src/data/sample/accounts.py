@@ -1,8 +1,8 @@
-"""The traders: who they are, and what each wants to hold this morning.
+"""The simulated accounts and the position that each of them wants before the open.
 
-An account follows one rule on one symbol. A rule reads `past` (bars up to the close before, see `indicators`) and
-answers with a signal from -1 (fully short) to +1 (fully long); the account rounds it up to whole pieces. The rules
-are textbook ones, chosen before anything was known of their profit, and their parameters are drawn from a fixed seed.
+An account follows one rule on one symbol. A rule reads `past` (bars up to the previous close, see `indicators`) and
+returns a signal from -1 (fully short) to +1 (fully long); the account rounds it up to whole pieces. The rules come from
+textbooks and were chosen before their profit was known; their parameters are drawn from a fixed seed.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ import pandas as pd
 from src.data.sample.indicators import average_true_range, breakout_state, relative_strength, true_range, z_score
 
 ROSTER_SEED: Final = 20130301
-"""Any number would do; changing it changes every account and with them the whole table."""
+"""An arbitrary number; changing it changes all accounts and the whole table."""
 
 ROSTER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -31,7 +31,7 @@ ROSTER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "MSFT": ("momentum", "crossover", "pullback", "calendar"),
     }
 )
-"""Styles by symbol. FB went public in the last year of the prices: its accounts are new ones, as in real life."""
+"""Styles by symbol. FB went public in the last year of the prices, so its accounts are new ones."""
 
 SECTORS: Final[Mapping[str, str]] = MappingProxyType(
     {"AAPL": "hardware", "FB": "internet", "GOOG": "internet", "IBM": "services", "MSFT": "software"}
@@ -40,14 +40,14 @@ SECTORS: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Style:
-    """What all accounts of one style have in common.
+    """Properties that all accounts of one style share.
 
     Attributes:
-        overnight: positions are held until the signal changes; otherwise they are closed at the close.
-        rung_side: +1 adds a piece at each rung of the day's ladder, -1 takes one off.
-        rung_toward: +1 puts the rungs where the position wins, -1 where it loses.
-        sessions: range of the rule's look-back, in sessions.
-        threshold: range of the rule's own threshold.
+        overnight: positions are held until the signal changes; otherwise they end at the close.
+        rung_side: +1 adds a piece at each rung of the day's order ladder, -1 removes one.
+        rung_toward: +1 puts the rungs at prices where the position wins, -1 where it loses.
+        sessions: range of the rule's window, in sessions.
+        threshold: range of the rule's threshold.
     """
 
     overnight: bool
@@ -75,12 +75,12 @@ class Account:
     """One trader with its parameters.
 
     Attributes:
-        capital: dollars it was opened with; profits are taken out, losses are paid in, so it stays constant.
-        sessions: look-back of its rule, in sessions.
-        threshold: its rule's threshold, in the rule's own unit.
-        risk: share of capital that one piece makes or loses when the price moves by one average true range.
+        capital: initial dollars; constant, because profits are withdrawn and losses are paid in.
+        sessions: window of the rule, in sessions.
+        threshold: the rule's threshold, in the rule's unit.
+        risk: share of the capital that one piece wins or loses when the price moves by one average true range.
         pieces: pieces of a full position.
-        rungs: rungs of the ladder it works within a day.
+        rungs: rungs of the order ladder within a day.
         step: distance between rungs, in average true ranges.
         can_short: whether it sells short.
         cost_rate: commission and half the spread, as a share of the dollars traded.
@@ -101,14 +101,14 @@ class Account:
 
 
 def make_accounts() -> list[Account]:
-    """Draws every account of the roster, always the same ones."""
+    """Draws all accounts of the roster from the fixed seed."""
     rng = np.random.default_rng(ROSTER_SEED)
     pairs = [(symbol, style) for symbol, styles in ROSTER.items() for style in styles]
     return [_draw_account(rng, f"acct-{number:02d}", pair) for number, pair in enumerate(pairs, start=1)]
 
 
 def _draw_account(rng: np.random.Generator, account_id: str, pair: tuple[str, str]) -> Account:
-    # One draw a parameter, in this order: plain uniform doubles are the part of numpy's streams that stays put.
+    # One draw per parameter, in this order: numpy keeps the stream of uniform doubles stable across versions.
     capital, sessions, threshold, risk, pieces, rungs, step, short, cost = rng.random(9).tolist()
     symbol, name = pair
     style = STYLES[name]
@@ -135,28 +135,28 @@ def _between(bounds: tuple[int, int], draw: float) -> int:
 
 
 def morning_signal(account: Account, past: pd.DataFrame) -> pd.Series:
-    """What the account's rule says before each open.
+    """The signal of the account's rule before each open.
 
     Args:
-        account: the trader.
-        past: bars of the session before, over an index of dates.
+        account: the account.
+        past: bars of the previous session, indexed by date.
 
     Returns:
-        Signal in [-1, 1] by date; 0 while the rule's window is not full, and never below 0 without short selling.
+        Signal in [-1, 1] by date; 0 until the rule's window is full, and never below 0 without short selling.
     """
     signal = RULES[account.style](account, past).fillna(0.0)
     return signal.clip(lower=-1.0 if account.can_short else 0.0, upper=1.0)
 
 
 def target_pieces(account: Account, signal: pd.Series) -> npt.NDArray[np.int64]:
-    """Whole pieces wanted for each day, signed: any signal at all is worth one piece."""
+    """Wanted position per day in whole pieces, signed; any signal other than 0 gives at least one piece."""
     strength = signal.to_numpy(dtype=np.float64)
     pieces: npt.NDArray[np.int64] = (np.sign(strength) * np.ceil(np.abs(strength) * account.pieces)).astype(np.int64)
     return pieces
 
 
 def _momentum(account: Account, past: pd.DataFrame) -> pd.Series:
-    """Follows the return of the window, measured in what chance would give; weak returns are let go."""
+    """Follows the return of the window in units of its standard deviation; ignores weak returns."""
     log_close: pd.Series = np.log(past["close"])
     chance = log_close.diff().rolling(account.sessions).std() * np.sqrt(account.sessions)
     score: pd.Series = log_close.diff(account.sessions) / chance.where(chance > 0)
@@ -164,13 +164,13 @@ def _momentum(account: Account, past: pd.DataFrame) -> pd.Series:
 
 
 def _reversal(account: Account, past: pd.DataFrame) -> pd.Series:
-    """Fades a close far from its mean."""
+    """Trades against a close that is far from its mean."""
     score = z_score(past["close"], account.sessions)
     return (-score / 2.5).where(score.abs() > account.threshold, 0.0)
 
 
 def _breakout(account: Account, past: pd.DataFrame) -> pd.Series:
-    """Rides a new high or low, with less after wild sessions; the threshold is the exit's share of the window."""
+    """Follows a new high or low, with a smaller position after volatile sessions; the threshold sets the exit."""
     state = breakout_state(past, account.sessions, int(account.sessions * account.threshold))
     recent = true_range(past).rolling(5).mean()
     calm = true_range(past).rolling(account.sessions).mean() / recent.where(recent > 0)
@@ -178,14 +178,14 @@ def _breakout(account: Account, past: pd.DataFrame) -> pd.Series:
 
 
 def _crossover(account: Account, past: pd.DataFrame) -> pd.Series:
-    """Holds the side of the fast average, the more the further it is from the slow one."""
+    """Follows the fast moving average, with a larger position the further it is from the slow one."""
     close = past["close"]
     gap = close.rolling(account.sessions // 4).mean() - close.rolling(account.sessions).mean()
     return (gap / average_true_range(past) / 3).where(gap.abs() > account.threshold * average_true_range(past) / 3, 0.0)
 
 
 def _volatility(account: Account, past: pd.DataFrame) -> pd.Series:
-    """After quiet sessions bets that the next one goes on in the direction of the last close."""
+    """After quiet sessions, trades in the direction of the last close."""
     span = true_range(past)
     quiet = span.rolling(account.sessions).mean() / span.rolling(20).mean()
     room = (past["high"] - past["low"]).where(lambda width: width > 0)
@@ -194,7 +194,7 @@ def _volatility(account: Account, past: pd.DataFrame) -> pd.Series:
 
 
 def _calendar(account: Account, past: pd.DataFrame) -> pd.Series:
-    """Buys the turn of the month, in calendar days; some accounts hold a smaller Friday position too."""
+    """Buys around the turn of the month, in calendar days; some accounts also hold a smaller position on Fridays."""
     dates = pd.DatetimeIndex(past.index)
     left = dates.days_in_month - dates.day
     turn = (left < account.sessions) | (dates.day <= account.sessions)

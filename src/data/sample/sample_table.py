@@ -1,7 +1,7 @@
-"""The sample table: seeded rule-based accounts trading on real prices.
+"""The sample table: simulated, rule-based accounts that trade on real prices.
 
-Prices are real, accounts are simulated. `load_prices` reads the file beside this module, `make_sample` is a pure
-function of such a frame, `sample_table` puts both together.
+`load_prices` reads the file next to this module, `make_sample` is a pure function of such a frame, and `sample_table`
+combines both.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ from src.errors import DataError
 
 PRICES_FILE: Final = Path(__file__).with_name("prices.csv.gz")
 OPENING_SESSION: Final = 20
-"""An account opens after so many sessions of its symbol: with less, no rule has anything to say."""
+"""Sessions of its symbol before an account opens; with fewer, no rule's window is full."""
 HIGH_PROFIT_SHARE: Final = 0.003
-"""A day is highly profitable when it nets more than this share of the account's capital, on whatever date."""
+"""A day is highly profitable if its net profit exceeds this share of the account's capital."""
 TARGETS: Final = ("net_profit", "gross_profit", "num_trades", "is_profitable", "is_highly_profitable")
 
 
 def sample_table() -> pd.DataFrame:
-    """Makes the table that is used when no data is given: the same one every time.
+    """Makes the table that is used without `--data`; it is always the same.
 
     Returns:
         One row per account and day, sorted by date, then account: `account_id`, `date`, the five targets, and about
@@ -39,12 +39,12 @@ def load_prices(path: Path = PRICES_FILE) -> pd.DataFrame:
 
 
 def make_sample(prices: pd.DataFrame) -> pd.DataFrame:
-    """Lets every account trade on the given bars.
+    """Simulates the trading of all accounts on the given bars.
 
-    Nothing in a row's features depends on a price of its own date or later; which dates exist is taken as known.
+    A row's features do not depend on prices of its own date or later dates; which dates exist counts as known.
 
     Args:
-        prices: bars as `load_prices` gives them. Accounts whose symbol is missing, or too short, do not trade.
+        prices: bars as from `load_prices`. Accounts whose symbol is missing or has too few sessions do not trade.
 
     Returns:
         The table that `sample_table` describes.
@@ -62,7 +62,7 @@ def make_sample(prices: pd.DataFrame) -> pd.DataFrame:
         if traders and len(bars) > OPENING_SESSION:
             ledgers += _trade_symbol(bars.sort_values("date").set_index("date"), traders)
     if not ledgers:
-        raise DataError(f"prices hold no known symbol with more than {OPENING_SESSION} sessions: give longer ones")
+        raise DataError(f"prices have no known symbol with more than {OPENING_SESSION} sessions: give more sessions")
     return pd.concat(ledgers, ignore_index=True).sort_values(["date", "account_id"], ignore_index=True)
 
 
@@ -85,13 +85,14 @@ def _account_days(account: Account, bars: pd.DataFrame, past: pd.DataFrame, know
     )
     plan = _plan_features(signal, pieces, book)
     history = _history_features(account, targets)
-    days = pd.concat([targets, _who(account, book.index), plan, history, known.iloc[OPENING_SESSION:]], axis=1)
+    about = _account_features(account, book.index)
+    days = pd.concat([targets, about, plan, history, known.iloc[OPENING_SESSION:]], axis=1)
     days.insert(0, "account_id", account.account_id)
     days.insert(1, "date", book.index)
     return days
 
 
-def _who(account: Account, index: pd.Index) -> pd.DataFrame:
+def _account_features(account: Account, index: pd.Index) -> pd.DataFrame:
     style = STYLES[account.style]
     facts = {
         "style": account.style,
@@ -105,7 +106,7 @@ def _who(account: Account, index: pd.Index) -> pd.DataFrame:
 
 
 def _plan_features(signal: pd.Series, pieces: np.ndarray, book: pd.DataFrame) -> pd.DataFrame:
-    """What the account knows of its own day before the open."""
+    """The account's plan for the day, known before the open."""
     change = pieces - book["position_before"]
     plan = {
         "signal": signal,
@@ -119,7 +120,7 @@ def _plan_features(signal: pd.Series, pieces: np.ndarray, book: pd.DataFrame) ->
 
 
 def _history_features(account: Account, targets: pd.DataFrame) -> pd.DataFrame:
-    """The account's own past through the day before, in dollars and trades."""
+    """The account's history up to the previous day, in dollars and trades."""
     past = targets.shift(1)
     profit, trades, won = past["net_profit"], past["num_trades"], past["is_profitable"]
     total = profit.cumsum()
@@ -138,7 +139,7 @@ def _history_features(account: Account, targets: pd.DataFrame) -> pd.DataFrame:
 
 
 def _calendar_features(dates: pd.DatetimeIndex) -> pd.DataFrame:
-    """The calendar of each day; the last session of a month is told by the next weekday, holidays unseen."""
+    """Calendar features; the last session of a month is derived from the next weekday, without holidays."""
     month = dates.month.to_numpy(dtype=np.int64)
     next_weekday = dates + pd.tseries.offsets.BDay(1)
     features = {

@@ -1,15 +1,15 @@
-"""What a day brings an account: trades, profit before costs, profit after.
+"""Simulates an account's day: trades, gross profit, net profit.
 
-The morning fixes the target; the market's open, high, low and close decide the rest. Three things happen in a day:
+The wanted position is fixed before the open; the day's open, high, low and close determine the result:
 
-1. At the open the account trades from what it held to what it wants, one order a piece. A holder re-sizes its
-   position to yesterday's volatility every morning, so a day with a position has a trade.
-2. During the day a ladder of orders waits at fixed distances from the open. A rung fills at its price when the high
-   or the low reaches it, and what it did is undone at the close. The order in which high and low came does not
-   matter, so daily bars are enough to know the result exactly.
-3. At the close day traders close everything.
+1. At the open the account trades from its present to its wanted position, one order per piece. An account that holds
+   a position adapts it to yesterday's volatility every morning, so a day with a position has a trade.
+2. During the day, limit orders (a ladder) wait at fixed distances from the open. A rung is filled at its price when
+   the high or the low reaches it, and reversed at the close. The result does not depend on whether the high or the low
+   came first, so daily bars determine it exactly.
+3. At the close, accounts without overnight positions close everything.
 
-Every order pays a ticket, and a share of the dollars traded (commission and half the spread). Profit is marked to
+Every order costs a fixed fee and a share of the traded dollars (commission and half the spread). Profit is marked to
 market from close to close.
 """
 
@@ -31,7 +31,7 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 @dataclass(frozen=True)
 class _Ladder:
-    """The day's rungs together: dollars won before costs, dollars traded, rungs filled; one value a day."""
+    """Sums over the rungs, one value per day: gross profit in dollars, dollars traded, rungs filled."""
 
     profit: Floats
     traded: Floats
@@ -39,20 +39,20 @@ class _Ladder:
 
 
 def trade(account: Account, bars: pd.DataFrame, past: pd.DataFrame, pieces: Integers) -> pd.DataFrame:
-    """Trades one account over all its days.
+    """Simulates one account over all its days.
 
     Args:
-        account: the trader.
+        account: the account.
         bars: bars of each day, shape (days, at least open, high, low, close).
-        past: `close` and average true range `atr` of the session before, in dollars, same index, none missing.
-        pieces: whole pieces wanted from each day's open on, signed, shape (days,).
+        past: `close` and average true range `atr` of the previous session, in dollars, same index, without gaps.
+        pieces: wanted position from each day's open on, in whole pieces, signed, shape (days,).
 
     Returns:
         By day: `gross_profit` and `net_profit` in dollars and cents, `num_trades`, `position_before` (signed pieces
         held before the open) and `leverage` (dollars of the target at the last known close, per dollar of capital).
     """
     atr = past["atr"].to_numpy()
-    # So many shares a piece that a move of one average true range is worth the account's risk per piece.
+    # Shares per piece: a move of one average true range then wins or loses the account's risk per piece.
     unit = account.capital * account.risk / atr
     overnight = STYLES[account.style].overnight
     held = _before(pieces) if overnight else np.zeros_like(pieces)
@@ -73,25 +73,25 @@ def trade(account: Account, bars: pd.DataFrame, past: pd.DataFrame, pieces: Inte
 
 
 def _before(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Yesterday's value; an account opens with nothing."""
+    """Values of the previous day; 0 on the first day."""
     return np.concatenate([np.zeros_like(values[:1]), values[:-1]])
 
 
 def _opening_orders(held: Integers, wanted: Integers) -> Integers:
-    """One order a piece bought or sold; a position that only changes its size takes one."""
+    """One order per piece bought or sold; a position that only adapts its size needs one."""
     changed = np.abs(wanted - held)
     return np.where((held != 0) | (wanted != 0), np.maximum(changed, 1), 0)
 
 
 def _work_ladder(account: Account, bars: pd.DataFrame, pieces: Integers, atr: Floats) -> _Ladder:
-    """Fills the rungs that the day's range reached and undoes them at the close, one piece a rung."""
+    """Fills the rungs that the day's range reached and reverses them at the close, one piece per rung."""
     style = STYLES[account.style]
     rungs = np.arange(1, account.rungs + 1)
     start, high, low, close = (bars[name].to_numpy()[:, None] for name in ("open", "high", "low", "close"))
     side = np.sign(pieces)[:, None]
     price = start + side * style.rung_toward * account.step * atr[:, None] * rungs
     reached = (low <= price) & (price <= high)
-    # No more can be taken off than is there; what is added is limited by the number of rungs alone.
+    # A ladder that reduces a position ends when the position is 0; one that adds is limited by its rungs only.
     allowed = np.abs(pieces)[:, None] >= (rungs if style.rung_side < 0 else 1)
     filled = reached & allowed
     shares = (account.capital * account.risk / atr)[:, None] * filled

@@ -1,4 +1,4 @@
-"""Reading a table from wherever it lies: one option, `--data`, takes each kind of place."""
+"""Reads the table of `--data` from a file, S3 or a database."""
 
 import logging
 import re
@@ -16,31 +16,31 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def read_table(source: str | None, query: str | None) -> pd.DataFrame:
-    """Reads the table that `--data` and `--query` name, as it lies there: nothing is checked or converted.
+    """Reads the table of `--data` and `--query` without checks or conversions.
 
     Args:
-        source: a Parquet file or a folder of such, a CSV file (also `.csv.gz`), `s3://bucket/key` of one of those,
-            `postgresql://…` or `sqlite:///…`; None for the sample table.
-        query: the SELECT, with a SQL URL only.
+        source: a Parquet file or a folder of Parquet files, a CSV file (also `.csv.gz`), `s3://bucket/key` of one of
+            these, `postgresql://…` or `sqlite:///…`; None for the sample table.
+        query: the SELECT, only with a SQL URL.
 
     Returns:
-        All rows and columns, in the order in which they lie there.
+        All rows and columns, in their original order.
 
     Raises:
-        ConfigError: the options contradict each other, or the URL is of an unknown kind or malformed.
+        ConfigError: the options contradict each other, or the URL is malformed or has an unknown scheme.
         DataError: the table cannot be reached or read.
     """
     scheme = _scheme_of(source)
     if scheme in SQL_SCHEMES and source is not None:
         if query is None or not query.strip():
-            raise ConfigError(f"--data {mask_url(source)} is a database: say with --query which rows, as a SELECT")
+            raise ConfigError(f"--data {mask_url(source)} is a database: give --query with a SELECT of the rows")
         from src.data.sources.sql import read_sql
 
         frame = read_sql(source, query)
     else:
         if query is not None:
             raise ConfigError(
-                f"--query {one_line(query, 60)!r} needs a SQL URL as --data: postgresql://… or sqlite:///…"
+                f"--query {one_line(query, 60)!r} needs a SQL URL: give --data postgresql://… or sqlite:///…"
             )
         frame = _read_without_query(source, scheme)
     log.info("read %d rows and %d columns of %s", len(frame), frame.shape[1], describe_source(source, query))
@@ -48,7 +48,7 @@ def read_table(source: str | None, query: str | None) -> pd.DataFrame:
 
 
 def describe_source(source: str | None, query: str | None) -> str:
-    """Where a table comes from, in words for logs and records; never with a password."""
+    """Description of a table's source for logs and records, without a password."""
     if source is None:
         return "sample table"
     if query is None:

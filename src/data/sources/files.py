@@ -1,4 +1,4 @@
-"""Reading Parquet and CSV from the local disk, strictly: a file that is damaged or ragged is an error, not a guess."""
+"""Reads Parquet and CSV from the local disk; a damaged file, or rows of different length, are errors."""
 
 import csv
 import gzip
@@ -17,18 +17,18 @@ from src.suggest import did_you_mean, listing, one_line
 
 ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
 UNTYPED = "untyped"
-"""Of a frame's `attrs`: its source has texts only, so that a number in it says nothing of what was meant."""
+"""Key in a frame's `attrs`: the source (CSV) has no types, so numbers as text are no sign of a mistake."""
 _INTEGERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 _PARQUET = (".parquet", ".pq")
 
 
 def is_table_name(name: str) -> bool:
-    """Whether a file of this name can be read as a table."""
+    """Whether the file name has the ending of a supported table format."""
     return name.casefold().endswith(ENDINGS)
 
 
 def is_visible_parquet(relative: Path) -> bool:
-    """Whether a file belongs to a Parquet folder: writers leave `_SUCCESS`, `_metadata` and hidden files beside."""
+    """Whether a file is data of a Parquet folder; writers also leave `_SUCCESS`, `_metadata` and hidden files."""
     return relative.suffix.casefold() in _PARQUET and not any(part.startswith((".", "_")) for part in relative.parts)
 
 
@@ -36,17 +36,18 @@ def read_path(path: Path, shown: str) -> pd.DataFrame:
     """Reads a Parquet file, a folder of Parquet files (flat or hive-partitioned), a CSV or a gzipped CSV file.
 
     Args:
-        path: where it lies.
-        shown: how messages call it (a downloaded file is known by its URL).
+        path: the file or folder.
+        shown: its name in messages, such as the URL of a downloaded file.
 
     Raises:
-        DataError: there is no such file, its ending is unknown, or it is empty, damaged, ragged or not UTF-8.
+        DataError: there is no such file, its ending is unknown, or it is empty, damaged or not UTF-8, or has rows of
+            different length.
     """
     if path.is_dir():
         return _read_folder(path, shown)
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"--data {shown} does not exist{did_you_mean(path.name, names)}: give a path that does")
+        raise DataError(f"--data {shown} does not exist{did_you_mean(path.name, names)}: give a path that exists")
     if not is_table_name(path.name):
         raise DataError(f"--data {shown} has an unknown ending: use {', '.join(ENDINGS)} or a folder of Parquet files")
     if path.stat().st_size == 0:
@@ -61,8 +62,10 @@ def _read_folder(folder: Path, shown: str) -> pd.DataFrame:
         path for path in folder.rglob("*") if path.is_file() and is_visible_parquet(path.relative_to(folder))
     )
     if not files:
-        there = listing(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        raise DataError(f"--data {shown} is a folder without Parquet files (it holds {there}): name a file or another")
+        content = listing(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise DataError(
+            f"--data {shown} is a folder without Parquet files (it holds {content}): name a file or another folder"
+        )
     empty = [path for path in files if path.stat().st_size == 0]
     if empty:
         raise DataError(f"--data {shown}: {empty[0].relative_to(folder)} is an empty file: write it again or remove it")
@@ -80,13 +83,13 @@ def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
 
     try:
         first = dataset(None)
-        # Arrow takes the first file's columns for all; a column that came later would vanish without a word.
+        # Arrow uses the first file's columns for all files and would silently drop a column of a later file.
         schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
         table = dataset(pa.unify_schemas(schemas, promote_options="permissive")).to_table()
-        # Whole numbers beside missing ones stay whole: as floats, long account numbers would lose digits.
+        # Integers with missing values stay integers: as floats, long account numbers would lose digits.
         nullable = {pa.from_numpy_dtype(name.lower()): pd.api.types.pandas_dtype(name) for name in _INTEGERS}
         frame = table.to_pandas(date_as_object=False, types_mapper=nullable.get)
-    # A damaged page is an OSError, types that clash an ArrowException, dates out of range a ValueError.
+    # OSError: a damaged page; ArrowException: conflicting types; ValueError: dates out of range.
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = one_line(error).replace(f"{base}/", "")
         raise DataError(f"--data {shown} cannot be read as Parquet: {detail}: write it again") from error
@@ -99,19 +102,19 @@ def _without_needless_nulls(column: pd.Series) -> pd.Series:
 
 
 def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """A named index (say, the date), which pandas stores apart from the columns, is here a column like any other."""
+    """Turns a named index, such as the date, into a column."""
     named = [name for name in frame.index.names if name is not None]
     return frame.reset_index(level=named).reset_index(drop=True) if named else frame.reset_index(drop=True)
 
 
 def _read_csv(path: Path, shown: str) -> pd.DataFrame:
-    """Reads every field as text, an empty one as missing: what a column is, is not guessed from one file."""
+    """Reads all fields as text, empty ones as missing; types are decided later."""
     with _csv_errors(path, shown):
         header = _header(path)
         _check_header(header, shown)
         frame = _read_fields(path, len(header), shown)
         _check_quotes(path, shown)
-    # As pandas does; a repeated name is kept, so that it is seen and refused.
+    # Empty names as in pandas; repeated names are kept and refused later.
     names = [name or f"Unnamed: {position}" for position, name in enumerate(header)]
     frame = frame.set_axis(names, axis=1)
     frame.attrs[UNTYPED] = True
@@ -123,9 +126,9 @@ def _csv_errors(path: Path, shown: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise DataError(f"--data {shown} line {_first_foreign_line(path)} is not UTF-8: save it as UTF-8") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # not gzip at all, cut off, or damaged
-        raise DataError(f"--data {shown} is no whole gzip file: {one_line(error)}: compress it again") from error
+        raise DataError(f"--data {shown} line {_first_non_utf8_line(path)} is not UTF-8: save it as UTF-8") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:  # not gzip, truncated, or damaged
+        raise DataError(f"--data {shown} is not a complete gzip file: {one_line(error)}: compress it again") from error
     except csv.Error as error:
         raise DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again") from error
     except OSError as error:  # no permission, a disk error
@@ -141,8 +144,8 @@ def _header(path: Path) -> list[str]:
         return next((row for row in csv.reader(text) if row), [])
 
 
-def _first_foreign_line(path: Path) -> int:
-    """The number of the first line that is not UTF-8; 0 where all are."""
+def _first_non_utf8_line(path: Path) -> int:
+    """The number of the first line that is not UTF-8; 0 if there is none."""
     with _open(path) as file:
         return next((number for number, line in enumerate(file, 1) if not _is_utf8(line)), 0)
 
@@ -150,17 +153,17 @@ def _first_foreign_line(path: Path) -> int:
 def _is_utf8(line: bytes) -> bool:
     try:
         line.decode("utf-8")
-    except UnicodeDecodeError:  # the answer, not a failure
+    except UnicodeDecodeError:  # the expected answer for other encodings
         return False
     return True
 
 
 def _check_header(header: list[str], shown: str) -> None:
     if not any(name.strip() for name in header):
-        raise DataError(f"--data {shown} has no header: write the column names into its first line")
+        raise DataError(f"--data {shown} has no header: write the column names into the first line")
     for other, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and other in header[0]:
-            raise DataError(f"--data {shown} is separated by {word}: write it with commas")
+            raise DataError(f"--data {shown} is separated by {word}: separate the fields by commas")
 
 
 def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
@@ -179,7 +182,7 @@ def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
         with _open(path) as file:
             table = arrow_csv.read_csv(
                 file,
-                # With threads the number of a bad row would be unknown.
+                # With threads, Arrow does not report which row is bad.
                 arrow_csv.ReadOptions(column_names=names, use_threads=False),
                 arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
                 arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
@@ -195,14 +198,14 @@ def _csv_error(path: Path, shown: str, bad: Sequence[Any], error: Exception) -> 
     if bad:
         counts = f"{bad[0].actual_columns} fields, the header {bad[0].expected_columns}"
         line = _line_of(path, bad[0].text)
-        return DataError(f"--data {shown} line {line} has {counts}: mend the line or quote the commas")
-    if line := _first_foreign_line(path):
+        return DataError(f"--data {shown} line {line} has {counts}: correct the line or quote the commas")
+    if line := _first_non_utf8_line(path):
         return DataError(f"--data {shown} line {line} is not UTF-8: save it as UTF-8")
     return DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again")
 
 
 def _check_quotes(path: Path, shown: str) -> None:
-    """An open quote takes all the rest of the file for one field, and Arrow does not mind."""
+    """Refuses a quote that is not closed: Arrow reads the rest of the file as one field without an error."""
     with _open(path) as file:
         n_quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
     if n_quotes % 2 == 0:
@@ -221,7 +224,7 @@ def _check_quotes(path: Path, shown: str) -> None:
 
 
 def _line_of(path: Path, row: str) -> int:
-    """The number of the first line that reads like the row: Arrow counts rows, which blank lines and quotes shift."""
+    """The number of the first line equal to the row; Arrow counts rows, not lines (blank lines, quoted line breaks)."""
     first = row.encode("utf-8", "surrogateescape").splitlines()[0]
     with _open(path) as file:
         return next((number for number, line in enumerate(file, 1) if line.rstrip(b"\r\n") == first), 1)

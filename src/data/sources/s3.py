@@ -1,4 +1,4 @@
-"""Reading a table from S3, or from a store that speaks its language, by way of a temporary folder."""
+"""Reads a table from S3 or an S3-compatible store, through a temporary folder."""
 
 import os
 import tempfile
@@ -16,21 +16,21 @@ from src.suggest import did_you_mean, one_line
 _CONNECT_TIMEOUT = 5
 _READ_TIMEOUT = 60
 _ATTEMPTS = 2
-"""A wrong host name should say so in seconds; a table that cannot be read is no loss, the command starts again."""
+"""Few attempts, so that a wrong host name fails within seconds; nothing is lost at this point."""
 
 
 def read_s3(url: str) -> pd.DataFrame:
     """Reads `s3://bucket/key` of one file, or `s3://bucket/prefix` of a folder of Parquet files.
 
-    `AWS_*` variables and files are honoured as everywhere, and `MLFLOW_S3_ENDPOINT_URL` names another store's address.
+    Uses the usual `AWS_*` variables and files, and `MLFLOW_S3_ENDPOINT_URL` as the address of another store.
 
     Raises:
-        ConfigError: the URL lacks bucket or key, or the endpoint is no URL.
-        DataError: no credentials, no such bucket or key, no permission, endpoint unreachable, unreadable file.
+        ConfigError: the URL lacks the bucket or the key, or the endpoint is not a URL.
+        DataError: no credentials, no such bucket or key, no permission, unreachable endpoint, unreadable file.
     """
     bucket, _, key = url[len("s3://") :].partition("/")
     if not bucket or not key.strip("/"):
-        raise ConfigError(f"--data {url} lacks a {'key' if bucket else 'bucket'}: write s3://bucket/key")
+        raise ConfigError(f"--data {url} has no {'key' if bucket else 'bucket'}: write s3://bucket/key")
     with _s3_errors(url, bucket), tempfile.TemporaryDirectory(prefix="daily-profit-") as folder:
         client = _client()
         if not key.endswith("/") and _is_object(client, bucket, key):
@@ -55,13 +55,13 @@ def _client() -> Any:
         read_timeout=_READ_TIMEOUT,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
     )
-    # boto3 knows AWS_ENDPOINT_URL by itself; MLflow's variable is asked first, it is the one this project documents.
+    # boto3 reads AWS_ENDPOINT_URL itself; MLflow's variable comes first, because this project documents it.
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None
     try:
-        # A session of its own: the default one keeps the first credentials that this process ever found.
+        # A new session: the default session keeps the first credentials of the process.
         return boto3.Session().client("s3", endpoint_url=endpoint, config=config)
     except ValueError as error:  # "Invalid endpoint"
-        raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is no URL: write http://host:port") from error
+        raise ConfigError(f"MLFLOW_S3_ENDPOINT_URL {endpoint!r} is not a URL: write http://host:port") from error
 
 
 def _is_object(client: Any, bucket: str, key: str) -> bool:
@@ -78,7 +78,7 @@ def _is_object(client: Any, bucket: str, key: str) -> bool:
 
 def _read_object(client: Any, bucket: str, key: str, folder: Path, url: str) -> pd.DataFrame:
     name = PurePosixPath(key).name
-    if not is_table_name(name):  # before gigabytes are fetched in vain
+    if not is_table_name(name):  # checked before a large download
         raise DataError(f"--data {url} has an unknown ending: use {', '.join(ENDINGS)} or a prefix of Parquet files")
     client.download_file(bucket, key, str(folder / name))
     return read_path(folder / name, url)
@@ -90,7 +90,7 @@ def _parquet_keys(client: Any, bucket: str, prefix: str) -> dict[str, str]:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
             relative = PurePosixPath(entry["Key"][len(prefix) :])
-            # A key may hold `..`, which would leave the temporary folder.
+            # A key may contain `..`, which would lead out of the temporary folder.
             if is_visible_parquet(Path(relative)) and not relative.is_absolute() and ".." not in relative.parts:
                 keys[entry["Key"]] = str(relative)
     return keys
@@ -118,14 +118,14 @@ def _s3_errors(url: str, bucket: str) -> Iterator[None]:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        raise DataError(f"--data {url}: there are no (or not all) credentials for S3: {remedy}") from error
+        raise DataError(f"--data {url}: credentials for S3 are missing or incomplete: {remedy}") from error
     except ConnectionError as error:
         endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "the S3 endpoint")
         remedy = "check MLFLOW_S3_ENDPOINT_URL and the network"
         raise DataError(f"--data {url}: {endpoint} cannot be reached: {remedy}") from error
     except ClientError as error:
         raise DataError(f"--data {url}: {_refusal(error.response.get('Error', {}), bucket)}") from error
-    except (BotoCoreError, Boto3Error) as error:  # an impossible bucket name, a broken profile, a broken transfer
+    except (BotoCoreError, Boto3Error) as error:  # an invalid bucket name or profile, a failed transfer
         raise DataError(f"--data {url}: {one_line(error)}: check the URL and the AWS settings") from error
 
 

@@ -1,4 +1,4 @@
-"""Reading the rows of a SELECT from Postgres or SQLite."""
+"""Reads the rows of a SELECT from Postgres or SQLite."""
 
 import re
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 CONNECT_TIMEOUT = 10
-"""Seconds until an unreachable server is given up; `?connect_timeout=` in the URL says otherwise."""
+"""Seconds; `?connect_timeout=` in the URL overrides it."""
 _CHUNK = 100_000
-"""Rows held as Python objects at a time: they take several times the room of the columns they become."""
+"""Rows held as Python objects at a time, because these need several times the memory of pandas columns."""
 
 
 def read_sql(source: str, query: str) -> pd.DataFrame:
-    """Reads what a SELECT gives.
+    """Reads the result of a SELECT.
 
     The transaction is read-only, so that a mistyped query changes nothing.
 
@@ -32,7 +32,7 @@ def read_sql(source: str, query: str) -> pd.DataFrame:
 
     Raises:
         ConfigError: the URL is malformed.
-        DataError: the server or file cannot be reached, refuses, or the query is wrong or gives no columns.
+        DataError: the server or file cannot be reached or refuses access, or the query is wrong or gives no columns.
     """
     from sqlalchemy.exc import DBAPIError
 
@@ -44,13 +44,13 @@ def read_sql(source: str, query: str) -> pd.DataFrame:
         detail = scrub(one_line(error.orig), source)
         raise DataError(f"--data {mask_url(source)} cannot be opened: {detail}: check host, user, password") from error
     except ValueError as error:  # text that the driver cannot encode, a parameter of the wrong type
-        raise ConfigError(f"--data {mask_url(source)} holds a value the driver refuses: correct it") from error
+        raise ConfigError(f"--data {mask_url(source)} has a value that the driver refuses: correct the URL") from error
     try:
         with connection:
             return _select(connection, query, source)
     except DBAPIError as error:
         shown = scrub(one_line(query, 80), source)
-        # Behind it the server repeats the line, in the form that the driver gave it: "DECLARE … CURSOR … FOR SELEC".
+        # The server's message then quotes the query as the driver sent it ("DECLARE … CURSOR … FOR SELEC"): cut.
         detail = scrub(one_line(str(error.orig).partition("\nLINE ")[0]), source)
         raise DataError(f"--query {shown!r} failed: {detail}: correct the SELECT") from error
     finally:
@@ -61,22 +61,24 @@ def _parse(source: str) -> "URL":
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
-    # SQLAlchemy takes `postgresql://` for psycopg 3, which this project does not ship.
+    # SQLAlchemy uses psycopg 3 for `postgresql://`, which this project does not install.
     with_driver = re.sub(
         r"^(postgresql|postgres)(\+psycopg2)?://", "postgresql+psycopg2://", source, flags=re.IGNORECASE
     )
     try:
         url = make_url(with_driver)
-    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
         wanted = "postgresql://user:password@host:5432/database"
-        raise ConfigError(f"--data {mask_url(source)} is no URL: write {wanted}, special signs as %40") from error
+        raise ConfigError(
+            f"--data {mask_url(source)} is not a URL: write {wanted}, special characters as %40"
+        ) from error
     if url.get_backend_name() == "sqlite":
         _check_sqlite_file(url.database, source)
     return url
 
 
 def _check_sqlite_file(database: str | None, source: str) -> None:
-    """SQLite would make a new, empty database of a mistyped name."""
+    """Refuses a file that does not exist: SQLite would create an empty database."""
     if not database or database == ":memory:":
         raise ConfigError(f"--data {source} names no file: write sqlite:///path/to/file.db")
     path = Path(database)
@@ -92,7 +94,7 @@ def _engine(url: "URL") -> "Engine":
     if url.get_backend_name() == "sqlite":
         return create_engine(url, poolclass=NullPool)
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
-    # A server-side cursor: otherwise the driver holds the whole answer before the first chunk is ours.
+    # A server-side cursor: otherwise the driver loads the whole result before the first chunk.
     options = {"postgresql_readonly": True, "stream_results": True}
     return create_engine(url, poolclass=NullPool, connect_args=timeout, execution_options=options)
 
@@ -100,7 +102,7 @@ def _engine(url: "URL") -> "Engine":
 def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    # Without `no_parameters` a percent sign in the query (LIKE 'A%') would be taken for a placeholder.
+    # Without `no_parameters`, the driver takes a percent sign (LIKE 'A%') for a placeholder.
     result = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
     if not result.returns_rows:
         shown = scrub(one_line(query, 80), source)
@@ -114,12 +116,12 @@ def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
     frames = list(chunks())
     if not frames:
         return pd.DataFrame(columns=columns)
-    # A column without a value in one of the chunks is of objects there, and so in the whole.
+    # A column without values in one chunk has dtype object there, and in the concatenation.
     return pd.concat(frames, ignore_index=True).apply(_typed)
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """Python objects as pandas' types; whole numbers beside missing ones stay whole, 12 would become 12.0."""
+    """Python objects as pandas types; integers with missing values stay integers, instead of 12 becoming 12.0."""
     if column.dtype != object:
         return column
     inferred = pd.api.types.infer_dtype(column, skipna=True)

@@ -73,7 +73,7 @@ def test_breakout_state_is_the_channel_rule(seed: int, entry: int, share: float)
     assert breakout_state(bars, entry, leave).tolist() == expected
 
 
-def test_a_price_that_stands_still_gives_no_infinity() -> None:
+def test_a_constant_price_gives_no_infinity() -> None:
     past = known_before_open(standing_still())
     found = market_features(past)
     assert not np.isinf(found.to_numpy(dtype="float64")).any()
@@ -94,7 +94,7 @@ def test_every_rule_stays_within_its_bounds(seed: int) -> None:
         assert (np.sign(pieces) == np.sign(signal)).all()
 
 
-def test_every_style_finds_something_to_do() -> None:
+def test_every_style_trades() -> None:
     past = known_before_open(make_bars(2, count=400))
     accounts = make_accounts()
     assert {account.style for account in accounts} == set(STYLES)

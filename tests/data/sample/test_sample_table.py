@@ -18,7 +18,7 @@ from src.errors import DataError
 KEYS = ["account_id", "date"]
 PRICE_COLUMNS = ["open", "high", "low", "close", "volume"]
 SESSIONS = 260
-"""Long enough to fill the longest window (200 sessions) and go on, short enough to be made many times."""
+"""Longer than the longest window (200 sessions), short enough to be made many times."""
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,7 @@ def test_prices_from_a_day_on_change_no_feature_up_to_that_day(
 
 
 @pytest.mark.parametrize("session", [30, 120, 230])
-def test_days_that_have_not_come_change_nothing(
-    short_prices: pd.DataFrame, short_table: pd.DataFrame, session: int
-) -> None:
+def test_later_days_change_nothing(short_prices: pd.DataFrame, short_table: pd.DataFrame, session: int) -> None:
     day = np.sort(short_prices["date"].unique())[session]
     known = make_sample(short_prices[short_prices["date"] <= day])
     pd.testing.assert_frame_equal(known, short_table[short_table["date"] <= day], check_exact=True)

@@ -1,4 +1,4 @@
-"""A day's book against a second, slow implementation that follows one order after the other."""
+"""Simulated trading against a second, slow implementation that executes single orders."""
 
 import math
 from dataclasses import replace
@@ -24,7 +24,7 @@ class Day(NamedTuple):
 
 
 def make_days(seed: int, count: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
-    """Random bars, what was known before them, and random wishes."""
+    """Random bars, what was known before them, and random wanted positions."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, count + 1)))
     start = close[:-1] * np.exp(rng.normal(0, 0.01, count))
@@ -36,7 +36,7 @@ def make_days(seed: int, count: int) -> tuple[pd.DataFrame, pd.DataFrame, np.nda
 
 
 def walk(account: Account, bars: pd.DataFrame, past: pd.DataFrame, wishes: np.ndarray) -> list[Day]:
-    """The oracle: keeps shares and cash, and settles every order by itself."""
+    """The oracle: keeps shares and cash, and executes each order."""
     style, shares, pieces, days = STYLES[account.style], 0.0, 0, []
     for i, wish in enumerate(wishes.tolist()):
         bar, atr, worth = bars.iloc[i], past["atr"][i], shares * past["close"][i]
@@ -62,7 +62,7 @@ def walk(account: Account, bars: pd.DataFrame, past: pd.DataFrame, wishes: np.nd
 
 @settings(max_examples=25, deadline=None)
 @given(style=st.sampled_from(sorted(STYLES)), seed=st.integers(0, 2**32 - 1), count=st.integers(1, 25))
-def test_book_is_what_following_every_order_gives(style: str, seed: int, count: int) -> None:
+def test_the_book_equals_that_of_single_orders(style: str, seed: int, count: int) -> None:
     bars, past, wishes = make_days(seed, count)
     book = trade(BY_STYLE[style], bars, past, wishes)
     days = walk(BY_STYLE[style], bars, past, wishes)

@@ -76,12 +76,12 @@ def test_a_csv_holds_texts_and_only_an_empty_field_is_missing(tmp_path: Path) ->
     assert_frame_equal(read_table(str(path), None), pd.DataFrame(expected, dtype="str"))
 
 
-def test_a_lone_quote_within_a_field_is_a_sign_like_any_other(tmp_path: Path) -> None:
+def test_a_single_quote_character_within_a_field_is_text(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", 'a,b\n5" pipe,1\nhose,2\n')
     assert read_table(str(path), None)["a"].tolist() == ['5" pipe', "hose"]
 
 
-def test_whole_numbers_beside_missing_ones_stay_whole(tmp_path: Path, database: str) -> None:
+def test_integers_with_missing_values_stay_integers(tmp_path: Path, database: str) -> None:
     big = 2**53 + 1
     pq.write_table(pa.table({"n": pa.array([big, None], pa.int64())}), tmp_path / "t.parquet")
     assert read_table(str(tmp_path / "t.parquet"), None)["n"].tolist() == [big, pd.NA]
@@ -97,7 +97,7 @@ def test_a_named_index_is_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert_frame_equal(read_table(str(tmp_path / "u.parquet"), None), frame.iloc[[2, 0]].reset_index(drop=True))
 
 
-def test_a_folder_flat_with_what_writers_leave_beside(tmp_path: Path, frame: pd.DataFrame) -> None:
+def test_a_flat_folder_with_other_files_of_the_writer(tmp_path: Path, frame: pd.DataFrame) -> None:
     frame.iloc[:2].to_parquet(tmp_path / "part-0.parquet")
     frame.iloc[2:].to_parquet(tmp_path / "part-1.parquet")
     for name in (
@@ -150,13 +150,13 @@ def test_clashing_types_of_a_folder_are_refused(tmp_path: Path) -> None:
         ("t.csv", b"a,b\n1,2\n3,\xe9\n", "line 3 is not UTF-8"),
         ("t.csv", b"\xff\xfea\x00\n\x00", "line 1 is not UTF-8"),
         ("t.csv", 'a,b\n1,"open\n', "ends within a quoted field"),
-        ("t.csv", "a;b\n1;2\n", "is separated by semicolons: write it with commas"),
+        ("t.csv", "a;b\n1;2\n", "is separated by semicolons: separate the fields by commas"),
         ("t.csv", "a\tb\n1\t2\n", "is separated by tabs"),
-        ("t.csv.gz", "a,b\n1,2\n", "is no whole gzip file: Not a gzipped file"),
-        pytest.param("t.csv.gz", CUT_OFF, "is no whole gzip file", id="cut-off gzip"),
+        ("t.csv.gz", "a,b\n1,2\n", "is not a complete gzip file: Not a gzipped file"),
+        pytest.param("t.csv.gz", CUT_OFF, "is not a complete gzip file", id="cut-off gzip"),
     ],
 )
-def test_files_that_are_no_tables(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
+def test_files_that_are_not_tables(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
     path = write(tmp_path / name, content)
     message = refused(path)
     assert said in message
@@ -170,7 +170,7 @@ def test_a_cut_off_parquet_file(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert "cannot be read as Parquet" in refused(write(tmp_path / "u.parquet", b"\0" * 200 + whole[200:]))
 
 
-def test_paths_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_paths(tmp_path: Path) -> None:
     write(tmp_path / "profits.csv", "a\n1\n")
     assert "does not exist (did you mean 'profits.csv'?)" in refused(tmp_path / "profit.csv")
     assert "does not exist: give" in refused(tmp_path / "no" / "profits.csv")
@@ -184,9 +184,9 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "query", "said"),
     [
-        ("postgresql://u:secret@h/db", None, "--data postgresql://u:***@h/db is a database: say with --query"),
-        ("postgresql://u:secret@h/db", "  ", "is a database: say with --query"),
-        ("t.csv", "SELECT 1", "--query 'SELECT 1' needs a SQL URL as --data"),
+        ("postgresql://u:secret@h/db", None, "--data postgresql://u:***@h/db is a database: give --query"),
+        ("postgresql://u:secret@h/db", "  ", "is a database: give --query"),
+        ("t.csv", "SELECT 1", "--query 'SELECT 1' needs a SQL URL: give --data"),
         ("s3://bucket/t.csv", "SELECT 1", "needs a SQL URL"),
         (" ", None, "is blank"),
         ("ftp://u:secret@host/t.csv", None, "--data ftp://u:***@host/t.csv: ftp:// is unknown"),
@@ -194,13 +194,13 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
         (
             "postgresql://u:secret@h:port/db",
             "SELECT 1",
-            "--data postgresql://u:***@h:port/db is no URL: write postgresql",
+            "--data postgresql://u:***@h:port/db is not a URL: write postgresql",
         ),
         ("sqlite://", "SELECT 1", "names no file: write sqlite:///path"),
-        ("s3://", None, "lacks a bucket"),
-        ("s3:///key", None, "lacks a bucket"),
-        ("s3://bucket", None, "lacks a key"),
-        ("s3://bucket/", None, "lacks a key"),
+        ("s3://", None, "has no bucket"),
+        ("s3:///key", None, "has no bucket"),
+        ("s3://bucket", None, "has no key"),
+        ("s3://bucket/", None, "has no key"),
     ],
 )
 def test_options_that_contradict_each_other(source: str, query: str | None, said: str) -> None:
@@ -250,14 +250,14 @@ def test_queries_that_fail(database: str, query: str, said: str) -> None:
     assert len(read_table(database, "SELECT * FROM t")) == 2
 
 
-def test_files_that_are_no_database(tmp_path: Path, database: str) -> None:
+def test_files_that_are_not_databases(tmp_path: Path, database: str) -> None:
     assert "no such file (did you mean 't.db'?)" in refused(database.replace("t.db", "tt.db"), "SELECT 1")
     assert not (tmp_path / "tt.db").exists()
     write(tmp_path / "text.db", "this is no database at all, only text")
     assert "file is not a database" in refused(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM t")
 
 
-def test_an_unreachable_server_and_a_foreign_parameter() -> None:
+def test_an_unreachable_server_and_an_unknown_parameter() -> None:
     url = "postgresql://u:s3cr3t@127.0.0.1:1/db?connect_timeout=2"
     message = refused(url, "SELECT 1")
     assert "cannot be opened" in message
@@ -268,8 +268,8 @@ def test_an_unreachable_server_and_a_foreign_parameter() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "credentials for S3: set AWS_ACCESS_KEY_ID"),
-        ({"AWS_ACCESS_KEY_ID": "k"}, "credentials for S3: set AWS_ACCESS_KEY_ID"),
+        ({}, "credentials for S3 are missing or incomplete: set AWS_ACCESS_KEY_ID"),
+        ({"AWS_ACCESS_KEY_ID": "k"}, "credentials for S3 are missing or incomplete: set AWS_ACCESS_KEY_ID"),
         (
             {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"},
             "http://127.0.0.1:1 cannot be reached: check MLFLOW_S3",
@@ -286,9 +286,9 @@ def test_s3_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert said in refused("s3://bucket/t.parquet")
 
 
-def test_an_endpoint_that_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "localhost")
-    with pytest.raises(ConfigError, match="MLFLOW_S3_ENDPOINT_URL 'localhost' is no URL"):
+    with pytest.raises(ConfigError, match="MLFLOW_S3_ENDPOINT_URL 'localhost' is not a URL"):
         read_table("s3://bucket/t.parquet", None)
 
 

@@ -1,4 +1,4 @@
-"""Texts that look like numbers or dates, and the decimal mark of a column of numbers as people write them."""
+"""Detects texts that look like numbers or dates, and the decimal mark of a column of formatted numbers."""
 
 import re
 from collections.abc import Iterable
@@ -16,26 +16,26 @@ _DIGITS = re.compile(r"[0-9.,'\u2019\s]*[0-9]")
 
 
 def looks_like_number(text: str) -> bool:
-    """Whether a text is a number in any notation that `numbers:` reads."""
+    """Whether a text is a number in a format that `numbers:` reads."""
     return any(read_number(text, mark) is not None for mark in DECIMAL_MARKS)
 
 
 def looks_like_date(text: str) -> bool:
-    """Whether a text is a date or a time of a date, in one of the usual notations."""
+    """Whether a text is a date, perhaps with a time, in a usual format."""
     return _DATE.fullmatch(text.strip()) is not None
 
 
 def decide_decimal_mark(texts: Iterable[str]) -> str | None:
-    """The decimal mark that the numbers of a column were written with.
+    """The decimal mark of the numbers of a column.
 
-    `1,234.5` and `3.25` have a point, `1.234,5` and `3,25` a comma; `1,234` alone may be either. One clear text decides
-    for the column.
+    `1,234.5` and `3.25` have a point, `1.234,5` and `3,25` a comma; `1,234` alone is ambiguous. One unambiguous text
+    decides for the column.
 
     Returns:
-        `.` or `,`; None where no text has any mark at all.
+        `.` or `,`; None if no text has a mark.
 
     Raises:
-        ValueError: the texts contradict each other, or none of them decides; quotes them.
+        ValueError: the texts contradict each other, or all are ambiguous; quotes them.
     """
     clear: dict[str, str] = {}
     unclear = None
@@ -55,10 +55,10 @@ def decide_decimal_mark(texts: Iterable[str]) -> str | None:
 
 
 def _mark_of(text: str) -> str:
-    """The decimal mark of one number, empty where it has no marks, `?` where its only mark may be of either kind."""
-    found = _DIGITS.search(text)
-    digits = found.group().strip() if found else ""
-    marks = [sign for sign in digits if sign in DECIMAL_MARKS]
+    """The decimal mark of one number; empty if it has no marks, `?` if its only mark is ambiguous."""
+    match = _DIGITS.search(text)
+    digits = match.group().strip() if match else ""
+    marks = [character for character in digits if character in DECIMAL_MARKS]
     if not marks:
         return ""
     last = marks[-1]

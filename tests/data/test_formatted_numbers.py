@@ -1,6 +1,6 @@
 import pytest
 
-from src.data.written_numbers import decide_decimal_mark, looks_like_date, looks_like_number
+from src.data.formatted_numbers import decide_decimal_mark, looks_like_date, looks_like_number
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_one_clear_text_decides(texts: list[str], mark: str | None) -> None:
 
 
 @pytest.mark.parametrize("texts", [["1,234"], ["1.234", "12"], ["$12,345", "7"]])
-def test_nothing_is_guessed(texts: list[str]) -> None:
+def test_ambiguous_marks_are_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match="may have a decimal mark or a thousands separator"):
         decide_decimal_mark(texts)
 
