@@ -143,8 +143,8 @@ def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, writt
         saved = _saved(written, report)
         raise TrackingError(f"{away}; {saved}: {same_command(study_name)} registers them later") from away
     failure = _upload(opened, parent, written, report)
-    if failure is None and report.refused:
-        failure = report.failure(report.by)
+    if failure is None and report.write_errors:
+        failure = report.failure(report.retry_command)
     ended = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
     _note_ending(task, opened, ended)
     return Outcome(written.metadata, report.page, version, ended, page)
@@ -175,9 +175,9 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
 
 
 def _saved(written: SavedModel, report: FinalReport) -> str:
-    if not report.refused:
+    if not report.write_errors:
         return f"model and report are saved ({written.model_path}, {report.folder})"
-    return f"the model is saved ({written.model_path}), {report.refused[0].filename} is not"
+    return f"the model is saved ({written.model_path}), {report.write_errors[0].filename} is not"
 
 
 def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport) -> str | None:
@@ -187,7 +187,7 @@ def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalRe
     try:
         log_files(opened.session, parent, files)
     except TrackingError as error:
-        unsaved = f"{report.refused[0].filename} is not, and " if report.refused else ""
+        unsaved = f"{report.write_errors[0].filename} is not, and " if report.write_errors else ""
         again = same_command(opened.study.study_name)
         return f"{unsaved}its MLflow run lacks files: {error}: {again} adds what is missing"
     return None

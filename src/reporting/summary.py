@@ -1,4 +1,4 @@
-"""What the user reads at the end: one row per target, and what to do next."""
+"""The summary printed at the end of a command: one row per target, and what to do next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Outcome:
     """One target's result.
 
     Attributes:
-        metadata: as written beside the model; its scores are the registered model's.
-        report: the HTML report; None where it could not be drawn.
-        version: `models:/<name>/<number>` with its alias, or why there is none.
-        page: of the report in MLflow's pages, to be put after a server's address.
-        failure: why a part of the report could not be written; the command ends with it.
+        metadata: as written with the model; its scores are the registered model's.
+        report: the HTML report; None if it could not be drawn.
+        version: `models:/<name>/<number>` with its alias, or the reason why there is none.
+        failure: the reason why a part of the report could not be written; the command ends with this error.
+        page: path of the report in MLflow's UI, appended to the server's address.
     """
 
     metadata: dict[str, Any]
@@ -33,7 +33,7 @@ HEADER = ("target", "metric", "validation", "test", "95 % interval", "best basel
 
 
 def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
-    """The table, which trials each model is made of, the reports and the command that opens MLflow's UI."""
+    """The table, the trials of each model, the reports and the command that opens MLflow's UI."""
     rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -45,13 +45,13 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
         for name, note in interval_notes(outcome.metadata)
     ]
     at_server = tracking_uri.startswith("http")
-    # A server's page opens from everywhere; the file may lie in a pod that is gone by now.
+    # The server's page opens from any machine; the file may be in a pod that no longer exists.
     places = [
         (each.report, f"{tracking_uri.rstrip('/')}/{each.page}" if at_server else each.report) for each in outcomes
     ]
     reports = [f"report   {place}" for report, place in places if report is not None]
     command = "mlflow ui"
-    if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
+    if tracking_uri.startswith("sqlite:"):  # a relative path is shorter, if the file is in this folder
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif at_server:
         command = f"open {tracking_uri}"

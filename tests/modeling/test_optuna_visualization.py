@@ -156,8 +156,8 @@ def test_a_foreign_objective_is_drawn(tmp_path: Path) -> None:
     )
     study.optimize(objective, n_trials=15)
     page = write(tmp_path, study)
-    assert "No trial reported a value on its way." in page.text
-    assert "search alone" in page.text
+    assert "No trial reported an intermediate value." in page.text
+    assert "describes the search only" in page.text
 
 
 def test_equal_input_gives_an_equal_file(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_predictions_that_cannot_be_read_are_said_and_left_out(
     (tmp_path / "test_predictions.parquet").write_bytes(content)
     assert read_predictions(tmp_path) is None
     (record,) = caplog.records
-    assert "test_predictions.parquet cannot be used" in record.getMessage()
+    assert "test_predictions.parquet cannot be read" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 
