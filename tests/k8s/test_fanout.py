@@ -159,7 +159,7 @@ class TestUp:
     def test_no_new_passwords_for_old_volumes(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         cluster.answers("get persistentvolumeclaims", "persistentvolumeclaim/data-postgres-0", plain=True)
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
-        assert "Secret credentials of namespace daily-profit is gone" in capsys.readouterr().err
+        assert "Secret credentials of namespace daily-profit does not exist" in capsys.readouterr().err
         assert not created(cluster.calls) and not applied(cluster.calls)
 
     @pytest.mark.parametrize("known", ["namespace/daily-profit", "forbidden"])
@@ -179,21 +179,23 @@ class TestUp:
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert 'User "a" cannot create' in line
-        assert line.endswith("have namespace daily-profit made by those who may make it")
+        assert line.endswith("ask a cluster administrator to create namespace daily-profit")
 
     def test_a_run_of_this_name_is_not_overwritten(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
         cluster.answers("get jobs", {"items": "job.batch/create-" + RUN})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
-        assert f"STUDY_NAME={STUDY} is a run of this cluster already" in capsys.readouterr().err
+        assert f"STUDY_NAME={STUDY} is already a run in this cluster" in capsys.readouterr().err
         assert not applied(cluster.calls)
 
     def test_production_needs_its_secret(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         cluster.answers("get secret", secret(OPTUNA_POSTGRES_PASSWORD="a", MLFLOW_POSTGRES_PASSWORD=""))
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "OVERLAY=production") == 2
         said = capsys.readouterr().err
-        assert "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: make it" in said
+        assert (
+            "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: create it" in said
+        )
         assert not applied(cluster.calls)
 
     def test_no_cluster(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +206,7 @@ class TestUp:
 
     def test_no_kubectl(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["up", "KUBECTL=no-such-kubectl"]) == 2
-        assert "KUBECTL=no-such-kubectl is no program here: install it" in capsys.readouterr().err
+        assert "KUBECTL=no-such-kubectl was not found: install it" in capsys.readouterr().err
 
 
 class TestDown:
@@ -218,10 +220,10 @@ class TestDown:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            ([], "it is not clear which run: use STUDY_NAME=a-1 or b-2"),
-            (["STUDY_NAME=c"], "STUDY_NAME=c is no run: use STUDY_NAME=a-1 or b-2"),
-            (["VOLUMES=1"], "say ALL=1 too"),
-            (["ALL=1", "STUDY_NAME=a_1"], "contradict each other"),
+            ([], "STUDY_NAME is missing: use STUDY_NAME=a-1 or b-2"),
+            (["STUDY_NAME=c"], "STUDY_NAME=c is not a run: use STUDY_NAME=a-1 or b-2"),
+            (["VOLUMES=1"], "add ALL=1"),
+            (["ALL=1", "STUDY_NAME=a_1"], "cannot be combined"),
         ],
     )
     def test_down_asks_which(

@@ -35,7 +35,7 @@ class Said:
 
 
 class Started:
-    """A command at work; its output goes to a file, so that it can be read meanwhile."""
+    """A running command; its output goes to a file, so that it can be read meanwhile."""
 
     def __init__(self, words: Sequence[str], log: Path) -> None:
         self._log = log
