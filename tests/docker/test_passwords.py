@@ -110,7 +110,7 @@ class TestS3:
         for given in (keys | {empty: ""}, {k: v for k, v in keys.items() if k != empty}):
             done = run(tmp_path, "weed", words, **given)
             assert done.returncode == 2 and not done.stdout
-            assert done.stderr == f"error: {empty} is empty: without it anybody could read and write\n"
+            assert done.stderr == f"error: {empty} is empty: set it, otherwise anybody could read and write\n"
 
     def test_the_pods_keys_are_those_of_the_server(self) -> None:
         """MLflow signs with what the store was started with."""
