@@ -18,8 +18,8 @@ FIXED = (
 )
 ROUNDS = (
     " The members' boosting rounds, except dart's, are {factor:.2f} times the best number on the single validation "
-    "window: one or two members were also trained on three walk-forward folds, and the factor is halfway between "
-    "window and folds."
+    "window: one or two members were also trained on three walk-forward folds, and the factor is the geometric mean "
+    "of window and folds."
 )
 OPTIMISTIC = "Trials and members were chosen by this score, so it is too optimistic"
 PARTLY_OPTIMISTIC = (
