@@ -78,8 +78,10 @@ class Settings:
     @property
     def items(self) -> list[Setting]:
         """The settings that the containers use: options in the order of their table, then the others."""
-        asked = {key for each in self.containers for word in each.words for key in _REFERENCE.findall(word)}
-        options = {option.variable: option for option in options_of(*(each.command for each in self.containers))}
+        asked = {key for container in self.containers for word in container.words for key in _REFERENCE.findall(word)}
+        options = {
+            option.variable: option for option in options_of(*(container.command for container in self.containers))
+        }
         return [self._item(key, options.get(key)) for key in [*options, *DEFAULTS] if key in asked - {*self.from_job}]
 
     def _item(self, key: str, option: Option | None) -> Setting:

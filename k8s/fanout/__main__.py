@@ -64,7 +64,7 @@ def up(words: Sequence[str]) -> int:
         _make_namespace(kubectl, namespace, plain)
     if secret is not None:  # not `apply`: a Secret created by another user meanwhile must not change
         kubectl.text("create", "-f", "-", stdin=text_of([secret]))
-    kubectl.text("apply", "-f", "-", stdin=text_of(found for found in plain if found["kind"] != "Namespace"))
+    kubectl.text("apply", "-f", "-", stdin=text_of(document for document in plain if document["kind"] != "Namespace"))
     wait_for_services(kubectl, namespace, plain)
     kubectl.text("apply", "-f", "-", stdin=text)
     mlflow = mlflow_server(plain)
@@ -98,8 +98,8 @@ def status(words: Sequence[str]) -> int:
     states = read_jobs(kubectl, namespace, run)
     for state in states:
         sys.stdout.write(f"{state.name}: {state.line}\n")
-    for each in sorted({state.run for state in states}):
-        progress = read_progress(kubectl, namespace, [state for state in states if state.run == each])
+    for name in sorted({state.run for state in states}):
+        progress = read_progress(kubectl, namespace, [state for state in states if state.run == name])
         sys.stdout.write(f"{progress}\n" if progress else "")
     if run is not None and not states:
         sys.stdout.write(f"the Jobs of run {run} were deleted: make fanout-down STUDY_NAME={run} deletes the rest\n")
@@ -127,7 +127,7 @@ def down(words: Sequence[str]) -> int:
     kubectl.show("-n", namespace, "delete", RUN_KINDS, "-l", RUN_LABEL)
     # A volume is useless without the passwords of its databases, so both are deleted or kept together.
     kept = {"Namespace"} if volumes else {"Namespace", "Secret"}
-    items = [found for found in services if found["kind"] not in kept]
+    items = [document for document in services if document["kind"] not in kept]
     sys.stdout.write(kubectl.text("delete", "--ignore-not-found", "-f", "-", stdin=text_of(items)))
     # Also objects of earlier versions of the manifests (names of generated ConfigMaps change), nights started by hand,
     # and migrations.
@@ -140,7 +140,7 @@ def _cluster(values: Mapping[str, str]) -> tuple[Kubectl, str, Documents]:
     place = place_of(values)
     kubectl = Kubectl(place.kubectl)
     folders = [place.overlay / part for part in ("services", "nightly")]
-    services = [found for folder in folders if folder.is_dir() for found in documents(render(kubectl, folder))]
+    services = [document for folder in folders if folder.is_dir() for document in documents(render(kubectl, folder))]
     namespace = namespace_of(services)
     kubectl.reach(namespace)
     return kubectl, namespace, services
@@ -157,7 +157,7 @@ def _check_cluster(kubectl: Kubectl, namespace: str, run: Run) -> bool:
 
 
 def _make_namespace(kubectl: Kubectl, namespace: str, services: Documents) -> None:
-    spaces = [found for found in services if found["kind"] == "Namespace"]
+    spaces = [document for document in services if document["kind"] == "Namespace"]
     try:
         kubectl.text("apply", "-f", "-", stdin=text_of(spaces))
     except RunError as error:
@@ -166,10 +166,10 @@ def _make_namespace(kubectl: Kubectl, namespace: str, services: Documents) -> No
 
 def _missing_secret(kubectl: Kubectl, place: Place, namespace: str, objects: Documents) -> dict[str, Any] | None:
     """The Secret to create, or None if the cluster has one with all keys."""
-    found = kubectl.json("-n", namespace, "get", "secret", SECRET, "--ignore-not-found")
-    made = new_secret(objects, namespace) if found is None else None
+    existing = kubectl.json("-n", namespace, "get", "secret", SECRET, "--ignore-not-found")
+    made = new_secret(objects, namespace) if existing is None else None
     if made is None:
-        kept = (found or {}).get("data") or {}
+        kept = (existing or {}).get("data") or {}
         missing = sorted(key for key in required_secret_keys(objects) if not base64.b64decode(kept.get(key, "")))
         if missing:
             raise ConfigError(
@@ -198,8 +198,8 @@ def _print_run(run: Run, mlflow: Mlflow, forward: str | None) -> None:
 
 def _chosen_run(kubectl: Kubectl, namespace: str, study: str | None) -> str:
     """The run of a study, or the only run; it may have lost its Jobs, which are deleted some time after they end."""
-    found = kubectl.items("-n", namespace, "get", RUN_KINDS, "-l", RUN_LABEL)
-    names = sorted({str(each["metadata"]["labels"][RUN_LABEL]) for each in found})
+    items = kubectl.items("-n", namespace, "get", RUN_KINDS, "-l", RUN_LABEL)
+    names = sorted({str(item["metadata"]["labels"][RUN_LABEL]) for item in items})
     wanted = [name for name in names if study is None or name == run_name(study)]
     if len(wanted) != 1:
         remedy = f"use STUDY_NAME={' or '.join(names[:5])}" if names else "this cluster has no run"

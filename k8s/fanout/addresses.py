@@ -35,10 +35,14 @@ class Mlflow:
 
 def mlflow_server(services: Documents) -> Mlflow:
     """The MLflow server in an overlay's ConfigMap `stores`."""
-    stores = next(found for found in services if found["kind"] == "ConfigMap" and found["metadata"]["name"] == "stores")
+    stores = next(
+        document
+        for document in services
+        if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "stores"
+    )
     address = str(stores["data"]["MLFLOW_TRACKING_URI"]).rstrip("/")
     parts = urlsplit(address)
-    names = {found["metadata"]["name"] for found in services if found["kind"] == "Service"}
+    names = {document["metadata"]["name"] for document in services if document["kind"] == "Service"}
     host = parts.hostname or ""
     name = host.partition(".")[0] if ".svc" in host else host
     return Mlflow(address, name if name in names else None, parts.port or 80)

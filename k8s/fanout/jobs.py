@@ -112,8 +112,8 @@ def read_jobs(kubectl: Kubectl, namespace: str, run: str | None = None) -> list[
     """
     label = RUN_LABEL if run is None else f"{RUN_LABEL}={run}"
     items = kubectl.items("-n", namespace, "get", "jobs,pods", "-l", label)
-    pods = sorted((pod_state(each) for each in items if each["kind"] == "Pod"), key=lambda pod: pod.created)
-    jobs = [each for each in items if each["kind"] == "Job"]
+    pods = sorted((pod_state(item) for item in items if item["kind"] == "Pod"), key=lambda pod: pod.created)
+    jobs = [item for item in items if item["kind"] == "Job"]
     states = [job_state(job, pods) for job in jobs]
     if any(state.missing for state in states):
         refused = {uid: why for uid, _, why in create_errors(kubectl, namespace)}
@@ -127,7 +127,9 @@ def read_jobs(kubectl: Kubectl, namespace: str, run: str | None = None) -> list[
 def job_state(job: Mapping[str, Any], pods: Sequence[PodState] = (), refused: str = "") -> JobState:
     """Reads a Job object."""
     status, metadata = job.get("status") or {}, job["metadata"]
-    met = {each["type"]: each for each in status.get("conditions") or [] if each["status"] == "True"}
+    met = {
+        condition["type"]: condition for condition in status.get("conditions") or [] if condition["status"] == "True"
+    }
     failed = met.get("Failed")
     suspended = met.get("Suspended")
     return JobState(

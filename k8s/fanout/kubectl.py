@@ -38,8 +38,8 @@ class Kubectl:
             [*self.command, *args], input=stdin, capture_output=True, check=False, encoding="utf-8", errors="replace"
         )
         if run.returncode:
-            said = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
-            raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(said[-1])}")
+            lines = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
+            raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(lines[-1])}")
         return run.stdout
 
     def json(self, *args: str) -> Any:

@@ -18,7 +18,7 @@ from src.secrets import mask_url
 from src.suggest import did_you_mean, one_line
 
 OVERLAYS = Path(__file__).resolve().parents[1] / "overlays"
-SETTINGS: Mapping[str, str] = {each.key: each.value for each in RUN.items}
+SETTINGS: Mapping[str, str] = {setting.key: setting.value for setting in RUN.items}
 """Keys of the base's ConfigMap `settings`, with their defaults."""
 SECONDS = ("WAIT_SECONDS", "IDLE_SECONDS")
 TOKEN = "RUN_TOKEN"

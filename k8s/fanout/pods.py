@@ -60,15 +60,15 @@ class PodState:
 def pod_state(pod: Mapping[str, Any]) -> PodState:
     """Reads a Pod object."""
     status, metadata = pod.get("status") or {}, pod["metadata"]
-    conditions = {each["type"]: each for each in status.get("conditions") or []}
+    conditions = {item["type"]: item for item in status.get("conditions") or []}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     phase = status.get("phase", "Pending")
     ready = conditions.get("Ready", {}).get("status") == "True"
     in_init_container = any(
-        "running" in (each.get("state") or {}) for each in status.get("initContainerStatuses") or []
+        "running" in (item.get("state") or {}) for item in status.get("initContainerStatuses") or []
     )
     last = status.get("containerStatuses") or []
-    ending = phase == "Succeeded" or (bool(last) and all("terminated" in (each.get("state") or {}) for each in last))
+    ending = phase == "Succeeded" or (bool(last) and all("terminated" in (item.get("state") or {}) for item in last))
     idle = phase in ("Pending", "Running") and not (ready or in_init_container or ending)
     return PodState(
         name=metadata["name"],
@@ -85,30 +85,30 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
 
 def pod_problems(pods: Sequence[PodState]) -> list[tuple[str, str]]:
     """(what, why) of the pods that do not run yet, such as ("2 pending, Unschedulable", "Insufficient cpu")."""
-    found: dict[str, list[str]] = {}
+    messages: dict[str, list[str]] = {}
     for pod in pods:
         if pod.problem is not None:
-            found.setdefault(pod.problem.reason, []).append(pod.problem.message)
+            messages.setdefault(pod.problem.reason, []).append(pod.problem.message)
     return [
-        (f"{len(said)} pending, {reason}" if reason else f"{len(said)} starting", one_line(said[0], 200))
-        for reason, said in sorted(found.items())
+        (f"{len(texts)} pending, {reason}" if reason else f"{len(texts)} starting", one_line(texts[0], 200))
+        for reason, texts in sorted(messages.items())
     ]
 
 
 def _problem(scheduled: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> PodProblem:
-    for each in containers:
-        waiting = (each.get("state") or {}).get("waiting") or {}
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason and reason not in STARTING:
-            return PodProblem(SAME.get(reason, reason), waiting.get("message") or each.get("image", ""))
+            return PodProblem(SAME.get(reason, reason), waiting.get("message") or container.get("image", ""))
     if scheduled.get("status") == "False":
         return PodProblem(scheduled.get("reason", ""), scheduled.get("message", ""))
     return PodProblem()
 
 
 def _ended(containers: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
-    for each in containers:
-        code = ((each.get("state") or {}).get("terminated") or {}).get("exitCode", 0)
+    for container in containers:
+        code = ((container.get("state") or {}).get("terminated") or {}).get("exitCode", 0)
         if code:
-            return each["name"], code
+            return container["name"], code
     return None

@@ -21,9 +21,9 @@ def wait_for_services(kubectl: Kubectl, namespace: str, services: Sequence[Mappi
     Raises:
         RunError: a service was not ready after five minutes; the message has the reason.
     """
-    for found in services:
-        if found["kind"] in ("StatefulSet", "Deployment"):
-            _wait_for(kubectl, namespace, found)
+    for document in services:
+        if document["kind"] in ("StatefulSet", "Deployment"):
+            _wait_for(kubectl, namespace, document)
 
 
 def _wait_for(kubectl: Kubectl, namespace: str, service: Mapping[str, Any]) -> None:
@@ -60,9 +60,9 @@ def _service_problem(kubectl: Kubectl, namespace: str, service: Mapping[str, Any
         items = kubectl.items("-n", namespace, "get", "pods", "-l", labels)
     except RunError:  # the next poll tries again
         return "", ""
-    found = [(what, why) for what, why in pod_problems([pod_state(pod) for pod in items]) if why]
+    problems = [(what, why) for what, why in pod_problems([pod_state(pod) for pod in items]) if why]
     if not items:  # a Deployment's event is about its ReplicaSet, whose name has its prefix
         name = service["metadata"]["name"]
         errors = create_errors(kubectl, namespace)
-        found = [("not created, FailedCreate", why) for _, whose, why in errors if whose.startswith(name)]
-    return "; ".join(what for what, _ in found[-1:]), "; ".join(f"{what}: {why}" for what, why in found[-1:])
+        problems = [("not created, FailedCreate", why) for _, whose, why in errors if whose.startswith(name)]
+    return "; ".join(what for what, _ in problems[-1:]), "; ".join(f"{what}: {why}" for what, why in problems[-1:])

@@ -28,8 +28,8 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def documents(text: str) -> Documents:
     """The objects of a rendered YAML text."""
-    found = [document for document in yaml.load_all(text, Loader=LOADER) if document]
-    return [item for each in found for item in (each["items"] if each["kind"] == "List" else [each])]
+    parsed = [document for document in yaml.load_all(text, Loader=LOADER) if document]
+    return [item for each in parsed for item in (each["items"] if each["kind"] == "List" else [each])]
 
 
 def text_of(objects: Iterable[Mapping[str, Any]]) -> str:
@@ -39,7 +39,7 @@ def text_of(objects: Iterable[Mapping[str, Any]]) -> str:
 
 def namespace_of(objects: Documents) -> str:
     """The namespace of an overlay's objects."""
-    return next(str(found["metadata"]["namespace"]) for found in objects if "namespace" in found["metadata"])
+    return next(str(document["metadata"]["namespace"]) for document in objects if "namespace" in document["metadata"])
 
 
 def render(
@@ -67,8 +67,8 @@ def render(
             "sortOptions": {"order": "fifo"},
             **layer,
         }
-        for name, found in before.items():
-            (over / name).write_text(json.dumps(found), encoding="utf-8")
+        for name, content in before.items():
+            (over / name).write_text(json.dumps(content), encoding="utf-8")
         (over / "kustomization.yaml").write_text(json.dumps(body), encoding="utf-8")
         return kubectl.text("kustomize", str(over))
 
@@ -93,13 +93,13 @@ def run_files(run: Run, namespace: str) -> dict[str, Any]:
         return {}
     labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "kustomize"}
     metadata = {"name": "table", "namespace": namespace, "labels": labels}
-    found = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"table.yaml": run.table}}
-    return {"table.json": found}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"table.yaml": run.table}}
+    return {"table.json": config_map}
 
 
 def required_secret_keys(objects: Documents) -> set[str]:
     """The keys that pods need of a Secret which is not among the objects."""
-    if any(found["kind"] == "Secret" for found in objects):
+    if any(document["kind"] == "Secret" for document in objects):
         return set()
     return {key["key"] for key in _secret_keys(objects) if key["name"] == SECRET and not key.get("optional")}
 
@@ -107,7 +107,9 @@ def required_secret_keys(objects: Documents) -> set[str]:
 def new_secret(objects: Documents, namespace: str) -> dict[str, Any] | None:
     """A Secret of random passwords; None if one is for a store that the objects do not start themselves."""
     asked = required_secret_keys(objects)
-    if not asked or asked - required_secret_keys([found for found in objects if found["kind"] == "StatefulSet"]):
+    if not asked or asked - required_secret_keys(
+        [document for document in objects if document["kind"] == "StatefulSet"]
+    ):
         return None
     labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "fanout"}
     metadata = {"name": SECRET, "namespace": namespace, "labels": labels}

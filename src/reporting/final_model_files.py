@@ -88,8 +88,8 @@ def _from_mlflow(run: ParentRun, study_name: str) -> FinalModelFiles:
     wanted = [name for name in run.names() if Path(name).match(METADATA_FILES)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = [_read_metadata(run.fetch(path, folder)) for path in wanted]
-        metadata = next((each for each in found if each.get("study_name") == study_name), None)
+        candidates = [_read_metadata(run.fetch(path, folder)) for path in wanted]
+        metadata = next((candidate for candidate in candidates if candidate.get("study_name") == study_name), None)
         if metadata is None:
             return FinalModelFiles()
         there = [Path(path) for path in run.names(REPORT_FOLDER)]
@@ -118,13 +118,13 @@ def read_predictions(folder: Path) -> "pd.DataFrame | None":
 def _read_metadata(path: Path) -> Mapping[str, Any]:
     """A metadata file; empty if there is none, empty and a warning if it cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:  # truncated or edited by hand; JSON and Unicode errors are ValueErrors
         log.warning("%s cannot be read: %s; the report ignores it", path, error)
         return {}
-    return in_current_form(found) if isinstance(found, dict) else {}
+    return in_current_form(metadata) if isinstance(metadata, dict) else {}
 
 
 def in_current_form(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

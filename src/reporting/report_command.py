@@ -97,15 +97,17 @@ def _open_store(settings: ReportSettings) -> OptunaStudyManager:
 
 def _report_one(settings: ReportSettings, manager: OptunaStudyManager) -> list[Path]:
     name = choose_study(settings.study_name, known_studies(manager), manager.shown)
-    found = _StudyFiles(manager.load_study(name), settings.output_dir)
+    study_files = _StudyFiles(manager.load_study(name), settings.output_dir)
     document = study_document(
-        StudyReportInput(found.study, take_snapshot(found.study), found.files.metadata, found.files.numbers)
+        StudyReportInput(
+            study_files.study, take_snapshot(study_files.study), study_files.files.metadata, study_files.files.numbers
+        )
     )
     written = write_both(document, report_folder(settings.output_dir, name))
     newest = " (the newest; --study-name selects another)" if settings.study_name is None else ""
     _print_lines("study", [f"{name}{newest}"])
     _print_lines("report", written)
-    found.log_report(written)
+    study_files.log_report(written)
     return written
 
 
@@ -113,9 +115,9 @@ def _report_several(settings: ReportSettings, manager: OptunaStudyManager) -> li
     chosen = choose_several(settings.ensemble, known_studies(manager), manager.shown)
     items = []
     for label, name in chosen.items():
-        found = _StudyFiles(manager.load_study(name), settings.output_dir)
-        snapshot = take_snapshot(found.study)
-        items.append(ComparedStudy(label, snapshot, found.files.metadata, found.files.predictions))
+        study_files = _StudyFiles(manager.load_study(name), settings.output_dir)
+        snapshot = take_snapshot(study_files.study)
+        items.append(ComparedStudy(label, snapshot, study_files.files.metadata, study_files.files.predictions))
     # The same targets always use the same folder, so that a link to it shows the newest report.
     folder = report_folder(settings.output_dir, "_".join(["ensemble", *chosen]))
     written = write_both(comparison_document(items), folder)

@@ -59,16 +59,16 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
-    found = outcome.metadata
-    interval = found["test_interval"]
-    name = found["best_baseline"] or found["validation_best_baseline"]
-    baselines = found["baselines"] or found["validation_baselines"]
-    skill = found["skill"] if found["test_score"] is not None else found["validation_skill"]
+    metadata = outcome.metadata
+    interval = metadata["test_interval"]
+    name = metadata["best_baseline"] or metadata["validation_best_baseline"]
+    baselines = metadata["baselines"] or metadata["validation_baselines"]
+    skill = metadata["skill"] if metadata["test_score"] is not None else metadata["validation_skill"]
     return (
-        found["target"],
-        found["metric"].upper(),
-        number(found["validation_score"]),
-        number(found["test_score"]),
+        metadata["target"],
+        metadata["metric"].upper(),
+        number(metadata["validation_score"]),
+        number(metadata["test_score"]),
         "-" if interval is None else f"{number(interval[0])} … {number(interval[1])}",
         f"{number(baselines[name])} {name}",
         "-" if skill is None else f"{100 * skill:+.1f} %",
@@ -76,10 +76,10 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def made_of(found: Mapping[str, Any]) -> str:
+def made_of(metadata: Mapping[str, Any]) -> str:
     """`net_profit is the weighted mean of 2 trials: 7 (60 %), 2 (40 %)`, or `net_profit is trial 7`."""
-    members = found.get("members")
+    members = metadata.get("members")
     if not members:
-        return f"{found['target']} is trial {found['best_trial']['number']}"
-    said = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
-    return f"{found['target']} is the weighted mean of {len(members)} trials: {said}"
+        return f"{metadata['target']} is trial {metadata['best_trial']['number']}"
+    listed = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
+    return f"{metadata['target']} is the weighted mean of {len(members)} trials: {listed}"

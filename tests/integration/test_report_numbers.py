@@ -250,7 +250,7 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 9, 1000])
 @pytest.mark.timeout(300)
-def test_anybodys_study_of_any_size_is_reported(desk: Desk, n: int) -> None:
+def test_any_users_study_of_any_size_is_reported(desk: Desk, n: int) -> None:
     """Of somebody else's objective, on Postgres, with failed, pruned and running trials inside."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
     from optuna.trial import TrialState, create_trial

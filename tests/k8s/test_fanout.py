@@ -1,4 +1,4 @@
-"""`make fanout`: what it renders, what it tells a cluster in which order, and how it tells the outcome."""
+"""`make fanout`: what it renders, what it applies in which order, and how it reports the result."""
 
 import base64
 import json
@@ -172,7 +172,7 @@ class TestUp:
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
         assert not [found for objects in applied(cluster.calls) for found in of_kind(objects, "Namespace")]
 
-    def test_who_may_not_make_the_namespace_is_told_who_may(
+    def test_without_permission_to_create_the_namespace(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
         cluster.answers("apply", 'Error from server (Forbidden): namespaces is forbidden: User "a" cannot create')
@@ -226,7 +226,7 @@ class TestDown:
             (["ALL=1", "STUDY_NAME=a_1"], "cannot be combined"),
         ],
     )
-    def test_down_asks_which(
+    def test_down_needs_an_unambiguous_run(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str], said: str
     ) -> None:
         cluster.answers("get jobs", {"items": [job("create", "b-2"), job("create", "a-1")]})
@@ -235,7 +235,7 @@ class TestDown:
         assert not [each for each in cluster.calls if "delete" in each.text]
 
     @pytest.mark.parametrize("volumes", [False, True])
-    def test_down_all_keeps_volumes_and_their_passwords_unless_asked(self, cluster: FakeCluster, volumes: bool) -> None:
+    def test_down_all_keeps_volumes_and_their_passwords_by_default(self, cluster: FakeCluster, volumes: bool) -> None:
         assert call(cluster, "down", "ALL=1", *(["VOLUMES=1"] if volumes else [])) == 0
         (listed,) = [json.loads(each.stdin)["items"] for each in cluster.calls if each.stdin]
         kinds = {found["kind"] for found in listed}

@@ -1,4 +1,4 @@
-"""What `make fanout` is asked for: names that Kubernetes takes, and mistakes that are told before a pod makes them."""
+"""The options of `make fanout`: valid Kubernetes names, and errors that are reported before a pod is created."""
 
 import re
 from datetime import UTC, datetime
@@ -116,7 +116,7 @@ def test_places() -> None:
         place_of({"OVERLAY": "produktion"})
 
 
-def test_an_overlay_of_ones_own_is_a_path(tmp_path: Path) -> None:
+def test_an_overlay_may_be_a_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"or the path of a folder that contains services and run, such as k8s/"):
         place_of({"OVERLAY": str(tmp_path)})
     for part in ("services", "run"):

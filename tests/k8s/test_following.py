@@ -50,14 +50,14 @@ class TestWhatIsSaid:
             ),
         ],
     )
-    def test_only_pods_that_are_ready_are_at_work(
+    def test_only_ready_pods_count_as_running(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], pods: list[object], line: str
     ) -> None:
         assert up(cluster, items(job("worker", RUN, active=3), *pods), DONE) == 0
         assert f" worker  {line}\n" in capsys.readouterr().out
 
     def test_a_quota_that_lets_no_pod_be_made(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
-        """Only an event tells of it; those of an earlier Job of the same name are none of it."""
+        """Only an event reports it; events of an earlier Job of the same name do not count."""
         cluster.answers(
             "get events",
             items(
@@ -245,7 +245,7 @@ class TestStatus:
     def test_what_the_jobs_left_behind_is_found_and_taken(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Jobs are cleared away after a week, ConfigMaps and ServiceAccounts are not."""
+        """Jobs are deleted after a week, ConfigMaps and ServiceAccounts are not."""
         left = {"kind": "ConfigMap", "metadata": {"name": f"settings-{RUN}", "labels": {"daily-profit/run": RUN}}}
         cluster.answers("get jobs,configmaps,serviceaccounts,poddisruptionbudgets", items(left))
         assert call(cluster, "status", f"STUDY_NAME={STUDY}") == 0

@@ -35,7 +35,7 @@ def write(one: Trained, folder: Path, settings: RunSettings | None = None) -> Fi
     return write_final_report(task, study, one.model, metadata_of(one), folder)
 
 
-def test_page_pdf_numbers_and_predictions_lie_in_the_folder(tmp_path: Path) -> None:
+def test_html_pdf_numbers_and_predictions_are_in_the_folder(tmp_path: Path) -> None:
     one, folder = trained("is_profitable"), tmp_path / "reports" / "s"
     report = write(one, folder)
     assert [path.name for path in report.files] == FILES
@@ -91,7 +91,7 @@ def test_a_failure_is_one_line_whatever_it_says(caplog: pytest.LogCaptureFixture
     assert record.exc_info is None
 
 
-def test_the_traceback_is_there_for_who_asks(caplog: pytest.LogCaptureFixture) -> None:
+def test_verbose_shows_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="src"):
         attempt("report.pdf", lambda: 1 / 0)
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG"]

@@ -181,7 +181,7 @@ def test_a_model_that_was_trained_elsewhere_is_read_from_its_run(
         ("sqlite:///other.db", "there is no MLflow store other.db"),
     ],
 )
-def test_mlflow_that_is_away_costs_a_line(
+def test_an_unreachable_mlflow_costs_one_warning(
     tmp_path: Path, report: Report, projected: optuna.Study, uri: str, said: str
 ) -> None:
     assert projected.user_attrs["mlflow_parent"]

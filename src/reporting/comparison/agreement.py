@@ -99,8 +99,8 @@ def earned_profit(items: Sequence[ComparedStudy]) -> EarnedProfit | None:
         rankings[MEAN_RANK] = sum(rankings.values()) / len(rankings)  # type: ignore[assignment]
     days = rows.index.get_level_values("date")
     profit = rows["y"].to_numpy(float)
-    found = tuple(_earned(label, profit, _in_top(rank), days.to_numpy()) for label, rank in rankings.items())
-    return EarnedProfit(len(rows), int(days.nunique()), float(profit.mean()), found)
+    earned = tuple(_earned(label, profit, _in_top(rank), days.to_numpy()) for label, rank in rankings.items())
+    return EarnedProfit(len(rows), int(days.nunique()), float(profit.mean()), earned)
 
 
 def _keyed(item: ComparedStudy) -> "pd.DataFrame | None":
@@ -115,8 +115,8 @@ def _keyed(item: ComparedStudy) -> "pd.DataFrame | None":
 def _pair(labels: tuple[str, str], a: "pd.Series", b: "pd.Series") -> ModelPair:
     import numpy as np
 
-    tops = [_in_top(each) for each in (a, b)]
-    days = [each.groupby(level="date").mean() for each in (a, b)]
+    tops = [_in_top(values) for values in (a, b)]
+    days = [values.groupby(level="date").mean() for values in (a, b)]
     sides = [np.sign(day - day.median()) for day in days]
     constant = any(day.nunique() < 2 for day in days)
     return ModelPair(
@@ -143,8 +143,8 @@ def _within_day(a: "pd.Series", b: "pd.Series") -> float | None:
     sums = pd.DataFrame({"ab": centred["a"] * centred["b"], "aa": centred["a"] ** 2, "bb": centred["b"] ** 2, "n": 1.0})
     by_day = sums.groupby(level="date").sum()
     usable = by_day[(by_day["n"] >= MIN_PER_DAY) & (by_day["aa"] > 0) & (by_day["bb"] > 0)]
-    found = usable["ab"] / (usable["aa"] * usable["bb"]) ** 0.5
-    return float(found.mean()) if len(found) else None
+    correlations = usable["ab"] / (usable["aa"] * usable["bb"]) ** 0.5
+    return float(correlations.mean()) if len(correlations) else None
 
 
 def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
@@ -162,5 +162,5 @@ def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
 def _earned(
     label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "NDArray[np.datetime64]"
 ) -> tuple[str, float, tuple[float, float] | None]:
-    found = mean_estimate(profit, days, weight)
-    return label, found.value, found.interval
+    estimate = mean_estimate(profit, days, weight)
+    return label, estimate.value, estimate.interval

@@ -171,13 +171,13 @@ def _bounds(interval: tuple[float, float] | None, write: Any) -> str | None:
 
 def skills(items: Sequence[ComparedStudy]) -> list[Skill]:
     """Skills of the scored models, the largest first; on test rows if there are any, else on validation rows."""
-    found = []
+    scored = []
     for item in items:
         comparison = item.comparison
         if comparison is not None and comparison.skill is not None:
             low, high = comparison.skill_interval or (None, None)
-            found.append(Skill(item.label, comparison.part, comparison.skill, low, high))
-    return sorted(found, key=lambda skill: -skill.skill)
+            scored.append(Skill(item.label, comparison.part, comparison.skill, low, high))
+    return sorted(scored, key=lambda skill: -skill.skill)
 
 
 def n_complete(item: ComparedStudy) -> int:
@@ -229,19 +229,26 @@ def spreads(items: Sequence[ComparedStudy]) -> list[NumericSpread | ChoiceSpread
 
 
 def _spread(name: str, good: Mapping[str, Sequence["FrozenTrial"]]) -> NumericSpread | ChoiceSpread:
-    having = {label: found for label, trials in good.items() if (found := [t for t in trials if name in t.params])}
+    having = {
+        label: matching for label, trials in good.items() if (matching := [t for t in trials if name in t.params])
+    }
     drawn: list[Any] = [trial.distributions[name] for trials in having.values() for trial in trials]
     values = {label: [trial.params[name] for trial in trials] for label, trials in having.items()}
-    if any(hasattr(each, "choices") for each in drawn) or not all(_is_finite(x) for xs in values.values() for x in xs):
+    if any(hasattr(distribution, "choices") for distribution in drawn) or not all(
+        _is_finite(x) for xs in values.values() for x in xs
+    ):
         return _choices(name, drawn, values)
-    lows, highs = [float(each.low) for each in drawn], [float(each.high) for each in drawn]
-    log = all(each.log for each in drawn)
+    lows, highs = (
+        [float(distribution.low) for distribution in drawn],
+        [float(distribution.high) for distribution in drawn],
+    )
+    log = all(distribution.log for distribution in drawn)
     rows = tuple(_quartiles(label, sorted(float(x) for x in xs)) for label, xs in values.items())
     return NumericSpread(name, log, (min(lows), max(highs)), rows)
 
 
 def _choices(name: str, drawn: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> ChoiceSpread:
-    offered = [str(choice) for each in drawn for choice in getattr(each, "choices", ())]
+    offered = [str(choice) for distribution in drawn for choice in getattr(distribution, "choices", ())]
     taken = {label: [str(x) for x in xs] for label, xs in values.items()}
     choices = tuple(dict.fromkeys([*offered, *(x for xs in taken.values() for x in xs)]))
     shares = tuple(tuple(xs.count(choice) / len(xs) for choice in choices) for xs in taken.values())
@@ -262,12 +269,12 @@ def _is_finite(x: object) -> bool:
 def differences(items: Sequence[ComparedStudy]) -> list[tuple[str, list[tuple[str, str]]]]:
     """What makes models incomparable, data or test period, if they differ in it: (what, [(label, value)])."""
     readers = {"data": _data_of, "test period": _test_period}
-    found = []
+    differing = []
     for what, read in readers.items():
         values = [(item.label, value) for item in items if (value := read(item.metadata))]
         if len({value for _, value in values}) > 1:
-            found.append((what, values))
-    return found
+            differing.append((what, values))
+    return differing
 
 
 def _data_of(metadata: Mapping[str, Any]) -> str:

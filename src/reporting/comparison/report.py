@@ -53,14 +53,14 @@ def comparison_document(items: Sequence[ComparedStudy]) -> Document:
 
 
 def _summary(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.skills(items)
+    skills = numbers.skills(items)
     counts = [count_states(item.snapshot) for item in items]
     tiles = [("models", str(len(items)))]
-    tiles += [(f"skill of {each.label}, {each.part}", words.format_percent(each.skill)) for each in found]
+    tiles += [(f"skill of {each.label}, {each.part}", words.format_percent(each.skill)) for each in skills]
     tiles.append(("finished trials", str(sum(each["complete"] + each["pruned"] for each in counts))))
     blocks: list[Block] = [Tiles(tiles), Paragraph(verdict(items), "verdict")]
-    for what, said in numbers.differences(items):
-        listed = "; ".join(f"{label}: {value}" for label, value in said)
+    for what, values in numbers.differences(items):
+        listed = "; ".join(f"{label}: {value}" for label, value in values)
         text = f"The models were not scored on the same {what}: {listed}. Their skills may not be comparable."
         blocks.append(Paragraph(text, "note"))
     return Chapter("summary", "Summary", blocks)
@@ -68,96 +68,103 @@ def _summary(items: Sequence[ComparedStudy]) -> Chapter:
 
 def verdict(items: Sequence[ComparedStudy]) -> str:
     """How many models beat the best naive baseline on test rows, and for how many the interval excludes zero."""
-    found = [each for each in numbers.skills(items) if each.part == "test"]
-    unscored = [item.label for item in items if item.label not in {each.label for each in found}]
+    scored = [skill for skill in numbers.skills(items) if skill.part == "test"]
+    unscored = [item.label for item in items if item.label not in {skill.label for skill in scored}]
     missing = f" Without a skill on test rows: {', '.join(unscored)}." if unscored else ""
-    if not found:
+    if not scored:
         return "No model was scored on test rows: this report describes the searches." + missing
-    better = [each for each in found if each.skill > 0]
-    sure = [each.label for each in better if each.low is not None and each.low > 0]
-    said = f"{len(better)} of {len(found)} models beat the best naive baseline on test rows, which no search used."
+    better = [skill for skill in scored if skill.skill > 0]
+    sure = [skill.label for skill in better if skill.low is not None and skill.low > 0]
+    text = f"{len(better)} of {len(scored)} models beat the best naive baseline on test rows, which no search used."
     if better:
-        said += f" The 95 % interval of the skill is above zero for {', '.join(sure) or 'none'}."
-        said += f" {found[0].label} has the largest skill, {words.format_percent(found[0].skill)}."
-    return said + missing
+        text += f" The 95 % interval of the skill is above zero for {', '.join(sure) or 'none'}."
+        text += f" {scored[0].label} has the largest skill, {words.format_percent(scored[0].skill)}."
+    return text + missing
 
 
 def _performance(items: Sequence[ComparedStudy]) -> Chapter:
-    said = (
+    note = (
         "Each model is scored by its own metric. Best naive baseline and skill are those of the test rows, or of the "
         "validation rows if there is no test. The search selected by the validation score, which is too optimistic."
     )
     if any(members(item.metadata) for item in items):
-        said += " A model made of several trials has the score of their mean; the best trial's is under the searches."
+        note += " A model made of several trials has the score of their mean; the best trial's is under the searches."
     if unknown := [item.label for item in items if item.comparison is None]:
-        said += f" Without a scored final model: {', '.join(unknown)}."
+        note += f" Without a scored final model: {', '.join(unknown)}."
     many = len(items) > MANY_MODELS
     return Chapter("performance", "Individual performance", [
-        Paragraph(said, "note"),
+        Paragraph(note, "note"),
         TableBlock(numbers.performance(items), "The final models", many),
         TableBlock(numbers.searches(items), "The searches", many),
     ])  # fmt: skip
 
 
 def _comparison(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.skills(items)
+    skills = numbers.skills(items)
     title = "Skill of the models"
-    if not found:
+    if not skills:
         none = "No model was compared with a naive baseline: there is no skill to show."
         return Chapter("comparison", title, [Paragraph(none, "note")])
     caption = (
         "Green: better than the best naive baseline on the same rows. Line: 95 % interval, if known "
         f"({words.INTERVAL_METHOD})."
     )
-    on_validation = [each.label for each in found if each.part == "validation"]
+    on_validation = [skill.label for skill in skills if skill.part == "validation"]
     if on_validation:
         caption += f" On validation rows, which is too optimistic: {', '.join(on_validation)}."
     return Chapter("comparison", title, [
-        Paragraph(UNIT_FREE, "note"), Figure("skills", draw.skill_plot(found), caption)
+        Paragraph(UNIT_FREE, "note"), Figure("skills", draw.skill_plot(skills), caption)
     ])  # fmt: skip
 
 
 def _convergence(items: Sequence[ComparedStudy]) -> Chapter:
     enough = [item for item in items if numbers.n_complete(item) >= numbers.MIN_TRIALS]
-    found = [each for item in enough if (each := numbers.convergence(item)) is not None]
+    convergences = [convergence for item in enough if (convergence := numbers.convergence(item)) is not None]
     blocks = _too_few(items, "show the convergence")
-    if found:
+    if convergences:
         columns = (
             "model", "finished trials", "first value", "best value", "95 % of the improvement by trial",
             "after this share of the trials",
         )  # fmt: skip
         rows = [
-            (each.label, each.n_finished, each.first, each.best, each.most_number, f"{100 * each.most_share:.0f} %")
-            for each in found
+            (
+                convergence.label,
+                convergence.n_finished,
+                convergence.first,
+                convergence.best,
+                convergence.most_number,
+                f"{100 * convergence.most_share:.0f} %",
+            )
+            for convergence in convergences
         ]
         caption = (
             "0 % is a study's first value, 100 % its best value; dotted: 95 % of the improvement. A line that is flat "
             "at its right end means that more trials would hardly help; a line that still rises, that they may."
         )
-        plot = draw.convergence_plot(found, [item.label for item in items])
+        plot = draw.convergence_plot(convergences, [item.label for item in items])
         blocks = [Figure("convergence", plot, caption), TableBlock(Table(columns, tuple(rows))), *blocks]
     return Chapter("convergence", "Convergence", blocks)
 
 
 def _hyperparameters(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.spreads(items)
+    spreads = numbers.spreads(items)
     blocks = _too_few(items, "select the good trials of a study")
     good = {item.label: len(numbers.good_trials(item.snapshot)) for item in items}
-    if found:
+    if spreads:
         counted = ", ".join(f"{n} of {label}" for label, n in good.items() if n)
-        said = f"The good trials are the best tenth of the complete ones, at least five: {counted}."
-        said += " Bar: their middle half; point: median; thin line: lowest to highest; the axis is the search range."
-        if len(found) > MAX_PARAMETERS:
-            said += f" The {MAX_PARAMETERS} of {len(found)} parameters that most studies have are drawn."
-        blocks = [Paragraph(said, "note"), Grid(_figures(found[:MAX_PARAMETERS], list(good))), *blocks]
+        note = f"The good trials are the best tenth of the complete ones, at least five: {counted}."
+        note += " Bar: their middle half; point: median; thin line: lowest to highest; the axis is the search range."
+        if len(spreads) > MAX_PARAMETERS:
+            note += f" The {MAX_PARAMETERS} of {len(spreads)} parameters that most studies have are drawn."
+        blocks = [Paragraph(note, "note"), Grid(_figures(spreads[:MAX_PARAMETERS], list(good))), *blocks]
     elif any(good.values()):
         blocks.append(Paragraph("The trials have no parameters.", "note"))
     return Chapter("hyperparameters", "Hyperparameters of the good trials", blocks)
 
 
-def _figures(found: Sequence[NumericSpread | numbers.ChoiceSpread], labels: Sequence[str]) -> list[Figure]:
+def _figures(spreads: Sequence[NumericSpread | numbers.ChoiceSpread], labels: Sequence[str]) -> list[Figure]:
     figures = []
-    for i, spread in enumerate(found):
+    for i, spread in enumerate(spreads):
         plot = draw.spread_plot(spread, labels) if isinstance(spread, NumericSpread) else draw.choice_plot(spread)
         figures.append(Figure(f"spread-{i}", plot, title=spread.name))
     return figures
@@ -224,22 +231,22 @@ def _pairs_table(pairs: Sequence[predictions.ModelPair]) -> Table:
 
 
 def _money(items: Sequence[ComparedStudy]) -> Chapter:
-    title, found = "Net profit of the top predictions", predictions.earned_profit(items)
-    if found is None:
+    title, earned = "Net profit of the top predictions", predictions.earned_profit(items)
+    if earned is None:
         none = (
             f"This needs a model of {NET_PROFIT} with saved test predictions, which have the realised values, and "
             f"{predictions.MIN_ROWS} account-days that all models predicted."
         )
         return Chapter("money", title, [Paragraph(none, "note")])
     caption = (
-        f"Mean realised net profit of an account-day in each model's top tenth, on the {found.n_rows:,} account-days "
-        f"({found.n_days} days) that all models predicted; the mean over all of these is "
-        f"{words.format_number(found.mean_of_all)} (dotted). Line: 95 % interval ({words.INTERVAL_METHOD})."
+        f"Mean realised net profit of an account-day in each model's top tenth, on the {earned.n_rows:,} account-days "
+        f"({earned.n_days} days) that all models predicted; the mean over all of these is "
+        f"{words.format_number(earned.mean_of_all)} (dotted). Line: 95 % interval ({words.INTERVAL_METHOD})."
     )
     columns = ("ranked by", "mean net profit in the top tenth", "95 % interval", "difference to all rows")
-    rows = tuple((label, mean, _bounds(interval), mean - found.mean_of_all) for label, mean, interval in found.rows)
+    rows = tuple((label, mean, _bounds(interval), mean - earned.mean_of_all) for label, mean, interval in earned.rows)
     return Chapter("money", title, [
-        Figure("money", draw.profit_plot(found), caption), TableBlock(Table(columns, rows))
+        Figure("money", draw.profit_plot(earned), caption), TableBlock(Table(columns, rows))
     ])  # fmt: skip
 
 
@@ -249,8 +256,8 @@ def _bounds(interval: tuple[float, float] | None) -> str | None:
 
 def _studies(items: Sequence[ComparedStudy]) -> Chapter:
     facts = [(item.label, _study(item)) for item in items]
-    said = "The report of each study shows how to reproduce its model."
-    return Chapter("studies", "The studies", [Paragraph(said, "note"), Facts(facts)])
+    note = "The report of each study shows how to reproduce its model."
+    return Chapter("studies", "The studies", [Paragraph(note, "note"), Facts(facts)])
 
 
 def _study(item: ComparedStudy) -> str:

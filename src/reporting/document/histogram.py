@@ -37,7 +37,7 @@ def counts(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     return list(np.histogram(values, edges)[0].tolist())
 
 
-def count_axis(title: str, found: Sequence[int]) -> Axis:
+def count_axis(title: str, bin_counts: Sequence[int]) -> Axis:
     """An axis for these counts; small counts get a tick at every whole number."""
-    most = max(found, default=0)
+    most = max(bin_counts, default=0)
     return Axis(title, ticks=[(n, str(n)) for n in range(most + 1)] if most <= MAX_WHOLE_TICKS else ())

@@ -72,8 +72,8 @@ def _limits(plot: Plot, upright: bool) -> Limits:
 
 
 def _tick_places(axis: Axis) -> list[tuple[float, str]]:
-    found = ((place(value, axis.scale), label) for value, label in axis.ticks)
-    return [(value, label) for value, label in found if value is not None]
+    located = ((place(value, axis.scale), label) for value, label in axis.ticks)
+    return [(value, label) for value, label in located if value is not None]
 
 
 def _with_margins(spans: Sequence[_Extent], upright: bool) -> Limits:
@@ -125,9 +125,9 @@ def _spans(mark: Mark, axis: Axis, upright: bool) -> Iterator[_Extent]:
 
 
 def _of_values(values: Sequence[Number], scale: Scale) -> Iterator[_Extent]:
-    found = [value for value in places(values, scale) if value is not None]
-    if found:
-        yield _Extent(min(found), max(found))
+    coordinates = [value for value in places(values, scale) if value is not None]
+    if coordinates:
+        yield _Extent(min(coordinates), max(coordinates))
 
 
 def _bar_ends(bars: Bars, scale: Scale) -> Iterator[_Extent]:
@@ -135,10 +135,10 @@ def _bar_ends(bars: Bars, scale: Scale) -> Iterator[_Extent]:
     for row, end in enumerate(bars.end):
         start = place(bar_start(bars, row, scale), scale)
         reach = [place(values[row], scale) for values in (bars.end, bars.low, bars.high) if values]
-        found = [value for value in (start, *reach) if value is not None]
-        if not found:
+        coordinates = [value for value in (start, *reach) if value is not None]
+        if not coordinates:
             continue
-        low, high, length = min(found), max(found), len(bars.texts[row]) if bars.texts else 0
+        low, high, length = min(coordinates), max(coordinates), len(bars.texts[row]) if bars.texts else 0
         falls = start is not None and (place(end, scale) or 0.0) < start
         texts = (length, 0) if falls else (0, length)
         yield _Extent(low, high, low == start, high == start, *texts)
@@ -153,11 +153,11 @@ def bar_start(bars: Bars, row: int, scale: Scale) -> Number:
 
 def edges(centres: Sequence[Number], scale: Scale) -> list[float]:
     """The edges of cells around their centres as coordinates, one more than there are cells."""
-    found = [value for value in places(centres, scale) if value is not None]
-    if len(found) < 2:
-        return [bound for value in found for bound in (value - 0.5, value + 0.5)]
-    middles = [(a + b) / 2 for a, b in pairwise(found)]
-    return [2 * found[0] - middles[0], *middles, 2 * found[-1] - middles[-1]]
+    coordinates = [value for value in places(centres, scale) if value is not None]
+    if len(coordinates) < 2:
+        return [bound for value in coordinates for bound in (value - 0.5, value + 0.5)]
+    middles = [(a + b) / 2 for a, b in pairwise(coordinates)]
+    return [2 * coordinates[0] - middles[0], *middles, 2 * coordinates[-1] - middles[-1]]
 
 
 def ticks(axis: Axis, ends: Limits) -> list[tuple[float, str]]:
@@ -175,8 +175,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     if last - first >= 2:
         return [10.0**power for power in range(first, last + 1, math.ceil((last - first + 1) / 6))]
     factors = (1, 3) if high - low > 1 else (1, 1.5, 2, 3, 5, 7)
-    found = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in factors]
-    inside = [tick for tick in found if low <= math.log10(tick) <= high]
+    candidates = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in factors]
+    inside = [tick for tick in candidates if low <= math.log10(tick) <= high]
     return inside if len(inside) > 1 else [10.0**low, 10.0**high]
 
 

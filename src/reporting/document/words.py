@@ -106,15 +106,15 @@ def verdict(comparison: BaselineComparison | None) -> str:
     if comparison is None:
         return "This study has no scored final model: this report describes the search only."
     place = "On the test rows, which the search never saw" if comparison.part == "test" else "On the validation rows"
-    said = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
-    said += "".join(f" Interval of the {name}: {note}." for name, note in comparison.notes)
+    text = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
+    text += "".join(f" Interval of the {name}: {note}." for name, note in comparison.notes)
     if comparison.part == "validation":
-        said += " The search selected trials by this score, so it is too optimistic; there is no test score."
+        text += " The search selected trials by this score, so it is too optimistic; there is no test score."
     if not comparison.baselines:
-        return f"{said} No naive baseline was computed, so it is unknown whether the model is better than one."
+        return f"{text} No naive baseline was computed, so it is unknown whether the model is better than one."
     name, reference = next(iter(comparison.baselines.items()))
-    said += f" The best naive baseline, {describe_baseline(name)}, has {format_number(reference)}. "
-    return said + _against_baseline(comparison, reference) + _significance(comparison)
+    text += f" The best naive baseline, {describe_baseline(name)}, has {format_number(reference)}. "
+    return text + _against_baseline(comparison, reference) + _significance(comparison)
 
 
 def _against_baseline(comparison: BaselineComparison, reference: float) -> str:
@@ -192,8 +192,8 @@ def drawn_intervals(lows: Sequence[float | None], mark: str = "Lines") -> str:
     missing = "too few dates, or too strongly autocorrelated dates, for an interval"
     if without == len(lows):
         return f"No intervals: {missing}."
-    said = f"{mark}: 95 % intervals ({INTERVAL_METHOD})."
-    return f"{said} {without} of {len(lows)}: {missing}." if without else said
+    text = f"{mark}: 95 % intervals ({INTERVAL_METHOD})."
+    return f"{text} {without} of {len(lows)}: {missing}." if without else text
 
 
 def format_number(value: float) -> str:
@@ -206,13 +206,13 @@ def format_number(value: float) -> str:
         return str(value) if value else "0"
     size = abs(value)
     if size >= 1e7 or size < 1e-4:
-        said = f"{size:.3g}"
+        digits = f"{size:.3g}"
     elif size >= 1000:
-        said = f"{size:,.1f}"
+        digits = f"{size:,.1f}"
     else:
         short = f"{size:.4g}"
-        said = short if float(short) == size else f"{size:#.4g}".rstrip(".")
-    return said if value > 0 else f"\N{MINUS SIGN}{said}"
+        digits = short if float(short) == size else f"{size:#.4g}".rstrip(".")
+    return digits if value > 0 else f"\N{MINUS SIGN}{digits}"
 
 
 def is_number(value: Any) -> bool:

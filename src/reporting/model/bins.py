@@ -49,12 +49,12 @@ def _means(tested: HoldOut, codes: Codes, values: Floats) -> tuple[list[Estimate
     """The mean of each bin and its number of dates; summed by date first, because many rows have few dates."""
     bins = range(int(codes.max()) + 1)
     if tested.dates is None:
-        return [mean_estimate(values[codes == each], None) for each in bins], [None] * len(bins)
+        return [mean_estimate(values[codes == code], None) for code in bins], [None] * len(bins)
     dates, unit = np.unique(tested.dates, return_inverse=True)
     counts, sums = (_by_date(codes, unit, weights) for weights in (None, values))
     means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    found = [mean_estimate(means[each], dates, counts[each]) for each in bins]
-    return found, [int(n) for n in np.count_nonzero(counts, axis=1)]
+    estimates = [mean_estimate(means[code], dates, counts[code]) for code in bins]
+    return estimates, [int(n) for n in np.count_nonzero(counts, axis=1)]
 
 
 def measure_profit(tested: HoldOut) -> ProfitByPrediction | None:
@@ -84,10 +84,10 @@ def _choices(tested: HoldOut, earned: Floats) -> tuple[Choice, ...]:
     rows, taken = np.bincount(codes)[::-1].cumsum(), of_bin.cumsum(axis=0)
     # Rows left out are summed separately: the difference of two large sums would not be exactly 0.
     left_out = np.vstack([of_bin[::-1].cumsum(axis=0)[::-1][1:], np.zeros_like(of_bin[:1])])
-    found = []
+    choices = []
     for k, (of_taken, of_left) in enumerate(zip(taken, left_out, strict=True)):
         day, gain = daily_estimate(of_taken, dates), daily_estimate(0.0 - of_left, dates)
         bounds = (gain.low, gain.high) if k + 1 < len(taken) else (None, None)  # taking all gains 0 by definition
         per_row = float(of_taken.sum() / rows[k])
-        found.append(Choice(k + 1, int(rows[k]), per_row, day.value, day.low, day.high, gain.value, *bounds))
-    return tuple(found)
+        choices.append(Choice(k + 1, int(rows[k]), per_row, day.value, day.low, day.high, gain.value, *bounds))
+    return tuple(choices)

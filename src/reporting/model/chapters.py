@@ -56,8 +56,8 @@ def _money(numbers: ModelNumbers) -> Chapter:
 
 
 def _short_test(numbers: ModelNumbers) -> list[Block]:
-    said = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
-    return [Paragraph(said, "note")] if said else []
+    warning = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
+    return [Paragraph(warning, "note")] if warning else []
 
 
 def _fit(numbers: ModelNumbers) -> Chapter:
@@ -68,11 +68,11 @@ def _fit(numbers: ModelNumbers) -> Chapter:
     table = TableBlock(say.bins_table(numbers.deciles, f"realised {numbers.target}"), LOWEST_FIRST)
     if is_binary:
         return Chapter("fit", title, [*_short_test(numbers), *_binary_figures(numbers, numbers.curves), table])
-    said = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
+    intro = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
     plot = draw.bins_plot(numbers.deciles, f"realised {numbers.target}", "mean prediction")
     shown = [Figure("deciles", plot, say.deciles_caption(numbers))] if len(numbers.deciles) > 1 else []
     is_same = numbers.target == NET_PROFIT and numbers.money is not None
-    return Chapter("fit", title, [*said, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
+    return Chapter("fit", title, [*intro, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
 
 
 def _binary_figures(numbers: ModelNumbers, curves: RankCurves | None) -> list[Block]:
@@ -148,8 +148,8 @@ def _data(numbers: ModelNumbers) -> Chapter:
     holes = sorted((f for f in numbers.features if f.missing > 0), key=lambda f: -f.missing)
     if holes:
         n_shown = min(len(holes), MAX_MISSING)
-        said = f"Share of rows with a missing value: {n_shown} of {len(holes)} features with missing values."
-        blocks.append(Figure("missing", draw.missing_plot(holes[:MAX_MISSING]), said, "Missing values"))
+        caption = f"Share of rows with a missing value: {n_shown} of {len(holes)} features with missing values."
+        blocks.append(Figure("missing", draw.missing_plot(holes[:MAX_MISSING]), caption, "Missing values"))
     else:
         blocks.append(Paragraph("No feature has a missing value."))
     return Chapter("data", "Data and split", [*blocks, *_shift(numbers)])

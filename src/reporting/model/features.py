@@ -63,13 +63,13 @@ def measure_features(
         for i in shown
         if strength[i] > 0
     ]
-    return tuple(sorted(features, key=lambda each: -each.gain)), tuple(effects), len(drawn)
+    return tuple(sorted(features, key=lambda feature: -feature.gain)), tuple(effects), len(drawn)
 
 
 def explain(booster: lgb.Booster, matrix: Floats) -> Floats:
     """Contributions to the raw score, (n_rows, n_features), without the bias."""
-    found = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=available_cpus()))
-    return found[:, :-1]
+    contributions = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=available_cpus()))
+    return contributions[:, :-1]
 
 
 def explainable_rows(booster: lgb.Booster) -> int:

@@ -97,11 +97,11 @@ def _score_group(name: str, tested: HoldOut, known: Autocorrelations) -> GroupSc
     if _has_one_class(tested):
         return GroupScore(name, rows, days)
     metric, y, dates = tested.metric, tested.y, tested.dates
-    found = score_estimate(metric, y, tested.prediction, dates, known[0])
+    estimate = score_estimate(metric, y, tested.prediction, dates, known[0])
     gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates, known[1])
     of_skill = (None, None, None) if gained is None else (gained.value, gained.low, gained.high)
     reference = score(metric, y, tested.baseline)
-    return GroupScore(name, rows, days, found.value, found.low, found.high, reference, *of_skill)
+    return GroupScore(name, rows, days, estimate.value, estimate.low, estimate.high, reference, *of_skill)
 
 
 def _has_one_class(tested: HoldOut) -> bool:
@@ -113,5 +113,5 @@ def _autocorrelations(tested: HoldOut) -> Autocorrelations:
         return None, None
     metric, y, dates = tested.metric, tested.y, tested.dates
     gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates)
-    found = score_estimate(metric, y, tested.prediction, dates)
-    return found.autocorrelation, None if gained is None else gained.autocorrelation
+    estimate = score_estimate(metric, y, tested.prediction, dates)
+    return estimate.autocorrelation, None if gained is None else gained.autocorrelation

@@ -29,8 +29,8 @@ PARTLY_OPTIMISTIC = (
 
 def members(metadata: Metadata) -> Sequence[Mapping[str, Any]]:
     """The members, the best trial first; empty for a model of one trial."""
-    found = metadata.get("members")
-    return found if isinstance(found, list) and all(isinstance(member, Mapping) for member in found) else []
+    value = metadata.get("members")
+    return value if isinstance(value, list) and all(isinstance(member, Mapping) for member in value) else []
 
 
 def members_table(metadata: Metadata) -> Table:
@@ -55,20 +55,20 @@ def _origin(member: Mapping[str, Any]) -> str:
 def explain(metadata: Metadata) -> str:
     """What the final model is, and how reliable its validation score is."""
     trees = metadata.get("best_iteration", "all their")
-    said = f"The final model is {MEAN.format(n=len(members(metadata)), trees=trees)}. "
+    text = f"The final model is {MEAN.format(n=len(members(metadata)), trees=trees)}. "
     fixed = [member for member in members(metadata) if member.get("is_fixed_config")]
     if fixed:
-        said += FIXED.format(n=len(fixed), share=format_share(sum(member.get("weight", 0.0) for member in fixed)))
-    said += CHOSEN.format(who="The others" if fixed else "They")
+        text += FIXED.format(n=len(fixed), share=format_share(sum(member.get("weight", 0.0) for member in fixed)))
+    text += CHOSEN.format(who="The others" if fixed else "They")
     factor = metadata.get("rounds_factor", 1.0)
     if isinstance(factor, float) and factor != 1:
-        said += ROUNDS.format(factor=factor)
+        text += ROUNDS.format(factor=factor)
     score, alone = metadata.get("validation_score"), best_trial_alone(metadata)
     if isinstance(score, float) and alone is not None:
         both = f"{format_number(score)} together, {format_number(alone)} for the best trial alone"
-        said += f" Validation {metric_name(metadata)}: {both}."
-        said += f" {PARTLY_OPTIMISTIC if fixed else OPTIMISTIC}; only the test score is unbiased."
-    return said
+        text += f" Validation {metric_name(metadata)}: {both}."
+        text += f" {PARTLY_OPTIMISTIC if fixed else OPTIMISTIC}; only the test score is unbiased."
+    return text
 
 
 def best_trial_alone(metadata: Metadata) -> float | None:

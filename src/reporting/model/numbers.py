@@ -230,40 +230,40 @@ class ModelNumbers:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The numbers from the result of `to_json`, or from its JSON file.
 
         Raises:
             ValueError: a value is missing or of another type, as in a file of another version.
         """
-        numbers = _read(cls, found, "the model's numbers")
+        numbers = _read(cls, values, "the model's numbers")
         assert isinstance(numbers, cls)
         return numbers
 
 
-def _read(kind: Any, found: Any, path: str) -> Any:
+def _read(kind: Any, value: Any, path: str) -> Any:
     """Reads a value of a declared type from its JSON form."""
     if isinstance(kind, types.UnionType):
         (inner,) = (arg for arg in get_args(kind) if arg is not type(None))
-        return None if found is None else _read(inner, found, path)
+        return None if value is None else _read(inner, value, path)
     if get_origin(kind) is tuple:
-        if not isinstance(found, list | tuple):
-            raise ValueError(f"{path} is {found!r:.60}: a list is needed")
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{path} is {value!r:.60}: a list is needed")
         inner = get_args(kind)[0]
-        return tuple(_read(inner, each, path) for each in found)
+        return tuple(_read(inner, item, path) for item in value)
     if is_dataclass(kind):
-        return _read_dataclass(kind, found, path)
+        return _read_dataclass(kind, value, path)
     accepted = (int, float) if kind is float else (kind,)
-    if not isinstance(found, accepted):
-        raise ValueError(f"{path} is {found!r:.60}: a value of type {kind.__name__} is needed")
-    return found
+    if not isinstance(value, accepted):
+        raise ValueError(f"{path} is {value!r:.60}: a value of type {kind.__name__} is needed")
+    return value
 
 
-def _read_dataclass(kind: Any, found: Any, path: str) -> Any:
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{path} is {found!r:.60}: an object is needed")
+def _read_dataclass(kind: Any, values: Any, path: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path} is {values!r:.60}: an object is needed")
     hints = get_type_hints(kind)
-    missing = [field.name for field in fields(kind) if field.name not in found]
+    missing = [field.name for field in fields(kind) if field.name not in values]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}: it was written by another version")
-    return kind(**{field.name: _read(hints[field.name], found[field.name], field.name) for field in fields(kind)})
+    return kind(**{field.name: _read(hints[field.name], values[field.name], field.name) for field in fields(kind)})

@@ -51,7 +51,7 @@ def drawn_periods(groups: Groups) -> list[GroupScore]:
 def _bands(x: Sequence[str], intervals: Sequence[tuple[float | None, float | None]]) -> list[Band]:
     """A band for each run of consecutive periods with an interval; a single one would have no width."""
     bands = []
-    for has_interval, run in groupby(zip(x, intervals, strict=True), key=lambda each: each[1][0] is not None):
+    for has_interval, run in groupby(zip(x, intervals, strict=True), key=lambda item: item[1][0] is not None):
         of_run = list(run)
         if has_interval and len(of_run) > 1:
             lows, highs = ([bounds[side] or 0.0 for _, bounds in of_run] for side in (0, 1))
@@ -87,14 +87,14 @@ def skill_plot(groups: Groups) -> Plot:
 
 def bins_plot(bins: Sequence[Bin], realised: str, predicted: str = "") -> Plot:
     """Mean realised value by bin of the prediction; the mean prediction as points, if it has the same unit."""
-    means = [each.realised for each in bins]
+    means = [item.realised for item in bins]
     place = list(range(1, len(bins) + 1))
-    bounds = _bounds([(each.low, each.high) for each in bins], means)
+    bounds = _bounds([(item.low, item.high) for item in bins], means)
     roles: list[Role] = ["main"] if predicted else ["good" if mean > 0 else "bad" for mean in means]
     bars = Bars(place, means, name=realised if predicted else "", roles=roles, low=bounds[0], high=bounds[1])
     marks: list[Mark] = [bars]
     if predicted:
-        marks.append(Points(place, [each.prediction for each in bins], predicted, "accent", size=9))
+        marks.append(Points(place, [item.prediction for item in bins], predicted, "accent", size=9))
     x = Axis("predictions, from the lowest to the highest", ticks=[(i, str(i)) for i in place])
     return Plot(x, Axis(realised), [*marks, Rule(0)], legend=bool(predicted))
 
@@ -149,45 +149,47 @@ def precision_plot(curve: RankCurve, base_rate: float) -> Plot:
 
 def calibration_plot(bins: Sequence[Bin]) -> Plot:
     """Mean predicted probability against the realised rate, by bin."""
-    x = [each.prediction for each in bins]
-    top = max(value for each in bins for value in (each.prediction, each.realised, each.high or 0.0))
+    x = [item.prediction for item in bins]
+    top = max(value for item in bins for value in (item.prediction, item.realised, item.high or 0.0))
     marks: list[Mark] = [Line((0, top), (0, top), "perfect calibration", _DASHED_LEVEL, dashed=True)]
-    if len(bins) > 1 and all(each.low is not None for each in bins):
-        lows, highs = ([getattr(each, side) for each in bins] for side in ("low", "high"))
+    if len(bins) > 1 and all(item.low is not None for item in bins):
+        lows, highs = ([getattr(item, side) for item in bins] for side in ("low", "high"))
         marks.append(Band(x, lows, highs, "95 % interval"))
-    rates, notes = [each.realised for each in bins], [f"{each.rows} rows" for each in bins]
+    rates, notes = [item.realised for item in bins], [f"{item.rows} rows" for item in bins]
     marks += [Line(x, rates, "model"), Points(x, rates, "model", notes=notes)]
     return Plot(Axis("predicted probability", percent=True), Axis("realised rate", percent=True), marks)
 
 
 def gain_plot(features: Sequence[Feature]) -> Plot:
     """Share of the gain of the top features."""
-    return _feature_bars(features, [each.gain for each in features], Axis("share of gain", percent=True))
+    return _feature_bars(features, [feature.gain for feature in features], Axis("share of gain", percent=True))
 
 
 def contribution_plot(features: Sequence[Feature], unit: str) -> Plot:
     """Mean absolute contribution of the top features."""
-    return _feature_bars(features, [each.contribution for each in features], Axis(f"mean contribution, in {unit}"))
+    return _feature_bars(
+        features, [feature.contribution for feature in features], Axis(f"mean contribution, in {unit}")
+    )
 
 
 def missing_plot(features: Sequence[Feature]) -> Plot:
     """Share of rows in which a feature is missing."""
-    return _feature_bars(features, [each.missing for each in features], Axis("missing", percent=True))
+    return _feature_bars(features, [feature.missing for feature in features], Axis("missing", percent=True))
 
 
 def shift_plot(features: Sequence[Feature]) -> Plot:
     """Population stability index, with the thresholds of stable and shifted."""
-    values = [each.shift or 0.0 for each in features]
+    values = [feature.shift or 0.0 for feature in features]
     roles: list[Role] = ["bad" if v > SHIFTED else "accent" if v > STABLE else "main" for v in values]
     bars = Bars(range(len(values)), values, roles=roles, texts=[f"{v:.2f}" for v in values], across=True)
     rules = [Rule(bound, upright=True) for bound in (STABLE, SHIFTED) if bound < max(values)]
-    return _listing(Axis("population stability index"), [each.name for each in features], [bars, *rules])
+    return _listing(Axis("population stability index"), [feature.name for feature in features], [bars, *rules])
 
 
 def _feature_bars(features: Sequence[Feature], values: Sequence[float], axis: Axis) -> Plot:
     texts = [_share(value) if axis.percent else format_number(value) for value in values]
     bars = Bars(range(len(values)), values, texts=texts, across=True)
-    return _listing(axis, [each.name for each in features], [bars])
+    return _listing(axis, [feature.name for feature in features], [bars])
 
 
 def _share(value: float) -> str:
@@ -228,10 +230,10 @@ def spread(values: Sequence[float], n_bins: int = 40, width: float = 0.38) -> li
     low, high = min(values), max(values)
     scale = (n_bins - 1) / (high - low) if high > low else 0.0
     bins = [int((value - low) * scale) for value in values]
-    crowd = {each: bins.count(each) for each in set(bins)}
+    crowd = {code: bins.count(code) for code in set(bins)}
     most, seen, offsets = max(crowd.values()), dict.fromkeys(crowd, 0), []
-    for each in bins:
-        rank, seen[each] = seen[each], seen[each] + 1
+    for code in bins:
+        rank, seen[code] = seen[code], seen[code] + 1
         side = 1 if rank % 2 else -1
         offsets.append(side * ((rank + 1) // 2) * 2 * width / max(most, 2))
     return offsets

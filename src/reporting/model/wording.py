@@ -54,29 +54,29 @@ def rows_word(numbers: ModelNumbers) -> str:
 def profit_verdict(numbers: ModelNumbers, money: ProfitByPrediction) -> str:
     """Net profit of the highest and the lowest predictions, and of taking only the highest ones."""
     days = "" if money.days is None else f" of {money.days} days"
-    said = f"The {money.rows:,} test {rows_word(numbers)}{days} earned {format_number(money.per_row)} each on average."
+    text = f"The {money.rows:,} test {rows_word(numbers)}{days} earned {format_number(money.per_row)} each on average."
     if len(money.bins) < 2:
-        return f"{said} There are too few rows, or too few different predictions of {numbers.target}, for bins."
+        return f"{text} There are too few rows, or too few different predictions of {numbers.target}, for bins."
     top, low = money.bins[-1], money.bins[0]
-    said += (
+    text += (
         f" Those with the highest predictions of {numbers.target} ({_share(top, money)}) earned {_mean(top)}, those "
         f"with the lowest ({_share(low, money)}) {_mean(low)}."
     )
-    return said + _choice_sentence(money.choices)
+    return text + _choice_sentence(money.choices)
 
 
 def profit_in_short(money: ProfitByPrediction) -> str:
     """The sentence of the summary on taking only the highest predictions; empty if unknown."""
-    said = _choice_sentence(money.choices).strip()
-    return f"Net profit on the test days: {said[0].lower()}{said[1:]}" if said else ""
+    sentence = _choice_sentence(money.choices).strip()
+    return f"Net profit on the test days: {sentence[0].lower()}{sentence[1:]}" if sentence else ""
 
 
-def _share(each: Bin, money: ProfitByPrediction) -> str:
-    return f"{each.rows / money.rows:.0%} of rows".replace("%", " %")
+def _share(item: Bin, money: ProfitByPrediction) -> str:
+    return f"{item.rows / money.rows:.0%} of rows".replace("%", " %")
 
 
-def _mean(each: Bin) -> str:
-    return with_interval(each.realised, _pair(each.low, each.high))
+def _mean(item: Bin) -> str:
+    return with_interval(item.realised, _pair(item.low, item.high))
 
 
 def _choice_sentence(choices: Sequence[Choice]) -> str:
@@ -87,36 +87,36 @@ def _choice_sentence(choices: Sequence[Choice]) -> str:
     at = min(fewer, key=lambda i: abs(sum_of(choices, i) - TAKEN))
     choice, everything = choices[at], choices[-1]
     share = f"{sum_of(choices, at):.0%}".replace("%", " %")
-    said = (
+    text = (
         f" Taking only the highest {share} of predictions would have earned {format_number(choice.per_day)} per day, "
         f"taking all {format_number(everything.per_day)}: a difference of {format_number(choice.gain)}"
     )
     bounds = _pair(choice.gain_low, choice.gain_high)
     if bounds is None:
-        return f"{said}; there are too few days for an interval."
+        return f"{text}; there are too few days for an interval."
     low, high = bounds
     is_sure = "includes zero: it may be chance" if low <= 0 <= high else "does not include zero"
-    return f"{said}, whose 95 % interval, {format_number(low)} to {format_number(high)}, {is_sure}."
+    return f"{text}, whose 95 % interval, {format_number(low)} to {format_number(high)}, {is_sure}."
 
 
 def bins_caption(money: ProfitByPrediction) -> str:
     """Caption of the bars of net profit by bin."""
-    said = f"Mean net profit of a row by prediction, in {len(money.bins)} bins of equal size, as far as ties allow."
-    return f"{said} {drawn_intervals([each.low for each in money.bins])}"
+    text = f"Mean net profit of a row by prediction, in {len(money.bins)} bins of equal size, as far as ties allow."
+    return f"{text} {drawn_intervals([item.low for item in money.bins])}"
 
 
 def choices_caption(choices: Sequence[Choice]) -> str:
     """Caption of the bars of net profit per day."""
-    said = "Net profit per day if only the rows with the highest predictions are taken. Dotted: taking all rows."
-    return f"{said} {drawn_intervals([each.low for each in choices])}"
+    text = "Net profit per day if only the rows with the highest predictions are taken. Dotted: taking all rows."
+    return f"{text} {drawn_intervals([choice.low for choice in choices])}"
 
 
 def bins_table(bins: Sequence[Bin], realised: str) -> Table:
     """One row per bin."""
     columns = ("bin", "rows", "days", "mean prediction", realised, "95 % interval")
     rows = [
-        (i, each.rows, each.days, each.prediction, each.realised, _interval(each.low, each.high))
-        for i, each in enumerate(bins, 1)
+        (i, item.rows, item.days, item.prediction, item.realised, _interval(item.low, item.high))
+        for i, item in enumerate(bins, 1)
     ]
     return _without_empty(Table(columns, tuple(rows)))
 
@@ -129,10 +129,10 @@ def choices_table(choices: Sequence[Choice]) -> Table:
     )  # fmt: skip
     rows = [
         (
-            f"{sum_of(choices, i):.0%}".replace("%", " %"), each.rows, each.per_row, each.per_day,
-            _interval(each.low, each.high), each.gain, _interval(each.gain_low, each.gain_high),
+            f"{sum_of(choices, i):.0%}".replace("%", " %"), choice.rows, choice.per_row, choice.per_day,
+            _interval(choice.low, choice.high), choice.gain, _interval(choice.gain_low, choice.gain_high),
         )
-        for i, each in enumerate(choices)
+        for i, choice in enumerate(choices)
     ]  # fmt: skip
     return _without_empty(Table(columns, tuple(rows)))
 
@@ -149,21 +149,21 @@ def fit_sentence(numbers: ModelNumbers) -> str:
     if len(bins) < 2:
         return "There are too few rows, or too few different predictions, for bins."
     predicted, realised = (getattr(bins[-1], name) - getattr(bins[0], name) for name in ("prediction", "realised"))
-    said = (
+    text = (
         f"From the lowest to the highest bin, the mean prediction of {numbers.target} rises by "
         f"{format_number(predicted)}, the mean realised value by {format_number(realised)}."
     )
     if realised <= 0:
-        return f"{said} Higher predictions did not have higher realised values."
+        return f"{text} Higher predictions did not have higher realised values."
     if numbers.metric == "mae":
-        said += " MAE is minimised by the median, which may be far from the mean that is shown here."
-    return said
+        text += " MAE is minimised by the median, which may be far from the mean that is shown here."
+    return text
 
 
 def deciles_caption(numbers: ModelNumbers) -> str:
     """Caption of the bars and points."""
-    said = f"Bars: mean realised {numbers.target} on the test rows. Points: mean prediction."
-    return f"{said} {drawn_intervals([each.low for each in numbers.deciles])}"
+    text = f"Bars: mean realised {numbers.target} on the test rows. Points: mean prediction."
+    return f"{text} {drawn_intervals([item.low for item in numbers.deciles])}"
 
 
 def roc_caption(curves: RankCurves) -> str:
@@ -180,10 +180,10 @@ def precision_caption(curves: RankCurves) -> str:
 def periods_caption(groups: Groups, metric: str, n_left_out: int) -> str:
     """What is drawn, and how many periods are left out because they have few days."""
     lows = [group.low for group in groups.scores if group.score is not None]
-    said = f"{metric} by {groups.kind}. {drawn_intervals(lows, 'Bands')}"
+    text = f"{metric} by {groups.kind}. {drawn_intervals(lows, 'Bands')}"
     if not n_left_out:
-        return said
-    return f"{said} Not drawn: {n_left_out} with too few days; the table below has them."
+        return text
+    return f"{text} Not drawn: {n_left_out} with too few days; the table below has them."
 
 
 def groups_sentence(groups: Groups) -> str:
@@ -193,12 +193,12 @@ def groups_sentence(groups: Groups) -> str:
         return f"By {groups.kind} ({groups.rule}): no group could be scored."
     better = sum((group.skill or 0.0) > 0 for group in known)
     made = f" ({groups.rule})" if groups.kind.startswith("group") else ""
-    said = f"By {groups.kind}{made}: the model is better than the baseline in {better} of {len(known)}."
+    text = f"By {groups.kind}{made}: the model is better than the baseline in {better} of {len(known)}."
     sure = [(g.skill_low, g.skill_high) for g in known if g.skill_low is not None and g.skill_high is not None]
     if sure:
         above, below = sum(low > 0 for low, _ in sure), sum(high < 0 for _, high in sure)
-        said += f" The skill's 95 % interval is above zero in {above} of {len(sure)}, below zero in {below}."
-    return said
+        text += f" The skill's 95 % interval is above zero in {above} of {len(sure)}, below zero in {below}."
+    return text
 
 
 def skill_caption(groups: Groups) -> str:
@@ -230,10 +230,10 @@ def features_sentence(numbers: ModelNumbers, used: Sequence[Feature]) -> str:
         half += 1
     word = "feature makes" if half == 1 else f"{half} features make"
     first = "One" if half == 1 else "The first"
-    said = f"The model splits on {len(used)} of {len(numbers.features)} features. {first} {word} half of the gain."
+    text = f"The model splits on {len(used)} of {len(numbers.features)} features. {first} {word} half of the gain."
     if numbers.effects:
-        said += f" {numbers.effects[0].feature} has the largest mean contribution."
-    return said
+        text += f" {numbers.effects[0].feature} has the largest mean contribution."
+    return text
 
 
 def gain_caption(n_used: int, is_ensemble: bool) -> str:
@@ -268,11 +268,11 @@ def parts_table(numbers: ModelNumbers) -> Table:
 
 def spans_caption(numbers: ModelNumbers) -> str:
     """Caption of the split, with the dates of the gaps, which may be too narrow to see."""
-    said = "The dates that each fit is trained and scored on."
+    text = "The dates that each fit is trained and scored on."
     gaps = [span for span in numbers.spans if span.part == "gap"]
     if not gaps:
-        return f"{said} No dates are purged between them."
-    return f"{said} Purged between them: {'; '.join(_gap(span) for span in gaps)}."
+        return f"{text} No dates are purged between them."
+    return f"{text} Purged between them: {'; '.join(_gap(span) for span in gaps)}."
 
 
 def _gap(span: Span) -> str:

@@ -120,12 +120,12 @@ def _intervals(across: bool, where: Numbers, bounds: tuple[Numbers, Numbers], ax
 
 
 def _bar_text(text: tuple[str, float], at: Limits, how: tuple[bool, bool], axes: "Axes") -> None:
-    (said, size), (across, falls) = text, how
+    (words, size), (across, falls) = text, how
     gap = -3 if falls else 3
     side: dict[str, Any] = {"ha": "right" if falls else "left", "va": "center"}
     side = side if across else {"ha": "center", "va": "top" if falls else "bottom"}
     axes.annotate(
-        printable(shorten(said)), at[::-1] if across else at, (gap, 0) if across else (0, gap),
+        printable(shorten(words)), at[::-1] if across else at, (gap, 0) if across else (0, gap),
         textcoords="offset points",
         fontsize=size, color=INK, zorder=4, annotation_clip=False, **side,
     )  # fmt: skip

@@ -72,7 +72,7 @@ def _summary(material: StudyReportInput) -> Chapter:
     verdict = Paragraph(words.verdict(comparison), "verdict")
     blocks: list[Block] = [Tiles(_tiles(material, comparison)), verdict]
     if material.model is not None and material.model.money is not None:
-        blocks += [Paragraph(said) for said in [profit_in_short(material.model.money)] if said]
+        blocks += [Paragraph(sentence) for sentence in [profit_in_short(material.model.money)] if sentence]
     return Chapter("summary", "Summary", [*blocks, Facts(_summary_facts(material))])
 
 
@@ -160,16 +160,16 @@ def _ensemble(material: StudyReportInput) -> list[Chapter]:
     """The chapter on the members, if the final model is made of several trials."""
     if not ensemble.members(material.metadata):
         return []
-    said = Paragraph(ensemble.explain(material.metadata))
-    return [Chapter("ensemble", "The ensemble", [said, TableBlock(ensemble.members_table(material.metadata))])]
+    paragraph = Paragraph(ensemble.explain(material.metadata))
+    return [Chapter("ensemble", "The ensemble", [paragraph, TableBlock(ensemble.members_table(material.metadata))])]
 
 
 def _reproduction(material: StudyReportInput) -> Chapter:
-    said = (
+    note = (
         "The same data, split, seed and versions give the same numbers. This report rounds parameters; the model's "
         "metadata file has them in full."
     )
     if not material.metadata:
-        said = "Only the study's name is known: this report was written without the metadata of a final model."
+        note = "Only the study's name is known: this report was written without the metadata of a final model."
     facts = words.reproduction({"study_name": material.snapshot.name, **material.metadata})
-    return Chapter("reproduce", "How to reproduce", [Paragraph(said, "note"), Facts(facts)])
+    return Chapter("reproduce", "How to reproduce", [Paragraph(note, "note"), Facts(facts)])

@@ -36,11 +36,11 @@ class Durations:
 
 def seconds_by_state(snapshot: Snapshot) -> dict[str, list[float]]:
     """Seconds of each finished trial, by state; a trial is left out if the clock was set back during it."""
-    found: dict[str, list[float]] = {}
+    by_state: dict[str, list[float]] = {}
     for state in ENDED:
         taken = [seconds_taken(trial) for trial in snapshot.in_state(STATES[state])]
-        found[state] = [seconds for seconds in taken if seconds is not None and seconds > 0]
-    return found
+        by_state[state] = [seconds for seconds in taken if seconds is not None and seconds > 0]
+    return by_state
 
 
 def states_table(snapshot: Snapshot) -> Table:
@@ -79,16 +79,16 @@ def duration_edges(seconds: Sequence[float]) -> list[float]:
     return list(spaced.tolist())
 
 
-def durations_plot(found: Durations) -> Plot:
+def durations_plot(bins: Durations) -> Plot:
     """One column per bin, the states stacked."""
-    n_bins = len(found.edges) - 1
+    n_bins = len(bins.edges) - 1
     below, marks = [0] * n_bins, []
-    for state, counts in found.counts.items():
+    for state, counts in bins.counts.items():
         ends = [start + count for start, count in zip(below, counts, strict=True)]
         marks.append(Bars(range(n_bins), ends, tuple(below), state, (ENDED[state],), thickness=0.9))
         below = ends
     every = math.ceil(n_bins / LABELS)
-    ticks = [(i - 0.5, short_duration(found.edges[i])) for i in range(0, n_bins + 1, every)]
+    ticks = [(i - 0.5, short_duration(bins.edges[i])) for i in range(0, n_bins + 1, every)]
     return Plot(Axis("duration", ticks=ticks), histogram.count_axis("trials", below), marks, height=280)
 
 

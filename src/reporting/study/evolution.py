@@ -81,23 +81,23 @@ def _choice_shares(
     return tuple(tuple(part.count(choice) / length for part in held) for choice in known.choices)
 
 
-def evolution_plot(found: Evolution, best: Any = None) -> Plot:
+def evolution_plot(evolution: Evolution, best: Any = None) -> Plot:
     """Running median and quartiles of a numeric parameter, running shares of a categorical one's choices.
 
     Args:
-        found: the parameter.
+        evolution: the parameter.
         best: its value in the best trial, drawn as a horizontal line if it is numeric.
     """
-    known, marks = found.known, list[Mark]()
+    known, marks = evolution.known, list[Mark]()
     if known.choices:
-        often = sorted(range(len(known.choices)), key=lambda i: -sum(found.shares[i]))[:MAX_CHOICES]
+        often = sorted(range(len(known.choices)), key=lambda i: -sum(evolution.shares[i]))[:MAX_CHOICES]
         marks += [
-            Line(found.numbers, found.shares[i], name=known.choices[i], role="series", series_index=place)
+            Line(evolution.numbers, evolution.shares[i], name=known.choices[i], role="series", series_index=place)
             for place, i in enumerate(often)
         ]
         return Plot(Axis("trial"), Axis(known.name, percent=True, limits=(0.0, 1.0)), marks, height=260)
-    marks.append(Band(found.numbers, found.low, found.high, name="middle half", opacity=0.25))
-    marks.append(Line(found.numbers, found.median, name="median"))
+    marks.append(Band(evolution.numbers, evolution.low, evolution.high, name="middle half", opacity=0.25))
+    marks.append(Line(evolution.numbers, evolution.median, name="median"))
     if best is not None:
         marks.append(Rule(float(best), label="best", role="accent"))
     scale = Axis(known.name, scale="log" if known.log else "linear", limits=_whole(known))

@@ -38,5 +38,5 @@ def _reason(trial: "FrozenTrial") -> str:
 
 def _list(numbers: list[int]) -> str:
     more = len(numbers) - MAX_NUMBERS
-    said = ", ".join(str(number) for number in numbers[:MAX_NUMBERS])
-    return f"{said} and {more} more" if more > 0 else said
+    listed = ", ".join(str(number) for number in numbers[:MAX_NUMBERS])
+    return f"{listed} and {more} more" if more > 0 else listed

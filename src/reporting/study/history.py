@@ -47,28 +47,29 @@ def progress(snapshot: Snapshot) -> SearchImprovement | None:
     )
 
 
-def describe_progress(found: SearchImprovement | None, metric: str) -> str:
+def describe_progress(improvement: SearchImprovement | None, metric: str) -> str:
     """The last improvement in sentences."""
-    finished = found.finished if found else 0
-    if found is None or finished < MIN_TRIALS:
+    finished = improvement.finished if improvement else 0
+    if improvement is None or finished < MIN_TRIALS:
         return too_few("show when the search stopped improving", MIN_TRIALS, finished, "finished")
-    if found.after:
-        what = "the one trial after it" if found.after == 1 else f"the {found.after:,} after it"
-        share = f"{format_share(found.after / finished)} of the search"
-        said = f"Trial {found.last} made the last improvement; {what} ({share}) made none."
+    if improvement.after:
+        what = "the one trial after it" if improvement.after == 1 else f"the {improvement.after:,} after it"
+        share = f"{format_share(improvement.after / finished)} of the search"
+        text = f"Trial {improvement.last} made the last improvement; {what} ({share}) made none."
     else:
-        said = f"Trial {found.last}, the last finished one, improved the best {metric}: the search had not converged."
-    if found.best_at_half is None or found.gain is None:
-        return said
-    now = format_number(found.best)
-    if not found.gain:
-        return f"{said} The second half of the {finished:,} finished trials did not improve the best {metric}, {now}."
-    change = f"from {format_number(found.best_at_half)} to {now}"
+        text = f"Trial {improvement.last}, the last finished one, improved the best {metric}: "
+        text += "the search had not converged."
+    if improvement.best_at_half is None or improvement.gain is None:
+        return text
+    now = format_number(improvement.best)
+    if not improvement.gain:
+        return f"{text} The second half of the {finished:,} finished trials did not improve the best {metric}, {now}."
+    change = f"from {format_number(improvement.best_at_half)} to {now}"
     # A relative change means nothing if the value is zero or changed its sign.
-    same_side = found.best_at_half * found.best > 0
-    gained = 100 * found.gain / abs(found.best_at_half) if same_side else 0.0
+    same_side = improvement.best_at_half * improvement.best > 0
+    gained = 100 * improvement.gain / abs(improvement.best_at_half) if same_side else 0.0
     share = f" ({gained:,.0f} %)" if gained >= 100 else f" ({gained:.2g} %)" if same_side else ""
-    return f"{said} The second half of the {finished:,} finished trials improved the best {metric} {change}{share}."
+    return f"{text} The second half of the {finished:,} finished trials improved the best {metric} {change}{share}."
 
 
 def history_plot(snapshot: Snapshot, metric: str) -> Plot:

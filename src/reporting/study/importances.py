@@ -59,8 +59,8 @@ def importances(snapshot: Snapshot) -> Importances:
     if len({trial.value for trial in trials}) == 1:
         return Importances({}, why_not="All trials have the same value, so no parameter has an importance.")
     try:
-        found = _shares(trials, names, snapshot.direction)
-        kept = {name: share for name, share in found.items() if math.isfinite(share)}
+        estimated = _shares(trials, names, snapshot.direction)
+        kept = {name: share for name, share in estimated.items() if math.isfinite(share)}
         drawn = _resampled(trials, names, snapshot.direction)
     except (ValueError, ArithmeticError, RuntimeError) as error:  # boundary: Optuna's evaluator on arbitrary parameters
         return Importances({}, why_not=f"Optuna could not compute importances: {error}")
@@ -79,13 +79,13 @@ def _around(share: float, reach: float) -> tuple[float, float]:
 def _resampled(trials: Sequence["FrozenTrial"], names: list[str], direction: Direction) -> dict[str, list[float]]:
     rng = np.random.default_rng(SEED)
     size = min(len(trials), MAX_RESAMPLE)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    resampled: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(N_RESAMPLES):
         picked = [trials[i] for i in rng.integers(0, len(trials), size)]
         shares = _shares(picked, names, direction)
         for name in names:
-            found[name].append(shares.get(name, 0.0))
-    return found
+            resampled[name].append(shares.get(name, 0.0))
+    return resampled
 
 
 def _shares(trials: Sequence["FrozenTrial"], names: list[str], direction: Direction) -> dict[str, float]:
@@ -115,15 +115,15 @@ def _study_of(trials: Sequence["FrozenTrial"], direction: Direction) -> "Study":
     return Sample()
 
 
-def importances_plot(found: Importances) -> Plot:
+def importances_plot(result: Importances) -> Plot:
     """One bar per parameter with its interval, the most important on top."""
-    names, shares = list(found.shares), list(found.shares.values())
-    lows, highs = ([found.spread[name][side] for name in names] for side in (0, 1))
-    said = [
+    names, shares = list(result.shares), list(result.shares.values())
+    lows, highs = ([result.spread[name][side] for name in names] for side in (0, 1))
+    texts = [
         f"{format_share(s)} ({a * 100:.0f}\N{EN DASH}{b * 100:.0f})"
         for s, a, b in zip(shares, lows, highs, strict=True)
     ]
-    bars = Bars(list(range(len(names))), shares, low=lows, high=highs, texts=said, across=True)
+    bars = Bars(list(range(len(names))), shares, low=lows, high=highs, texts=texts, across=True)
     rows = Axis(ticks=list(enumerate(names)), reverse=True)
     # No ticks in the room beyond the bars, which is for the texts.
     shown = [(share / 100, f"{share} %") for share in range(0, 101, 50 if max(highs) > 0.5 else 10)]

@@ -71,8 +71,8 @@ def cell_means(
     inside: dict[tuple[int, int], list[float]] = {}
     for column, row, value in zip(columns, rows, values, strict=True):
         inside.setdefault((row, column), []).append(value)
-    found = {cell: fmean(held) for cell, held in inside.items()}
-    return tuple(tuple(found.get((row, column)) for column in range(side)) for row in range(side))
+    means = {cell: fmean(held) for cell, held in inside.items()}
+    return tuple(tuple(means.get((row, column)) for column in range(side)) for row in range(side))
 
 
 def pair_plot(pair: ParameterPair, metric: str, maximize: bool) -> Plot:

@@ -46,15 +46,15 @@ def coordinates(snapshot: Snapshot, shares: Mapping[str, float]) -> Coordinates:
     return Coordinates(tuple(shown), tuple(trial.number for trial in best), tuple(tuple(line) for line in lines))
 
 
-def coordinates_plot(found: Coordinates) -> Plot:
+def coordinates_plot(best: Coordinates) -> Plot:
     """One row per parameter, one line per trial from row to row; the best trial on top of the others."""
-    rows = list(range(len(found.parameters)))
-    others, opacity = f"the {len(found.numbers) - 1} next best", 0.35 if len(found.numbers) > FEWEST else 0.6
-    marks = [Line(line, rows, others, width=1.2, opacity=opacity) for line in reversed(found.shares[1:])]
+    rows = list(range(len(best.parameters)))
+    others, opacity = f"the {len(best.numbers) - 1} next best", 0.35 if len(best.numbers) > FEWEST else 0.6
+    marks = [Line(line, rows, others, width=1.2, opacity=opacity) for line in reversed(best.shares[1:])]
     marks += [
         Line(line, rows, f"best: trial {number}", "accent", width=3)
-        for number, line in zip(found.numbers[:1], found.shares[:1], strict=True)
+        for number, line in zip(best.numbers[:1], best.shares[:1], strict=True)
     ]
-    names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, found.parameters, strict=True)]
+    names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, best.parameters, strict=True)]
     across = Axis(ticks=[(0, "low"), (1, "high")], limits=(-0.03, 1.03))
     return Plot(across, Axis(ticks=names, reverse=True), marks, height=100 + 30 * len(rows))

@@ -48,11 +48,11 @@ def pruning(snapshot: Snapshot) -> Pruning:
     Steps are counted from 1, or from the lowest reported step if that is smaller.
     """
     stopped, whole = snapshot.in_state("PRUNED"), snapshot.in_state("COMPLETE")
-    ends = {trial.number: found for trial in [*stopped, *whole] if (found := reported_ends(trial))}
+    ends = {trial.number: reported for trial in [*stopped, *whole] if (reported := reported_ends(trial))}
     cut = [trial for trial in stopped if trial.number in ends]
     finals = [ends[trial.number].last for trial in whole if trial.number in ends]
     full = float(median(finals)) if finals else None
-    origin = min([1.0, *(found.first for found in ends.values())])
+    origin = min([1.0, *(reported.first for reported in ends.values())])
     saved_steps, saved_seconds = 0.0, 0.0
     for trial in cut if full is not None else []:
         last = ends[trial.number].last
@@ -69,35 +69,37 @@ def seconds_of(trial: "FrozenTrial") -> float:
     return max(0.0, seconds_taken(trial) or 0.0)
 
 
-def describe_pruning(found: Pruning) -> str:
+def describe_pruning(result: Pruning) -> str:
     """The estimate in a sentence."""
-    if found.full is None:
+    if result.full is None:
         return "The saved time is unknown: no complete trial reported its steps."
-    said = f"{len(found.cuts):,} trials were pruned; the median complete trial ran to step "
-    said += f"{found.full:,.0f}. An estimated {found.saved_steps:,.0f} steps were not run"
-    whole = found.saved_seconds + found.spent_seconds
+    text = f"{len(result.cuts):,} trials were pruned; the median complete trial ran to step "
+    text += f"{result.full:,.0f}. An estimated {result.saved_steps:,.0f} steps were not run"
+    whole = result.saved_seconds + result.spent_seconds
     if not whole:
-        return f"{said}."
-    share = f"{format_share(found.saved_seconds / whole)} of the total trial time without pruning"
-    return f"{said}, which is {format_duration(found.saved_seconds)}, {share}."
+        return f"{text}."
+    share = f"{format_share(result.saved_seconds / whole)} of the total trial time without pruning"
+    return f"{text}, which is {format_duration(result.saved_seconds)}, {share}."
 
 
-def cut_edges(found: Pruning) -> list[float]:
+def cut_edges(result: Pruning) -> list[float]:
     """Edges of the histogram's bins up to the last pruned step, at least as wide as the steps between reports."""
-    different = sorted(set(found.cuts))
+    different = sorted(set(result.cuts))
     apart = min((b - a for a, b in pairwise(different)), default=1.0)
-    shown = different if found.full is None else [*different, max(found.full, different[0])]
+    shown = different if result.full is None else [*different, max(result.full, different[0])]
     edges = round_edges(shown, MAX_BINS, least_width=max(1.0, apart))
     return [edge for place, edge in enumerate(edges) if place < 2 or edges[place - 1] <= different[-1]]
 
 
-def pruning_plot(found: Pruning) -> Plot:
+def pruning_plot(result: Pruning) -> Plot:
     """The histogram, and the last step of the median complete trial."""
-    edges = cut_edges(found)
+    edges = cut_edges(result)
     width = edges[1] - edges[0]
-    found_counts = counts(found.cuts, edges)
+    found_counts = counts(result.cuts, edges)
     bars = Bars([(a + b) / 2 for a, b in pairwise(edges)], found_counts, thickness=0.9 * width)
-    rules = [] if found.full is None else [Rule(found.full, upright=True, label="median complete trial", role="accent")]
+    rules = (
+        [] if result.full is None else [Rule(result.full, upright=True, label="median complete trial", role="accent")]
+    )
     return Plot(
         Axis("step at which a trial was pruned"),
         count_axis("trials", found_counts),

@@ -29,13 +29,13 @@ POINTS_OF_SLICES = 7000
 
 def search_chapters(snapshot: Snapshot, metric: str) -> list[Chapter]:
     """All chapters of the search, even before there is much to show."""
-    found = importances(snapshot)
+    result = importances(snapshot)
     return [
         _history(snapshot, metric),
-        _importances(found),
-        _parameters(snapshot, metric, found.shares),
-        _together(snapshot, metric, found.shares),
-        _evolution(snapshot, found.shares),
+        _importances(result),
+        _parameters(snapshot, metric, result.shares),
+        _together(snapshot, metric, result.shares),
+        _evolution(snapshot, result.shares),
         _curves(snapshot, metric),
         _pruning(snapshot),
         _time(snapshot),
@@ -60,19 +60,19 @@ def _history(snapshot: Snapshot, metric: str) -> Chapter:
     figure = Figure("history", history_plot(snapshot, metric), caption)
     where = progress(snapshot)
     enough = where is not None and where.finished >= MIN_TRIALS
-    said = Paragraph(describe_progress(where, metric), "plain" if enough else "note")
-    return Chapter("history", "History", [said, figure])
+    paragraph = Paragraph(describe_progress(where, metric), "plain" if enough else "note")
+    return Chapter("history", "History", [paragraph, figure])
 
 
-def _importances(found: Importances) -> Chapter:
+def _importances(result: Importances) -> Chapter:
     title = "Parameter importances"
-    if not found.shares:
-        return Chapter("importances", title, [_note(found.why_not)])
+    if not result.shares:
+        return Chapter("importances", title, [_note(result.why_not)])
     caption = (
         "Share of the difference between the top trials and all trials that a parameter explains (PED-ANOVA). "
         "Line: plus and minus two standard deviations, from 20 bootstrap resamples of the trials."
     )
-    return Chapter("importances", title, [Figure("importances", importances_plot(found), caption)])
+    return Chapter("importances", title, [Figure("importances", importances_plot(result), caption)])
 
 
 def _parameters(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> Chapter:
@@ -122,20 +122,20 @@ def _together(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> C
 
 def _evolution(snapshot: Snapshot, shares: Mapping[str, float]) -> Chapter:
     key, title = "evolution", "Sampled values over time"
-    found = sorted(evolutions(snapshot), key=lambda one: -shares.get(one.known.name, 0.0))
-    if not found:
+    ordered = sorted(evolutions(snapshot), key=lambda one: -shares.get(one.known.name, 0.0))
+    if not ordered:
         return Chapter(key, title, [_note(_no_evolution(snapshot))])
     best = snapshot.ranked[0].params if snapshot.ranked else {}
     small = [
         Figure(f"evolution-{i}", evolution_plot(one, None if one.known.choices else best.get(one.known.name)))
-        for i, one in enumerate(found[:MAX_SMALL])
+        for i, one in enumerate(ordered[:MAX_SMALL])
     ]
-    said = (
+    note = (
         "Each parameter over the trials that sampled it, finished or not: running median and middle half of the "
         "values; for a categorical parameter, the running share of each choice. A window is a tenth of these trials, "
         "at least ten. The horizontal line is the best trial's value. A band becomes narrow where the search converges."
     )
-    return Chapter(key, title, [_note(said), Grid(small)])
+    return Chapter(key, title, [_note(note), Grid(small)])
 
 
 def _no_evolution(snapshot: Snapshot) -> str:
@@ -159,19 +159,19 @@ def _curves(snapshot: Snapshot, metric: str) -> Chapter:
 
 
 def _pruning(snapshot: Snapshot) -> Chapter:
-    found = pruning(snapshot)
-    return Chapter("pruning", "Pruning", _pruning_blocks(found, len(snapshot.in_state("PRUNED"))))
+    result = pruning(snapshot)
+    return Chapter("pruning", "Pruning", _pruning_blocks(result, len(snapshot.in_state("PRUNED"))))
 
 
-def _pruning_blocks(found: Pruning, n_pruned: int) -> list[Block]:
+def _pruning_blocks(result: Pruning, n_pruned: int) -> list[Block]:
     if not n_pruned:
         return [_note("No trial was pruned.")]
-    if not found.cuts:
+    if not result.cuts:
         return [_note(f"{n_pruned} trials were pruned. None reported a value, so the steps are unknown.")]
-    silent = n_pruned - len(found.cuts)
+    silent = n_pruned - len(result.cuts)
     caption = "Pruned trials by the last reported step."
     caption += f" {silent} pruned trials reported no step and are left out." if silent else ""
-    return [Paragraph(describe_pruning(found)), Figure("pruning", pruning_plot(found), caption)]
+    return [Paragraph(describe_pruning(result)), Figure("pruning", pruning_plot(result), caption)]
 
 
 def _time(snapshot: Snapshot) -> Chapter:
@@ -193,25 +193,25 @@ def _time(snapshot: Snapshot) -> Chapter:
 
 
 def _workers(snapshot: Snapshot) -> list[Block]:
-    found = spans(snapshot)
-    groups = by_worker(found)
-    share = utilisation(found)
+    trial_spans = spans(snapshot)
+    groups = by_worker(trial_spans)
+    share = utilisation(trial_spans)
     if not groups or not share:  # no worker ran for a measurable time
         return []
     if len(groups) == 1:
         return [Paragraph(f"One worker ran all trials; it was busy {format_share(share)} of the time.")]
     busy = f"on average, a worker was busy {format_share(share)} of the time from its first trial to its last"
-    said = f"{len(groups)} workers ran the trials; {busy}."
+    text = f"{len(groups)} workers ran the trials; {busy}."
     caption = "One row per worker (host:pid), one bar per trial; with many trials, bars show only when any trial ran."
     if len(groups) > MAX_ROWS:
         caption += f" The {MAX_ROWS} of {len(groups)} workers that started first are drawn."
-    figure = Figure("workers", workers_plot(found), caption, "Workers over time")
-    return [Paragraph(said), TableBlock(workers_table(found), "Workers", sortable=True), figure]
+    figure = Figure("workers", workers_plot(trial_spans), caption, "Workers over time")
+    return [Paragraph(text), TableBlock(workers_table(trial_spans), "Workers", sortable=True), figure]
 
 
 def _trials(snapshot: Snapshot) -> Chapter:
     top = numbers.top_trials(snapshot)
     if not top.rows:
         return Chapter("trials", "Best trials", [_note(NOT_YET)])
-    said = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
-    return Chapter("trials", "Best trials", [_note(said), TableBlock(top, sortable=True)])
+    note = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
+    return Chapter("trials", "Best trials", [_note(note), TableBlock(top, sortable=True)])

@@ -61,35 +61,35 @@ def _shorten(identity: str) -> str:
 def spans(snapshot: Snapshot) -> list[TrialSpan]:
     """The spans of all trials that have started and ended, ordered by start."""
     names, words = worker_names(snapshot), {name: word for word, name in STATES.items()}
-    found = [
+    trial_spans = [
         _span(names[t.number], utc_time(t.datetime_start), utc_time(t.datetime_complete), words[t.state.name])
         for t in snapshot.trials
         if t.datetime_start is not None and t.datetime_complete is not None
     ]
-    return sorted(found, key=lambda span: span.start)
+    return sorted(trial_spans, key=lambda span: span.start)
 
 
 def _span(worker: str, start: datetime, end: datetime, state: str) -> TrialSpan:
     return TrialSpan(worker, start, max(start, end), state)  # a clock may have been set back
 
 
-def by_worker(found: Sequence[TrialSpan]) -> dict[str, list[TrialSpan]]:
+def by_worker(trial_spans: Sequence[TrialSpan]) -> dict[str, list[TrialSpan]]:
     """The spans of each worker, workers ordered by first start."""
     groups: dict[str, list[TrialSpan]] = {}
-    for span in found:
+    for span in trial_spans:
         groups.setdefault(span.worker, []).append(span)
     return groups
 
 
-def busy_periods(found: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> list[tuple[datetime, datetime]]:
+def busy_periods(trial_spans: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> list[tuple[datetime, datetime]]:
     """Periods in which at least one trial ran, as [start, end]; a pause no longer than `gap` counts as running.
 
     Args:
-        found: spans ordered by start.
+        trial_spans: spans ordered by start.
         gap: the longest pause that counts as running.
     """
     merged: list[tuple[datetime, datetime]] = []
-    for span in found:
+    for span in trial_spans:
         if merged and span.start - merged[-1][1] <= gap:
             merged[-1] = (merged[-1][0], max(merged[-1][1], span.end))
         else:
@@ -97,10 +97,10 @@ def busy_periods(found: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> l
     return merged
 
 
-def workers_table(found: Sequence[TrialSpan]) -> Table:
+def workers_table(trial_spans: Sequence[TrialSpan]) -> Table:
     """Trials and time of each worker; `busy` is the share of the time between its first start and its last end."""
     rows = []
-    for worker, own in by_worker(found).items():
+    for worker, own in by_worker(trial_spans).items():
         counts = [sum(span.state == state for span in own) for state in ENDED]
         first, last = own[0].start, max(span.end for span in own)
         running = sum((end - start).total_seconds() for start, end in busy_periods(own))
@@ -110,18 +110,18 @@ def workers_table(found: Sequence[TrialSpan]) -> Table:
     return Table(("worker", *ENDED, "seconds running", "busy", "from (UTC)", "to (UTC)"), tuple(rows))
 
 
-def utilisation(found: Sequence[TrialSpan]) -> float | None:
+def utilisation(trial_spans: Sequence[TrialSpan]) -> float | None:
     """Busy time of all workers as a share of the time from first start to last end; None if that is zero."""
     running, there = 0.0, 0.0
-    for own in by_worker(found).values():
+    for own in by_worker(trial_spans).values():
         running += sum((end - start).total_seconds() for start, end in busy_periods(own))
         there += (max(span.end for span in own) - own[0].start).total_seconds()
     return running / there if there else None
 
 
-def workers_plot(found: Sequence[TrialSpan]) -> Plot:
+def workers_plot(trial_spans: Sequence[TrialSpan]) -> Plot:
     """One row per worker with its trials as bars over time; with many trials, bars show only when any trial ran."""
-    groups = dict(list(by_worker(found).items())[:MAX_ROWS])
+    groups = dict(list(by_worker(trial_spans).items())[:MAX_ROWS])
     rows = {worker: row for row, worker in enumerate(groups)}
     shown = [span for own in groups.values() for span in own]
     marks = _trial_bars(shown, rows) if len(shown) <= MAX_BARS else [_busy_bars(groups, rows)]

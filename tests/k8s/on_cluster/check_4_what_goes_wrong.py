@@ -1,4 +1,4 @@
-"""What is wrong is said by the command that a person looks at, within seconds, and ends it with its status."""
+"""The user's command reports errors within seconds and exits with their status."""
 
 import time
 
@@ -30,7 +30,7 @@ def test_an_image_that_is_not_there_is_said_within_seconds(cluster: RealCluster,
     other.clear("image")
 
 
-def test_pods_without_room_are_not_at_work(cluster: RealCluster, started: list[Started]) -> None:
+def test_pods_without_room_do_not_run(cluster: RealCluster, started: list[Started]) -> None:
     patch = (
         "patches:\n  - target: {kind: Job, name: work}\n    patch: |\n"
         '      - {op: replace, path: /spec/template/spec/containers/0/resources/requests/memory, value: "900Gi"}\n'

@@ -1,4 +1,4 @@
-"""What a platform team asks for: no warning of Pod Security, a quota, a user who may only edit one namespace."""
+"""Requirements of a platform team: no warning of Pod Security, a quota, a user who may only edit one namespace."""
 
 import subprocess
 from collections.abc import Iterator

@@ -85,7 +85,7 @@ def test_every_chapter_is_there_and_drawn_whatever_is_known(items: list[Compared
     assert all(section.title in text for section in page.sections.values())
 
 
-def test_what_a_reader_in_a_hurry_wants() -> None:
+def test_the_verdict_of_several_models() -> None:
     assert verdict([GOOD, POOR, FEW]) == (
         "1 of 2 models beat the best naive baseline on test rows, which no search used. The 95 % interval of the skill "
         "is above zero for net_profit. net_profit has the largest skill, +20.0 %. "
@@ -95,7 +95,7 @@ def test_what_a_reader_in_a_hurry_wants() -> None:
     assert verdict([FEW]).startswith("No model was scored on test rows")
 
 
-def test_an_interval_that_holds_zero_is_not_called_sure() -> None:
+def test_an_interval_that_includes_zero_does_not_count() -> None:
     unsure = replace(GOOD, metadata=model("net_profit", 0.02, -0.01, 0.05))
     assert "above zero for none." in verdict([unsure])
 

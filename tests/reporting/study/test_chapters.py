@@ -40,7 +40,7 @@ def bars_of(chapters: dict[str, Chapter], part: str) -> tuple[list[str], Bars, s
     return [name for _, name in figure.plot.y.ticks], bars, figure.caption
 
 
-def test_chapters_follow_a_readers_questions() -> None:
+def test_chapters_are_in_order() -> None:
     document = study_document(material(TOGETHER))
     keys = [chapter.key for chapter in document.chapters]
     assert keys[:4] == ["summary", "baselines", "ensemble", "history"]
