@@ -1,9 +1,9 @@
-"""Do two collections of the tests name the same tests in the same order? pytest-xdist refuses to run them otherwise.
+"""Checks that two collections of the tests give the same names in the same order, which pytest-xdist requires.
 
-    python .ci/collect.py [ARGUMENTS OF PYTEST]   exit status 1 and the names that differ first
+    python .ci/collect.py [ARGUMENTS OF PYTEST]   exit status 1 and the first names that differ
 
-The second collection begins a second later and lives on another machine as far as that can be had here: another hash
-seed, clock, time zone and folder for temporary files, and every folder lists its files in the opposite order.
+The second collection starts a second later and simulates another machine: another hash seed, clock, time zone and
+temporary folder, and every folder lists its files in reverse order.
 """
 
 import logging
@@ -42,13 +42,13 @@ HERE = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 def start(code: str, arguments: Sequence[str], environ: dict[str, str]) -> "subprocess.Popen[str]":
-    """A process that prints the names of the tests."""
+    """Starts a process that prints the names of the tests."""
     command = [sys.executable, "-c", code, *COLLECT, *arguments]
     return subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
 
 def names_of(process: "subprocess.Popen[str]") -> list[str] | None:
-    """The names that it printed; None if it failed or found no test, and then its output is shown."""
+    """The names that it printed; if it failed or found no test, prints its output and returns None."""
     out = process.communicate()[0]
     names = [line for line in out.splitlines() if "::" in line]
     if process.returncode or not names:
@@ -58,12 +58,12 @@ def names_of(process: "subprocess.Popen[str]") -> list[str] | None:
 
 
 def differences(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """One line for each place at which two lists of names differ or may differ; none if they are the same."""
+    """One line for each position at which two lists of names differ or may differ; empty if they are the same."""
     pairs = list(zip_longest(first, second, fillvalue="nothing"))
     differ = [f"{one[:LONGEST_NAME]} is then {two[:LONGEST_NAME]}" for one, two in pairs if one != two]
-    # Two processes may well put an object at the same address, and the next one not.
+    # Two processes may put an object at the same address by chance.
     return differ + [
-        f"{one[:LONGEST_NAME]} names an address" for one, two in pairs if one == two and ADDRESS.search(one)
+        f"{one[:LONGEST_NAME]} contains a memory address" for one, two in pairs if one == two and ADDRESS.search(one)
     ]
 
 
@@ -77,13 +77,13 @@ def main(argv: Sequence[str]) -> int:
         other = start(ELSEWHERE, argv, plain | {"PYTHONHASHSEED": "2", "TZ": "Asia/Kathmandu", "TMPDIR": folder})
         first, second = names_of(one), names_of(other)
     if first is None or second is None:
-        log.error("the tests cannot be collected: pytest says why above")
+        log.error("the tests cannot be collected: see the output of pytest above")
         return 1
     found = differences(first, second)
     for line in found[:SHOWN]:
         log.error("%s", line)
     if found:
-        log.error("%d names are not the same in every collection: give such parameters ids of their own", len(found))
+        log.error("%d names differ between collections: give these parameters explicit ids", len(found))
     return 1 if found else 0
 
 

@@ -1,10 +1,10 @@
-"""One list of dependencies: `pyproject.toml`. Locks and `conda.yaml` derive from it, and `check` says when they differ.
+"""Derives the lock files and `conda.yaml` from the dependencies in `pyproject.toml`, or checks that they agree.
 
-    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, those of the groups and images, and conda.yaml
+    python .ci/deps.py lock [--upgrade]   rewrite requirements.lock, the locks of groups and images, and conda.yaml
     python .ci/deps.py check              exit status 1 and one line per disagreement
 
-The locks are universal: the same pins, with markers, serve every platform and every Python that `requires-python`
-admits, and carry hashes. `uv.lock` is not used because it records the hosts of registries.
+The locks are universal: the same pins, with markers and hashes, are for every platform and every Python that
+`requires-python` allows. `uv.lock` is not used because it records the hosts of registries.
 """
 
 import argparse
@@ -24,43 +24,43 @@ log = logging.getLogger(__name__)
 
 LOCK = "requirements.lock"
 GROUP_LOCKS = {"dev": "requirements-dev.lock", "bench": "requirements-bench.lock"}
-"""Lock of each dependency group of `pyproject.toml`; it holds all of the first lock too."""
+"""Lock of each dependency group of `pyproject.toml`; it includes the first lock."""
 IMAGE_LOCKS = {
     "image-mlflow": "docker/mlflow.lock",
     "image-serving": "docker/serving.lock",
     "image-s3": "docker/s3.lock",
 }
-"""Lock of each group that an image installs alone, in the versions that the tests run on."""
+"""Lock of each group that an image installs by itself, in the versions that the tests use."""
 CONDA = "conda.yaml"
 REMEDY = "run `make lock`"
 
 
 class DepsError(Exception):
-    """A file of dependencies cannot be read or made; the message is one line with the remedy."""
+    """A file of dependencies cannot be read or written; the message is one line with the remedy."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked package: `text` is `name==version`, with its marker when it has one."""
+    """One locked package."""
 
     requirement: Requirement
     hashes: int
 
     @property
     def name(self) -> str:
-        """The normalised name, as PEP 503 writes it."""
+        """The normalised name (PEP 503)."""
         return canonicalize_name(self.requirement.name)
 
     @property
     def version(self) -> str | None:
-        """The exact version, or None when the line is anything but one `==`."""
+        """The exact version, or None if the line is not pinned by a single `==`."""
         specifiers = list(self.requirement.specifier)
         exact = len(specifiers) == 1 and specifiers[0].operator == "==" and not specifiers[0].version.endswith(".*")
         return specifiers[0].version if exact else None
 
     @property
     def text(self) -> str:
-        """The line without hashes, as pip and conda read it."""
+        """The line without hashes, for pip and conda: `name==version`, with its marker if it has one."""
         marker = f" ; {self.requirement.marker}" if self.requirement.marker else ""
         return f"{self.requirement.name}{self.requirement.specifier}{marker}"
 
@@ -69,7 +69,7 @@ def read_text(path: Path) -> str:
     """Returns the file's text.
 
     Raises:
-        DepsError: the file is not there.
+        DepsError: the file does not exist.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def read_lock(path: Path) -> list[Pin]:
     """Parses a requirements file with hashes, comments and continued lines.
 
     Raises:
-        DepsError: the file is missing, or a line is no requirement.
+        DepsError: the file is missing, or a line is not a requirement.
     """
     pins = []
     lines = [line for line in read_text(path).splitlines() if not line.lstrip().startswith("#")]
@@ -92,7 +92,7 @@ def read_lock(path: Path) -> list[Pin]:
         try:
             pins.append(Pin(Requirement(text.strip()), len(hashes)))
         except InvalidRequirement as e:
-            raise DepsError(f"{path.name}: {text.strip()!r} is no requirement: {REMEDY}") from e
+            raise DepsError(f"{path.name}: {text.strip()!r} is not a requirement: {REMEDY}") from e
     return pins
 
 
@@ -100,24 +100,24 @@ def read_project(root: Path) -> dict[str, Any]:
     """Returns `pyproject.toml` as a dictionary.
 
     Raises:
-        DepsError: the file is missing or no TOML.
+        DepsError: the file is missing or is not valid TOML.
     """
     try:
         return tomllib.loads(read_text(root / "pyproject.toml"))
     except tomllib.TOMLDecodeError as e:
-        raise DepsError(f"pyproject.toml is no TOML: {e}") from e
+        raise DepsError(f"pyproject.toml is not valid TOML: {e}") from e
 
 
 def render_conda(root: Path) -> str:
-    """Returns the text of `conda.yaml`: the oldest Python admitted, pip, and every pin of the lock.
+    """Returns the text of `conda.yaml`: the oldest allowed Python, pip, and every pin of the lock.
 
-    conda itself gives only Python and pip, so that each pin comes from the same place as in every other environment;
-    `mlflow run --env-manager uv` reads just these two parts.
+    conda itself installs only Python and pip, so that every package comes from the same index as in the other
+    environments; `mlflow run --env-manager uv` reads only these parts.
     """
     oldest = read_project(root)["project"]["requires-python"].removeprefix(">=")
     lines = [f"# Generated by `make lock` from {LOCK}: change pyproject.toml instead.", "name: daily-profit"]
     lines += ["channels:", "  - conda-forge", "dependencies:", f"  - python={oldest}", "  - pip", "  - pip:"]
-    # Single quotes, because markers hold double ones.
+    # Single quotes, because markers contain double quotes.
     lines += [f"      - '{pin.text}'" for pin in read_lock(root / LOCK)]
     return "\n".join(lines) + "\n"
 
@@ -132,15 +132,15 @@ def find_disagreements(root: Path) -> Iterator[str]:
         group_lock = read_lock(root / name)
         yield from _unpinned(name, group_lock)
         yield from _unmet(name, group_lock, [*runtime, *project["dependency-groups"][group]])
-        held = {pin.text for pin in group_lock}
+        pinned = {pin.text for pin in group_lock}
         yield from (
             f"{name} lacks {pin.text!r} of {LOCK}, or has another version of it: {REMEDY}"
             for pin in lock
-            if pin.text not in held
+            if pin.text not in pinned
         )
     yield from _image_disagreements(root, project)
     if read_text(root / CONDA) != render_conda(root):
-        yield f"{CONDA} is not what {LOCK} gives: {REMEDY}"
+        yield f"{CONDA} does not match {LOCK}: {REMEDY}"
 
 
 def _image_disagreements(root: Path, project: Mapping[str, Any]) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _image_disagreements(root: Path, project: Mapping[str, Any]) -> Iterator[str
         yield from _unpinned(name, lock)
         yield from _unmet(name, lock, project["dependency-groups"][group])
         yield from (
-            f"{name}: {pin.text!r} is not the version of {GROUP_LOCKS['dev']}, which the tests run on: {REMEDY}"
+            f"{name}: {pin.text!r} is not the version in {GROUP_LOCKS['dev']}, which the tests use: {REMEDY}"
             for pin in lock
             if (pin.name, pin.version) not in tested
         )
@@ -159,13 +159,13 @@ def _image_disagreements(root: Path, project: Mapping[str, Any]) -> Iterator[str
 def _unpinned(name: str, pins: Sequence[Pin]) -> Iterator[str]:
     for pin in pins:
         if pin.version is None:
-            yield f"{name}: {pin.text!r} is not pinned by one `==`: {REMEDY}"
+            yield f"{name}: {pin.text!r} is not pinned by a single `==`: {REMEDY}"
         elif not pin.hashes:
             yield f"{name}: {pin.text!r} has no hash: {REMEDY}"
 
 
 def _unmet(name: str, pins: Sequence[Pin], wanted: Sequence[str]) -> Iterator[str]:
-    """A requirement needs at least one pin, and every pin of its name must satisfy it."""
+    """Every requirement must have a pin, and all pins of its name must satisfy it."""
     for requirement in map(Requirement, wanted):
         found = [pin for pin in pins if pin.name == canonicalize_name(requirement.name)]
         if not found:
@@ -176,14 +176,14 @@ def _unmet(name: str, pins: Sequence[Pin], wanted: Sequence[str]) -> Iterator[st
 
 
 def write_locks(root: Path, upgrade: bool) -> None:
-    """Rewrites the locks and `conda.yaml`; pins that still fit are kept unless `upgrade`.
+    """Rewrites the locks and `conda.yaml`; valid pins are kept unless `upgrade`.
 
-    The other locks are constrained by the first, so that tests and benchmarks run on the versions that users get, and
-    those of the images by that of the tests. One version per package for every Python (`fewest`) makes a result
+    The group locks are constrained by the first lock, so that tests and benchmarks use the versions that users get, and
+    the image locks by the lock of the tests. One version per package for every Python (`fewest`) makes results
     comparable across machines.
 
     Raises:
-        DepsError: uv found no solution; it has said why.
+        DepsError: uv found no solution; its message is on standard error.
     """
     oldest = read_project(root)["project"]["requires-python"].removeprefix(">=")
     common = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
@@ -195,16 +195,16 @@ def write_locks(root: Path, upgrade: bool) -> None:
     images = [["-o", name, "-c", dev, "--group", group] for group, name in IMAGE_LOCKS.items()]
     for extra in (["-o", LOCK, whole], *groups, *images):
         if subprocess.run([*common, *extra], cwd=root, check=False).returncode:
-            raise DepsError(f"uv could not make {extra[1]}: see its message above and change pyproject.toml")
+            raise DepsError(f"uv could not write {extra[1]}: see its message above and change pyproject.toml")
     (root / CONDA).write_text(render_conda(root), encoding="utf-8")
     log.info("wrote %s and %s", ", ".join([LOCK, *GROUP_LOCKS.values(), *IMAGE_LOCKS.values()]), CONDA)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when the files agree."""
+    """Runs one command; returns 0 if the files agree."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("command", choices=["lock", "check"])
-    parser.add_argument("--upgrade", action="store_true", help="with lock: take the newest versions that fit")
+    parser.add_argument("--upgrade", action="store_true", help="with lock: use the newest allowed versions")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help="the project's folder")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="deps: %(message)s")

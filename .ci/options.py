@@ -1,9 +1,9 @@
-"""One table of options, `src/options.py`: what else names options derives from it, and `check` says when it differs.
+"""Generates the parts of other files that derive from the table of options in `src/options.py`, or checks them.
 
-    python .ci/options.py write   rewrite the derived parts of MLproject, the Makefile and the manifests
+    python .ci/options.py write   rewrite the generated parts of MLproject, the Makefile and the manifests
     python .ci/options.py check   exit status 1 and one line per file that differs
 
-A derived part stands between the comments `# begin options: NAME, …` and `# end options`. The rest of a file is written
+A generated part is between the comments `# begin options: NAME, …` and `# end options`. The rest of a file is written
 by hand.
 """
 
@@ -32,11 +32,11 @@ ALIASES = {"tune": "main"}
 
 
 class OptionsError(Exception):
-    """A file lacks a comment around a derived part; the message is one line."""
+    """A file lacks a comment around a generated part; the message is one line."""
 
 
 def derived() -> dict[str, dict[str, list[str]]]:
-    """The lines of each derived part, by the path of its file and its name."""
+    """The lines of each generated part, by path of the file and name of the part."""
     entries = [line for name, command in COMMANDS.items() if command.entry_point for line in entry_point(name)]
     files = {"MLproject": {"entry points": entries}, "Makefile": {"lists": make_lists()}}
     for settings in (RUN, NIGHT):
@@ -47,7 +47,7 @@ def derived() -> dict[str, dict[str, list[str]]]:
 
 
 def entry_point(name: str) -> list[str]:
-    """An entry point of MLproject: a parameter for each option whose value is not fixed."""
+    """An entry point of MLproject, with a parameter for each option whose value is not fixed."""
     options = [option for option in options_of(name) if option.name not in COMMANDS[name].fixed]
     module, *words = arguments(name, {option.name: f"{{{option.parameter}}}" for option in options})
     alias = ALIASES.get(name)
@@ -63,7 +63,7 @@ def entry_point(name: str) -> list[str]:
 
 
 def make_lists() -> list[str]:
-    """The Makefile's names of options: of `make tune`, those of `make report` among them, and more of a run's pods."""
+    """The Makefile's lists of options: of `make tune`, of `make report`, and additional ones of a run's pods."""
     tune, report = ([option.variable for option in options_of(name)] for name in ("tune", "report"))
     lists = {
         "OPTIONS": tune,
@@ -74,7 +74,7 @@ def make_lists() -> list[str]:
 
 
 def wrapped(line: str) -> list[str]:
-    """A line of the Makefile, continued where it is long."""
+    """A line of the Makefile, wrapped if it is long."""
     *first, last = textwrap.wrap(line, 110, break_on_hyphens=False, break_long_words=False)
     return [f"{each} \\" if i == 0 else f"\t{each} \\" for i, each in enumerate(first)] + [
         f"\t{last}" if first else last
@@ -87,15 +87,15 @@ def setting_line(setting: Setting) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as YAML reads it back, whatever it looks like."""
+    """A text quoted for YAML."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def with_parts(name: str, text: str, parts: Mapping[str, Sequence[str]]) -> str:
-    """A file's text with its derived parts in place.
+    """A file's text with its generated parts replaced.
 
     Raises:
-        OptionsError: the comments around them are not those of `parts`.
+        OptionsError: the comments in the file do not match `parts`.
     """
     lines: list[str] = []
     missing, inside = list(parts), False
@@ -108,7 +108,7 @@ def with_parts(name: str, text: str, parts: Mapping[str, Sequence[str]]) -> str:
         if begin is not None:
             indent, part = begin.groups()
             if inside or part not in missing:
-                raise OptionsError(f"{name}: '# begin options: {part}, …' is out of place: remove it")
+                raise OptionsError(f"{name}: '# begin options: {part}, …' is unexpected: remove it")
             missing.remove(part)
             lines += [indent + each if each.strip() else each for each in parts[part]]
             inside = True
@@ -119,10 +119,10 @@ def with_parts(name: str, text: str, parts: Mapping[str, Sequence[str]]) -> str:
 
 
 def changes(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each file that differs from the table, with the text that it should have.
+    """Each file that differs from the table, with its correct text.
 
     Raises:
-        OptionsError: a file is missing, or the comments in it.
+        OptionsError: a file, or a comment in it, is missing.
     """
     for name, parts in derived().items():
         path = root / name
@@ -135,7 +135,7 @@ def changes(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when the files agree with the table."""
+    """Runs one command; returns 0 if the files agree with the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("command", choices=["write", "check"])
     parser.add_argument("--root", type=Path, default=ROOT, help="the project's folder")

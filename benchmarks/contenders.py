@@ -1,8 +1,8 @@
-"""What a measuring process does, by the contender's name; started by `benchmarks.job`, never by hand.
+"""The measurements of all contenders, by name; started by `benchmarks.job`, not by hand.
 
     python -m benchmarks.contenders job.json SECONDS_SINCE_THE_EPOCH
 
-The working directory is the process's own: the store, `mlflow.db` and `result.json` lie in it.
+Every process has its own working directory, with the store, `mlflow.db` and `result.json`.
 """
 
 import json
@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 def pure(job: Job) -> Result:
-    """The sum of `lightgbm.train` over the sets, on ready Datasets."""
+    """Total time of `lightgbm.train` over the sets, on constructed Datasets."""
     lightgbm = PureLightGBM(load_fold(job.data), job.threads)
     for max_bin in sorted({each["max_bin"] for each in job.sets}):
         lightgbm.datasets(max_bin)
@@ -36,9 +36,9 @@ def pure(job: Job) -> Result:
 
 
 def rounds(job: Job) -> Result:
-    """How many rounds each set needs, and the CPU seconds that it then takes unless `untimed`.
+    """Number of rounds that each set needs, and its CPU seconds unless `untimed`.
 
-    CPU seconds, because sets are chosen by them: a neighbour on the machine would choose others.
+    Sets are chosen by CPU seconds, because wall time depends on other processes on the machine.
     """
     lightgbm = PureLightGBM(load_fold(job.data), job.threads)
     needed = [lightgbm.rounds_needed(each) for each in job.sets]

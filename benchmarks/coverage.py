@@ -1,10 +1,10 @@
-"""How often the intervals of the product hold the truth, and how often `promote` passes a model that is no better.
+"""Coverage of the intervals in reports, and how often `promote` accepts a model that is not better.
 
     python -m benchmarks.coverage
 
-Tables of known truth are drawn again and again: rows of several accounts a date, whose losses, hit rates and profits
-share factors of the date that follow those of the date before (first-order autoregressions). The product's own
-functions are called on each table; counted is how often they give an interval, and how often it holds the truth.
+Many tables with known true values are simulated: rows of several accounts per date, whose losses, hit rates and profits
+share factors of the date, which are first-order autoregressions. The functions of `src` are called on each table; the
+benchmark counts how often they return an interval, and how often it contains the true value.
 """
 
 import math
@@ -29,22 +29,22 @@ from src.reporting.model.hold_out import HoldOut
 Floats = NDArray[np.float64]
 DAY_0 = np.datetime64("2020-01-01")
 ALIKE = 0.7
-"""Correlation of two models' factors of a date."""
+"""Correlation of the date factors of two models."""
 SPREAD, OF_ROW = 0.5, 0.3
-"""Spread of the logarithm of a date's size of error, and of a row's size around it."""
+"""Standard deviation of the logarithm of a date's error size, and of a row's relative error size."""
 WORSE = 1.1
-"""The naive forecast's errors over the model's."""
+"""Ratio of the naive baseline's errors to the model's."""
 APART, NAIVE_APART, APART_SPREAD = 1.0, 0.6, 1.5
-"""By how many standard deviations the score of a one exceeds that of a zero, on average, and its spread over dates."""
+"""Mean distance of ones and zeros in standard deviations, for model and baseline, and its spread over dates."""
 PROFIT, OF_DATE, OF_TRADE = 0.2, 2.0, 2.0
-"""Mean profit of a row, its spread over dates and within them; to which the prediction is added, of variance 1."""
+"""Mean profit of a row, its spread between and within dates; the prediction, of variance 1, is added."""
 TOP = 0.3
-"""The share of rows of which the report speaks."""
+"""The share of rows that the report's text is about."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Tables to draw: so many dates of so many accounts, and the autocorrelation of a date's factors."""
+    """Size of the simulated tables and autocorrelation of their date factors."""
 
     n_dates: int
     n_accounts: int
@@ -53,7 +53,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Found:
-    """One interval: its kind, its bounds (None where there is none), the truth, and the difference it is of, if any."""
+    """One interval: its kind, its bounds (None if there is none), the true value, and the estimate, if there is one."""
 
     kind: str
     bounds: tuple[float | None, float | None]
@@ -63,13 +63,13 @@ class Found:
 
 @dataclass
 class Tally:
-    """Of one kind of interval.
+    """Counts of one kind of interval.
 
     Attributes:
         drawn: numbers that could have an interval.
-        given: those that have one.
-        held: intervals that hold the truth.
-        passed: equal models that `promote` would take for better.
+        given: numbers that have one.
+        held: intervals that contain the true value.
+        passed: equal models that `promote` would accept.
         measured: sum of the autocorrelations of dates.
     """
 
@@ -80,7 +80,7 @@ class Tally:
     measured: float = 0.0
 
     def add(self, found: Found, min_probability: float) -> None:
-        """One more."""
+        """Counts one more interval."""
         low, high = found.bounds
         self.drawn += 1
         if low is not None and high is not None:
@@ -95,17 +95,17 @@ class Tally:
 
     @property
     def coverage(self) -> float:
-        """Share of the given intervals that hold the truth; NaN of none."""
+        """Share of the given intervals that contain the true value; NaN if there are none."""
         return self.held / self.given if self.given else math.nan
 
     @property
     def error(self) -> float:
-        """Standard error of the coverage that drawing no more tables leaves."""
+        """Standard error of the coverage, from the finite number of tables."""
         return math.sqrt(self.coverage * (1 - self.coverage) / self.given) if self.given else math.nan
 
 
 def measure(design: Design, n_tables: int, seed: int, parts: "tuple[Part, ...] | None" = None) -> dict[str, Tally]:
-    """Draws tables and counts, by kind of interval."""
+    """Simulates tables and counts, by kind of interval."""
     rng = np.random.default_rng([seed, design.n_dates, round(1000 * design.autocorrelation)])
     tallies: dict[str, Tally] = {}
     for _ in range(n_tables):
@@ -119,12 +119,12 @@ Part = Callable[[np.random.Generator, Design], Iterator[Found]]
 
 
 def errors(rng: np.random.Generator, design: Design) -> Iterator[Found]:
-    """MAE and RMSE, the skill over a forecast whose errors are larger, and the difference from an equal model."""
+    """MAE and RMSE, the skill over a baseline with larger errors, and the difference to an equal model."""
     dates, (one, other) = _dates(design), _factors(rng, design)
     y = rng.normal(size=dates.size)
     model = y + _errors(rng, one, design)
     equal = _errors(rng, other, design)
-    # Of a lognormal size of date and a folded normal size of row.
+    # Of a log-normal size of the date and a folded normal size of the row.
     row = 2 * math.exp(-0.5 / OF_ROW**2) * OF_ROW / math.sqrt(2 * math.pi) + 1 - 2 * ndtr(-1 / OF_ROW)
     truths = {"mae": math.exp(SPREAD**2 / 2) * row, "rmse": math.exp(SPREAD**2) * math.sqrt(1 + OF_ROW**2)}
     metrics: tuple[Metric, ...] = ("mae", "rmse")
@@ -137,7 +137,7 @@ def errors(rng: np.random.Generator, design: Design) -> Iterator[Found]:
 
 
 def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
-    """AUC, its skill over a forecast that tells less apart, and the difference from an equal model."""
+    """AUC, its skill over a baseline with a lower AUC, and the difference to an equal model."""
     dates, (one, other) = _dates(design), _factors(rng, design)
     rate = ndtr(SPREAD * np.repeat(_factors(rng, design)[0], design.n_accounts))
     y = (rng.random(dates.size) < rate).astype(np.float64)
@@ -154,10 +154,10 @@ def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
 
 
 def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
-    """What the report counts in money, and means of a target by tenths of the prediction.
+    """The report's net profits, and means of a target by tenths of the prediction.
 
-    Half of the prediction's variance is its date's, so that the highest predictions fall into good times. True is what
-    the rows that are taken earn on average, over all that chance could have made of them.
+    Half of the prediction's variance is common to a date, so that the highest predictions cluster in good periods. The
+    true value is the expected profit of the taken rows.
     """
     dates = _dates(design)
     of_date, of_prediction = (_factors(rng, design)[0] for _ in range(2))
@@ -197,7 +197,7 @@ def _of(kind: str, estimate: Estimate | None, truth: float) -> Found:
 
 
 def _dates(design: Design) -> NDArray[np.datetime64]:
-    """Trading days, each once per account."""
+    """Trading days, repeated for every account."""
     return np.repeat(np.busday_offset(DAY_0, np.arange(design.n_dates), roll="forward"), design.n_accounts)
 
 
@@ -209,7 +209,7 @@ def _factors(rng: np.random.Generator, design: Design) -> tuple[Floats, Floats]:
     """Two correlated autoregressions of mean 0 and variance 1, each (n_dates,)."""
     follows = design.autocorrelation
     shocks = rng.normal(size=(2, design.n_dates))
-    shocks[:, 1:] *= math.sqrt(1 - follows**2)  # the first is drawn as they are in the long run
+    shocks[:, 1:] *= math.sqrt(1 - follows**2)  # the first value has the stationary distribution
     one, other = lfilter([1], [1, -follows], shocks, axis=1)
     return one, ALIKE * one + math.sqrt(1 - ALIKE**2) * other
 
@@ -222,7 +222,7 @@ def _errors(rng: np.random.Generator, of_date: Floats, design: Design) -> Floats
 
 
 def table(tallies: dict[Design, dict[str, Tally]]) -> list[dict[str, Any]]:
-    """One row per kind and number of dates; of each autocorrelation the coverage and the share of intervals given."""
+    """One row per kind and number of dates, with coverage and share of intervals for every autocorrelation."""
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     kinds = dict.fromkeys(kind for found in tallies.values() for kind in found)
     for kind in kinds:
@@ -241,9 +241,9 @@ def table(tallies: dict[Design, dict[str, Tally]]) -> list[dict[str, Any]]:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
-    parser = bench_parser("coverage", "How often intervals hold the truth, and how often an equal model is promoted.")
-    parser.add_argument("--tables", type=int, default=600, help="tables drawn for each number of dates")
+    """Parses the options; `--quick` sets small sizes."""
+    parser = bench_parser("coverage", "Coverage of intervals, and how often an equal model is promoted.")
+    parser.add_argument("--tables", type=int, default=600, help="simulated tables for each number of dates")
     parser.add_argument("--dates", type=int, nargs="+", default=[20, 60, 130, 250, 650], help="dates of a table")
     parser.add_argument("--accounts", type=int, default=26, help="rows of a date")
     parser.add_argument("--autocorrelations", type=float, nargs="+", default=[0, 0.9, 0.95], help="of a date's factors")

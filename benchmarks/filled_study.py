@@ -1,4 +1,4 @@
-"""What a trial costs in a study that already has thousands: finished trials that were never run fill it up."""
+"""Cost of a trial in a study that already has thousands of trials, which are added without being run."""
 
 import time
 from itertools import pairwise
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 PRUNED_SHARE = 0.5
-"""About as many as the median rule prunes."""
+"""About the share that the median pruner prunes."""
 LONGEST = 300
 
 
 def finished_trials(n: int, seed: int = 0) -> list["FrozenTrial"]:
-    """`n` trials with what the product records: parameters from the search space, reports, curve, best round, value.
+    """`n` trials with everything that `src` records: sampled parameters, reports, curve, best round, value.
 
     Half of them are complete, the others pruned; a better parameter set gets a better value, so that TPE has something
     to model.
@@ -59,13 +59,13 @@ def finished_trials(n: int, seed: int = 0) -> list["FrozenTrial"]:
 
 
 def time_in_a_filled_study(job: Job) -> dict[str, Any]:
-    """Fills a study to each of `sizes` and then runs `sampled_trials` trials of the product in it.
+    """Fills a study to each of `sizes` and then runs `sampled_trials` real trials in it.
 
-    What was filled in is first projected into MLflow, as it would have been; the trials that follow are timed.
+    The added trials are first projected into MLflow; then the real trials are timed.
 
     Returns:
-        By size: seconds per trial from one beginning to the next, and CPU seconds of the process; the same of LightGBM
-        alone for the same trials; the trials that MLflow knows at the end; with `profile` the costs by function.
+        By size: seconds from one trial's start to the next, and CPU seconds of the process; the same for LightGBM alone
+        on the same trials; the number of trials in MLflow at the end; with `profile`, the costs by function.
     """
     from src.modeling.train_with_optuna import optimize_hyperparameters
 
@@ -106,12 +106,12 @@ def _fill(study: "optuna.Study", size: int) -> None:
 
 
 def _alone(lightgbm: PureLightGBM, trial: dict[str, Any]) -> Trained:
-    """LightGBM's own seconds for a trial that was run, the shorter of two."""
+    """LightGBM's own time for a trial, the shorter of two measurements."""
     return min(lightgbm.train(trial["params"], trial["rounds"]) for _ in range(2))
 
 
 def tpe_in_memory(job: Job) -> dict[str, Any]:
-    """Seconds of a trial of Optuna's TPE alone, in memory and without training, in a study of each of `sizes`."""
+    """Seconds per trial of Optuna's TPE alone, in memory and without training, in a study of each of `sizes`."""
     import optuna
 
     from src.search.search_space import suggest_hyperparameters

@@ -1,10 +1,10 @@
-"""What grows with the table and with the study: time per trial beyond LightGBM's own, and a worker's memory.
+"""Growth with the table and with the study: time per trial beyond LightGBM's own, and a worker's memory.
 
     python -m benchmarks.growth
 
-1. Rows: seconds per trial of ours over LightGBM alone, the same sets, in turns.
-2. Trials: a study is filled up with finished trials, then goes on with real ones on a tiny table; what they take
-   beyond LightGBM's own time for the same parameters and rounds stands beside Optuna's TPE alone, in memory.
+1. Rows: seconds per trial of this project and of LightGBM alone, on the same sets, in turns.
+2. Trials: a study is filled with finished trials, then runs real ones on a tiny table; their time beyond LightGBM's own
+   for the same parameters and rounds is compared with Optuna's TPE alone, in memory.
 3. Memory: resident bytes of a worker every hundred trials, on a tiny table.
 """
 
@@ -24,15 +24,15 @@ from benchmarks.synthetic import draw_sets, largest_max_bin, memory_needed, writ
 
 PARTS = ("rows", "trials", "memory")
 QUICK_SETS = {"boosting_type": "gbdt", "learning_rate": 0.3, "num_leaves": 31, "max_depth": 8}
-"""On a table without signal such a set stops soon after its patience, so that three million rows take minutes."""
+"""On a table without signal, early stopping ends such a set quickly, so that three million rows take minutes."""
 TINY_ROWS, TINY_FEATURES = 1_000, 10
 AT_MOST_MS = 60
-"""Growth of the time per trial from about a hundred to 3,000 trials."""
+"""Limit of the growth of the time per trial from 100 to 3,000 trials."""
 MIB = 2**20
 
 
 def by_rows(args: Namespace, space: Path) -> list[dict[str, Any]]:
-    """Part 1; a size that does not fit into the free memory is left out, and said so."""
+    """Part 1; a size that does not fit into the free memory is left out, with a message."""
     rows = []
     for n_rows in args.rows:
         needed, there = memory_needed(n_rows, args.features), psutil.virtual_memory().available
@@ -108,12 +108,12 @@ def by_trials(args: Namespace, space: Path) -> dict[str, Any]:
 
 
 def beyond(whole: list[float], alone: list[float]) -> float:
-    """Median over trials of what a trial took beyond LightGBM's own time, in seconds."""
+    """Median over trials of the time beyond LightGBM's own, in seconds."""
     return median(a - b for a, b in zip(whole, alone, strict=True))
 
 
 def growth(rows: list[dict[str, Any]], first: int, last: int) -> float | None:
-    """Milliseconds beyond LightGBM's own that a trial takes more at one size than at another; None if not measured."""
+    """Growth in milliseconds of the time beyond LightGBM's own between two sizes; None if not measured."""
     by_size = {int(row["trials"]): float(row["beyond, ms"]) for row in rows}
     return by_size[last] - by_size[first] if {first, last} <= by_size.keys() else None
 
@@ -144,8 +144,8 @@ def slope(points: list[tuple[float, float]]) -> float:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
-    parser = bench_parser("growth", "What grows with the table and with the study: time per trial, and memory.")
+    """Parses the options; `--quick` sets small sizes."""
+    parser = bench_parser("growth", "Growth with the table and with the study: time per trial, and memory.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which to run")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000, 3_000_000], help="sizes")
     parser.add_argument("--features", type=int, default=20, help="columns of those tables")
@@ -153,10 +153,10 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side for each size")
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 3_000, 10_000], help="sizes of the study")
     parser.add_argument("--sampled", type=int, default=20, help="real trials at each size")
-    parser.add_argument("--memory-trials", type=int, default=1_000, help="of the search whose memory is watched")
-    parser.add_argument("--memory-workers", type=int, default=1, help="that share these trials")
-    parser.add_argument("--every", type=int, default=100, help="trials between two looks at the memory")
-    parser.add_argument("--profile", action="store_true", help="cProfile of part 2, whose times then count for nothing")
+    parser.add_argument("--memory-trials", type=int, default=1_000, help="trials whose memory is measured")
+    parser.add_argument("--memory-workers", type=int, default=1, help="workers that share these trials")
+    parser.add_argument("--every", type=int, default=100, help="trials between two measurements of memory")
+    parser.add_argument("--profile", action="store_true", help="cProfile of part 2, which makes its times invalid")
     parser.add_argument("--seed", type=int, default=0, help="of tables and sets")
     args = parser.parse_args(argv)
     if args.quick:

@@ -1,6 +1,6 @@
-"""One measurement is one process of its own, in an empty folder: nothing of an earlier one is warm, open or cached.
+"""Every measurement is a new process in an empty folder, so that nothing is cached from an earlier one.
 
-A benchmark writes a `Job`, runs it, and reads back what the contender measured:
+A benchmark writes a `Job`, runs it, and reads the contender's results:
 
     python -m benchmarks.contenders job.json
 """
@@ -26,23 +26,23 @@ MODULE = "benchmarks.contenders"
 
 
 class BenchmarkFailed(Exception):
-    """A contender's process failed; its last words are in the message."""
+    """A contender's process failed; the message has the end of its output."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a contender is to do.
+    """The task of a contender.
 
     Attributes:
         contender: its name in `benchmarks.contenders`.
         data: the Parquet table.
-        sets: parameters of the trials, in their order.
-        rounds: boosting rounds of each set; those that early stopping needs, found beforehand.
-        workers: processes that run trials, for the product.
+        sets: parameters of the trials, in order.
+        rounds: boosting rounds of each set, as early stopping needs, measured beforehand.
+        workers: number of worker processes, for this project's search.
         threads: LightGBM's threads, for the plain loop.
-        cores: the process may use so many; None leaves it all there are.
-        profile: run the search under cProfile and keep the costs.
-        options: what only one contender takes.
+        cores: number of cores that the process may use; None for all.
+        profile: whether to run the search under cProfile.
+        options: options of single contenders.
     """
 
     contender: str
@@ -70,9 +70,9 @@ def load_job(path: Path) -> Job:
 def workspace() -> Iterator[Path]:
     """A folder for tables and processes, with an empty MLflow store; removed at the end.
 
-    MLflow makes the schema of a new store in seconds, once in the life of an installation: no part of a trial's cost.
+    MLflow takes seconds to create the schema of a new store, once per installation: this is not a cost of a trial.
     """
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # read when MLflow is imported: it tells of its tables
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # read at MLflow's import; turns off its log
     from src.tracking.connection.embedded_store import prepare_embedded_store
 
     with tempfile.TemporaryDirectory(prefix="daily-profit-bench-") as name:
@@ -82,7 +82,7 @@ def workspace() -> Iterator[Path]:
 
 @contextmanager
 def started(job: Job, space: Path) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
-    """Starts the job in a new folder; gives its process and that folder, which is removed at the end."""
+    """Starts the job in a new folder; yields its process and that folder, which is removed at the end."""
     folder = Path(tempfile.mkdtemp(dir=space))
     shutil.copy(space / EMPTY_STORE, folder / "mlflow.db")
     job.save(folder / "job.json")
@@ -102,7 +102,7 @@ def outcome(process: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any]:
     """Waits for the process and reads what it measured.
 
     Raises:
-        BenchmarkFailed: it ended with another status than 0.
+        BenchmarkFailed: it exited with a status other than 0.
     """
     if process.wait() != 0:
         said = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -112,7 +112,7 @@ def outcome(process: "subprocess.Popen[bytes]", folder: Path) -> dict[str, Any]:
 
 
 def run_job(job: Job, space: Path) -> dict[str, Any]:
-    """Runs the job to its end; returns what it measured.
+    """Runs the job; returns what it measured.
 
     Raises:
         BenchmarkFailed: its process failed.
@@ -122,9 +122,9 @@ def run_job(job: Job, space: Path) -> dict[str, Any]:
 
 
 def _environment(space: Path) -> dict[str, str]:
-    """The caller's, less his settings of MLflow and Optuna: they would send the runs elsewhere."""
+    """The caller's environment without settings of MLflow and Optuna, which would change where runs are stored."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "OPTUNA_"))}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-        # Nobody's installation compiles every library at every start; here it is once per benchmark.
+        # As in a usual installation, libraries are compiled to bytecode once, not at every start.
         kept["PYTHONPYCACHEPREFIX"] = str(space / "bytecode")
     return kept | {"PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}

@@ -1,14 +1,14 @@
-"""What each further worker adds to the memory of a search on a large table.
+"""Memory that every additional worker needs in a search on a large table.
 
     python -m benchmarks.memory
 
-A million rows of fifty features, as a Parquet file, searched with 1, 2 and 3 workers. Twice a second the kernel is
-asked about every process of the search (`/proc/<pid>/smaps_rollup`, Linux): `Pss` shares a page out among the processes
-that map it, `Private` is what would be free again if the process went. A further worker may add 1.3 times the
-binned data plus a bare interpreter that has imported what a worker imports.
+A Parquet file with a million rows of fifty features is searched with 1, 2 and 3 workers. Twice a second,
+`/proc/<pid>/smaps_rollup` (Linux) is read for every process of the search: `Pss` divides a page among the processes
+that map it, `Private` is the memory that would be freed if the process ended. An additional worker may need 1.3 times
+the binned data plus a bare interpreter with a worker's imports.
 
-With one worker the search runs in the command's own process, so that the first step compares unlike things: what counts
-is from two to three.
+With one worker the search runs in the command's process, so the step from one to two is not comparable; the result is
+the step from two to three.
 """
 
 import subprocess
@@ -31,7 +31,7 @@ MOST_BINS = 256
 BINNED_FACTOR = 1.3
 MIB = 2**20
 QUIET = 0.3
-"""Sets of a fast learning rate on a table of little signal stop after some sixty rounds: memory needs no long fits."""
+"""With a fast learning rate and little signal, early stopping ends fits after about sixty rounds."""
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Peaks:
     Attributes:
         pss: of each process, by pid.
         private: of each process, by pid.
-        total_pss: of all processes at one time.
-        workers_pss: of all processes but the command's own at one time.
+        total_pss: of all processes at the same time.
+        workers_pss: of all processes except the command's, at the same time.
     """
 
     pss: dict[int, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Peaks:
     workers_pss: int = 0
 
     def add(self, sample: dict[int, tuple[int, int]], command: int) -> None:
-        """Takes in one moment: (Pss, Private) of every process."""
+        """Adds one sample: (Pss, Private) of every process."""
         for pid, (pss, private) in sample.items():
             self.pss[pid] = max(pss, self.pss.get(pid, 0))
             self.private[pid] = max(private, self.private.get(pid, 0))
@@ -70,7 +70,7 @@ def read_rollup(text: str) -> tuple[int, int]:
 
 
 def sample(command: int) -> dict[int, tuple[int, int]]:
-    """(Pss, Private) of a process and all below it, by pid; without those that end meanwhile."""
+    """(Pss, Private) of a process and all its descendants, by pid; without those that end meanwhile."""
     found: dict[int, tuple[int, int]] = {}
     try:
         family = [psutil.Process(command), *psutil.Process(command).children(recursive=True)]
@@ -85,7 +85,7 @@ def sample(command: int) -> dict[int, tuple[int, int]]:
 
 
 def watch(job: Job, space: Path) -> tuple[Peaks, dict[str, Any]]:
-    """Runs the search and samples it to its end."""
+    """Runs the search and samples it until it ends."""
     peaks = Peaks()
     with started(job, space) as (process, folder):
         while process.poll() is None:
@@ -95,7 +95,7 @@ def watch(job: Job, space: Path) -> tuple[Peaks, dict[str, Any]]:
 
 
 def bare_interpreter() -> dict[str, int]:
-    """A process that has imported what a worker needs, and does nothing."""
+    """Memory of an idle process with a worker's imports."""
     code = "import lightgbm, src.workers.worker_task; print('ready', flush=True); input()"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -107,7 +107,7 @@ def bare_interpreter() -> dict[str, int]:
 
 
 def binned_bytes(path: Path, space: Path) -> int:
-    """Size of training and validation Dataset in LightGBM's own binary form, with as many bins as a byte holds."""
+    """Size of training and validation Dataset in LightGBM's binary format, with 256 bins."""
     total = 0
     for i, dataset in enumerate(load_fold(path).bin(largest_max_bin(MOST_BINS))):
         file = space / f"binned-{i}.bin"
@@ -118,7 +118,7 @@ def binned_bytes(path: Path, space: Path) -> int:
 
 
 def measure(workers: int, args: Namespace, table: Path, space: Path) -> dict[str, Any]:
-    """Peaks of one run; workers are the processes that the study names as owners of its trials."""
+    """Peaks of one run; workers are the processes that ran trials, according to the study."""
     fixed = {"learning_rate": QUIET, "boosting_type": "gbdt"} | (
         {} if args.any_max_bin else {"max_bin": largest_max_bin(MOST_BINS)}
     )
@@ -138,7 +138,7 @@ def measure(workers: int, args: Namespace, table: Path, space: Path) -> dict[str
 
 
 def summary(runs: list[dict[str, Any]], binned: int, bare: dict[str, int]) -> dict[str, Any]:
-    """What goes into the JSON, after it was shown."""
+    """Prints the results and returns them for the JSON file."""
     limit = BINNED_FACTOR * binned + bare["pss"]
     rows = []
     for i, run in enumerate(runs):
@@ -160,13 +160,13 @@ def summary(runs: list[dict[str, Any]], binned: int, bare: dict[str, int]) -> di
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
-    parser = bench_parser("memory", "What each further worker adds to the memory of a search on a large table.")
+    """Parses the options; `--quick` sets small sizes."""
+    parser = bench_parser("memory", "Memory that every additional worker needs in a search on a large table.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table")
     parser.add_argument("--features", type=int, default=50, help="columns of the table")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3], help="numbers of workers")
-    parser.add_argument("--trials", type=int, default=4, help="for each worker")
-    parser.add_argument("--any-max-bin", action="store_true", help="not the same for every trial: several Datasets")
+    parser.add_argument("--trials", type=int, default=4, help="trials per worker")
+    parser.add_argument("--any-max-bin", action="store_true", help="max_bin differs between trials: several Datasets")
     parser.add_argument("--seed", type=int, default=0, help="of table and sets")
     args = parser.parse_args(argv)
     if args.quick:

@@ -1,4 +1,4 @@
-"""This product as a contender: the command that a user types, its model read back as anyone would read it.
+"""This project as a contender: the user's command, and its model file read with LightGBM alone.
 
 A contender `ours+ensemble-size=5` is the same command with `--ensemble-size 5`.
 """
@@ -22,14 +22,14 @@ MODULE = "src.modeling.optuna_parallel_optimization"
 
 
 def is_ours(contender: str) -> bool:
-    """Whether a contender is the product, with or without options."""
+    """Whether a contender is this project, with or without options."""
     return contender.partition("+")[0] == NAME
 
 
 def command(contender: str, problem_dir: Path, problem: Problem, answer_dir: Path) -> list[str]:
     """The command line; writes its `--config` file into `answer_dir`.
 
-    The command gets the search rows alone: it keeps no test rows, and splits off validation rows as it always does.
+    The command gets only the search rows: it keeps no test rows, and splits off validation rows as usual.
     """
     config = answer_dir / "config.yaml"
     target = {problem.target: {"task": problem.task, "metric": problem.metric}}
@@ -53,18 +53,18 @@ def command(contender: str, problem_dir: Path, problem: Problem, answer_dir: Pat
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The caller's, without stores and servers: MLflow's embedded store is made in the working directory."""
+    """The caller's environment without stores and servers: MLflow's embedded store is in the working directory."""
     kept = {name: value for name, value in inherited.items() if not name.startswith(("MLFLOW_", "OPTUNA_"))}
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
 def read_result(problem: Problem, test: pd.DataFrame, answer_dir: Path) -> Answer:
-    """Predicts the test rows with the model file, knowing no more than its metadata says.
+    """Predicts the test rows with only the model file and its metadata.
 
     Args:
-        problem: what was asked.
+        problem: the problem.
         test: rows without target.
-        answer_dir: where the command wrote to.
+        answer_dir: the command's output folder.
     """
     models = answer_dir / "artefacts" / "models"
     metadata = json.loads((models / f"lgb_{problem.target}_optuna_metadata.json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def read_result(problem: Problem, test: pd.DataFrame, answer_dir: Path) -> Answe
 
 
 def predict(model_file: Path, metadata: Mapping[str, Any], test: pd.DataFrame) -> Floats:
-    """What LightGBM alone makes of the model file."""
+    """The predictions of LightGBM alone with the model file."""
     import lightgbm as lgb
 
     from src.data.encoding import encode

@@ -1,4 +1,4 @@
-"""The product as a contender: its search as `tune` runs it, with its store, its projection and all its checks."""
+"""This project as a contender: its search as in `tune`, with store, projection and all checks."""
 
 import os
 import sqlite3
@@ -23,12 +23,12 @@ DEAREST = 300
 
 
 def search(job: Job) -> Result:
-    """Runs the job's sets, and then as many `sampled_trials` as the sampler proposes, in `optimize_hyperparameters`.
+    """Runs the job's sets, and then `sampled_trials` trials of the sampler, in `optimize_hyperparameters`.
 
     Returns:
-        What `timings` gives, the wall time of the whole call, and how long it went on after the last trial; with one
-        worker the CPU seconds of its process for each trial but the first; with `rss_every` among the options the
-        resident bytes of the workers, with `profile` the costs by function.
+        The result of `timings`, the wall time of the whole call, and the time after the last trial; with one worker,
+        the CPU seconds of its process for each trial except the first; with the option `rss_every`, the resident bytes
+        of the workers; with `profile`, the costs by function.
     """
     from src.modeling.train_with_optuna import optimize_hyperparameters
 
@@ -60,7 +60,7 @@ def search(job: Job) -> Result:
 
 
 def settings_of(job: Job) -> "RunSettings":
-    """The product's settings for a job: its defaults, but no pruner, so that every set is trained as far as alone."""
+    """The settings of a job: defaults, but without pruner, so that every set has all its rounds."""
     from src.config import RunSettings, SearchSettings
 
     search = SearchSettings(
@@ -74,9 +74,9 @@ def settings_of(job: Job) -> "RunSettings":
 
 
 def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
-    """The job's study, made before the product makes it: with the settings that it looks for, and an empty queue.
+    """The job's study, created beforehand with the expected settings and an empty queue.
 
-    The product begins a new study with trials of its own choice; here only those are to run that others run too.
+    A new study of this project starts with its own fixed trials; here all contenders must run the same trials.
     """
     import pandas as pd
 
@@ -94,7 +94,7 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
 
 
 def timings(study: "optuna.Study", first: int = 0) -> Result:
-    """Begin, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
+    """Start, end, process, value and rounds of every finished trial from `first` on, in seconds since the epoch."""
     from src.study.studies import FINISHED
     from src.study.trial_owners import OWNER
 
@@ -119,7 +119,7 @@ def timings(study: "optuna.Study", first: int = 0) -> Result:
 
 
 def projected_runs(store: Path) -> int:
-    """Trials that MLflow knows: a search that left some out had less to do than it was asked for."""
+    """Number of trials in MLflow; a search that left some out would have done less work."""
     with closing(sqlite3.connect(store)) as connection:
         ended = "status IN ('FINISHED', 'KILLED', 'FAILED')"
         query = f"SELECT count(*) FROM tags JOIN runs USING (run_uuid) WHERE key = 'optuna.trial_number' AND {ended}"
@@ -141,29 +141,29 @@ class RssRecorder:
         self._seen += 1
         if self._seen % self.every == 0:
             line = f"{os.getpid()} {self._seen} {psutil.Process().memory_info().rss}\n"
-            with self.path.open("a", encoding="ascii") as file:  # one short write: workers do not mix their lines
+            with self.path.open("a", encoding="ascii") as file:  # one short write, so that lines of workers do not mix
                 file.write(line)
 
 
 class CpuRecorder:
-    """An Optuna callback that notes the CPU seconds of its process at the end of each trial."""
+    """An Optuna callback that records the CPU seconds of its process at the end of each trial."""
 
     def __init__(self) -> None:
         self._at: list[float] = []
 
     def __call__(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
-        """Notes a trial's end."""
+        """Records a trial's end."""
         self._at.append(time.process_time())
 
     def each(self) -> list[float]:
-        """CPU seconds of every trial but the first."""
+        """CPU seconds of every trial except the first."""
         return [after - before for before, after in pairwise(self._at)]
 
 
 class Profile:
     """An Optuna callback that profiles its thread from the end of the first trial to the end of the last.
 
-    The first trial loads modules and bins, once in the life of a process; it would hide what every trial costs.
+    The first trial imports modules and bins the data, once per process; it would hide the cost of the other trials.
     """
 
     def __init__(self, n_trials: int) -> None:
@@ -182,7 +182,7 @@ class Profile:
             self._profile.disable()
 
     def costs(self) -> list[dict[str, Any]]:
-        """Calls and milliseconds per trial of each function, without and with what it calls."""
+        """Calls and milliseconds per trial of each function, excluding and including called functions."""
         import pstats
 
         if self._seen < 2:

@@ -1,10 +1,11 @@
-"""What a search costs beyond LightGBM's own training time, ours and others'.
+"""Overhead of a search beyond LightGBM's own training time, of this project and of others.
 
     python -m benchmarks.overhead
 
-Parameter sets are drawn from the search space, with a seed, and those are kept whose training takes about a second, or
-a quarter of one. `pure` is the sum of `lightgbm.train` over them on ready Datasets. The others run a study of the same
-sets in the same order, one LightGBM thread each, from the beginning of the first trial to the end of the last.
+Parameter sets are drawn from the search space, with a seed; sets whose training takes about a second, or a quarter of
+a second, are kept. `pure` is the total time of `lightgbm.train` over them on constructed Datasets. The others run a
+study of the same sets in the same order, with one LightGBM thread, from the start of the first trial to the end of the
+last.
 """
 
 import importlib.util
@@ -24,7 +25,7 @@ NAMES = ("pure", "ours", "plain script", "callbacks", "MlflowStorage")
 QUICK = ("pure", "ours", "plain script")
 SLOW = "MlflowStorage"
 AT_MOST = {1.0: 1.05, 0.25: 1.15}
-"""Seconds of a trial → ours over pure."""
+"""Limit of the ratio of ours to pure, by seconds of a trial."""
 FIRST_ROWS_PER_SECOND = 20_000
 CLOSE_ENOUGH = 1.5
 MOST_TRIES = 4
@@ -37,10 +38,10 @@ class Measured:
     """One contender's measurements.
 
     Attributes:
-        n_trials: of its study.
-        seconds: of all its trials, per round.
-        reference: of LightGBM alone on the same sets, per round.
-        facts: what its process said in the last round.
+        n_trials: number of trials of its study.
+        seconds: time of all its trials, per round.
+        reference: time of LightGBM alone on the same sets, per round.
+        facts: result of its process in the last round.
     """
 
     n_trials: int
@@ -62,7 +63,7 @@ class Measured:
 
 
 def calibrate(seconds: float, args: Namespace, space: Path) -> Job:
-    """Finds a number of rows and `--trials` sets whose training alone takes about `seconds` each."""
+    """Finds a number of rows and `--trials` sets for which training one set takes about `seconds`."""
     rows = int(FIRST_ROWS_PER_SECOND * seconds)
     candidates = draw_sets(args.trials * args.candidates, args.seed)
     for attempt in range(1, MOST_TRIES + 1):
@@ -103,7 +104,7 @@ def measure(job: Job, args: Namespace, space: Path) -> dict[str, Measured]:
 
 
 def summary(job: Job, measured: dict[str, Measured], seconds: float) -> dict[str, Any]:
-    """What goes into the JSON, after it was shown."""
+    """Prints the results and returns them for the JSON file."""
     print_table([each.row(name) for name, each in measured.items()])
     result: dict[str, Any] = {
         "data": job.data.stem,
@@ -125,8 +126,8 @@ def summary(job: Job, measured: dict[str, Measured], seconds: float) -> dict[str
         sys.stdout.write(
             f"ours over pure: {over:.3f}{bound}; by CPU seconds without the first trial "
             f"{result['cpu_over_pure']:.3f}; scores equal to the bit: {result['same_scores_as_pure']}; "
-            f"binning, once, {result['binning_seconds']:.2f} s is in ours; "
-            f"{ours.facts['tail_seconds']:.2f} s after the last trial are not; "
+            f"ours includes {result['binning_seconds']:.2f} s for binning once, "
+            f"not {ours.facts['tail_seconds']:.2f} s after the last trial; "
             f"MLflow has {ours.facts['projected_runs']} of {len(job.sets)} trials\n"
         )
         show_profile(ours.facts["profile"])
@@ -134,13 +135,13 @@ def summary(job: Job, measured: dict[str, Measured], seconds: float) -> dict[str
 
 
 def cpu_ratio(ours: dict[str, Any], alone: dict[str, Any]) -> float:
-    """CPU seconds of our process over LightGBM's own, of all trials but the first: a busy machine spoils it less."""
+    """Ratio of CPU seconds to LightGBM's own, over all trials except the first; depends less on other processes."""
     reference = sum(alone["cpu_each"][1:])
     return sum(ours["cpu_each"]) / reference if reference else float("nan")
 
 
 def show_profile(costs: list[dict[str, Any]]) -> None:
-    """The dearest functions of the search, per trial: by their own time, then with what they call."""
+    """Prints the most expensive functions of the search per trial, excluding and including called functions."""
     for order in ("own_ms", "total_ms"):
         dearest = sorted(costs, key=lambda cost: -cost[order])[:DEAREST]
         if dearest:
@@ -149,26 +150,24 @@ def show_profile(costs: list[dict[str, Any]]) -> None:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
+    """Parses the options; `--quick` sets small sizes."""
     parser = bench_parser("overhead", __doc__.splitlines()[0])
-    parser.add_argument(
-        "--seconds", type=float, nargs="+", default=[1.0, 0.25], help="of LightGBM's own time per trial"
-    )
+    parser.add_argument("--seconds", type=float, nargs="+", default=[1.0, 0.25], help="LightGBM's own time per trial")
     parser.add_argument("--trials", type=int, default=20, help="parameter sets per study")
     parser.add_argument("--slow-trials", type=int, default=5, help=f"of {SLOW}")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contender")
     parser.add_argument("--features", type=int, default=20, help="columns of the table")
-    parser.add_argument("--candidates", type=int, default=3, help="sets drawn for each that is kept")
-    parser.add_argument("--contenders", nargs="+", choices=NAMES, default=None, help="all when none is named")
-    parser.add_argument("--cores", type=int, default=None, help="of each process; all when not given")
+    parser.add_argument("--candidates", type=int, default=3, help="drawn sets per kept set")
+    parser.add_argument("--contenders", nargs="+", choices=NAMES, default=None, help="all by default")
+    parser.add_argument("--cores", type=int, default=None, help="cores per process; all by default")
     parser.add_argument("--seed", type=int, default=0, help="of table and sets")
-    parser.add_argument("--profile", action="store_true", help="cProfile of ours (its time then counts for nothing)")
+    parser.add_argument("--profile", action="store_true", help="cProfile of ours, which makes its time invalid")
     args = parser.parse_args(argv)
     if args.quick:
         args.seconds, args.trials, args.rounds, args.candidates = [0.1], 6, 1, 2
     args.contenders = list(dict.fromkeys(["pure", *(args.contenders or (QUICK if args.quick else NAMES))]))
     if "callbacks" in args.contenders and importlib.util.find_spec("optuna_integration") is None:
-        parser.error("callbacks: optuna-integration is not installed here: `make bench` has it, or name --contenders")
+        parser.error("callbacks: optuna-integration is not installed: run `make bench`, or set --contenders without it")
     return args
 
 

@@ -1,14 +1,14 @@
-"""What a user would otherwise reach for, run as its own documentation says, each in a process of its own.
+"""Alternatives to this project, used as in their documentation, each in a separate process.
 
     python -m benchmarks.peers NAME PROBLEM_FOLDER ANSWER_FOLDER
 
-`defaults`      LightGBM as it comes, early stopping on the validation rows
+`defaults`      LightGBM's default parameters, early stopping on the validation rows
 `tuner`         optuna-integration's LightGBMTuner, stepwise, with its `time_budget`
 `flaml`         FLAML's AutoML with only `lgbm`, its own split, its own final fit
-`plain`         a script of one's own: Optuna over the same ranges, a Dataset per trial, MedianPruner, one process
+`plain`         a plain script: Optuna over the same ranges, a Dataset per trial, MedianPruner, one process
 
-Each takes the last 20 % of its rows for validation where it wants some, and all but FLAML fit once more on all rows
-with 1.25 times the rounds, since 80 % of the rows bore the rounds found.
+All use the last 20 % of their rows for validation if they need it. All except FLAML fit again on all rows with 1.25
+times the rounds, because the rounds were found with 80 % of the rows.
 """
 
 import argparse
@@ -38,13 +38,13 @@ FLAML_METRIC = {"mae": "mae", "rmse": "rmse", "auc": "roc_auc"}
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A problem's rows as the peers take them: categories as pandas categories, levels from the search rows.
+    """A problem's rows for the peers, with pandas categories whose levels come from the search rows.
 
     Attributes:
-        problem: what is asked.
-        x: (n_search_rows, n_features), in the order of the dates, or shuffled.
+        problem: the problem.
+        x: (n_search_rows, n_features), ordered by date, or shuffled.
         y: (n_search_rows,).
-        n_train: the rows before the validation rows.
+        n_train: number of rows before the validation rows.
         x_test: (n_test_rows, n_features).
     """
 
@@ -56,7 +56,7 @@ class Rows:
 
     @property
     def params(self) -> dict[str, Any]:
-        """What LightGBM has to be told, and nothing that is worth tuning."""
+        """LightGBM's required parameters, without tuned ones."""
         return {
             "objective": OBJECTIVE[self.problem.metric],
             "metric": METRIC[self.problem.metric],
@@ -73,7 +73,7 @@ class Rows:
 
 
 def make_rows(problem: Problem, search: pd.DataFrame, test: pd.DataFrame) -> Rows:
-    """Gives text columns the categories that occur in the search rows; another one in the test rows is missing."""
+    """Converts text columns to categories of the search rows; a new category in the test rows is missing."""
     names = [name for name in search.columns if name not in (problem.target, problem.date)]
     x, x_test = search[names].copy(), test[names].copy()
     for name in names:
@@ -86,7 +86,7 @@ def make_rows(problem: Problem, search: pd.DataFrame, test: pd.DataFrame) -> Row
 
 
 def defaults(rows: Rows) -> Answer:
-    """LightGBM as it comes."""
+    """LightGBM's default parameters."""
     began = time.monotonic()
     train, valid = rows.datasets()
     stop = lgb.early_stopping(PATIENCE, verbose=False)
@@ -121,7 +121,7 @@ def tuner(rows: Rows) -> Answer:
 
 
 def flaml(rows: Rows) -> Answer:
-    """FLAML's AutoML (CFO, Wu et al. 2021) with LightGBM alone; it splits and refits by itself."""
+    """FLAML's AutoML (CFO, Wu et al. 2021) with LightGBM only; it splits and refits by itself."""
     from flaml import AutoML
 
     problem, automl = rows.problem, AutoML()
@@ -140,12 +140,12 @@ def flaml(rows: Rows) -> Answer:
     )
     total, refitted = time.monotonic() - began, float(automl.best_config_train_time)
     found = automl.predict_proba(rows.x_test)[:, 1] if problem.task == "binary" else automl.predict(rows.x_test)
-    n_trials = int(automl._track_iter) + 1  # the only place where it counts them
+    n_trials = int(automl._track_iter) + 1  # no public attribute has this count
     return Answer(np.asarray(found, dtype=np.float64), total - refitted, refitted, n_trials)
 
 
 def plain(rows: Rows) -> Answer:
-    """A script of one's own, after Optuna's documentation: in memory, one process, all cores for each fit."""
+    """A plain script, after Optuna's documentation: in memory, one process, all cores for each fit."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -163,7 +163,7 @@ def plain(rows: Rows) -> Answer:
 
 
 def plain_trial(trial: Any, rows: Rows) -> float:
-    """One trial of `plain`: datasets are made anew, as max_bin wants it, and dart runs to its end."""
+    """One trial of `plain`: new Datasets, because max_bin differs, and dart without early stopping."""
     from optuna_integration import LightGBMPruningCallback
 
     params = rows.params | plain_space(trial)
@@ -177,7 +177,7 @@ def plain_trial(trial: Any, rows: Rows) -> float:
 
 
 def plain_space(trial: Any) -> dict[str, Any]:
-    """The ranges of the contract, written out as in a script; it does not follow what the product makes of them."""
+    """The ranges of the contract, written out as in a script, without this project's refinements."""
     boosting = trial.suggest_categorical("boosting_type", ["gbdt", "dart", "goss"])
     params = {
         "boosting_type": boosting,
@@ -202,7 +202,7 @@ def plain_space(trial: Any) -> dict[str, Any]:
 
 
 def refit(rows: Rows, params: dict[str, Any], rounds: int, search_seconds: float, trials: int) -> Answer:
-    """The final fit on all search rows, and its prediction."""
+    """The final fit on all search rows, and its predictions."""
     began = time.monotonic()
     booster = lgb.train(params, lgb.Dataset(rows.x, rows.y), max(1, round(rounds * MORE_ROWS)))
     fitted = time.monotonic() - began
@@ -215,7 +215,7 @@ PEERS: Mapping[str, Callable[[Rows], Answer]] = MappingProxyType(
 NEEDED: Mapping[str, str] = MappingProxyType(
     {"tuner": "optuna_integration", "flaml": "flaml", "plain": "optuna_integration"}
 )
-"""The package, beyond the product's own, that a peer comes from."""
+"""The additional package that a peer needs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("problem", type=Path, help="folder to read")
     parser.add_argument("answer", type=Path, help="folder to write to")
     args = parser.parse_args(argv)
-    # What the peers say of their own doings: deprecated names, early stopping that dart lacks, a missing extra.
+    # The peers' own warnings: deprecated names, no early stopping for dart, a missing extra.
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     write_answer(args.answer, PEERS[args.name](make_rows(*read_problem(args.problem))))

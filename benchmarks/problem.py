@@ -1,7 +1,7 @@
-"""What a contender is given and what it gives back, as files: each one runs in a process of its own.
+"""Input and output files of a contender, which runs in a separate process.
 
-<problem>/problem.json     what to predict, how it is judged, seed, seconds, cores
-<problem>/search.parquet   the rows to learn from, with target and date
+<problem>/problem.json     target, metric, seed, seconds, cores
+<problem>/search.parquet   the rows to train on, with target and date
 <problem>/test.parquet     the rows to predict, without the target
 <answer>/answer.json       seconds and trials
 <answer>/prediction.npy    (n_test_rows,) in the order of test.parquet
@@ -27,12 +27,12 @@ class Problem:
 
     Attributes:
         target: the column to predict.
-        date: the column that orders the rows, which is no feature; None when they have no order.
+        date: the column that orders the rows and is not a feature; None if they have no order.
         task: regression or binary.
-        metric: how the prediction is judged.
-        seed: of whatever a contender draws.
-        seconds: of wall clock for the search; a final fit is not counted.
-        cores: that the process may use.
+        metric: of the predictions.
+        seed: for the contender's random numbers.
+        seconds: wall time for the search, without a final fit.
+        cores: number of cores that the process may use.
     """
 
     target: str
@@ -46,13 +46,13 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a contender found.
+    """The result of a contender.
 
     Attributes:
         prediction: (n_test_rows,) values, or probabilities.
-        search_seconds: wall clock of the search.
-        fit_seconds: wall clock of the final fit.
-        trials: models tried.
+        search_seconds: wall time of the search.
+        fit_seconds: wall time of the final fit.
+        trials: number of models tried.
     """
 
     prediction: Floats
@@ -62,20 +62,20 @@ class Answer:
 
 
 def make_problem(table: Table, seed: int, seconds: float, cores: int) -> tuple[Problem, pd.DataFrame, pd.DataFrame]:
-    """The problem with its search rows and its test rows; the latter still have the target."""
+    """The problem with its search rows and its test rows; the test rows still have the target."""
     problem = Problem(table.target, table.date, table.task, table.metric, seed, seconds, cores)
     return problem, *split_test(table, seed)
 
 
 def write_problem(folder: Path, problem: Problem, search: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Writes the files of a problem; what is to be predicted stays with the caller."""
+    """Writes the files of a problem, without the target of the test rows."""
     (folder / "problem.json").write_text(json.dumps(asdict(problem)), encoding="utf-8")
     search.to_parquet(folder / "search.parquet", index=False)
     test.drop(columns=problem.target).to_parquet(folder / "test.parquet", index=False)
 
 
 def read_problem(folder: Path) -> tuple[Problem, pd.DataFrame, pd.DataFrame]:
-    """What `write_problem` wrote: the problem, the search rows, and the test rows without target."""
+    """Reads the files of `write_problem`: the problem, the search rows, and the test rows without target."""
     problem = Problem(**json.loads((folder / "problem.json").read_text(encoding="utf-8")))
     return problem, pd.read_parquet(folder / "search.parquet"), pd.read_parquet(folder / "test.parquet")
 
@@ -88,6 +88,6 @@ def write_answer(folder: Path, answer: Answer) -> None:
 
 
 def read_answer(folder: Path) -> Answer:
-    """What `write_answer` wrote."""
+    """Reads the files of `write_answer`."""
     facts = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
     return Answer(np.load(folder / "prediction.npy"), **facts)

@@ -1,4 +1,4 @@
-"""LightGBM alone: what a parameter set costs when nothing else is done; all others are measured against it."""
+"""The cost of a parameter set with LightGBM alone, the reference of all contenders."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ METRIC = "rmse"
 
 @dataclass(frozen=True)
 class Fold:
-    """One chronological split as matrices, with its Datasets made once per `max_bin`."""
+    """One chronological split as matrices, with Datasets constructed once per `max_bin`."""
 
     x_train: "np.ndarray"
     y_train: "np.ndarray"
@@ -37,7 +37,7 @@ class Fold:
 
 
 def load_fold(path: Path) -> Fold:
-    """The rows that a search learns from and is judged on, by the product's own default split."""
+    """The training and validation rows of this project's default split."""
     import pandas as pd
 
     from src.data.split_rows import make_split_rows
@@ -50,7 +50,7 @@ def load_fold(path: Path) -> Fold:
 
 
 def params_of(trial_params: dict[str, Any], threads: int = 1) -> dict[str, Any]:
-    """What LightGBM takes, of one set as a study records it."""
+    """LightGBM's parameters of one set, which is as recorded in a study."""
     import optuna
 
     from src.search.search_space import lightgbm_params, suggest_hyperparameters
@@ -60,7 +60,7 @@ def params_of(trial_params: dict[str, Any], threads: int = 1) -> dict[str, Any]:
 
 
 class Trained(NamedTuple):
-    """Wall clock and CPU seconds of a fit, and its best validation score."""
+    """Wall time and CPU seconds of a fit, and its best validation score."""
 
     seconds: float
     cpu_seconds: float
@@ -68,10 +68,10 @@ class Trained(NamedTuple):
 
 
 class PureLightGBM:
-    """`lightgbm.train` on Datasets that are ready, judged on validation rows after every round."""
+    """`lightgbm.train` on constructed Datasets, with a validation score after every round."""
 
     def __init__(self, fold: Fold, threads: int = 1) -> None:
-        import lightgbm  # noqa: F401 - loaded here, so that no time of it is counted as binning's
+        import lightgbm  # noqa: F401 - imported here, so that its time does not count as binning
 
         self.fold = fold
         self.threads = threads
@@ -79,7 +79,7 @@ class PureLightGBM:
         self._binned: dict[int, tuple[lgb.Dataset, lgb.Dataset]] = {}
 
     def datasets(self, max_bin: int) -> tuple["lgb.Dataset", "lgb.Dataset"]:
-        """The pair of this `max_bin`; the time of making it is kept apart."""
+        """The pair for this `max_bin`; the time of constructing it is recorded separately."""
         if max_bin not in self._binned:
             before = time.perf_counter()
             self._binned[max_bin] = self.fold.bin(max_bin, self.threads)
@@ -90,8 +90,8 @@ class PureLightGBM:
         """Trains one set.
 
         Args:
-            trial_params: as a study records them.
-            rounds: how many; early stopping is on beside it, as everywhere (LightGBM turns it off for dart).
+            trial_params: as recorded in a study.
+            rounds: number of rounds; early stopping is on too (LightGBM turns it off for dart).
         """
         import lightgbm as lgb
 
@@ -102,13 +102,13 @@ class PureLightGBM:
         if params["boosting_type"] != "dart":
             watch.append(lgb.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False))
         before, cpu_before = time.perf_counter(), time.process_time()
-        # Without a copy through text at the end, which a trial does not need.
+        # Without the copy of the model through text at the end, which a trial does not need.
         lgb.train(params, train, rounds, valid_sets=[valid], callbacks=watch, keep_training_booster=True)
         seconds, cpu_seconds = time.perf_counter() - before, time.process_time() - cpu_before
         return Trained(seconds, cpu_seconds, min(curve["valid_0"][METRIC]))
 
     def rounds_needed(self, trial_params: dict[str, Any]) -> int:
-        """Rounds until the score has not improved for `EARLY_STOPPING_ROUNDS`, for dart too."""
+        """Rounds until the score has not improved for `EARLY_STOPPING_ROUNDS`, also for dart."""
         import lightgbm as lgb
 
         train, valid = self.datasets(trial_params["max_bin"])
@@ -117,7 +117,7 @@ class PureLightGBM:
         best, best_round = float("inf"), 0
         for number in range(1, MAX_ROUNDS + 1):
             if booster.update() and trial_params["boosting_type"] == "dart" and best_round:
-                return number - 1  # spoiled: LightGBM leaves the dropped trees with their signs turned (issue 5405)
+                return number - 1  # damaged: LightGBM leaves the dropped trees with inverted signs (issue 5405)
             value = booster.eval_valid()[0][2]
             if best_round == 0 or value < best:
                 best, best_round = value, number

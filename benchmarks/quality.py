@@ -1,9 +1,9 @@
-"""Time to quality: the same rows, cores and seconds for this product and its peers, on test rows that none of them saw.
+"""Quality in a given time: this project and its peers with the same rows, cores and seconds, on unseen test rows.
 
     python -m benchmarks.quality --tables diamonds,storm_wind --seeds 3 --seconds 60 --cores 2
 
-For each table and seed every contender runs in a process of its own, one after the other, in an order that rotates.
-Each run is written down as it ends, in `quality.runs.jsonl`; `--resume` goes on from there.
+For each table and seed, the contenders run one after the other in separate processes, in a rotating order. Every run is
+written to `quality.runs.jsonl` when it ends; `--resume` continues from there.
 """
 
 import argparse
@@ -30,7 +30,7 @@ QUICK = {"tables": "storm_wind,crash_death", "seeds": 1, "seconds": 5.0}
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run."""
+    """The runs to do."""
 
     tables: tuple[str, ...]
     contenders: tuple[str, ...]
@@ -39,28 +39,28 @@ class Plan:
     cores: int
 
     def cells(self) -> Iterator[tuple[str, int, list[str]]]:
-        """Table, seed and the contenders in their turn; each cell begins with the next one."""
+        """Table, seed and the contenders in order; every cell starts with the next contender."""
         cells = [(table, seed) for seed in range(1, self.seeds + 1) for table in self.tables]
         for number, (table, seed) in enumerate(cells):
             first = number % len(self.contenders)
             yield table, seed, [*self.contenders[first:], *self.contenders[:first]]
 
     def keys(self) -> set[tuple[str, int, str, float, int]]:
-        """Of all runs that belong to this plan."""
+        """The keys of all runs of this plan."""
         return {(t, s, c, self.seconds, self.cores) for t, s, contenders in self.cells() for c in contenders}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Builds the parser of the options."""
     parser = bench_parser("quality", (__doc__ or "").partition("\n")[0])
     parser.add_argument("--tables", default=",".join(registry()), help="comma-separated")
     parser.add_argument(
         "--contenders", default=",".join([our_command.NAME, *peers.PEERS]), help="and ours+option=value"
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to this one")
-    parser.add_argument("--seconds", type=float, default=60.0, help="wall clock of each search")
-    parser.add_argument("--cores", type=int, default=2, help="that each contender may use")
-    parser.add_argument("--resume", action="store_true", help="keep the runs that are written down already")
+    parser.add_argument("--seconds", type=float, default=60.0, help="wall time of each search")
+    parser.add_argument("--cores", type=int, default=2, help="cores per contender")
+    parser.add_argument("--resume", action="store_true", help="keep the runs that are already recorded")
     return parser
 
 
@@ -91,12 +91,12 @@ def make_plan(args: argparse.Namespace) -> Plan:
 
 
 def pin(cores: int) -> None:
-    """Keeps this process, and so every contender, on so many cores.
+    """Restricts this process, and so every contender, to this number of cores.
 
     Raises:
-        ConfigError: there are fewer.
+        ConfigError: there are fewer cores.
     """
-    if not hasattr(os, "sched_setaffinity"):  # not Linux: each contender is told its number of threads at least
+    if not hasattr(os, "sched_setaffinity"):  # not Linux: every contender still gets its number of threads
         return
     free = sorted(os.sched_getaffinity(0))
     if cores > len(free):
@@ -105,7 +105,7 @@ def pin(cores: int) -> None:
 
 
 def run_plan(plan: Plan, journal: Path) -> None:
-    """Runs what is not written down yet, and writes each run down as it ends."""
+    """Does the runs that are not recorded yet, and records each run when it ends."""
     records = read_journal(journal)
     done = {record.key for record in records}
     for name, seed, contenders in plan.cells():
@@ -148,7 +148,7 @@ def summarise(plan: Plan, records: Sequence[Record], results: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 2 the user's mistake, 130 interrupted; what is done is written in each case."""
+    """Returns 0 if done, 2 after a user error, 130 if interrupted; finished runs are always recorded."""
     args = build_parser().parse_args(argv)
     try:
         plan = make_plan(args)
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             run_plan(plan, journal)
         except KeyboardInterrupt:
-            sys.stdout.write("interrupted: the same command with --resume goes on\n")
+            sys.stdout.write("interrupted: continue with the same command and --resume\n")
             status = 130
         summarise(plan, read_journal(journal), args.results)
         return status
@@ -179,7 +179,7 @@ def _rivals(plan: Plan) -> list[str]:
 
 
 def _mean_ranks_of_variants(plan: Plan, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Mean ranks of all; of each variant of ours against the peers alone, too, when there are several."""
+    """Mean ranks of all contenders; with several variants of ours, also of each variant and the peers only."""
     variants = [name for name in plan.contenders if our_command.is_ours(name)]
     fields = {"all": set(plan.contenders)}
     if len(variants) > 1:

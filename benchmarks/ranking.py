@@ -1,4 +1,4 @@
-"""Who is best: scores of runs → medians, ranks, losses. Numbers only."""
+"""Medians, ranks and losses from the scores of runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Run:
         metric: of the table.
         seed: of split and contender.
         contender: its name.
-        score: on the test rows; None when the run failed.
+        score: on the test rows; None if the run failed.
     """
 
     table: str
@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Loss:
-    """A run that another contender beat, by `percent` of that one's score."""
+    """A run that another contender beat, by `percent` of the winning score."""
 
     table: str
     seed: int
@@ -40,7 +40,7 @@ class Loss:
 
 
 def median_scores(runs: Iterable[Run]) -> dict[str, dict[str, float | None]]:
-    """Per table and contender the median over seeds, without the runs that failed; None if all of them did."""
+    """Per table and contender, the median over seeds of the successful runs; None if there are none."""
     scores: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         of_contender = scores.setdefault(run.table, {}).setdefault(run.contender, [])
@@ -53,7 +53,7 @@ def median_scores(runs: Iterable[Run]) -> dict[str, dict[str, float | None]]:
 
 
 def ranks(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:
-    """Per table and seed the rank of each contender, 1 the best; equals share their mean, failures are last."""
+    """Per table and seed, the rank of each contender, 1 is the best; ties share their mean rank, failures are last."""
     found: dict[tuple[str, int], dict[str, float]] = {}
     for cell in dict.fromkeys((run.table, run.seed) for run in runs):
         scores = {run.contender: _cost(run) for run in runs if (run.table, run.seed) == cell}
@@ -66,9 +66,9 @@ def ranks(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:
 
 
 def mean_ranks(runs: Sequence[Run]) -> dict[str, float]:
-    """Each contender's mean rank over tables and seeds, the best first; a table counts as much as any other.
+    """The contenders' mean ranks over tables and seeds, the best first; all tables have the same weight.
 
-    Cells that lack a contender are left out: they would compare different fields.
+    Cells without all contenders are left out, because their ranks are not comparable.
     """
     everyone = {run.contender for run in runs}
     whole = [found for found in ranks(runs).values() if found.keys() == everyone]
@@ -77,7 +77,7 @@ def mean_ranks(runs: Sequence[Run]) -> dict[str, float]:
 
 
 def losses(runs: Sequence[Run], contender: str, rivals: Iterable[str]) -> list[Loss]:
-    """Where one of `rivals` was better than `contender`: table, seed, the best rival, and by how much."""
+    """The cells in which one of `rivals` was better than `contender`: table, seed, the best rival, and the margin."""
     by_cell: Mapping[tuple[str, int], dict[str, Run]] = _by_cell(runs)
     found = []
     for (table, seed), cell in by_cell.items():
@@ -100,7 +100,7 @@ def _by_cell(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, Run]]:
 
 
 def _cost(run: Run) -> float:
-    """Lower is better, whatever the metric."""
+    """The score with a sign such that lower is better."""
     if run.score is None:
         return float("inf")
     return -run.score if run.metric == "auc" else run.score

@@ -1,7 +1,7 @@
-"""What every benchmark shares: interleaved rounds, medians, a table on the terminal, a JSON with the machine's facts.
+"""Common functions of the benchmarks: interleaved rounds, medians, a table on the terminal, a JSON with machine facts.
 
-Two sides that are measured one after the other are measured on two machines: a neighbour wakes up, a core gets warm.
-Here the contenders take turns, in another order each round, and what is compared is the median of each.
+The speed of a machine changes over time, for example with other processes or the temperature. So the contenders run in
+turns, in another order in each round, and their medians are compared.
 """
 
 import argparse
@@ -25,17 +25,17 @@ from src.disk import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("artefacts/benchmarks")
-"""In the working directory, as everything else that a command writes."""
+"""Relative to the working directory, as all output of the commands."""
 VERSIONED = ("lightgbm", "mlflow", "numpy", "optuna", "optuna-integration", "flaml", "pandas", "scikit-learn")
 
 
 def write_result(name: str, result: Mapping[str, Any], folder: Path | None = None) -> Path:
-    """Writes `artefacts/benchmarks/<name>.json`: name, when (UTC), machine, result.
+    """Writes `artefacts/benchmarks/<name>.json`: name, time (UTC), machine, result.
 
     Args:
-        name: of the benchmark, and of the file.
-        result: numbers, texts, lists and dicts; numpy's scalars and paths are made plain, what is not finite is null.
-        folder: where to instead.
+        name: of the benchmark and of the file.
+        result: numbers, texts, lists and dicts; NumPy scalars and paths are converted, non-finite numbers become null.
+        folder: another folder.
 
     Returns:
         The file.
@@ -50,11 +50,11 @@ def write_result(name: str, result: Mapping[str, Any], folder: Path | None = Non
 
 
 def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measures every contender once per round; each round begins with the next one.
+    """Measures every contender once per round; every round starts with the next contender.
 
     Args:
-        contenders: each returns what was measured, such as seconds.
-        rounds: measurements of each, 1 or more.
+        contenders: functions that return a measurement, such as seconds.
+        rounds: number of measurements per contender, 1 or more.
 
     Returns:
         The measurements of each contender, in the order of the rounds.
@@ -71,19 +71,19 @@ def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> di
 
 
 def median(values: Iterable[float]) -> float:
-    """The median; NaN when there is nothing to take it of."""
+    """The median; NaN without values."""
     kept = list(values)
     return statistics.median(kept) if kept else math.nan
 
 
 def ratio_of_medians(values: Iterable[float], reference: Iterable[float]) -> float:
-    """Median of one side over the median of the other; NaN when one has no values or the reference is 0."""
+    """Ratio of the medians; NaN if one has no values or the reference is 0."""
     below = median(reference)
     return median(values) / below if below else math.nan
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows to stdout in columns; a column is there if any row has it."""
+    """Prints rows as a table with the columns of all rows."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [columns, *([_shown(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
@@ -95,19 +95,19 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def bench_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """A parser whose help shows defaults, with the options that every benchmark takes: `--quick` and `--results`."""
+    """A parser whose help shows defaults, with the common options `--quick` and `--results`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, measures little")
+    parser.add_argument("--quick", action="store_true", help="small sizes, only to test that it runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
     return parser
 
 
 def machine_facts() -> dict[str, Any]:
-    """The machine as this process may use it: cores, memory, load, versions, commit."""
+    """Facts about the machine: usable cores, memory, load, versions, commit."""
     limit = cpu_limit()
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -123,7 +123,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """CPUs that the cgroup grants, version 2 or 1; None without a limit."""
+    """CPU limit of the cgroup, version 2 or 1; None without a limit."""
     if (found := _words(cgroup / "cpu.max")) is not None:
         return None if found[0] == "max" else int(found[0]) / int(found[1])
     quota, period = _words(cgroup / "cpu/cpu.cfs_quota_us"), _words(cgroup / "cpu/cpu.cfs_period_us")
@@ -133,7 +133,7 @@ def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
 
 
 def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that the cgroup grants, version 2 or 1; None without a limit."""
+    """Memory limit of the cgroup in bytes, version 2 or 1; None without a limit."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         if (found := _words(cgroup / name)) is not None:
             # Version 1 writes the largest page-aligned number for "no limit".
@@ -144,7 +144,7 @@ def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
 def _words(path: Path) -> list[str] | None:
     try:
         return path.read_text(encoding="ascii").split()
-    except OSError:  # another system, another cgroup version, or a closed file: nothing is known then
+    except OSError:  # another system, another cgroup version, or an unreadable file: unknown
         return None
 
 
@@ -159,12 +159,12 @@ def _cpu_model() -> str:
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:  # the peers are in the benchmarks' environment only
+    except PackageNotFoundError:  # the peers are only in the environment of the benchmarks
         return None
 
 
 def _commit() -> str | None:
-    """The commit that was measured, marked if the tree differs from it; None outside a git checkout."""
+    """The current commit, marked if the tree differs from it; None outside a git checkout."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

@@ -1,10 +1,10 @@
-"""What a report costs: seconds of the command from its start to its files, and the size of page and PDF.
+"""Cost of a report: seconds of the command, and sizes of HTML and PDF.
 
     python -m benchmarks.report
 
-A study of each size is filled with finished trials (half of them pruned, with curves and reports, as the product leaves
-them), in an embedded store; the command runs in a process of its own. 1,000 trials may take 10 seconds, 10,000 a
-minute, and the page 6 MB.
+A study of each size is filled with finished trials (half of them pruned, with curves and reports as in a real study) in
+an embedded store; the command runs in a separate process. The limits are 10 seconds for 1,000 trials, a minute for
+10,000, and 6 MB for the HTML file.
 """
 
 import os
@@ -25,7 +25,7 @@ STORE = "studies.db"
 
 
 def fill(folder: Path, n_trials: int, seed: int) -> None:
-    """A store with one study of `n_trials` finished trials."""
+    """Creates a store with one study of `n_trials` finished trials."""
     import optuna
 
     from src.study.studies import OptunaStudyManager
@@ -36,10 +36,10 @@ def fill(folder: Path, n_trials: int, seed: int) -> None:
 
 
 def run_report(folder: Path) -> dict[str, Any]:
-    """Runs the command once; its seconds, and bytes of what it wrote.
+    """Runs the command once; returns its seconds and the bytes of its files.
 
     Raises:
-        CalledProcessError: the command failed; what it said stands on stderr.
+        CalledProcessError: the command failed; its message is on stderr.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "OPTUNA_"))}
     command = [sys.executable, "-m", "src.modeling.optuna_visualization", "--storage-url", f"sqlite:///{STORE}"]
@@ -56,13 +56,13 @@ def run_report(folder: Path) -> dict[str, Any]:
 
 
 def _cpu_of_children() -> float:
-    """CPU seconds of all processes that were waited for: on a busy machine they say more than the clock."""
+    """CPU seconds of all finished child processes, which depend less on other processes than wall time."""
     used = os.times()
     return used.children_user + used.children_system
 
 
 def one_size(n_trials: int, args: Namespace) -> dict[str, Any]:
-    """One line of the table."""
+    """One row of the table."""
     with tempfile.TemporaryDirectory(prefix="daily-profit-bench-") as name:
         fill(Path(name), n_trials, args.seed)
         runs = [run_report(Path(name)) for _ in range(args.rounds)]
@@ -79,7 +79,7 @@ def one_size(n_trials: int, args: Namespace) -> dict[str, Any]:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
+    """Parses the options; `--quick` sets small sizes."""
     parser = bench_parser("report", "Seconds and sizes of the report, by trials of the study.")
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000], help="sizes of the study")
     parser.add_argument("--rounds", type=int, default=3, help="reports of each size")

@@ -1,4 +1,4 @@
-"""One run of one contender: a process of its own, its answer, its score, and the line that is written down."""
+"""One run of one contender: its process, its answer, its score, and its record."""
 
 import json
 import os
@@ -22,14 +22,14 @@ from src.evaluation.scoring import score
 from src.suggest import one_line
 
 LAST_WORDS = 3
-"""Lines of a failed contender's output that are kept."""
+"""Number of lines of a failed contender's output that are recorded."""
 GRACE_SECONDS = 900
-"""A contender may fit once more, and finish a long trial, after its seconds; one that takes longer has hung."""
+"""Extra time for a final fit and a long last trial; a contender that takes longer hangs."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run as it is written down; `search_seconds` and what follows are None when it failed."""
+    """The record of one run; `search_seconds` and the following fields are None if it failed."""
 
     table: str
     metric: Metric
@@ -46,12 +46,12 @@ class Record:
 
     @property
     def key(self) -> tuple[str, int, str, float, int]:
-        """What makes two runs the same."""
+        """Identifies the run; equal keys are the same run."""
         return self.table, self.seed, self.contender, self.seconds, self.cores
 
     @property
     def run(self) -> Run:
-        """As the ranking takes it."""
+        """The run for the ranking."""
         return Run(self.table, self.metric, self.seed, self.contender, self.score)
 
 
@@ -72,7 +72,7 @@ def run_contender(table: str, contender: str, problem: Problem, folder: Path, te
 
 
 def run_process(contender: str, problem: Problem, folder: Path, answer_dir: Path, log_file: Path) -> int:
-    """Runs a contender and returns its exit status; if it hangs, or on Ctrl-C, its children end with it."""
+    """Runs a contender and returns its exit status; kills it with its children if it hangs or on Ctrl-C."""
     if our_command.is_ours(contender):
         command = our_command.command(contender, folder, problem, answer_dir)
     else:
@@ -85,11 +85,11 @@ def run_process(contender: str, problem: Problem, folder: Path, answer_dir: Path
             stderr=subprocess.STDOUT,
             cwd=answer_dir,
             env=our_command.environment(os.environ),
-            start_new_session=True,  # so that its own children can be ended with it
+            start_new_session=True,  # so that its children can be killed too
         )
         try:
             return process.wait(problem.seconds + GRACE_SECONDS)
-        except BaseException as stopped:  # a hang, or Ctrl-C, which is passed on
+        except BaseException as stopped:  # a timeout, or Ctrl-C, which is raised again
             os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
             if isinstance(stopped, subprocess.TimeoutExpired):
@@ -98,19 +98,19 @@ def run_process(contender: str, problem: Problem, folder: Path, answer_dir: Path
 
 
 def read_journal(journal: Path) -> list[Record]:
-    """The runs written down so far."""
+    """The runs recorded so far."""
     if not journal.exists():
         return []
     return [Record(**json.loads(line)) for line in journal.read_text(encoding="utf-8").splitlines()]
 
 
 def write_journal(journal: Path, records: Sequence[Record]) -> None:
-    """Writes all runs down, one a line; a kill leaves what was there before."""
+    """Writes all runs, one per line; if killed, the earlier file stays unchanged."""
     write_atomically(journal, "".join(json.dumps(asdict(record)) + "\n" for record in records))
 
 
 def describe(record: Record) -> str:
-    """One run as a line."""
+    """One run as a line of text."""
     head = f"{record.table:<21} seed {record.seed}  {record.contender:<12}"
     if record.score is None:
         return f"{head} FAILED after {record.total_seconds:.0f} s: {record.error}"

@@ -2,10 +2,10 @@
 
     python -m benchmarks.scaling
 
-The same parameter sets in the same order for all. The rate is that of the steady part: from the moment when every
-worker has begun its first trial to the moment when the first of them has ended its last, a trial at either edge
-counted by the share of it that lies inside. Two threads are measured as a plain loop of LightGBM on shared Datasets,
-which is the best that one worker with two threads could do.
+All run the same parameter sets in the same order. The rate is measured from the time when all workers have started
+their first trial to the time when the first worker has ended its last trial; a trial at either edge counts by the share
+of it inside this period. Two threads are measured as a plain loop of LightGBM on shared Datasets, the upper bound for
+one worker with two threads.
 """
 
 import json
@@ -20,19 +20,19 @@ from benchmarks.overhead import calibrate
 from benchmarks.record import bench_parser, interleave, median, print_table, ratio_of_medians, write_result
 
 AT_LEAST = 1.85
-"""Two workers over one, on two free cores."""
+"""Minimum ratio of two workers to one, on two free cores."""
 
 Trial = dict[str, Any]
 
 
 def steady_rate(trials: Sequence[Trial]) -> float:
-    """Trials per minute while all workers were at work.
+    """Trials per minute while all workers were running trials.
 
     Args:
-        trials: each with `start` and `complete` in seconds, and the `pid` of its worker.
+        trials: with `start` and `complete` in seconds, and the `pid` of the worker.
 
     Returns:
-        Trials per minute; over the whole span where workers did not overlap at all.
+        Trials per minute; over the whole span if workers did not overlap at all.
     """
     workers = {trial["pid"] for trial in trials}
     begin = max(min(t["start"] for t in trials if t["pid"] == pid) for pid in workers)
@@ -44,12 +44,12 @@ def steady_rate(trials: Sequence[Trial]) -> float:
 
 
 def scores_by_params(trials: Sequence[Trial]) -> dict[str, float]:
-    """The value of every parameter set, whatever number and process it had."""
+    """The value of every parameter set, independent of trial number and process."""
     return {json.dumps(trial["params"], sort_keys=True): trial["value"] for trial in trials}
 
 
 def measure(job: Job, args: Namespace, run: Callable[[Job], dict[str, Any]]) -> dict[str, Any]:
-    """Measures all three in turns; gives rates, whole spans and start-up times by contender."""
+    """Measures all three in turns; returns rates, whole spans and start-up times by contender."""
     said: dict[str, list[dict[str, Any]]] = {}
 
     def workers(name: str, n: int) -> Callable[[], float]:
@@ -81,7 +81,7 @@ def measure(job: Job, args: Namespace, run: Callable[[Job], dict[str, Any]]) -> 
 
 
 def summary(measured: dict[str, Any], job: Job) -> dict[str, Any]:
-    """What goes into the JSON, after it was shown."""
+    """Prints the results and returns them for the JSON file."""
     one, several, _ = measured
     base = measured[one]
     rows = []
@@ -106,14 +106,14 @@ def summary(measured: dict[str, Any], job: Job) -> dict[str, Any]:
 
 
 def parse(argv: list[str] | None) -> Namespace:
-    """The options, with those of `--quick` in place."""
+    """Parses the options; `--quick` sets small sizes."""
     parser = bench_parser("scaling", "Trials per minute of one worker, of several, and of one with several threads.")
-    parser.add_argument("--workers", type=int, default=2, help="processes, and threads of the other side")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes, and of threads in the other case")
     parser.add_argument("--trials", type=int, default=40, help="parameter sets per study")
-    parser.add_argument("--seconds", type=float, default=1.0, help="LightGBM's own, per trial")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
+    parser.add_argument("--seconds", type=float, default=1.0, help="LightGBM's own time per trial")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each case")
     parser.add_argument("--features", type=int, default=20, help="columns of the table")
-    parser.add_argument("--candidates", type=int, default=2, help="sets drawn for each that is kept")
+    parser.add_argument("--candidates", type=int, default=2, help="drawn sets per kept set")
     parser.add_argument("--seed", type=int, default=0, help="of table and sets")
     args = parser.parse_args(argv)
     if args.quick:

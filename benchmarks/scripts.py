@@ -1,8 +1,7 @@
-"""What a user would write without this product, after the pages of Optuna, optuna-integration and MLflow.
+"""Scripts without this project, after the documentation of Optuna, optuna-integration and MLflow.
 
-Each trains the same sets in the same order as `study.enqueue_trial` gives them, for the same rounds on the same rows,
-one LightGBM thread; each makes its Datasets anew in every trial, as those pages do. None prunes, so that all train
-the same.
+All train the same sets in the same order (`study.enqueue_trial`), with the same rounds, rows and one LightGBM thread.
+They construct new Datasets in every trial, as in the documentation. They do not prune, so that all train the same.
 """
 
 import warnings
@@ -21,14 +20,14 @@ TRACKING = "sqlite:///mlflow.db"
 
 
 def plain_script(job: Job) -> dict[str, Any]:
-    """Optuna's `lightgbm_simple.py`: a study in memory, and nothing else."""
+    """Optuna's `lightgbm_simple.py`: only a study in memory."""
     import optuna
 
     return _search(job, optuna.create_study(sampler=_sampler(), pruner=optuna.pruners.NopPruner()))
 
 
 def with_callbacks(job: Job) -> dict[str, Any]:
-    """The same with optuna-integration's pruning and MLflow callbacks, the study and the runs on SQLite."""
+    """The same with optuna-integration's pruning and MLflow callbacks; study and runs in SQLite."""
     import optuna
     from optuna_integration import LightGBMPruningCallback
     from optuna_integration.mlflow import MLflowCallback
@@ -47,7 +46,7 @@ def with_callbacks(job: Job) -> dict[str, Any]:
 
 
 def with_mlflow_storage(job: Job) -> dict[str, Any]:
-    """MLflow as the study's own storage."""
+    """The same with MLflow as the study's storage."""
     import mlflow
     import optuna
     from mlflow.optuna import MlflowStorage
@@ -68,7 +67,7 @@ def _sampler() -> "optuna.samplers.BaseSampler":
 def _search(
     job: Job, study: "optuna.Study", callbacks: list[Any] | None = None, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """Runs the sets; the time is that from the first trial's beginning to the last one's end, as the study has it."""
+    """Runs the sets; the time is from the first trial's start to the last trial's end, according to the study."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,8 +1,8 @@
-"""One worker of `benchmarks.distributed`: joins the study as the product's workers do, with an objective that sleeps.
+"""One worker of `benchmarks.distributed`: joins the study as a normal worker, with an objective that sleeps.
 
     python -m benchmarks.shared_worker job.json
 
-It says `ready` on its standard output and begins when it reads a line.
+It prints `ready` and starts when it reads a line from standard input.
 """
 
 import json
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import optuna
 
 REPORTS = 20
-"""Of each trial; as many as 200 boosting rounds give."""
+"""Reports per trial, as of 200 boosting rounds."""
 
 
 def sleeping(seconds: float) -> Any:
-    """An objective that draws LightGBM's parameters, sleeps so long in all, and reports on the way."""
+    """An objective that samples LightGBM's parameters, sleeps `seconds` in total, and reports in between."""
     from src.search.search_space import suggest_hyperparameters
 
     def objective(trial: "optuna.Trial", *_: Any) -> float:
@@ -37,8 +37,8 @@ def sleeping(seconds: float) -> Any:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Joins, waits for the word, works; returns the exit status."""
-    import src.search.objective  # noqa: F401 - a worker's start is not what is measured, so nothing is imported later
+    """Joins the study, waits for the start signal, runs trials; returns the exit status."""
+    import src.search.objective  # noqa: F401 - imported now, because the start of a worker is not measured
     from src.config import RunSettings, SearchSettings
     from src.modeling.open_study import open_study
     from src.modeling.run_search import run_search

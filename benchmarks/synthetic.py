@@ -1,4 +1,4 @@
-"""Made-up tables of any size, and parameter sets from the product's own search space; both a function of a seed."""
+"""Synthetic tables of any size, and parameter sets from this project's search space; both depend only on a seed."""
 
 import math
 import warnings
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import optuna
 
 TARGET = "num_trades"
-"""RMSE: the metric that costs LightGBM itself least, so that what is measured beyond it weighs most."""
+"""RMSE is the metric with the lowest cost in LightGBM, so that overhead has the highest share."""
 ROWS_PER_DAY = 50
 MOST_DAYS = 5_000
 USEFUL = 5
 BYTES_PER_VALUE = 64
-"""Of the process that tunes, at its peak: the table as read, as features, as a matrix, and copies on the way."""
+"""Peak bytes of the tuning process per value: the table as read, as features, as a matrix, and temporary copies."""
 
 
 def synthetic_table(n_rows: int, n_features: int, seed: int = 0, signal: float = 1.0) -> pd.DataFrame:
@@ -27,9 +27,9 @@ def synthetic_table(n_rows: int, n_features: int, seed: int = 0, signal: float =
     Args:
         n_rows: rows, at least 500 to be split by date.
         n_features: standard normal float64 columns `f000`, `f001`, ...; the first five make the target.
-        seed: of every number in it.
-        signal: standard deviation of what can be learned, beside noise of 1; with 0 early stopping ends a fit soon
-            after its patience, whatever the size of the table.
+        seed: of all numbers in it.
+        signal: standard deviation of the predictable part, with noise of 1; with 0, early stopping ends a fit early,
+            for any size of the table.
 
     Returns:
         (n_rows, n_features + 3) sorted by date and account.
@@ -50,7 +50,7 @@ def synthetic_table(n_rows: int, n_features: int, seed: int = 0, signal: float =
 
 
 def write_table(folder: Path, n_rows: int, n_features: int, seed: int = 0, signal: float = 1.0) -> Path:
-    """Writes such a table as Parquet; the same one is not written a second time."""
+    """Writes such a table as Parquet, unless the file exists."""
     path = folder / f"table-{n_rows}x{n_features}-{seed}-{signal:g}.parquet"
     if not path.exists():
         synthetic_table(n_rows, n_features, seed, signal).to_parquet(path, index=False)
@@ -58,10 +58,10 @@ def write_table(folder: Path, n_rows: int, n_features: int, seed: int = 0, signa
 
 
 def draw_sets(n: int, seed: int = 0, fixed: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Parameters of `n` trials, drawn at random from the search space, as `study.enqueue_trial` takes them.
+    """Parameters of `n` trials, drawn at random from the search space, for `study.enqueue_trial`.
 
     Args:
-        n: how many.
+        n: number of sets.
         seed: of the draws.
         fixed: parameters with the same value in every set.
 
@@ -77,7 +77,7 @@ def draw_sets(n: int, seed: int = 0, fixed: Mapping[str, Any] | None = None) -> 
 
 
 def largest_max_bin(limit: int = 256) -> int:
-    """The largest `max_bin` of the search space up to a limit; up to 256 a value takes one byte."""
+    """The largest `max_bin` of the search space up to a limit; up to 256, a value takes one byte."""
     known = _drawn(1, 0, {})[0].distributions["max_bin"]
     return max(value for value in range(2, limit + 1) if known._contains(value))
 
@@ -92,10 +92,10 @@ def _drawn(n: int, seed: int, fixed: Mapping[str, Any]) -> list["optuna.trial.Fr
     try:
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna takes a value out of range and warns; `draw_sets` refuses it
+            warnings.simplefilter("ignore")  # Optuna only warns about a value out of range; `draw_sets` raises
             for _ in range(n):
                 if fixed:
-                    study.enqueue_trial(dict(fixed))  # the others are drawn
+                    study.enqueue_trial(dict(fixed))  # the other parameters are drawn
                 suggest_hyperparameters(study.ask())
         return study.get_trials(deepcopy=False)
     finally:
@@ -103,5 +103,5 @@ def _drawn(n: int, seed: int, fixed: Mapping[str, Any]) -> list["optuna.trial.Fr
 
 
 def memory_needed(n_rows: int, n_features: int) -> int:
-    """Bytes that tuning on such a table takes, roughly; for leaving out sizes that cannot be measured here."""
+    """Approximate bytes for tuning on such a table, to leave out sizes that do not fit."""
     return n_rows * n_features * BYTES_PER_VALUE

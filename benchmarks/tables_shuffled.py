@@ -1,4 +1,4 @@
-"""Tables whose rows have no order in time."""
+"""Tables without dates."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -71,7 +71,7 @@ def crash_death() -> Table:
 
 
 def crashes(cases: pd.DataFrame) -> pd.DataFrame:
-    """Death as 0 and 1; what became of the occupant otherwise is left out."""
+    """Death as 0 and 1; other outcomes of the occupant are left out."""
     frame = cases.drop(columns=["injSeverity", "weight", "caseid"])
     return tidy(frame.assign(dead=np.where(cases["dead"] == "dead", 1, 0)))
 

@@ -3,26 +3,27 @@
 #     docker build -f docker/mlflow.Dockerfile -t daily-profit/mlflow:local .
 #     docker run --rm -p 5000:5000 daily-profit/mlflow:local
 #
-# What follows the image's name replaces the arguments of `mlflow`. Settings come from the environment, passwords too,
-# so that no list of processes shows them:
+# Arguments after the image's name replace those of `mlflow`. Settings, including passwords, come from the environment, so
+# that no process list shows them:
 #     MLFLOW_BACKEND_STORE_URI     postgresql+psycopg2://user@host:5432/mlflow, with the password in PGPASSWORD
 #     MLFLOW_ARTIFACTS_DESTINATION s3://bucket/folder, with MLFLOW_S3_ENDPOINT_URL and AWS_*; clients need neither
-#     MLFLOW_SERVER_ALLOWED_HOSTS  names and ports under which clients call it; others are refused
-# With S3, clients are told to fetch from the store itself, by signed URLs: one that cannot reach it needs
-# MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD=false, as the images of the tuner and of serving have it.
-# A password that is set but empty is refused. Without these settings it keeps an SQLite file and a folder in /work. Two folders are written to: /tmp and /work.
+#     MLFLOW_SERVER_ALLOWED_HOSTS  host names and ports that clients may use; others are rejected
+# With S3, clients download from the store by signed URLs; a client that cannot reach the store needs
+# MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD=false, which the tuner and serving images set.
+# An empty password is rejected. Without these settings, the server uses an SQLite file and a folder in /work. It writes
+# only to /tmp and /work.
 
 FROM python:3.11-slim-bookworm AS dependencies
 COPY docker/mlflow.lock /build/
-# Wheels only: a package that wanted a compiler would fail here, not slip build tools in. The bytecode is checked
-# against nothing at run time, so it holds on a file system that cannot be written and whatever the files' times are.
+# Wheels only: a package that needs a compiler fails here, instead of adding build tools. Bytecode is not checked against
+# the sources at run time, so it is valid on a read-only file system and for any file times.
 RUN python -m venv --without-pip /opt/venv \
     && pip --disable-pip-version-check --python /opt/venv/bin/python install --quiet --root-user-action ignore \
         --no-cache-dir --no-compile --only-binary :all: --require-hashes --requirement /build/mlflow.lock \
     && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x '/tests/' /opt/venv/lib
 
 FROM python:3.11-slim-bookworm
-# As PID 1, MLflow's launcher would leave the server's processes to their fate; tini passes signals on and reaps.
+# As PID 1, MLflow's launcher would not stop the server's processes; tini forwards signals and reaps zombies.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
@@ -32,7 +33,7 @@ RUN apt-get update \
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/mlflow.sh /opt/
 RUN chmod 0555 /opt/mlflow.sh
-# The jobs are those of MLflow's evaluations of language models: twice the memory and three times the start for nothing.
+# Job execution is for MLflow's evaluation of language models; it would double the memory and triple the start-up time.
 # A worker takes 240 MB, and so does the launcher.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -48,7 +49,7 @@ EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
 ENTRYPOINT ["tini", "--", "/opt/mlflow.sh"]
-# Host and port stand here and not in the environment: a Kubernetes Service named mlflow sets MLFLOW_PORT to a URL.
+# Host and port are arguments, not environment variables: a Kubernetes Service named mlflow sets MLFLOW_PORT to a URL.
 CMD ["server", "--host", "0.0.0.0", "--port", "5000", "--serve-artifacts"]
 ARG VERSION=local
 LABEL org.opencontainers.image.title="daily-profit mlflow" \

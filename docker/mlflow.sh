@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs `mlflow` with these arguments; exit status 2 if a password that it was given is empty.
+# Runs `mlflow` with these arguments; exit status 2 if a password is set but empty.
 set -eu
 for password in "PGPASSWORD=${PGPASSWORD-unset}" "AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY-unset}"; do
     if [ -z "${password#*=}" ]; then

@@ -1,10 +1,10 @@
-# An S3 store for where there is none: SeaweedFS as one process, with the bucket `mlflow`. Not meant for production.
+# A small S3 store: SeaweedFS as one process, with the bucket `mlflow`. Not for production.
 #
 #     docker build -f docker/s3.Dockerfile -t daily-profit/s3:local .
 #     docker run --rm -p 8333:8333 -e AWS_ACCESS_KEY_ID -e AWS_SECRET_ACCESS_KEY daily-profit/s3:local
 #
-# The two variables become the keys that open it; without them it does not start. What it keeps lies in /data. Its inner
-# ports (9333, 9340, 8888) ask for no keys and listen on the loopback address only.
+# The two variables set its access key; without them it does not start. Data is in /data. The internal ports (9333, 9340,
+# 8888) need no key and listen on the loopback address only.
 
 FROM python:3.11-slim-bookworm AS dependencies
 COPY docker/s3.lock /build/
@@ -25,7 +25,7 @@ EXPOSE 8333
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8333/healthz', timeout=4)"]
 ENTRYPOINT ["python", "/opt/s3.py", "8333", "8334"]
-# All that SeaweedFS opens is on the loopback address; s3.py passes port 8333 on to the S3 port there.
+# SeaweedFS listens on the loopback address only; s3.py forwards port 8333 to its S3 port.
 CMD ["weed", "mini", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port=8334", "-bucket=mlflow", \
      "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
 ARG VERSION=local

@@ -1,16 +1,15 @@
-# Everything that works on a study: the creating, the workers and the finish; promotion and batch prediction too.
+# All commands that work on a study: create, workers and finish; also promotion and batch prediction.
 #
 #     docker build -f docker/tuner.Dockerfile -t daily-profit/tuner:local .
 #     docker run --rm daily-profit/tuner:local src.modeling.train_with_optuna --help
 #
-# What follows the image's name is a module and its options, as after `python -m`. Two folders are written to: /tmp,
-# and the working directory /work, where artefacts/ and the embedded stores come to lie. All else may be read-only, and
-# any user id works.
+# The arguments are a module and its options, as after `python -m`. The container writes only to /tmp and to its working
+# directory /work, where artefacts/ and the embedded stores are. The rest may be read-only, and any user id works.
 
 FROM python:3.11-slim-bookworm AS dependencies
 COPY requirements.lock /build/
-# Wheels only: a package that wanted a compiler would fail here, not slip build tools in. The bytecode is checked
-# against nothing at run time, so it holds on a file system that cannot be written and whatever the files' times are.
+# Wheels only: a package that needs a compiler fails here, instead of adding build tools. Bytecode is not checked against
+# the sources at run time, so it is valid on a read-only file system and for any file times.
 RUN python -m venv --without-pip /opt/venv \
     && pip --disable-pip-version-check --python /opt/venv/bin/python install --quiet --root-user-action ignore \
         --no-cache-dir --no-compile --only-binary :all: --require-hashes --requirement /build/requirements.lock \
@@ -19,12 +18,13 @@ RUN python -m venv --without-pip /opt/venv \
 FROM python:3.11-slim-bookworm AS sources
 COPY LICENSE /opt/daily-profit/
 COPY src /opt/daily-profit/src
-# The modes of a checkout are its owner's business; here everyone reads and nobody writes.
+# Independent of the file modes of the checkout: everyone may read, nobody may write.
 RUN chmod -R a=rX /opt/daily-profit \
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/daily-profit/src
 
 FROM python:3.11-slim-bookworm
-# LightGBM needs OpenMP. As PID 1 Python would ignore SIGTERM until it has a handler, and reap no orphan; tini does both.
+# LightGBM needs OpenMP. As PID 1, Python would ignore SIGTERM until it has a handler and would not reap orphans; tini
+# handles both.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 tini \
@@ -33,8 +33,8 @@ RUN apt-get update \
     && install --directory --owner 10001 --group 10001 --mode 1777 /work
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=sources /opt/daily-profit /opt/daily-profit
-# HOME is where fontconfig, Matplotlib and MLflow keep caches; MLflow reports its usage unless it is told not to.
-# Artifacts come and go through MLflow's server; otherwise it hands out signed URLs of an S3 store that only it can reach.
+# HOME is for the caches of fontconfig, Matplotlib and MLflow; DO_NOT_TRACK turns off MLflow's usage reports.
+# Artifacts go through MLflow's server, which would otherwise return signed URLs of an S3 store that only it can reach.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/daily-profit \
     PYTHONDONTWRITEBYTECODE=1 \

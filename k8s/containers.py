@@ -1,7 +1,7 @@
-"""Which command each container of a run and of a night calls, and the settings that give its options their values.
+"""The commands of the containers of a run and of a night, and the settings with the values of their options.
 
-An option that a pod can use has a setting of its name: a key of a ConfigMap. The table of `src/options.py` therefore
-says nearly everything, and what is special to Kubernetes is here. `make options` writes the data of the ConfigMaps and
+Every option that a pod can use has a setting of the same name: a key of a ConfigMap. Most of it comes from the table in
+`src/options.py`; only the parts specific to Kubernetes are here. `make options` writes the data of the ConfigMaps and
 the arguments of the containers.
 """
 
@@ -14,28 +14,28 @@ from src.options import Option, arguments, options_of
 
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 DEFAULTS = {"WAIT_SECONDS": "86400", "IDLE_SECONDS": str(IDLE_SECONDS), "PROMOTE": "off"}
-"""Of the settings that are not named like an option."""
+"""Defaults of the settings that are not options."""
 MEANINGS = {
-    "DATA": "s3://bucket/key or postgresql://user@host/database; the sample table when empty",
-    "CONFIG": "/config/table.yaml where the ConfigMap `table` holds such a file",
-    "STUDY_NAME": "with several targets, that of each is STUDY_NAME_<target>",
-    "RUN_TOKEN": "of one `make fanout`; with one, workers and finish wait for create",
+    "DATA": "s3://bucket/key or postgresql://user@host/database; empty for the sample table",
+    "CONFIG": "/config/table.yaml, if the ConfigMap `table` has such a file",
+    "STUDY_NAME": "with several targets, the study of each target is STUDY_NAME_<target>",
+    "RUN_TOKEN": "identifies one `make fanout`; if set, workers and finish wait for create",
     "WAIT_SECONDS": "how long the finish waits for the workers",
-    "IDLE_SECONDS": "how long one waits without a sign of a worker; more where pods queue for machines",
-    "PROMOTE": "dry-run: say what would be promoted; on: promote the challengers that are better",
+    "IDLE_SECONDS": "how long to wait without any active worker; increase it if pods queue for nodes",
+    "PROMOTE": "off; dry-run: print what would be promoted; on: promote the better challengers",
 }
-"""Comments beside settings, where they are not the option's help."""
+"""Comments of settings that differ from the option's help."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container that runs a command of the product.
+    """A container that runs a command of this project.
 
     Attributes:
-        file: of its Job.
+        file: manifest of its Job.
         name: of the container.
         command: a name in `src.options.COMMANDS`.
-        fixed: values of options in place of the setting of their name, by the option's name.
+        fixed: values of options, by the option's name, that replace the settings of the same name.
     """
 
     file: str
@@ -45,14 +45,14 @@ class Container:
 
     @property
     def words(self) -> list[str]:
-        """Its arguments: a module, then options."""
+        """Its arguments: the module, then options."""
         values = {option.name: f"$({option.variable})" for option in options_of(self.command) if option.in_pods}
         return arguments(self.command, {**values, **self.fixed})
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of a ConfigMap, its value, and the comment beside it."""
+    """A key of a ConfigMap, its value, and its comment."""
 
     key: str
     value: str
@@ -64,10 +64,10 @@ class Settings:
     """A ConfigMap of settings.
 
     Attributes:
-        file: of the ConfigMap.
-        containers: that take their settings from it; the first that takes an option gives a setting its default.
-        values: that differ from the defaults, by key.
-        from_job: keys that its pods have from their Job.
+        file: manifest of the ConfigMap.
+        containers: containers that use these settings; the first one with an option decides its default.
+        values: values that differ from the defaults, by key.
+        from_job: keys that the pods get from their Job.
     """
 
     file: str
@@ -77,9 +77,11 @@ class Settings:
 
     @property
     def items(self) -> list[Setting]:
-        """What the containers ask for, in the order of the table of options; last what is not named like an option."""
-        asked = {key for each in self.containers for word in each.words for key in _REFERENCE.findall(word)}
-        options = {option.variable: option for option in options_of(*(each.command for each in self.containers))}
+        """The settings that the containers use: options in the order of their table, then the others."""
+        asked = {key for container in self.containers for word in container.words for key in _REFERENCE.findall(word)}
+        options = {
+            option.variable: option for option in options_of(*(container.command for container in self.containers))
+        }
         return [self._item(key, options.get(key)) for key in [*options, *DEFAULTS] if key in asked - {*self.from_job}]
 
     def _item(self, key: str, option: Option | None) -> Setting:
@@ -89,7 +91,7 @@ class Settings:
 
 _IDLE = {"idle-timeout": "$(IDLE_SECONDS)"}
 _FINISH = {"timeout": "0.001", "output-dir": "artefacts"}
-"""The search is over. What it did not reach in its time is not for one pod to do, hence next to no time."""
+"""The search is over; one pod must not run the remaining trials, so it gets almost no time."""
 _NIGHT = "k8s/components/nightly/cron-job.yaml"
 _AS_SET = {"mode": "$(PROMOTE)"}
 

@@ -48,7 +48,7 @@ def test_names_that_differ_are_shown(
     assert collect.main([str(tmp_path)]) == 1
     assert [name for name in DIFFERING if f"test_{name}.py::test_it[" not in caplog.text] == []
     assert "test_same.py::" not in caplog.text
-    assert "give such parameters ids of their own" in caplog.text
+    assert "give these parameters explicit ids" in caplog.text
 
 
 def test_names_that_are_the_same_are_fine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -93,8 +93,8 @@ def test_make_help_lists_every_task() -> None:
     ("words", "said"),
     [
         (["tune", "NTRIALS=3"], "NTRIALS is unknown: use TARGET"),
-        (["tune", "STORAGE_URL=postgresql://u:secret@h/db"], "STORAGE_URL holds a password"),
-        (["tune", "DATA=postgresql://u@h/db?password=secret"], "DATA holds a password"),
+        (["tune", "STORAGE_URL=postgresql://u:secret@h/db"], "STORAGE_URL contains a password"),
+        (["tune", "DATA=postgresql://u@h/db?password=secret"], "DATA contains a password"),
     ],
 )
 def test_make_refuses_in_one_line(words: list[str], said: str) -> None:

@@ -132,7 +132,7 @@ def test_what_is_written_by_hand_stays(project: Path, caplog: pytest.LogCaptureF
     [
         (r" *# begin options.*\n", "", "k8s/base/create.yaml lacks the line '# begin options: create, …': put it back"),
         (r" *# end options\n", "", "k8s/base/create.yaml lacks the line '# end options': put it back"),
-        (r"options: create", "options: work", "k8s/base/create.yaml: '# begin options: work, …' is out of place"),
+        (r"options: create", "options: work", "k8s/base/create.yaml: '# begin options: work, …' is unexpected"),
     ],
 )
 def test_a_part_without_its_comments_is_one_line(

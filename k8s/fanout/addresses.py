@@ -1,4 +1,4 @@
-"""Where MLflow answers: the address that pods know it by, and what a person has to do to open the same pages."""
+"""MLflow's address for pods, and how to open MLflow from this machine."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,8 +13,8 @@ class Mlflow:
     """MLflow's server.
 
     Attributes:
-        address: by which pods call it.
-        service: its Service in the cluster; None for a server elsewhere, which the address opens for everybody.
+        address: URL that pods use.
+        service: its Service in the cluster; None for a server outside, whose address works everywhere.
         port: of the Service.
     """
 
@@ -22,23 +22,27 @@ class Mlflow:
     service: str | None
     port: int
 
-    def for_a_browser(self, text: str) -> str:
-        """The text with addresses that this machine can open while the port is forwarded."""
+    def with_local_address(self, text: str) -> str:
+        """The text with MLflow's address replaced by the local address of the port-forward."""
         return text if self.service is None else text.replace(self.address, f"http://localhost:{LOCAL_PORT}")
 
     def forward(self, kubectl: str, namespace: str) -> str | None:
-        """The command without which the addresses do not answer; None where there is none to give."""
+        """The port-forward command that the local address needs; None for a server outside the cluster."""
         if self.service is None:
             return None
         return f"{kubectl} -n {namespace} port-forward service/{self.service} {LOCAL_PORT}:{self.port}"
 
 
-def mlflow_of(services: Documents) -> Mlflow:
-    """The server that an overlay's ConfigMap `stores` names."""
-    stores = next(found for found in services if found["kind"] == "ConfigMap" and found["metadata"]["name"] == "stores")
+def mlflow_server(services: Documents) -> Mlflow:
+    """The MLflow server in an overlay's ConfigMap `stores`."""
+    stores = next(
+        document
+        for document in services
+        if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "stores"
+    )
     address = str(stores["data"]["MLFLOW_TRACKING_URI"]).rstrip("/")
     parts = urlsplit(address)
-    names = {found["metadata"]["name"] for found in services if found["kind"] == "Service"}
+    names = {document["metadata"]["name"] for document in services if document["kind"] == "Service"}
     host = parts.hostname or ""
     name = host.partition(".")[0] if ".svc" in host else host
     return Mlflow(address, name if name in names else None, parts.port or 80)

@@ -1,7 +1,7 @@
-"""Watches a run's three Jobs to their end, and says each change and the progress of the study once.
+"""Watches a run's three Jobs until they end, and prints changes of their state and the progress of the study.
 
-The study is in a database that only pods reach. Its progress stands in the log of the finish, whose first step waits
-for the study: reading a log takes no right that who starts a run lacks, no program in the pod and no open port.
+Only pods can reach the study's database. The progress comes from the log of the finish, whose init container waits for
+the study: reading a log needs no further permissions, no program in the pod and no open port.
 """
 
 import re
@@ -16,21 +16,21 @@ from src.suggest import one_line
 
 POLL_SECONDS = 3.0
 LOST_POLLS = 20
-"""A cluster that does not answer for a minute is no reason yet to lose sight of a run of hours."""
+"""Failed polls before giving up: a run of hours is still watched after the cluster did not answer for a minute."""
 LAST_LINES = "40"
-FIRST_STEP = "wait"
+INIT_CONTAINER = "wait"
 """The finish's init container."""
 PROGRESS = re.compile(r"study (.+: \d+ of .+ trials are finished.*)$", re.MULTILINE)
 
 
 def follow(kubectl: Kubectl, namespace: str, run: str) -> str:
-    """Returns when the run's finish is done, with the end of its log.
+    """Returns the end of the finish's log when the run is done.
 
     Raises:
-        ConfigError: a pod said that its settings or its data are wrong.
-        RunError: a Job failed otherwise, the run is gone, or the cluster does not answer any more.
+        ConfigError: a pod reported wrong settings or data.
+        RunError: a Job failed for another reason, the run was deleted, or the cluster stopped answering.
     """
-    said: dict[str, str] = {}
+    printed: dict[str, str] = {}
     lost = 0
     while True:
         try:
@@ -39,51 +39,51 @@ def follow(kubectl: Kubectl, namespace: str, run: str) -> str:
         except RunError as error:
             lost += 1
             if lost > LOST_POLLS:
-                raise RunError(f"{error}; the run goes on without being watched") from error
+                raise RunError(f"{error}; the run continues, but is not watched any more") from error
             time.sleep(POLL_SECONDS)
             continue
         if not states:
-            raise RunError(f"run {run} is gone: somebody has taken its Jobs away")
+            raise RunError(f"run {run} was deleted: its Jobs do not exist any more")
         for state in states:
-            _say(said, state.component, state.key, state.line)
-        _say(said, "trials", progress := read_progress(kubectl, namespace, states), progress)
-        raise_if_lost(kubectl, namespace, states)
+            _print_change(printed, state.component, state.key, state.line)
+        _print_change(printed, "trials", progress := read_progress(kubectl, namespace, states), progress)
+        raise_if_failed(kubectl, namespace, states)
         finish = _finish_of(states)
         if finish is not None and finish.complete:
             return _log_of(kubectl, namespace, finish)
         time.sleep(POLL_SECONDS)
 
 
-def _say(said: dict[str, str], what: str, key: str, line: str) -> None:
-    if line and said.get(what) != key:
-        said[what] = key
+def _print_change(printed: dict[str, str], what: str, key: str, line: str) -> None:
+    if line and printed.get(what) != key:
+        printed[what] = key
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} {what:<7} {line}\n")
         sys.stdout.flush()
 
 
 def read_progress(kubectl: Kubectl, namespace: str, states: list[JobState]) -> str:
-    """`<study>: 12 of 24 trials are finished, 3 run, best …`, or an empty text while nobody says it."""
+    """`<study>: 12 of 24 trials are finished, 3 run, best …`, or an empty text if unknown."""
     finish = _finish_of(states)
-    waiting = [] if finish is None else [pod.name for pod in finish.active if pod.first_step]
+    waiting = [] if finish is None else [pod.name for pod in finish.active if pod.in_init_container]
     if not waiting:
         return ""
     try:
-        log = kubectl.text("-n", namespace, "logs", waiting[-1], "-c", FIRST_STEP, "--tail", LAST_LINES)
-    except RunError:  # the container has ended or the node is busy: the next look tells
+        log = kubectl.text("-n", namespace, "logs", waiting[-1], "-c", INIT_CONTAINER, "--tail", LAST_LINES)
+    except RunError:  # the container has ended or the node is busy: the next poll tries again
         return ""
-    told = PROGRESS.findall(log)
-    return one_line(told[-1]) if told else ""
+    lines = PROGRESS.findall(log)
+    return one_line(lines[-1]) if lines else ""
 
 
-def raise_if_lost(kubectl: Kubectl, namespace: str, states: list[JobState]) -> None:
-    """Ends with the status of the first Job whose failure is the run's, and shows the end of its log.
+def raise_if_failed(kubectl: Kubectl, namespace: str, states: list[JobState]) -> None:
+    """Raises the error of the first Job whose failure fails the run, and prints the end of its log.
 
     Raises:
-        ConfigError: a pod said that its settings or its data are wrong.
-        RunError: it failed otherwise.
+        ConfigError: a pod reported wrong settings or data.
+        RunError: it failed for another reason.
     """
     for state in states:
-        if state.is_lost:
+        if state.is_fatal:
             _raise(state, _log_of(kubectl, namespace, state))
 
 
@@ -91,10 +91,10 @@ def _raise(state: JobState, log: str) -> NoReturn:
     sys.stdout.write(log)
     lines = [line for line in log.splitlines() if line.strip()]
     last = lines[-1].strip().removeprefix("error: ") if lines else state.failed
-    kind = ConfigError if state.is_mistake else RunError
+    kind = ConfigError if state.is_user_error else RunError
     raise kind(
         f"job {state.name} failed ({state.reason}): {one_line(last)}; make fanout-down STUDY_NAME={state.run} "
-        f"takes the run away and leaves its study, which the corrected command goes on with"
+        f"deletes the run but keeps its study, which the corrected command resumes"
     )
 
 
@@ -103,7 +103,7 @@ def _finish_of(states: list[JobState]) -> JobState | None:
 
 
 def _log_of(kubectl: Kubectl, namespace: str, job: JobState) -> str:
-    """The last lines of the pod by which the Job is done or has failed; empty where no pod is left."""
+    """The last log lines of the pod that completed or failed the Job; empty if no pod is left."""
     if job.complete:
         logs = [(pod.name, "finish") for pod in job.pods if pod.phase == "Succeeded"]
     else:
@@ -112,5 +112,5 @@ def _log_of(kubectl: Kubectl, namespace: str, job: JobState) -> str:
         return ""
     try:
         return kubectl.text("-n", namespace, "logs", logs[-1][0], "-c", logs[-1][1], "--tail", LAST_LINES)
-    except RunError as error:  # the pod went away with its node; what the Job says of it is all there is
+    except RunError as error:  # the pod was lost with its node
         return f"its log cannot be read: {error}\n"

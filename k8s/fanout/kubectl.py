@@ -1,4 +1,4 @@
-"""The one door to a cluster: the program `kubectl`, whose failures become one line."""
+"""Access to a cluster through the program `kubectl`; its failures become one-line errors."""
 
 import json
 import shutil
@@ -13,10 +13,10 @@ ANSWER_SECONDS = 15
 
 
 class Kubectl:
-    """Calls the program.
+    """Calls `kubectl`.
 
     Args:
-        command: the program and its first arguments.
+        command: the program with its first arguments.
 
     Raises:
         ConfigError: there is no such program.
@@ -25,27 +25,25 @@ class Kubectl:
     def __init__(self, command: Sequence[str]) -> None:
         if not command or shutil.which(command[0]) is None:
             name = " ".join(command)
-            raise ConfigError(
-                f"KUBECTL={name} is no program here: install it, or name it with KUBECTL=/path/to/kubectl"
-            )
+            raise ConfigError(f"KUBECTL={name} was not found: install it, or set KUBECTL=/path/to/kubectl")
         self.command = tuple(command)
 
     def text(self, *args: str, stdin: str | None = None) -> str:
-        """What one call prints.
+        """The output of one call.
 
         Raises:
-            RunError: it failed; the message is the last thing that it said.
+            RunError: it failed; the message is the last line of its error output.
         """
         run = subprocess.run(
             [*self.command, *args], input=stdin, capture_output=True, check=False, encoding="utf-8", errors="replace"
         )
         if run.returncode:
-            said = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
-            raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(said[-1])}")
+            lines = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit status {run.returncode}"]
+            raise RunError(f"kubectl {' '.join(args[:3])} failed: {one_line(lines[-1])}")
         return run.stdout
 
     def json(self, *args: str) -> Any:
-        """What one call prints with `-o json`, or None if that is nothing.
+        """The output of one call with `-o json`, parsed; None if it is empty.
 
         Raises:
             RunError: the call failed.
@@ -62,22 +60,22 @@ class Kubectl:
         return list((self.json(*args) or {}).get("items", []))
 
     def show(self, *args: str) -> None:
-        """Lets a call print to the terminal; one that fails has said why there."""
+        """Lets a call print to the terminal, including its errors."""
         subprocess.run([*self.command, *args], check=False)
 
     def reach(self, namespace: str) -> bool:
-        """Makes sure that a cluster answers; returns whether it has the namespace.
+        """Checks that a cluster answers; returns whether it has the namespace.
 
         Raises:
-            ConfigError: none answers.
+            ConfigError: no cluster answers.
         """
         wait = f"--request-timeout={ANSWER_SECONDS}s"
         try:
             return bool(self.text("get", "namespace", namespace, "--ignore-not-found", "-o", "name", wait).strip())
         except RunError as error:
-            if "(Forbidden)" in str(error):  # who may not look at namespaces has been given one to work in
+            if "(Forbidden)" in str(error):  # a user without permission to read namespaces was given an existing one
                 return True
             raise ConfigError(
                 f"no cluster answers ({one_line(error)}): choose one with `kubectl config use-context`, "
-                f"or see what would be applied with DRY_RUN=1"
+                f"or print the manifests with DRY_RUN=1"
             ) from error

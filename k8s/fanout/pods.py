@@ -1,4 +1,4 @@
-"""What the status of a pod says: whether it is at work, what keeps it from that, and what it ended with."""
+"""The state of a pod from its status: whether it runs, why it does not, and its exit status."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 from src.suggest import one_line
 
 STARTING = ("ContainerCreating", "PodInitializing")
-"""Reasons of a container that waits although nothing hinders it."""
+"""Reasons of a waiting container that starts normally."""
 SAME = {"ImagePullBackOff": "ErrImagePull"}
-"""The kubelet says the one and the other by turns."""
+"""The kubelet alternates between these two reasons."""
 
 
 @dataclass(frozen=True)
-class Hindrance:
-    """Why a pod is not at work.
+class PodProblem:
+    """Why a pod does not run yet.
 
     Attributes:
-        reason: Kubernetes' word, such as Unschedulable or ErrImageNeverPull; empty while it only starts.
-        message: Kubernetes' sentence.
+        reason: Kubernetes' reason, such as Unschedulable or ErrImageNeverPull; empty while it starts normally.
+        message: Kubernetes' message.
     """
 
     reason: str = ""
@@ -27,18 +27,18 @@ class Hindrance:
 
 @dataclass(frozen=True)
 class PodState:
-    """A pod as its status tells it.
+    """The state of a pod, from its status.
 
     Attributes:
         name: of the pod.
-        job: that it belongs to; empty for a pod of a service.
-        created: as Kubernetes writes times.
+        job: the Job that it belongs to; empty for a pod of a service.
+        created: the time in Kubernetes' format.
         phase: Pending, Running, Succeeded, Failed or Unknown.
-        ready: all of its containers are at work.
-        first_step: one of its init containers is at work.
-        ending: all of its containers have ended, or the pod has succeeded; the Job need not know it yet.
-        hindrance: why nothing of this is so.
-        ended: the container that failed, and its exit status.
+        ready: whether all of its containers are ready.
+        in_init_container: whether one of its init containers runs.
+        ending: whether all of its containers have ended or the pod has succeeded, even if the Job does not know it yet.
+        problem: why none of the three is the case; otherwise None.
+        ended: the container that failed, with its exit status.
     """
 
     name: str
@@ -46,67 +46,69 @@ class PodState:
     created: str
     phase: str
     ready: bool
-    first_step: bool
+    in_init_container: bool
     ending: bool
-    hindrance: Hindrance | None
+    problem: PodProblem | None
     ended: tuple[str, int] | None
 
     @property
     def over(self) -> bool:
-        """Whether its containers have ended for good."""
+        """Whether it has finished."""
         return self.phase in ("Succeeded", "Failed")
 
 
 def pod_state(pod: Mapping[str, Any]) -> PodState:
     """Reads a Pod object."""
     status, metadata = pod.get("status") or {}, pod["metadata"]
-    conditions = {each["type"]: each for each in status.get("conditions") or []}
+    conditions = {item["type"]: item for item in status.get("conditions") or []}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     phase = status.get("phase", "Pending")
     ready = conditions.get("Ready", {}).get("status") == "True"
-    first_step = any("running" in (each.get("state") or {}) for each in status.get("initContainerStatuses") or [])
+    in_init_container = any(
+        "running" in (item.get("state") or {}) for item in status.get("initContainerStatuses") or []
+    )
     last = status.get("containerStatuses") or []
-    ending = phase == "Succeeded" or (bool(last) and all("terminated" in (each.get("state") or {}) for each in last))
-    idle = phase in ("Pending", "Running") and not (ready or first_step or ending)
+    ending = phase == "Succeeded" or (bool(last) and all("terminated" in (item.get("state") or {}) for item in last))
+    idle = phase in ("Pending", "Running") and not (ready or in_init_container or ending)
     return PodState(
         name=metadata["name"],
         job=metadata.get("labels", {}).get("batch.kubernetes.io/job-name", ""),
         created=metadata.get("creationTimestamp") or "",
         phase=phase,
         ready=ready,
-        first_step=first_step,
+        in_init_container=in_init_container,
         ending=ending,
-        hindrance=_hindrance(conditions.get("PodScheduled", {}), containers) if idle else None,
+        problem=_problem(conditions.get("PodScheduled", {}), containers) if idle else None,
         ended=_ended(containers),
     )
 
 
-def hindered(pods: Sequence[PodState]) -> list[tuple[str, str]]:
-    """(what, why) of the pods that are not at work, such as ("2 pending, Unschedulable", "Insufficient cpu")."""
-    found: dict[str, list[str]] = {}
+def pod_problems(pods: Sequence[PodState]) -> list[tuple[str, str]]:
+    """(what, why) of the pods that do not run yet, such as ("2 pending, Unschedulable", "Insufficient cpu")."""
+    messages: dict[str, list[str]] = {}
     for pod in pods:
-        if pod.hindrance is not None:
-            found.setdefault(pod.hindrance.reason, []).append(pod.hindrance.message)
+        if pod.problem is not None:
+            messages.setdefault(pod.problem.reason, []).append(pod.problem.message)
     return [
-        (f"{len(said)} pending, {reason}" if reason else f"{len(said)} starting", one_line(said[0], 200))
-        for reason, said in sorted(found.items())
+        (f"{len(texts)} pending, {reason}" if reason else f"{len(texts)} starting", one_line(texts[0], 200))
+        for reason, texts in sorted(messages.items())
     ]
 
 
-def _hindrance(scheduled: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Hindrance:
-    for each in containers:
-        waiting = (each.get("state") or {}).get("waiting") or {}
+def _problem(scheduled: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> PodProblem:
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason and reason not in STARTING:
-            return Hindrance(SAME.get(reason, reason), waiting.get("message") or each.get("image", ""))
+            return PodProblem(SAME.get(reason, reason), waiting.get("message") or container.get("image", ""))
     if scheduled.get("status") == "False":
-        return Hindrance(scheduled.get("reason", ""), scheduled.get("message", ""))
-    return Hindrance()
+        return PodProblem(scheduled.get("reason", ""), scheduled.get("message", ""))
+    return PodProblem()
 
 
 def _ended(containers: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
-    for each in containers:
-        code = ((each.get("state") or {}).get("terminated") or {}).get("exitCode", 0)
+    for container in containers:
+        code = ((container.get("state") or {}).get("terminated") or {}).get("exitCode", 0)
         if code:
-            return each["name"], code
+            return container["name"], code
     return None

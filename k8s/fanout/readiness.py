@@ -1,13 +1,13 @@
-"""Waits until the services of an overlay are ready, and says within seconds what keeps one of them from that."""
+"""Waits until the services of an overlay are ready, and prints within seconds why a service is not."""
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k8s.fanout.jobs import refusals
+from k8s.fanout.jobs import create_errors
 from k8s.fanout.kubectl import Kubectl
-from k8s.fanout.pods import hindered, pod_state
+from k8s.fanout.pods import pod_problems, pod_state
 from src.errors import RunError
 from src.suggest import one_line
 
@@ -19,51 +19,50 @@ def wait_for_services(kubectl: Kubectl, namespace: str, services: Sequence[Mappi
     """Returns when every StatefulSet and Deployment is ready.
 
     Raises:
-        RunError: one of them did not get ready in five minutes; the message says what hinders it.
+        RunError: a service was not ready after five minutes; the message has the reason.
     """
-    for found in services:
-        if found["kind"] in ("StatefulSet", "Deployment"):
-            _wait_for(kubectl, namespace, found)
+    for document in services:
+        if document["kind"] in ("StatefulSet", "Deployment"):
+            _wait_for(kubectl, namespace, document)
 
 
 def _wait_for(kubectl: Kubectl, namespace: str, service: Mapping[str, Any]) -> None:
     name = f"{service['kind'].lower()}/{service['metadata']['name']}"
-    _say(f"waiting for {name}")
-    deadline, said = time.monotonic() + READY_SECONDS, ""
+    _print(f"waiting for {name}")
+    deadline, printed = time.monotonic() + READY_SECONDS, ""
     while True:
         began = time.monotonic()
         try:
             kubectl.text("-n", namespace, "rollout", "status", name, f"--timeout={LOOK_SECONDS:g}s")
             return
-        except RunError as error:  # not ready yet, or the cluster did not answer once
-            what, why = _hindrances(kubectl, namespace, service)
+        except RunError as error:  # not ready yet, or a temporary failure of the cluster
+            what, why = _service_problem(kubectl, namespace, service)
             if time.monotonic() >= deadline:
                 raise RunError(
-                    f"{name} did not get ready in {READY_SECONDS:g} seconds ({why or one_line(error)}): "
+                    f"{name} was not ready after {READY_SECONDS:g} seconds ({why or one_line(error)}): "
                     f"see make fanout-status, and kubectl -n {namespace} describe {name}"
                 ) from error
-        if what != said:
-            said = what
-            _say(f"  {why}")
+        if what != printed:
+            printed = what
+            _print(f"  {why}")
         time.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _hindrances(kubectl: Kubectl, namespace: str, service: Mapping[str, Any]) -> tuple[str, str]:
-    """What keeps a service from being ready, without and with Kubernetes' sentences; both empty while it starts."""
+def _service_problem(kubectl: Kubectl, namespace: str, service: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a service is not ready, without and with Kubernetes' message; both are empty while it starts normally."""
     labels = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"]["matchLabels"].items())
     try:
         items = kubectl.items("-n", namespace, "get", "pods", "-l", labels)
-    except RunError:  # the next look tells
+    except RunError:  # the next poll tries again
         return "", ""
-    found = [(what, why) for what, why in hindered([pod_state(pod) for pod in items]) if why]
-    if not items:  # of a Deployment it is the ReplicaSet of its name that is refused
+    problems = [(what, why) for what, why in pod_problems([pod_state(pod) for pod in items]) if why]
+    if not items:  # a Deployment's event is about its ReplicaSet, whose name has its prefix
         name = service["metadata"]["name"]
-        found = [
-            ("not made, FailedCreate", why) for _, whose, why in refusals(kubectl, namespace) if whose.startswith(name)
-        ]
-    return "; ".join(what for what, _ in found[-1:]), "; ".join(f"{what}: {why}" for what, why in found[-1:])
+        errors = create_errors(kubectl, namespace)
+        problems = [("not created, FailedCreate", why) for _, whose, why in errors if whose.startswith(name)]
+    return "; ".join(what for what, _ in problems[-1:]), "; ".join(f"{what}: {why}" for what, why in problems[-1:])

@@ -1,7 +1,7 @@
-"""An overlay's two parts as YAML, by `kubectl kustomize`: the services that stay, and one run under its own name.
+"""Renders an overlay's two parts with `kubectl kustomize`: the permanent services, and one run under its own name.
 
-What differs from run to run is a layer of kustomize over the overlay, written into a folder that lives as long as the
-call: nothing in the repository changes, and no password is ever in it.
+The values of a run are a kustomize layer over the overlay, written into a temporary folder: nothing in the repository
+changes, and the layer contains no password.
 """
 
 import json
@@ -23,23 +23,23 @@ RUN_LABEL = "daily-profit/run"
 Documents = list[dict[str, Any]]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Where PyYAML comes with libyaml, ten times as fast."""
+"""libyaml's parser is ten times as fast, if PyYAML has it."""
 
 
 def documents(text: str) -> Documents:
-    """The objects of a rendered text."""
-    found = [document for document in yaml.load_all(text, Loader=LOADER) if document]
-    return [item for each in found for item in (each["items"] if each["kind"] == "List" else [each])]
+    """The objects of a rendered YAML text."""
+    parsed = [document for document in yaml.load_all(text, Loader=LOADER) if document]
+    return [item for each in parsed for item in (each["items"] if each["kind"] == "List" else [each])]
 
 
 def text_of(objects: Iterable[Mapping[str, Any]]) -> str:
-    """Objects as `kubectl apply -f -` takes them: one JSON list, since it reads no `---` between JSON documents."""
+    """Objects as one JSON list for `kubectl apply -f -`, which cannot read several JSON documents."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
 def namespace_of(objects: Documents) -> str:
-    """The namespace that an overlay puts everything into."""
-    return next(str(found["metadata"]["namespace"]) for found in objects if "namespace" in found["metadata"])
+    """The namespace of an overlay's objects."""
+    return next(str(document["metadata"]["namespace"]) for document in objects if "namespace" in document["metadata"])
 
 
 def render(
@@ -48,13 +48,13 @@ def render(
     """The YAML of a folder.
 
     Args:
-        kubectl: renders it.
-        folder: holds a kustomization.
-        layer: of kustomize, over the folder.
-        before: objects that come before those of the folder, by the names of their files; only with a layer.
+        kubectl: renders the folder.
+        folder: contains a kustomization.
+        layer: kustomize layer over the folder.
+        before: objects to put before those of the folder, by file name; only with a layer.
 
     Raises:
-        RunError: kustomize refused it.
+        RunError: kustomize failed.
     """
     if layer is None:
         return kubectl.text("kustomize", str(folder))
@@ -67,47 +67,49 @@ def render(
             "sortOptions": {"order": "fifo"},
             **layer,
         }
-        for name, found in before.items():
-            (over / name).write_text(json.dumps(found), encoding="utf-8")
+        for name, content in before.items():
+            (over / name).write_text(json.dumps(content), encoding="utf-8")
         (over / "kustomization.yaml").write_text(json.dumps(body), encoding="utf-8")
         return kubectl.text("kustomize", str(over))
 
 
 def run_layer(run: Run) -> dict[str, Any]:
-    """Names a run's objects, sets its number of workers and its settings."""
+    """The layer with a run's name, number of workers and settings."""
     fan_out = {"parallelism": run.workers, "completions": run.workers, "maxFailedIndexes": run.workers // 2}
     return {
         "nameSuffix": f"-{run.name}",
         "labels": [{"pairs": {RUN_LABEL: run.name}, "includeSelectors": True}],
         "patches": [
             _patch("Job", "work", [_change(f"/spec/{key}", value) for key, value in fan_out.items()]),
-            # Not by a generator's literals: kustomize would take the quotes off a query's ends.
+            # Not as literals of a generator: kustomize would strip the quotes at the ends of a query.
             _patch("ConfigMap", "settings", [_change(f"/data/{key}", value) for key, value in run.settings.items()]),
         ],
     }
 
 
 def run_files(run: Run, namespace: str) -> dict[str, Any]:
-    """The run's `--config` file as a ConfigMap: before the Jobs, whose pods would start without a later one."""
+    """The run's `--config` file as a ConfigMap, which must exist before the pods of the Jobs start."""
     if run.table is None:
         return {}
     labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "kustomize"}
     metadata = {"name": "table", "namespace": namespace, "labels": labels}
-    found = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"table.yaml": run.table}}
-    return {"table.json": found}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"table.yaml": run.table}}
+    return {"table.json": config_map}
 
 
-def asked_of_secret(objects: Documents) -> set[str]:
-    """The keys without which pods would not start, of a Secret that is not among the objects themselves."""
-    if any(found["kind"] == "Secret" for found in objects):
+def required_secret_keys(objects: Documents) -> set[str]:
+    """The keys that pods need of a Secret which is not among the objects."""
+    if any(document["kind"] == "Secret" for document in objects):
         return set()
     return {key["key"] for key in _secret_keys(objects) if key["name"] == SECRET and not key.get("optional")}
 
 
 def new_secret(objects: Documents, namespace: str) -> dict[str, Any] | None:
-    """A Secret of random passwords, or None where one opens a store that the objects do not start themselves."""
-    asked = asked_of_secret(objects)
-    if not asked or asked - asked_of_secret([found for found in objects if found["kind"] == "StatefulSet"]):
+    """A Secret of random passwords; None if one is for a store that the objects do not start themselves."""
+    asked = required_secret_keys(objects)
+    if not asked or asked - required_secret_keys(
+        [document for document in objects if document["kind"] == "StatefulSet"]
+    ):
         return None
     labels = {"app.kubernetes.io/part-of": "daily-profit", "app.kubernetes.io/managed-by": "fanout"}
     metadata = {"name": SECRET, "namespace": namespace, "labels": labels}

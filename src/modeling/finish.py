@@ -145,8 +145,8 @@ def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, writt
             f"{tracking_error}; {saved}: {same_command(study_name)} registers them later"
         ) from tracking_error
     failure = _upload(opened, parent, written, report)
-    if failure is None and report.refused:
-        failure = report.failure(report.by)
+    if failure is None and report.write_errors:
+        failure = report.failure(report.retry_command)
     run_error = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
     _set_ending(task, opened, run_error)
     return Outcome(written.metadata, report.page, version, run_error, page)
@@ -177,9 +177,9 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
 
 
 def _saved_text(written: SavedModel, report: FinalReport) -> str:
-    if not report.refused:
+    if not report.write_errors:
         return f"model and report are saved ({written.model_path}, {report.folder})"
-    return f"the model is saved ({written.model_path}), {report.refused[0].filename} is not"
+    return f"the model is saved ({written.model_path}), {report.write_errors[0].filename} is not"
 
 
 def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport) -> str | None:
@@ -189,7 +189,7 @@ def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalRe
     try:
         log_files(opened.session, parent, files)
     except TrackingError as error:
-        unsaved = f"{report.refused[0].filename} is not, and " if report.refused else ""
+        unsaved = f"{report.write_errors[0].filename} is not, and " if report.write_errors else ""
         command = same_command(opened.study.study_name)
         return f"{unsaved}files are missing in its MLflow run: {error}: {command} adds them"
     return None

@@ -1,7 +1,7 @@
-"""What a report needs beside the study: the final model's metadata, its numbers, its test predictions.
+"""Finds the files that a report needs beside the study: the final model's metadata, numbers and test predictions.
 
-They lie in the output folder, or among the artifacts of the study's MLflow run where another machine trained. All of
-them are taken from one place, so that a report never mixes two trainings.
+They are in the output folder, or among the artifacts of the study's MLflow run if another machine trained the model.
+All three come from one place, so that a report never mixes two trainings.
 """
 
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METADATA_FILE = "metadata.json"
-"""Beside the report: the study's own, which stays when another study of the target is finished later."""
+"""A copy in the report folder; it stays when another study of the same target is finished later."""
 METADATA_FILES = "lgb_*_optuna_metadata.json"
 COLUMNS = ["account", "date", "y", "prediction"]
 _EARLIER_KEYS = (
@@ -41,12 +41,12 @@ FindRun = Callable[[], ParentRun | None]
 
 @dataclass(frozen=True)
 class FinalModelFiles:
-    """What is known of a study's final model; empty where there is none.
+    """The files of a study's final model; empty if there is no final model.
 
     Attributes:
         metadata: contract, section 8.
-        numbers: of the model's page.
-        predictions: on test rows, columns `account`, `date`, `y`, `prediction`.
+        numbers: for the model's chapters.
+        predictions: for the test rows, columns `account`, `date`, `y`, `prediction`.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class FinalModelFiles:
 
 
 def report_folder(output_dir: Path, study_name: str) -> Path:
-    """`reports/<study>`; the name of somebody else's study may be none of a folder, and is then changed to one."""
+    """`reports/<study>`; a study name that is not valid as a folder name is converted to a valid one."""
     try:
         check_study_name(study_name)
     except ConfigError:  # a study that was made without this project
@@ -70,10 +70,10 @@ def find_model_files(study_name: str, output_dir: Path, find_run: FindRun) -> Fi
     Args:
         study_name: of the study.
         output_dir: the `artefacts` folder.
-        find_run: asked for the study's MLflow run only if the output folder does not know the study's model.
+        find_run: returns the study's MLflow run; called only if the output folder has no metadata of the study.
 
     Raises:
-        TrackingError: MLflow failed while its artifacts were read.
+        TrackingError: reading the MLflow artifacts failed.
     """
     folder = report_folder(output_dir, study_name)
     for path in [folder / METADATA_FILE, *sorted((output_dir / "models").glob(METADATA_FILES))]:
@@ -88,8 +88,8 @@ def _from_mlflow(run: ParentRun, study_name: str) -> FinalModelFiles:
     wanted = [name for name in run.names() if Path(name).match(METADATA_FILES)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = [_read_metadata(run.fetch(path, folder)) for path in wanted]
-        metadata = next((each for each in found if each.get("study_name") == study_name), None)
+        candidates = [_read_metadata(run.fetch(path, folder)) for path in wanted]
+        metadata = next((candidate for candidate in candidates if candidate.get("study_name") == study_name), None)
         if metadata is None:
             return FinalModelFiles()
         there = [Path(path) for path in run.names(REPORT_FOLDER)]
@@ -101,7 +101,7 @@ def _from_mlflow(run: ParentRun, study_name: str) -> FinalModelFiles:
 
 
 def read_predictions(folder: Path) -> "pd.DataFrame | None":
-    """The test predictions beside a report; None where there are none that can be read, with a warning."""
+    """The test predictions in a report folder; None if there are none, None and a warning if the file is unreadable."""
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
         return None
@@ -110,28 +110,28 @@ def read_predictions(folder: Path) -> "pd.DataFrame | None":
 
     try:
         return pd.read_parquet(path, columns=COLUMNS)
-    except (ArrowException, ValueError) as error:  # cut short by a power cut, or of another version
-        log.warning("%s cannot be used: %s; the report leaves the predictions out", path, " ".join(str(error).split()))
+    except (ArrowException, ValueError) as error:  # truncated by a power failure, or of another version
+        log.warning("%s cannot be read: %s; the report omits the predictions", path, " ".join(str(error).split()))
         return None
 
 
 def _read_metadata(path: Path) -> Mapping[str, Any]:
-    """A metadata file; empty where there is none, and with a warning where it cannot be read."""
+    """A metadata file; empty if there is none, empty and a warning if it cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:  # cut short by a power cut, edited by hand; JSON's and Unicode's errors are such
-        log.warning("%s cannot be used: %s; the report does without it", path, error)
+    except ValueError as error:  # truncated or edited by hand; JSON and Unicode errors are ValueErrors
+        log.warning("%s cannot be read: %s; the report ignores it", path, error)
         return {}
-    return in_current_form(found) if isinstance(found, dict) else {}
+    return in_current_form(metadata) if isinstance(metadata, dict) else {}
 
 
 def in_current_form(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Metadata as this version writes it.
+    """Metadata in the format of this version.
 
-    Earlier versions had the best trial's values at the top and the registered model's beside them, under names of
-    their own; what they wrote is put where it belongs now. A `validation_skill` is left out: the report computes it.
+    Earlier versions stored the best trial's values at the top level and the registered model's values beside them,
+    under other names; both are moved to their present keys. `validation_skill` is dropped: the report computes it.
     """
     best = metadata.get("best_trial")
     if not isinstance(best, int):

@@ -1,8 +1,8 @@
-"""The report of a finished model: measured, drawn and on disk, when model and metadata are saved already.
+"""Measures a finished model and writes its report, after model and metadata are saved.
 
-Whatever goes wrong here costs that part of the report, never the model: it is registered all the same. A measurement or
-a drawing that fails is a warning; without the boundary below it would fail again at each resume. A file that the disk
-refuses is an error that the command ends with, after the model is registered.
+A failure here costs that part of the report, never the model, which is registered anyway. A measurement or a drawing
+that fails is logged as a warning; otherwise it would fail again at every resume. A file that cannot be written is an
+error that the command ends with, after the model is registered.
 """
 
 import json
@@ -39,31 +39,31 @@ TRIALS_FILE = "trials.csv"
 
 @dataclass(frozen=True)
 class FinalReport:
-    """What could be written of a report.
+    """The files of a report, and the errors of those that could not be written.
 
     Attributes:
-        folder: of the report.
-        trials: the study's trials as a table; None where the disk refused it.
-        files: of the run's `report/`.
-        refused: what the disk said to the others, each with its file's name.
-        by: the command that writes the others once the disk takes them.
+        folder: the report folder.
+        trials: CSV file of the study's trials; None if it could not be written.
+        files: files for the `report/` folder of the MLflow run.
+        write_errors: errors of the files that could not be written, with their file names.
+        retry_command: the command that writes the missing files once the disk accepts them.
     """
 
     folder: Path
     trials: Path | None
     files: tuple[Path, ...]
-    refused: tuple[OSError, ...]
-    by: str
+    write_errors: tuple[OSError, ...]
+    retry_command: str
 
     @property
     def page(self) -> Path | None:
-        """The report as a page; None where it could not be drawn or written."""
+        """The HTML report; None if it could not be drawn or written."""
         return next((path for path in self.files if path.name == HTML_FILE), None)
 
     def failure(self, command: str) -> str:
-        """Which file is missing, why, and what to do: to free the disk, then to give `command`."""
-        others = f" and {len(self.refused) - 1} more" if len(self.refused) > 1 else ""
-        return explain(self.refused[0], f"then {command} writes it{others}", "written")
+        """The message for the user: which file is missing, why, and the remedy; `command` writes it afterwards."""
+        others = f" and {len(self.write_errors) - 1} more" if len(self.write_errors) > 1 else ""
+        return explain(self.write_errors[0], f"then {command} writes it{others}", "written")
 
 
 def write_final_report(
@@ -73,33 +73,33 @@ def write_final_report(
 
     Args:
         task: the table, its rows and the seed.
-        study: that the model was found by.
-        model: the final one.
-        metadata: as saved beside it; a copy is kept with the report.
-        folder: of the study's report, which is made.
+        study: the study that produced the model.
+        model: the final model.
+        metadata: as saved with the model; a copy is written to `folder`.
+        folder: the study's report folder; created if missing.
     """
-    refused: list[OSError] = []
+    write_errors: list[OSError] = []
 
-    def on_disk(write: Callable[[], T]) -> T | None:
+    def try_write(write: Callable[[], T]) -> T | None:
         try:
             return write()
-        except OSError as error:  # a full disk, say; what comes next may be smaller and fit
-            refused.append(error)
+        except OSError as error:  # for example a full disk; the next file may be smaller and fit
+            write_errors.append(error)
             return None
 
-    trials = on_disk(lambda: _write_text(trials_in_utc(study).to_csv(index=False), folder / TRIALS_FILE))
-    on_disk(lambda: _write_text(json.dumps(metadata, indent=2, allow_nan=False) + "\n", folder / METADATA_FILE))
+    trials = try_write(lambda: _write_text(trials_in_utc(study).to_csv(index=False), folder / TRIALS_FILE))
+    try_write(lambda: _write_text(json.dumps(metadata, indent=2, allow_nan=False) + "\n", folder / METADATA_FILE))
     seed = task.settings.search.seed
-    measured = attempt("the model's page", lambda: measure_model(model, task.data, task.rows, seed))
-    numbers = None if measured is None else on_disk(lambda: write_model_numbers(*measured, folder))
-    # Page and PDF can be drawn again from these; without one of them the model has to be measured again.
-    by = same_command(study.study_name) if refused else report_command(study.study_name, task.settings)
+    measured = attempt("the model's chapters", lambda: measure_model(model, task.data, task.rows, seed))
+    numbers = None if measured is None else try_write(lambda: write_model_numbers(*measured, folder))
+    # HTML and PDF can be drawn again from these files; if one is missing, the model has to be measured again.
+    command = same_command(study.study_name) if write_errors else report_command(study.study_name, task.settings)
     model_numbers = None if measured is None else measured[0]
     document = cache(lambda: study_document(StudyReportInput(study, take_snapshot(study), metadata, model_numbers)))
-    html = on_disk(lambda: attempt(HTML_FILE, lambda: write_html(document(), folder / HTML_FILE)))
-    pdf = on_disk(lambda: attempt(PDF_FILE, lambda: write_pdf(document(), folder / PDF_FILE)))
+    html = try_write(lambda: attempt(HTML_FILE, lambda: write_html(document(), folder / HTML_FILE)))
+    pdf = try_write(lambda: attempt(PDF_FILE, lambda: write_pdf(document(), folder / PDF_FILE)))
     files = (*(path for path in (html, pdf) if path is not None), *(numbers or ()))
-    return FinalReport(folder, trials, files, tuple(refused), by)
+    return FinalReport(folder, trials, files, tuple(write_errors), command)
 
 
 def _write_text(text: str, path: Path) -> Path:
@@ -109,12 +109,12 @@ def _write_text(text: str, path: Path) -> Path:
 
 
 def same_command(study_name: str) -> str:
-    """What trains the same final model once more, and with it its report."""
+    """The command that trains the same final model again and writes its report."""
     return f"the same command with {study_option(study_name)}"
 
 
 def report_command(study_name: str, settings: RunSettings) -> str:
-    """What writes the report of a study again, as it is typed; a URL, which may hold a password, is not shown."""
+    """The command line that writes a study's report again; a URL may hold a password, so it is not shown."""
     places = {"--storage-dir": settings.search.storage_dir, "--output-dir": settings.output_dir}
     defaults = {"--storage-dir": SearchSettings.storage_dir, "--output-dir": RunSettings.output_dir}
     words = [f"{option} {shlex.quote(str(path))}" for option, path in places.items() if path != defaults[option]]
@@ -123,21 +123,21 @@ def report_command(study_name: str, settings: RunSettings) -> str:
 
 
 def attempt(part: str, work: Callable[[], T]) -> T | None:
-    """The boundary around measuring and drawing: its result, or None and one line that says what is left out.
+    """The result of measuring or drawing `part`; if that fails, None and a warning.
 
     Raises:
-        OSError: the disk, as without the boundary.
-        DailyProfitError: what has a line of its own already.
+        OSError: passed on: a file cannot be written.
+        DailyProfitError: passed on: it has a message for the user already.
     """
     try:
         return work()
     except (DailyProfitError, OSError):
         raise
-    except Exception as error:  # numbers that nobody thought of, in drawing libraries that are not ours
+    except Exception as error:  # boundary: unexpected numbers may fail anywhere in the drawing libraries
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         log.warning(
-            "the report lacks %s, which failed with %s; the model is saved and goes on to be registered, "
-            "--verbose shows where it failed", part, reason,
+            "the report lacks %s, which failed with %s; the model is saved and will be registered; "
+            "--verbose shows the traceback", part, reason,
         )  # fmt: skip
         log.debug("%s failed", part, exc_info=True)
         return None

@@ -1,7 +1,7 @@
-"""The command `report`: which studies, what is known of their models, where the report goes.
+"""The command `report`: reads studies and the files of their models, writes the report, logs it to MLflow.
 
-Any study of the store will do. A study's report is added to its MLflow run, where there is one that can be reached;
-one that cannot costs a line of warning, never the report.
+It takes any study in the store. A study's report is also added to its MLflow run, if it has one; if MLflow fails, that
+costs a warning, never the report.
 """
 
 import logging
@@ -37,17 +37,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What one command was asked for.
+    """Settings of the `report` command.
 
     Attributes:
-        study_name: None asks for the newest study of the store.
+        study_name: None selects the newest study in the store.
         ensemble: targets, studies or `TARGET=STUDY`; empty for the report of one study.
-        storage_url: of the store, as when tuning.
+        storage_url: of the store, as for tuning.
         storage_dir: folder of the embedded store.
-        output_dir: where models lie and reports are written.
+        output_dir: folder of the models and the reports.
 
     Raises:
-        ConfigError: both one study and several are asked for.
+        ConfigError: both `study_name` and `ensemble` are given.
     """
 
     study_name: str | None = None
@@ -59,20 +59,20 @@ class ReportSettings:
     def __post_init__(self) -> None:
         if self.study_name is not None and self.ensemble:
             raise ConfigError(
-                f"--study-name {self.study_name!r} and --ensemble exclude each other: "
-                f"name the study after --ensemble, too, or leave one of them out"
+                f"--study-name {self.study_name!r} and --ensemble cannot be combined: "
+                f"list the study after --ensemble as well, or omit one of the two options"
             )
 
 
 def report(settings: ReportSettings) -> list[Path]:
-    """Writes a report as page and PDF, and says where they lie.
+    """Writes a report as HTML and PDF, and prints the paths.
 
     Returns:
         The files.
 
     Raises:
         ConfigError: the store, a study or the folder cannot be used.
-        StoreError: the store failed while it was read.
+        StoreError: reading the store failed.
         OSError: the files cannot be written.
     """
     set_optuna_verbosity()
@@ -81,31 +81,33 @@ def report(settings: ReportSettings) -> list[Path]:
     manager = _open_store(settings)
     try:
         return _report_several(settings, manager) if settings.ensemble else _report_one(settings, manager)
-    except (StorageInternalError, SQLAlchemyError) as error:  # boundary: the database went away
+    except (StorageInternalError, SQLAlchemyError) as error:  # boundary: the database became unreachable
         reason = scrub(root_cause_line(error), manager.url.render_as_string(hide_password=False))
-        raise StoreError(f"the store {manager.shown} failed: {reason}; the same command may succeed later") from error
+        raise StoreError(f"the store {manager.shown} failed: {reason}; try the same command again later") from error
 
 
 def _open_store(settings: ReportSettings) -> OptunaStudyManager:
-    """The store; an embedded one that is not there is not made, as its opening would."""
+    """Opens the store; a missing embedded store is an error, because opening it would create an empty one."""
     url = store_url(settings.storage_url, settings.storage_dir, os.environ)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         option = "--storage-url" if settings.storage_url else "--storage-dir"
-        raise ConfigError(f"there is no store {url.database}: give the {option} that the search was given")
+        raise ConfigError(f"there is no store {url.database}: pass the {option} that the search used")
     return OptunaStudyManager(settings.storage_dir, settings.storage_url)
 
 
 def _report_one(settings: ReportSettings, manager: OptunaStudyManager) -> list[Path]:
     name = choose_study(settings.study_name, known_studies(manager), manager.shown)
-    found = _Found(manager.load_study(name), settings.output_dir)
+    study_files = _StudyFiles(manager.load_study(name), settings.output_dir)
     document = study_document(
-        StudyReportInput(found.study, take_snapshot(found.study), found.files.metadata, found.files.numbers)
+        StudyReportInput(
+            study_files.study, take_snapshot(study_files.study), study_files.files.metadata, study_files.files.numbers
+        )
     )
     written = write_both(document, report_folder(settings.output_dir, name))
-    newest = " (the newest; --study-name names another)" if settings.study_name is None else ""
-    _say("study", [f"{name}{newest}"])
-    _say("report", written)
-    found.log_report(written)
+    newest = " (the newest; --study-name selects another)" if settings.study_name is None else ""
+    _print_lines("study", [f"{name}{newest}"])
+    _print_lines("report", written)
+    study_files.log_report(written)
     return written
 
 
@@ -113,19 +115,19 @@ def _report_several(settings: ReportSettings, manager: OptunaStudyManager) -> li
     chosen = choose_several(settings.ensemble, known_studies(manager), manager.shown)
     items = []
     for label, name in chosen.items():
-        found = _Found(manager.load_study(name), settings.output_dir)
-        snapshot = take_snapshot(found.study)
-        items.append(ComparedStudy(label, snapshot, found.files.metadata, found.files.predictions))
-    # One folder for the same targets: the link to it stays, and shows the newest.
+        study_files = _StudyFiles(manager.load_study(name), settings.output_dir)
+        snapshot = take_snapshot(study_files.study)
+        items.append(ComparedStudy(label, snapshot, study_files.files.metadata, study_files.files.predictions))
+    # The same targets always use the same folder, so that a link to it shows the newest report.
     folder = report_folder(settings.output_dir, "_".join(["ensemble", *chosen]))
     written = write_both(comparison_document(items), folder)
-    _say("studies", [name if name == label else f"{name} ({label})" for label, name in chosen.items()])
-    _say("report", written)
+    _print_lines("studies", [name if name == label else f"{name} ({label})" for label, name in chosen.items()])
+    _print_lines("report", written)
     return written
 
 
-class _Found:
-    """A study and what is known of its final model, here or in MLflow."""
+class _StudyFiles:
+    """A study and the files of its final model, from the output folder or from MLflow."""
 
     def __init__(self, study: optuna.Study, output_dir: Path) -> None:
         self.study = study
@@ -133,11 +135,11 @@ class _Found:
 
     @cached_property
     def run(self) -> ParentRun | None:
-        """The study's MLflow run; None, with a warning, where MLflow cannot give it."""
+        """The study's MLflow run; None if it has none, None and a warning if MLflow fails."""
         try:
             return find_parent_run(self.study.study_name, self.study.user_attrs)
-        except TrackingError as error:  # boundary: MLflow is away, the report is not
-            log.warning("%s; MLflow gets no report of this study", error)
+        except TrackingError as error:  # boundary: the report does not need MLflow
+            log.warning("%s; the report is not logged to MLflow", error)
             return None
 
     @cached_property
@@ -145,7 +147,7 @@ class _Found:
         """The final model's metadata, numbers and test predictions."""
         try:
             return find_model_files(self.study.study_name, self.output_dir, lambda: self.run)
-        except TrackingError as error:  # boundary: MLflow is away, the report is not
+        except TrackingError as error:  # boundary: the report does not need MLflow
             log.warning("%s; the report shows the search without a final model", error)
             return FinalModelFiles()
 
@@ -155,12 +157,12 @@ class _Found:
             return
         try:
             self.run.log_report(written)
-        except TrackingError as error:  # boundary: MLflow is away, the report is not
-            log.warning("%s; the report is written, the same command adds it later", error)
+        except TrackingError as error:  # boundary: the report does not need MLflow
+            log.warning("%s; the report is written; the same command logs it to MLflow later", error)
         else:
-            _say("MLflow", [f"run {self.run.run_id}, folder {REPORT_FOLDER}"])
+            _print_lines("MLflow", [f"run {self.run.run_id}, folder {REPORT_FOLDER}"])
 
 
-def _say(what: str, lines: Sequence[object]) -> None:
+def _print_lines(what: str, lines: Sequence[object]) -> None:
     for i, line in enumerate(lines):
         sys.stdout.write(f"{'' if i else what:<9}{line}\n")

@@ -1,4 +1,4 @@
-"""A report on disk: the page and the PDF of one document, each whole or as it was before."""
+"""Writes a document as HTML and PDF; a failed write leaves an earlier file unchanged."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ HTML_FILE, PDF_FILE = "report.html", "report.pdf"
 
 
 def write_html(document: "Document", path: Path) -> Path:
-    """Writes a report as one self-contained page, or leaves an earlier one as it was.
+    """Writes a report as one self-contained HTML page; a failed write leaves an earlier file unchanged.
 
     Args:
         document: the report.
-        path: the file to write; its folder is made.
+        path: the file to write; its folder is created if missing.
 
     Returns:
         The same path.
@@ -22,7 +22,7 @@ def write_html(document: "Document", path: Path) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
-    # Here and not at the top: plotly takes longer to import than `--help` may take to answer.
+    # Imported here, not at the top: plotly is slow to import, and `--help` must be fast.
     from src.disk import write_atomically
     from src.reporting.html.page import page_html
 
@@ -42,7 +42,7 @@ def write_pdf(document: "Document", path: Path) -> Path:
 
 
 def write_both(document: "Document", folder: Path) -> list[Path]:
-    """`report.html` and `report.pdf` in a folder, which is made.
+    """Writes `report.html` and `report.pdf` into a folder, which is created if missing.
 
     Raises:
         OSError: a file cannot be written.

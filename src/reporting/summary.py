@@ -1,4 +1,4 @@
-"""What the user reads at the end: one row per target, and what to do next."""
+"""The summary printed at the end of a command: one row per target, and what to do next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Outcome:
     """One target's result.
 
     Attributes:
-        metadata: as written beside the model; its scores are the registered model's.
-        report: the HTML report; None where it could not be drawn.
-        version: `models:/<name>/<number>` with its alias, or why there is none.
-        page: of the report in MLflow's pages, to be put after a server's address.
-        failure: why a part of the report could not be written; the command ends with it.
+        metadata: as written with the model; its scores are the registered model's.
+        report: the HTML report; None if it could not be drawn.
+        version: `models:/<name>/<number>` with its alias, or the reason why there is none.
+        failure: the reason why a part of the report could not be written; the command ends with this error.
+        page: path of the report in MLflow's UI, appended to the server's address.
     """
 
     metadata: dict[str, Any]
@@ -33,7 +33,7 @@ HEADER = ("target", "metric", "validation", "test", "95 % interval", "best basel
 
 
 def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
-    """The table, which trials each model is made of, the reports and the command that opens MLflow's UI."""
+    """The table, the trials of each model, the reports and the command that opens MLflow's UI."""
     rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -45,13 +45,13 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
         for name, note in interval_notes(outcome.metadata)
     ]
     at_server = tracking_uri.startswith("http")
-    # A server's page opens from everywhere; the file may lie in a pod that is gone by now.
+    # The server's page opens from any machine; the file may be in a pod that no longer exists.
     places = [
         (each.report, f"{tracking_uri.rstrip('/')}/{each.page}" if at_server else each.report) for each in outcomes
     ]
     reports = [f"report   {place}" for report, place in places if report is not None]
     command = "mlflow ui"
-    if tracking_uri.startswith("sqlite:"):  # shorter, and as people type it, where the file lies here
+    if tracking_uri.startswith("sqlite:"):  # a relative path is shorter, if the file is in this folder
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif at_server:
         command = f"open {tracking_uri}"
@@ -59,16 +59,16 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
-    found = outcome.metadata
-    interval = found["test_interval"]
-    name = found["best_baseline"] or found["validation_best_baseline"]
-    baselines = found["baselines"] or found["validation_baselines"]
-    skill = found["skill"] if found["test_score"] is not None else found["validation_skill"]
+    metadata = outcome.metadata
+    interval = metadata["test_interval"]
+    name = metadata["best_baseline"] or metadata["validation_best_baseline"]
+    baselines = metadata["baselines"] or metadata["validation_baselines"]
+    skill = metadata["skill"] if metadata["test_score"] is not None else metadata["validation_skill"]
     return (
-        found["target"],
-        found["metric"].upper(),
-        number(found["validation_score"]),
-        number(found["test_score"]),
+        metadata["target"],
+        metadata["metric"].upper(),
+        number(metadata["validation_score"]),
+        number(metadata["test_score"]),
         "-" if interval is None else f"{number(interval[0])} … {number(interval[1])}",
         f"{number(baselines[name])} {name}",
         "-" if skill is None else f"{100 * skill:+.1f} %",
@@ -76,10 +76,10 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def made_of(found: Mapping[str, Any]) -> str:
+def made_of(metadata: Mapping[str, Any]) -> str:
     """`net_profit is the weighted mean of 2 trials: 7 (60 %), 2 (40 %)`, or `net_profit is trial 7`."""
-    members = found.get("members")
+    members = metadata.get("members")
     if not members:
-        return f"{found['target']} is trial {found['best_trial']['number']}"
-    said = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
-    return f"{found['target']} is the weighted mean of {len(members)} trials: {said}"
+        return f"{metadata['target']} is trial {metadata['best_trial']['number']}"
+    listed = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
+    return f"{metadata['target']} is the weighted mean of {len(members)} trials: {listed}"

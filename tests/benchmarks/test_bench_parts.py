@@ -1,4 +1,4 @@
-"""The pure parts of report, overhead, scaling, memory and growth; what they measure, they show themselves."""
+"""The pure functions of the benchmarks report, overhead, scaling, memory and growth."""
 
 import itertools
 import json
@@ -92,10 +92,10 @@ def _trial(pid: int, start: float, complete: float) -> scaling.Trial:
 def test_the_steady_rate_leaves_out_what_only_one_worker_did() -> None:
     alone = [_trial(1, i, i + 1) for i in range(10)]
     assert scaling.steady_rate(alone) == pytest.approx(60)
-    # The second worker comes 3.5 s late and leaves 2 s early: between, there are two trials a second.
+    # The second worker starts 3.5 s later and ends 2 s earlier: in between there are two trials per second.
     late = [_trial(2, 3.5 + i, 4.5 + i) for i in range(4)]
     assert scaling.steady_rate(alone + late) == pytest.approx(120)
-    # Workers one after the other never worked together: the whole span counts.
+    # Workers that do not overlap: the whole span counts.
     assert scaling.steady_rate([_trial(1, 0, 1), _trial(2, 2, 3)]) == pytest.approx(40)
 
 
@@ -167,4 +167,4 @@ def test_a_peer_that_is_not_installed_is_told_in_one_line(
     with pytest.raises(SystemExit) as left:
         overhead.parse([])
     assert left.value.code == 2
-    assert "optuna-integration is not installed here" in capsys.readouterr().err.splitlines()[-1]
+    assert "optuna-integration is not installed: run" in capsys.readouterr().err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The benchmark's tables have the truths that it says, and it counts what it shows."""
+"""The simulated tables have the stated true values, and the counts are right."""
 
 import json
 import math

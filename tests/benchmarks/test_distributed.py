@@ -1,4 +1,4 @@
-"""What is reckoned of a measurement, and which are made; the measuring itself shows what it found."""
+"""Which measurements are made, and what is computed from them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from benchmarks.distributed import Cell, cells, main, parse, summary
 
 
-def test_the_ideal_is_that_nobody_ever_waits() -> None:
+def test_the_ideal_rate_has_no_waiting() -> None:
     row = Cell(workers=8, seconds=2.0, trials=80).row(span=25.0, connections=20, cpu=1.6)
     assert row["trials/s"] == 80 / 25
     assert row["of the ideal"] == pytest.approx(20 / 25)

@@ -1,4 +1,4 @@
-"""The benchmark's own machinery: rows that contenders get, a real run of one, what is written down and gone on from."""
+"""The rows that contenders get, a real run of one contender, recording and resuming."""
 
 import json
 from pathlib import Path

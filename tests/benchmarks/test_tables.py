@@ -1,4 +1,4 @@
-"""Benchmark tables: splits that mix nothing, and features that know nothing of their own row's future."""
+"""Benchmark tables: disjoint splits, and features without information from the row's future."""
 
 import sys
 

@@ -115,7 +115,7 @@ def test_volumes_are_declared() -> None:
 
 
 def test_mounted_files_are_there() -> None:
-    """The engine would make a folder in the place of one that is not."""
+    """The engine would create a folder for a missing file."""
     mounted = [str(v).split(":")[0] for service in SERVICES.values() for v in service.get("volumes", [])]
     files = [ROOT / "docker" / path for path in mounted if path.startswith(".")]
     assert len(files) == 2 and all(file.is_file() for file in files)

@@ -50,7 +50,7 @@ class TestImage:
         assert ("COPY", f"{LOCKS[image]} /build/") in steps(image)
 
     def test_a_change_of_source_installs_nothing_again(self, image: str) -> None:
-        """The stage that installs sees the lock and nothing else."""
+        """The stage that installs has only the lock."""
         found = steps(image)
         second = [i for i, (word, _) in enumerate(found) if word == "FROM"][1]
         assert [rest for word, rest in found[:second] if word == "COPY"] == [f"{LOCKS[image]} /build/"]
@@ -115,7 +115,7 @@ def test_serving_script_calls_mlflow_with_options_that_exist() -> None:
 
 
 def test_clients_fetch_artifacts_through_the_server() -> None:
-    """MLflow 3.17 tells them otherwise where the store is S3, and the variables are only read by the client."""
+    """With an S3 store, MLflow 3.17 sends clients to it by default; only the client reads these variables."""
     from mlflow import environment_variables as known
 
     for image in ("tuner", "serving"):

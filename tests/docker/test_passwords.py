@@ -1,4 +1,4 @@
-"""Nothing starts with an empty password: the scripts of the images and of the manifests, as they stand."""
+"""Nothing starts with an empty password: the scripts of the images and of the manifests."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ PASSWORDS = {"OPTUNA_POSTGRES_PASSWORD": "one", "MLFLOW_POSTGRES_PASSWORD": "two
 def run(
     folder: Path, program: str, words: list[str], doing: str = "", **environ: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs a script with a stand-in for the program that it calls in the end, which says what it was given."""
+    """Runs a script with a fake for the program that it finally calls, which prints its arguments."""
     stand_in = folder / program
     stand_in.write_text(f'#!/bin/sh\necho "$0 $*"\necho "superuser: $POSTGRES_PASSWORD"\n{doing}\n', encoding="utf-8")
     stand_in.chmod(0o755)
@@ -46,7 +46,7 @@ class TestPostgres:
             assert done.returncode == 2 and not done.stdout
             assert done.stderr == f"error: {empty} is empty: give it a value in the Secret credentials\n"
 
-    def test_the_superuser_gets_a_password_that_nobody_knows(self, tmp_path: Path) -> None:
+    def test_the_superuser_gets_a_random_password(self, tmp_path: Path) -> None:
         words = start_of_postgres(tmp_path)
         said = [run(tmp_path, "docker-entrypoint.sh", words, **PASSWORDS).stdout.splitlines() for _ in range(2)]
         assert said[0][0].partition(" ")[2].startswith("postgres -c hba_file=/scripts/pg_hba.conf -c max_connections=")
@@ -54,7 +54,7 @@ class TestPostgres:
         assert len(first) == len(second) == 44 and first != second
 
     def test_a_first_start_that_was_cut_off_begins_again(self, tmp_path: Path) -> None:
-        """And nothing else ever takes a volume's data away."""
+        """And nothing else deletes a volume's data."""
         words, data = start_of_postgres(tmp_path), tmp_path / "pgdata"
         last_of_init = (tmp_path / "databases.sh").read_text(encoding="utf-8").splitlines()[-1]
 
@@ -70,8 +70,8 @@ class TestPostgres:
         assert start(f"echo 15 > PG_VERSION\n{last_of_init}") == ["PG_VERSION"]
         assert start("touch table") == start("true") == ["PG_VERSION", "table"]
 
-    def test_every_connection_asks_for_a_password_in_both_stacks(self) -> None:
-        """Also on a volume that an earlier version has made, whose own rules let everybody in over the socket."""
+    def test_every_connection_needs_a_password_in_both_stacks(self) -> None:
+        """Also on a volume of an earlier version, whose own rules trust every connection over the socket."""
         rules = (ROOT / "k8s/components/postgres/pg_hba.conf").read_text(encoding="utf-8")
         methods = [line.split()[-1] for line in rules.splitlines() if not line.startswith("#")]
         assert methods == ["scram-sha-256", "scram-sha-256"]
@@ -110,10 +110,10 @@ class TestS3:
         for given in (keys | {empty: ""}, {k: v for k, v in keys.items() if k != empty}):
             done = run(tmp_path, "weed", words, **given)
             assert done.returncode == 2 and not done.stdout
-            assert done.stderr == f"error: {empty} is empty: without it anybody could read and write\n"
+            assert done.stderr == f"error: {empty} is empty: set it, otherwise anybody could read and write\n"
 
     def test_the_pods_keys_are_those_of_the_server(self) -> None:
-        """MLflow signs with what the store was started with."""
+        """MLflow uses the keys that the store was started with."""
 
         def keys(owner: str, name: str) -> dict[str, object]:
             found = container(overlay("local"), owner, name)

@@ -149,7 +149,7 @@ def test_an_incomplete_backup_is_refused_and_changes_no_database(postgres: Pod, 
         postgres.rows(role, "DELETE FROM runs WHERE id > 7")
     done = postgres.script("restore.sh", text[: int(len(text) * kept)])
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: the backup could not be restored whole")
+    assert done.stderr.splitlines()[-1].startswith("error: the backup was not restored completely")
     assert postgres.rows("optuna", "SELECT count(*) FROM runs") == ["7"]
     assert postgres.rows("mlflow", "SELECT count(*) FROM runs") == ["7" if kept < 0.5 else "500"]
 

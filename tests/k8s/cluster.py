@@ -1,4 +1,4 @@
-"""A stand-in for the boundary to a cluster: a program that renders with the real kubectl and plays back the rest."""
+"""A fake cluster: a program that renders with the real kubectl and returns prepared answers otherwise."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ for answer in answers:
 
 STUDY, RUN = "Net_Profit_7", "net-profit-7"
 WATCHED = f"get jobs,pods -l daily-profit/run={RUN} -o json"
-"""How a run is looked at while it is followed."""
+"""The call that polls a run."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Call:
 
 
 class FakeCluster:
-    """Answers calls by their words; says nothing to those that it knows no answer to."""
+    """Answers calls by their words; the output is empty for calls without a prepared answer."""
 
     def __init__(self, folder: Path) -> None:
         self.program = folder / "kubectl"

@@ -1,4 +1,4 @@
-"""The optional alerts of the nightly search: what they ask for is there, and Prometheus' own tool tries them."""
+"""The optional alerts on the nightly search: their labels exist, and Prometheus' own tool tests them."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ def expressions() -> list[str]:
     return [each["expr"] for group in rule()["spec"]["groups"] for each in group["rules"]]
 
 
-def test_no_overlay_asks_for_the_operator() -> None:
+def test_no_overlay_needs_the_operator() -> None:
     for name in (*OVERLAYS, TEAM):
         assert "PrometheusRule" not in {found["kind"] for found in overlay(name)}
 

@@ -38,7 +38,7 @@ def test_the_commands_name_what_is_there() -> None:
     assert f"`{claim}-s3-0`" in PAGE
 
 
-def test_the_secret_made_by_hand_has_the_keys_that_pods_ask_for() -> None:
+def test_the_secret_created_by_hand_has_the_keys_that_pods_need() -> None:
     made = set(re.findall(r"--from-literal=(\w+)=", PAGE))
     services = (ROOT / "k8s/overlays/local/services/kustomization.yaml").read_text(encoding="utf-8")
     assert made == set(re.findall(r"--from-literal=(\w+)=", services)) != set()

@@ -1,4 +1,4 @@
-"""`make fanout`: what it renders, what it tells a cluster in which order, and how it tells the outcome."""
+"""`make fanout`: what it renders, what it applies in which order, and how it reports the result."""
 
 import base64
 import json
@@ -159,7 +159,7 @@ class TestUp:
     def test_no_new_passwords_for_old_volumes(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         cluster.answers("get persistentvolumeclaims", "persistentvolumeclaim/data-postgres-0", plain=True)
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
-        assert "Secret credentials of namespace daily-profit is gone" in capsys.readouterr().err
+        assert "Secret credentials of namespace daily-profit does not exist" in capsys.readouterr().err
         assert not created(cluster.calls) and not applied(cluster.calls)
 
     @pytest.mark.parametrize("known", ["namespace/daily-profit", "forbidden"])
@@ -172,28 +172,30 @@ class TestUp:
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 0
         assert not [found for objects in applied(cluster.calls) for found in of_kind(objects, "Namespace")]
 
-    def test_who_may_not_make_the_namespace_is_told_who_may(
+    def test_without_permission_to_create_the_namespace(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
         cluster.answers("apply", 'Error from server (Forbidden): namespaces is forbidden: User "a" cannot create')
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert 'User "a" cannot create' in line
-        assert line.endswith("have namespace daily-profit made by those who may make it")
+        assert line.endswith("ask a cluster administrator to create namespace daily-profit")
 
     def test_a_run_of_this_name_is_not_overwritten(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
         cluster.answers("get jobs", {"items": "job.batch/create-" + RUN})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 2
-        assert f"STUDY_NAME={STUDY} is a run of this cluster already" in capsys.readouterr().err
+        assert f"STUDY_NAME={STUDY} is already a run in this cluster" in capsys.readouterr().err
         assert not applied(cluster.calls)
 
     def test_production_needs_its_secret(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         cluster.answers("get secret", secret(OPTUNA_POSTGRES_PASSWORD="a", MLFLOW_POSTGRES_PASSWORD=""))
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "OVERLAY=production") == 2
         said = capsys.readouterr().err
-        assert "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: make it" in said
+        assert (
+            "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: create it" in said
+        )
         assert not applied(cluster.calls)
 
     def test_no_cluster(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +206,7 @@ class TestUp:
 
     def test_no_kubectl(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["up", "KUBECTL=no-such-kubectl"]) == 2
-        assert "KUBECTL=no-such-kubectl is no program here: install it" in capsys.readouterr().err
+        assert "KUBECTL=no-such-kubectl was not found: install it" in capsys.readouterr().err
 
 
 class TestDown:
@@ -218,13 +220,13 @@ class TestDown:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            ([], "it is not clear which run: use STUDY_NAME=a-1 or b-2"),
-            (["STUDY_NAME=c"], "STUDY_NAME=c is no run: use STUDY_NAME=a-1 or b-2"),
-            (["VOLUMES=1"], "say ALL=1 too"),
-            (["ALL=1", "STUDY_NAME=a_1"], "contradict each other"),
+            ([], "STUDY_NAME is missing: use STUDY_NAME=a-1 or b-2"),
+            (["STUDY_NAME=c"], "STUDY_NAME=c is not a run: use STUDY_NAME=a-1 or b-2"),
+            (["VOLUMES=1"], "add ALL=1"),
+            (["ALL=1", "STUDY_NAME=a_1"], "cannot be combined"),
         ],
     )
-    def test_down_asks_which(
+    def test_down_needs_an_unambiguous_run(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str], said: str
     ) -> None:
         cluster.answers("get jobs", {"items": [job("create", "b-2"), job("create", "a-1")]})
@@ -233,7 +235,7 @@ class TestDown:
         assert not [each for each in cluster.calls if "delete" in each.text]
 
     @pytest.mark.parametrize("volumes", [False, True])
-    def test_down_all_keeps_volumes_and_their_passwords_unless_asked(self, cluster: FakeCluster, volumes: bool) -> None:
+    def test_down_all_keeps_volumes_and_their_passwords_by_default(self, cluster: FakeCluster, volumes: bool) -> None:
         assert call(cluster, "down", "ALL=1", *(["VOLUMES=1"] if volumes else [])) == 0
         (listed,) = [json.loads(each.stdin)["items"] for each in cluster.calls if each.stdin]
         kinds = {found["kind"] for found in listed}

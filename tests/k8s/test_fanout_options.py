@@ -1,4 +1,4 @@
-"""What `make fanout` is asked for: names that Kubernetes takes, and mistakes that are told before a pod makes them."""
+"""The options of `make fanout`: valid Kubernetes names, and errors that are reported before a pod is created."""
 
 import re
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def test_each_run_has_its_own_token() -> None:
     tokens = {run_of({"STUDY_NAME": "s"}, NOON).settings["RUN_TOKEN"] for _ in range(2)}
     assert len(tokens) == 2
     assert all(re.fullmatch(r"20240131_120005-[0-9a-f]{8}", token) for token in tokens)
-    with pytest.raises(ConfigError, match="RUN_TOKEN is unknown here"):
+    with pytest.raises(ConfigError, match="RUN_TOKEN is unknown"):
         up(["RUN_TOKEN=mine"])
 
 
@@ -67,21 +67,21 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"WORKERS": "0"}, "WORKERS=0 is no number of workers: use 1 or more"),
-        ({"WORKERS": "-1"}, "WORKERS=-1 is no number"),
-        ({"WORKERS": "eight"}, "WORKERS=eight is no number"),
+        ({"WORKERS": "0"}, "WORKERS=0 is not a number of workers: use 1 or more"),
+        ({"WORKERS": "-1"}, "WORKERS=-1 is not a number"),
+        ({"WORKERS": "eight"}, "WORKERS=eight is not a number"),
         ({"N_TRIALS": "0"}, "--n-trials 0 is too few"),
         ({"TARGET": "net_profi"}, "target 'net_profi' is unknown (did you mean 'net_profit'?)"),
         ({"SAMPLER": "grid"}, "--sampler 'grid' is unknown"),
-        ({"WAIT_SECONDS": "soon"}, "WAIT_SECONDS=soon is no time"),
-        ({"IDLE_SECONDS": "0"}, "IDLE_SECONDS=0 is no time"),
-        ({"DATA": "table.parquet"}, "DATA=table.parquet lies on this machine"),
-        ({"DATA": "postgresql://u:secret@h/d"}, "DATA=postgresql://u:***@h/d holds a password"),
-        ({"STUDY_NAME": "___"}, "STUDY_NAME=___ names no run"),
+        ({"WAIT_SECONDS": "soon"}, "WAIT_SECONDS=soon is not a time"),
+        ({"IDLE_SECONDS": "0"}, "IDLE_SECONDS=0 is not a time"),
+        ({"DATA": "table.parquet"}, "DATA=table.parquet is a local path"),
+        ({"DATA": "postgresql://u:secret@h/d"}, "DATA=postgresql://u:***@h/d contains a password"),
+        ({"STUDY_NAME": "___"}, "STUDY_NAME=___ cannot name a run"),
         ({"STUDY_NAME": "a/b"}, "--study-name 'a/b' contains '/'"),
         ({"STUDY_NAME": "a "}, "--study-name 'a ' ends with ' '"),
         ({"STUDY_NAME": f"a{'ü' * 99}", "TARGET": "all"}, "…' is too long: 210 bytes"),
-        ({"STUDY_NAME": "x" * 60}, "names no run: use letters and digits, 48 at most"),
+        ({"STUDY_NAME": "x" * 60}, "cannot name a run: use letters and digits, 48 at most"),
     ],
 )
 def test_mistakes_are_one_line(values: dict[str, str], said: str) -> None:
@@ -103,7 +103,7 @@ def test_words() -> None:
         "SEED": "",
     }
     for word in ("STORAGE_URL=x", "QUERY"):
-        with pytest.raises(ConfigError, match="is unknown here"):
+        with pytest.raises(ConfigError, match="is unknown"):
             given([word], ["QUERY", "SEED"] if word != "QUERY" else ["QUERY"])
 
 
@@ -116,8 +116,8 @@ def test_places() -> None:
         place_of({"OVERLAY": "produktion"})
 
 
-def test_an_overlay_of_ones_own_is_a_path(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"or the path of a folder with services and run in it, as k8s/examples/team"):
+def test_an_overlay_may_be_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"or the path of a folder that contains services and run, such as k8s/"):
         place_of({"OVERLAY": str(tmp_path)})
     for part in ("services", "run"):
         (tmp_path / part).mkdir()

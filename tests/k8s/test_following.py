@@ -34,30 +34,30 @@ class TestWhatIsSaid:
     @pytest.mark.parametrize(
         ("pods", "line"),
         [
-            ([pod(WORK, i) for i in range(3)], "3 of 3 at work, 0 done"),
-            ([pod(WORK, i, "Pending") for i in range(3)], "0 of 3 at work, 0 done; 3 starting"),
+            ([pod(WORK, i) for i in range(3)], "3 of 3 running, 0 done"),
+            ([pod(WORK, i, "Pending") for i in range(3)], "0 of 3 running, 0 done; 3 starting"),
             (
                 [pod(WORK), *(pod(WORK, i, "Pending", "0/1 nodes: 1 Insufficient cpu.") for i in (1, 2))],
-                "1 of 3 at work, 0 done; 2 pending, Unschedulable (0/1 nodes: 1 Insufficient cpu.)",
+                "1 of 3 running, 0 done; 2 pending, Unschedulable (0/1 nodes: 1 Insufficient cpu.)",
             ),
             (
                 [pod(WORK, i, "Pending", work={"waiting": {"reason": "ErrImageNeverPull"}}) for i in range(3)],
-                "0 of 3 at work, 0 done; 3 pending, ErrImageNeverPull (tuner:1)",
+                "0 of 3 running, 0 done; 3 pending, ErrImageNeverPull (tuner:1)",
             ),
             (
                 [pod(WORK, i, "Pending", work={"waiting": {"reason": "PodInitializing"}}) for i in range(3)],
-                "0 of 3 at work, 0 done; 3 starting",
+                "0 of 3 running, 0 done; 3 starting",
             ),
         ],
     )
-    def test_only_pods_that_are_ready_are_at_work(
+    def test_only_ready_pods_count_as_running(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], pods: list[object], line: str
     ) -> None:
         assert up(cluster, items(job("worker", RUN, active=3), *pods), DONE) == 0
         assert f" worker  {line}\n" in capsys.readouterr().out
 
     def test_a_quota_that_lets_no_pod_be_made(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
-        """Only an event tells of it; those of an earlier Job of the same name are none of it."""
+        """Only an event reports it; events of an earlier Job of the same name do not count."""
         cluster.answers(
             "get events",
             items(
@@ -67,7 +67,7 @@ class TestWhatIsSaid:
         )
         assert up(cluster, items(job("worker", RUN, active=1), pod(WORK)), DONE) == 0
         out = capsys.readouterr().out
-        assert " worker  1 of 3 at work, 0 done; 2 not made, FailedCreate (exceeded quota: small)\n" in out
+        assert " worker  1 of 3 running, 0 done; 2 not created, FailedCreate (exceeded quota: small)\n" in out
         assert "old" not in out
 
     def test_an_image_that_cannot_be_pulled_is_said_once(
@@ -87,7 +87,7 @@ class TestWhatIsSaid:
 
     def test_pods_that_crash_are_counted(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         assert up(cluster, items(job("create", RUN, failed=2), job("finish", RUN)), DONE) == 0
-        assert " create  not begun; 2 failed tries\n" in capsys.readouterr().out
+        assert " create  not started; 2 failed attempts\n" in capsys.readouterr().out
 
     @pytest.mark.parametrize("phase", ["Running", "Succeeded"])
     def test_a_pod_that_has_ended_before_its_job_says_so_is_ending(
@@ -108,7 +108,7 @@ class TestWhatIsSaid:
         waiting = items(job("finish", RUN), pod(FINISH, 0, "Pending", wait={"running": {}}))
         assert up(cluster, waiting, waiting, waiting, waiting, DONE) == 0
         out = capsys.readouterr().out
-        assert " finish  waits for the trials\n" in out
+        assert " finish  waiting for the trials\n" in out
         told = [line.partition(" trials  ")[2] for line in out.splitlines() if " trials  " in line]
         assert told == [f"s: {n} of 24 trials are finished, 3 run, best 0.625" for n in (1, 2)]
 
@@ -162,8 +162,8 @@ class TestFailure:
             followed.err
             == shown.err
             == (
-                f"error: job {name} failed ({reason}): no column x: use y; make fanout-down STUDY_NAME={RUN} takes the "
-                f"run away and leaves its study, which the corrected command goes on with\n"
+                f"error: job {name} failed ({reason}): no column x: use y; make fanout-down STUDY_NAME={RUN} deletes "
+                f"the run but keeps its study, which the corrected command resumes\n"
             )
         )
 
@@ -180,7 +180,7 @@ class TestFailure:
 
     @pytest.mark.parametrize(
         ("says", "said"),
-        [("refused", "refused; the run goes on without being watched"), (items(), f"run {RUN} is gone")],
+        [("refused", "refused; the run continues, but is not watched any more"), (items(), f"run {RUN} was deleted")],
     )
     def test_a_run_that_cannot_be_seen(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], says: object, said: str
@@ -197,7 +197,7 @@ class TestFailure:
 
         monkeypatch.setattr("k8s.fanout.__main__.follow", stopped)
         assert call(cluster, "up", f"STUDY_NAME={STUDY}") == 130
-        assert capsys.readouterr().err == f"the run goes on: see make fanout-status STUDY_NAME={STUDY}\n"
+        assert capsys.readouterr().err == f"the run continues: see make fanout-status STUDY_NAME={STUDY}\n"
 
 
 class TestServices:
@@ -221,7 +221,7 @@ class TestServices:
         cluster.answers("get events", items(quota))
         assert up(cluster, DONE) == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert "statefulset/postgres did not get ready in 0 seconds (not made, FailedCreate: " in line
+        assert "statefulset/postgres was not ready after 0 seconds (not created, FailedCreate: " in line
         assert "exceeded quota: small" in line
 
 
@@ -235,20 +235,20 @@ class TestStatus:
         shown = [each.text for each in cluster.calls]
         assert any("-l app.kubernetes.io/part-of=daily-profit" in text for text in shown)
         assert f"-n daily-profit get jobs,pods -l daily-profit/run={RUN}" in shown
-        assert f"{WORK}: 1 of 3 at work, 0 done\n" in capsys.readouterr().out
+        assert f"{WORK}: 1 of 3 running, 0 done\n" in capsys.readouterr().out
 
     def test_a_run_that_is_not_there(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         assert call(cluster, "status", "STUDY_NAME=nope") == 2
-        said = "error: STUDY_NAME=nope is no run: there is no run in this cluster\n"
+        said = "error: STUDY_NAME=nope is not a run: this cluster has no run\n"
         assert capsys.readouterr().err == said
 
     def test_what_the_jobs_left_behind_is_found_and_taken(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Jobs are cleared away after a week, ConfigMaps and ServiceAccounts are not."""
+        """Jobs are deleted after a week, ConfigMaps and ServiceAccounts are not."""
         left = {"kind": "ConfigMap", "metadata": {"name": f"settings-{RUN}", "labels": {"daily-profit/run": RUN}}}
         cluster.answers("get jobs,configmaps,serviceaccounts,poddisruptionbudgets", items(left))
         assert call(cluster, "status", f"STUDY_NAME={STUDY}") == 0
-        assert f"make fanout-down STUDY_NAME={RUN} takes the rest" in capsys.readouterr().out
+        assert f"make fanout-down STUDY_NAME={RUN} deletes the rest" in capsys.readouterr().out
         assert call(cluster, "down", f"STUDY_NAME={STUDY}") == 0
         assert cluster.calls[-1].text.startswith("-n daily-profit delete jobs,configmaps")

@@ -41,7 +41,7 @@ DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def secret_keys(pod: Pod) -> list[dict[str, Any]]:
-    """The keys of Secrets that a pod's containers ask for."""
+    """The keys of Secrets that a pod's containers need."""
     variables = [each for holder in pod.containers for each in holder.get("env", [])]
     return [each["valueFrom"]["secretKeyRef"] for each in variables if "secretKeyRef" in each.get("valueFrom", {})]
 
@@ -75,7 +75,7 @@ class TestOverlay:
         assert len(set(names)) == len(names)
         assert not [each for _, each in names if not DNS_LABEL.fullmatch(each)]
 
-    def test_everything_lies_in_one_hardened_namespace(self, name: str) -> None:
+    def test_everything_is_in_one_hardened_namespace(self, name: str) -> None:
         (space,) = of_kind(overlay(name), "Namespace")
         assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
         rest = [found for found in overlay(name) if found["kind"] != "Namespace"]
@@ -90,7 +90,7 @@ class TestOverlay:
             assert {"app.kubernetes.io/name", "app.kubernetes.io/component"} <= pod.labels.keys(), pod.owner
 
     def test_no_secret(self, name: str) -> None:
-        """Not even an empty one: to apply it would take the passwords away that the cluster has."""
+        """Not even an empty one: applying it would delete the cluster's passwords."""
         assert not of_kind(overlay(name), "Secret")
         for pod in pods(overlay(name)):
             for holder in pod.containers:
@@ -135,7 +135,7 @@ class TestOverlay:
             for port in service["spec"]["ports"]:
                 assert ports[port["targetPort"]] == port["port"]
 
-    def test_probes_ask_named_ports(self, name: str) -> None:
+    def test_probes_use_named_ports(self, name: str) -> None:
         for pod in pods(overlay(name)):
             for holder in pod.containers:
                 probes = [holder.get(f"{kind}Probe") for kind in ("startup", "readiness", "liveness")]

@@ -45,7 +45,7 @@ class TestNightly:
                 assert found["valueFrom"] == {"fieldRef": {"fieldPath": path}}
             assert "--study-name=$(STUDY_NAME)" in holder["args"]
 
-    def test_workers_wait_for_nobody_and_share_one_timeout(self, name: str) -> None:
+    def test_workers_do_not_wait_and_share_one_timeout(self, name: str) -> None:
         """Without the token a pod that replaces a lost one had the whole timeout again."""
         module, words = command_line(overlay(name), container(overlay(name), NIGHTLY, "work"))
         args = parser_of(module).parse_args(words)
@@ -88,7 +88,7 @@ def test_the_setting_reaches_the_command(tmp_path: Path, value: str, step: str, 
     assert (args.mode, args.dry_run, args.check) == (value, False, step == "check")
 
 
-def test_it_is_off_unless_somebody_says_otherwise() -> None:
+def test_it_is_off_by_default() -> None:
     for name in (*OVERLAYS, TEAM):
         assert named(overlay(name), "ConfigMap", "nightly")["data"]["PROMOTE"] == "off"
 

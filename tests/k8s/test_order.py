@@ -1,4 +1,4 @@
-"""Objects come in an order in which an empty cluster takes them: `kubectl apply` goes from the first to the last."""
+"""Objects are in an order that an empty cluster accepts: `kubectl apply` applies them from first to last."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

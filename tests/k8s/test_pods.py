@@ -70,7 +70,7 @@ def mebibytes(text: str) -> int:
 
 
 class TestResources:
-    def test_every_container_asks_and_is_limited(self, every_pod: list[Pod]) -> None:
+    def test_every_container_has_requests_and_limits(self, every_pod: list[Pod]) -> None:
         for each in every_pod:
             for holder in each.containers:
                 asked, most = holder["resources"]["requests"], holder["resources"]["limits"]
@@ -94,7 +94,7 @@ class TestJobs:
     def test_they_come_in_the_order_of_the_flow(self, name: str) -> None:
         assert [each for each, _ in jobs(name)][:3] == ["create", "work", "finish"]
 
-    def test_each_ends_and_is_cleared_away(self, name: str) -> None:
+    def test_every_job_ends_and_is_deleted(self, name: str) -> None:
         for job, spec in jobs(name):
             assert spec["template"]["spec"]["restartPolicy"] == "Never", job
             assert spec["activeDeadlineSeconds"] > 0 and spec["ttlSecondsAfterFinished"] > 0, job
@@ -140,7 +140,7 @@ class TestJobs:
 
 
 class TestDisruptionBudget:
-    def test_it_means_the_workers_and_nobody_else(self) -> None:
+    def test_it_selects_only_the_workers(self) -> None:
         (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
         wanted = budget["spec"]["selector"]["matchLabels"].items()
         assert [each.owner for each in pods(overlay("production")) if wanted <= each.labels.items()] == ["Job/work"]

@@ -124,9 +124,9 @@ def test_figures_show_the_studys_numbers(tmp_path: Path) -> None:
     assert interval["error_x"]["arrayminus"] == [9.0]
 
 
-def test_a_model_worse_than_a_naive_forecast_is_called_so(tmp_path: Path) -> None:
+def test_a_model_worse_than_a_naive_baseline_is_called_worse(tmp_path: Path) -> None:
     page = write(tmp_path, make_study(12), METADATA)
-    assert "worse than that forecast (skill \N{MINUS SIGN}4.0 %)" in page.text
+    assert "worse than that baseline (skill \N{MINUS SIGN}4.0 %)" in page.text
 
 
 def test_user_given_names_are_escaped(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_a_study_of_another_objective_is_drawn(tmp_path: Path) -> None:
     )
     study.optimize(objective, n_trials=15)
     page = write(tmp_path, study)
-    assert "No trial reported a value on its way." in page.text
-    assert "search alone" in page.text
+    assert "No trial reported an intermediate value." in page.text
+    assert "describes the search only" in page.text
 
 
 def test_equal_input_gives_an_equal_file(tmp_path: Path) -> None:

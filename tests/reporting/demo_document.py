@@ -18,7 +18,7 @@ from src.reporting.document.blocks import (
 from src.reporting.document.plot import Axis, Band, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
 
 DAYS = [f"2024-{month:02d}-{day:02d}" for month in range(1, 7) for day in (1, 11, 21)]
-WORDS = "The model beats the best naive forecast by a little, and the interval of its skill includes zero. "
+WORDS = "The model beats the best naive baseline by a little, and the interval of its skill includes zero. "
 NAMES = ("the model", "account_mean", "mean_20_days", "previous_day", "median")
 
 
@@ -122,7 +122,7 @@ def trial_table(rows: int, columns: int = 12) -> Table:
 
 def demo(title: str = "Study net_profit_20240101_120000", more: Sequence[Chapter] = ()) -> Document:
     """The whole document; `more` are chapters after the others."""
-    tiles = Tiles((("MAE on test", "104"), ("best naive forecast", "100"), ("skill over it", "\N{MINUS SIGN}4.0 %")))
+    tiles = Tiles((("MAE on test", "104"), ("best naive baseline", "100"), ("skill over it", "\N{MINUS SIGN}4.0 %")))
     facts = Facts((("metric", "MAE, lower is better"), ("trials", "48 complete, 12 pruned"), ("split", WORDS * 3)))
     small = Grid([cut(name, i) for i, name in enumerate(("boosting_type", "num_leaves", "max_depth", "lambda_l1"))])
     summary: list[Block] = [tiles, Paragraph(WORDS * 2, "verdict"), facts]

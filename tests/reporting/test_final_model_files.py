@@ -46,7 +46,7 @@ def test_the_targets_newest_model_is_that_of_another_study(tmp_path: Path) -> No
     assert find_model_files("net_profit_20230101_120000", tmp_path, lambda: None) == FinalModelFiles()
 
 
-def test_what_lies_beside_the_report_is_the_studys_own(tmp_path: Path) -> None:
+def test_files_in_the_report_folder_belong_to_the_study(tmp_path: Path) -> None:
     write_metadata(tmp_path / "models/lgb_net_profit_optuna_metadata.json", study_name="newer")
     write_metadata(tmp_path / "reports" / NAME / "metadata.json", study_name=NAME, skill=0.2)
     PREDICTIONS.to_parquet(tmp_path / "reports" / NAME / "test_predictions.parquet")
@@ -56,7 +56,7 @@ def test_what_lies_beside_the_report_is_the_studys_own(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found.predictions, PREDICTIONS)
 
 
-def test_mlflow_is_asked_for_a_model_that_was_trained_elsewhere(tmp_path: Path) -> None:
+def test_mlflow_has_the_files_of_a_model_trained_elsewhere(tmp_path: Path) -> None:
     run = Artifacts(tmp_path / "run")
     write_metadata(run.folder / "lgb_net_profit_optuna_metadata.json", study_name=NAME, skill=0.3)
     (run.folder / "report").mkdir()
@@ -97,7 +97,7 @@ def test_predictions_that_cannot_be_read_are_said_and_left_out(
     (tmp_path / "test_predictions.parquet").write_bytes(content)
     assert read_predictions(tmp_path) is None
     (record,) = caplog.records
-    assert "test_predictions.parquet cannot be used" in record.getMessage()
+    assert "test_predictions.parquet cannot be read" in record.getMessage()
     assert "\n" not in record.getMessage()
 
 

@@ -35,14 +35,14 @@ def write(one: Trained, folder: Path, settings: RunSettings | None = None) -> Fi
     return write_final_report(task, study, one.model, metadata_of(one), folder)
 
 
-def test_page_pdf_numbers_and_predictions_lie_in_the_folder(tmp_path: Path) -> None:
+def test_html_pdf_numbers_and_predictions_are_in_the_folder(tmp_path: Path) -> None:
     one, folder = trained("is_profitable"), tmp_path / "reports" / "s"
     report = write(one, folder)
     assert [path.name for path in report.files] == FILES
-    assert (report.page, report.trials, report.refused) == (folder / "report.html", folder / "trials.csv", ())
+    assert (report.page, report.trials, report.write_errors) == (folder / "report.html", folder / "trials.csv", ())
     assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "metadata.json", "trials.csv"])
     assert json.loads((folder / "metadata.json").read_text()) == metadata_of(one)
-    assert "What it means in money" in (folder / "report.html").read_text()
+    assert "Net profit by prediction" in (folder / "report.html").read_text()
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     numbers = read_model_numbers(folder)
     assert numbers is not None and numbers.curves is not None
@@ -60,10 +60,10 @@ def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, ca
     with caplog.at_level(logging.WARNING):
         found = write_final_report(task, optuna.create_study(study_name="s"), broken.model, metadata_of(one), tmp_path)
     assert [path.name for path in found.files] == ["report.html", "report.pdf"]
-    assert "What it means in money" not in (tmp_path / "report.html").read_text()
+    assert "Net profit by prediction" not in (tmp_path / "report.html").read_text()
     (record,) = [record for record in caplog.records if record.name == "src.reporting.final_report"]
-    assert record.message.startswith("the report lacks the model's page, which failed with LightGBMError: ")
-    assert record.message.endswith("the model is saved and goes on to be registered, --verbose shows where it failed")
+    assert record.message.startswith("the report lacks the model's chapters, which failed with LightGBMError: ")
+    assert record.message.endswith("the model is saved and will be registered; --verbose shows the traceback")
     assert "\n" not in record.message
 
 
@@ -91,7 +91,7 @@ def test_a_failure_is_one_line_whatever_it_says(caplog: pytest.LogCaptureFixture
     assert record.exc_info is None
 
 
-def test_the_traceback_is_there_for_who_asks(caplog: pytest.LogCaptureFixture) -> None:
+def test_verbose_shows_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="src"):
         attempt("report.pdf", lambda: 1 / 0)
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG"]
@@ -113,9 +113,9 @@ def test_what_the_disk_refuses_is_named_with_the_command_that_writes_it(tmp_path
     (tmp_path / "reports").write_text("a file")
     report = write(trained(), tmp_path / "reports" / "s")
     assert (report.files, report.page, report.trials) == ((), None, None)
-    assert len(report.refused) == 5, "trials, metadata, numbers, page and PDF, each tried"
-    assert report.by == "the same command with --study-name s", "without its numbers the model is measured again"
-    told = report.failure(report.by)
+    assert len(report.write_errors) == 5, "trials, metadata, numbers, page and PDF, each tried"
+    assert report.retry_command == "the same command with --study-name s", "without numbers, measure again"
+    told = report.failure(report.retry_command)
     assert told.startswith(f"{tmp_path / 'reports' / 's'}")
     assert told.endswith("then the same command with --study-name s writes it and 4 more")
 
@@ -125,8 +125,8 @@ def test_a_page_alone_is_written_by_the_report_command(tmp_path: Path) -> None:
     (folder / "report.html").mkdir(parents=True)  # a folder where the page is to lie
     report = write(trained(), folder, RunSettings(search=search, output_dir=Path("out")))
     assert [path.name for path in report.files] == FILES[1:]
-    assert report.by == (
+    assert report.retry_command == (
         f"python -m src.modeling.optuna_visualization --study-name s --storage-dir {tmp_path / 'studies'} "
         f"--output-dir out"
     )
-    assert report.failure(report.by).startswith(f"{folder / 'report.html'} cannot be written: ")
+    assert report.failure(report.retry_command).startswith(f"{folder / 'report.html'} cannot be written: ")

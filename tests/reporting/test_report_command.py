@@ -76,7 +76,7 @@ def test_the_newest_study_is_reported_where_none_is_named(tmp_path: Path, report
     for name in ("a_20240101_000000", "b_20240102_000000"):
         manager(tmp_path).create_or_load_study(name)
     run = report()
-    assert run.out.startswith("study    b_20240102_000000 (the newest; --study-name names another)\n")
+    assert run.out.startswith("study    b_20240102_000000 (the newest; --study-name selects another)\n")
 
 
 def test_several_studies_are_reported_together(tmp_path: Path, report: Report) -> None:
@@ -90,7 +90,7 @@ def test_several_studies_are_reported_together(tmp_path: Path, report: Report) -
     assert (run.status, run.err) == (0, "")
     assert "studies  net_profit_20240201_120000 (net_profit)\n         num_trades_20240101_120000 (num_" in run.out
     page = (tmp_path / "artefacts/reports/ensemble_net_profit_num_trades/report.html").read_text()
-    assert "Ensemble of 2 models" in page
+    assert "Report of 2 models" in page
     assert 'data-value="7.5"' in page
 
 
@@ -108,8 +108,8 @@ def test_a_study_of_any_name_stays_below_the_output_folder(tmp_path: Path, repor
     [
         (["--study-name", "net_profit"], f"there is no study 'net_profit' in sqlite:///.*: the newest are {NAME}"),
         (["--ensemble", "net_prfit"], r"--ensemble 'net_prfit' is neither .* \(did you mean 'net_profit'\?\)"),
-        (["--study-name", NAME, "--ensemble", "net_profit"], "and --ensemble exclude each other"),
-        (["--storage-dir", "nowhere"], "there is no store .*/nowhere/studies.db: give the --storage-dir"),
+        (["--study-name", NAME, "--ensemble", "net_profit"], "and --ensemble cannot be combined"),
+        (["--storage-dir", "nowhere"], "there is no store .*/nowhere/studies.db: pass the --storage-dir"),
         (["--storage-url", "mysql://u:secret@host/db"], "mysql.* is not supported: use postgresql"),
         (["--storage-url", "postgresql://u:secret@127.0.0.1:9/db"], r"u:\*\*\*@127.0.0.1:9/db cannot be reached"),
         (["--output-dir", f"{STORE}/studies.db"], "--output-dir .* cannot be a folder"),
@@ -129,7 +129,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, report: Report, options: list[str
 def test_a_study_of_several_objectives_is_refused(tmp_path: Path, report: Report) -> None:
     optuna.create_study(study_name="two", storage=manager(tmp_path).storage, directions=["minimize", "maximize"])
     run = report()
-    assert (run.status, run.err) == (2, "error: study 'two' has 2 objectives: a report shows a study of one\n")
+    assert (run.status, run.err) == (2, "error: study 'two' has 2 objectives; a report needs a study with one\n")
 
 
 def test_a_url_that_mlflow_has_recorded_with_a_password_is_refused(report: Report) -> None:
@@ -181,7 +181,7 @@ def test_a_model_that_was_trained_elsewhere_is_read_from_its_run(
         ("sqlite:///other.db", "there is no MLflow store other.db"),
     ],
 )
-def test_mlflow_that_is_away_costs_a_line(
+def test_an_unreachable_mlflow_costs_one_warning(
     tmp_path: Path, report: Report, projected: optuna.Study, uri: str, said: str
 ) -> None:
     assert projected.user_attrs["mlflow_parent"]
@@ -189,7 +189,7 @@ def test_mlflow_that_is_away_costs_a_line(
     assert run.status == 0
     assert len(run.err.splitlines()) == 1
     assert run.err.startswith(f"warning: {said}")
-    assert "MLflow gets no report" in run.err
+    assert "the report is not logged to MLflow" in run.err
     assert (tmp_path / "artefacts/reports" / NAME / "report.html").exists()
     assert not (tmp_path / "other.db").exists()
 

@@ -1,5 +1,5 @@
-# Runs once, when the volume of Postgres is empty: a role and a database for each of the two, closed to the other. Both
-# own a table alembic_version, so they cannot share one. psql takes the passwords from the environment by itself.
+# Runs once, when the volume of Postgres is empty: creates a role and a database for Optuna and for MLflow, closed to the
+# other role. Both have a table alembic_version, so they cannot share a database. psql reads passwords from the environment.
 set -eu
 export PGPASSWORD="$POSTGRES_PASSWORD"
 for name in optuna mlflow; do

@@ -1,4 +1,4 @@
-# Replaces both databases by those of a backup; no run may be at work, and MLflow's server is stopped:
+# Replaces both databases with those of a backup, while no run is active and MLflow's server is stopped:
 #
 #     kubectl -n daily-profit exec -i postgres-0 -- bash /scripts/restore.sh < backup.sql
 set -euo pipefail
@@ -11,6 +11,6 @@ for name in optuna mlflow; do
 done > "$PGPASSFILE"
 psql --no-psqlrc --quiet --output=/dev/null --set=ON_ERROR_STOP=1 --username=optuna optuna |
     grep -x 'both databases are restored' || {
-    echo "error: the backup could not be restored whole: what it did not reach is as it was" >&2
+    echo "error: the backup was not restored completely: fix the error above and restore it again" >&2
     exit 1
 }

@@ -1,5 +1,5 @@
-# Starts the server, unless a role would be without a password. Nobody ever logs in as the superuser: its password is made
-# here and kept nowhere. What follows the script's name goes to the server.
+# Starts the server if every role has a password. The superuser's password is random and not saved, because nobody logs in
+# as superuser. Arguments are passed on to the server.
 set -eu
 for name in OPTUNA_POSTGRES_PASSWORD MLFLOW_POSTGRES_PASSWORD; do
     if [ -z "$(printenv "$name")" ]; then
@@ -7,7 +7,7 @@ for name in OPTUNA_POSTGRES_PASSWORD MLFLOW_POSTGRES_PASSWORD; do
         exit 2
     fi
 done
-# A first start that was cut off leaves a server without its databases, which no later start would make: begin again.
+# An interrupted first start leaves a server without databases, which a later start would not create: start over.
 if [ -e "$PGDATA.unfinished" ]; then
     rm -rf "$PGDATA"
 fi

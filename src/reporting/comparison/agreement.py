@@ -1,8 +1,8 @@
-"""Do several models say the same, and what are they worth in money? Their test predictions, paired by account and day.
+"""Agreement of several models and the net profit of their top predictions, from test predictions by account and day.
 
-Pure functions of the kept predictions. Predictions of different targets have different units, so that only their order
-is compared: ranks, and who stands in the top tenth. Rows that tie at the border of the top tenth share its last
-places, so that a constant prediction neither gains nor loses by the order of the table.
+Pure functions of the saved predictions. Predictions of different targets have different units, so only their order is
+compared: ranks, and which rows are in the top tenth. Rows tied at the border of the top tenth share its last places,
+so that the order of the table does not matter for a constant prediction.
 """
 
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_ROWS = 20
-"""Below, a tenth is not even two rows."""
+"""With fewer rows, a tenth is less than two rows."""
 MIN_PER_DAY = 5
-TOGETHER = "all, by mean rank"
+MEAN_RANK = "all models, by mean rank"
 
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Two models on the account-days that both predicted; None where a prediction never changes.
+    """Two models on the account-days that both predicted; None if a prediction is constant.
 
     Attributes:
-        labels: of the two.
+        labels: of the two models.
         n_rows: account-days in common.
         n_days: days in common.
         correlation: Spearman's, over all rows.
-        within_day: Spearman's over the accounts of one day, mean of the days with five rows or more.
-        same_days: share of days on which both models' mean prediction is on the same side of its median day.
-        top_shared: share of the one's top tenth that is in the other's, too; one in ten by chance.
+        within_day: Spearman's over the accounts of one day, mean over the days with at least five rows.
+        same_days: share of days on which both models' daily mean prediction is on the same side of its median.
+        top_shared: share of one model's top tenth that is also in the other's; 10 % by chance.
     """
 
     labels: tuple[str, str]
@@ -50,28 +50,28 @@ class ModelPair:
 
 @dataclass(frozen=True)
 class EarnedProfit:
-    """Realised net profit of the account-days that a model ranks highest, on rows that all models predicted.
+    """Realised net profit of each model's top tenth, on the rows that all models predicted.
 
     Attributes:
         n_rows: account-days in common.
         n_days: days in common.
-        everything: mean net profit of an account-day over all of them.
+        mean_of_all: mean net profit of an account-day over all common rows.
         rows: (label, mean net profit of an account-day in that model's top tenth, bounds of its 95 % interval).
     """
 
     n_rows: int
     n_days: int
-    everything: float
+    mean_of_all: float
     rows: tuple[tuple[str, float, tuple[float, float] | None], ...]
 
 
 def without_predictions(items: Sequence[ComparedStudy]) -> list[str]:
-    """Labels of the studies whose test predictions were not kept, or cannot be paired by account and day."""
+    """Labels of the studies without saved test predictions that can be paired by account and day."""
     return [item.label for item in items if _keyed(item) is None]
 
 
 def agreement(items: Sequence[ComparedStudy]) -> list[ModelPair]:
-    """Every two models that have 20 account-days in common."""
+    """Every two models that have at least 20 account-days in common."""
     known = [(item.label, kept) for item in items if (kept := _keyed(item)) is not None]
     pairs = []
     for (a, left), (b, right) in combinations(known, 2):
@@ -82,7 +82,7 @@ def agreement(items: Sequence[ComparedStudy]) -> list[ModelPair]:
 
 
 def earned_profit(items: Sequence[ComparedStudy]) -> EarnedProfit | None:
-    """What each model's top tenth earned; None unless a model of `net_profit` is there with its realised values."""
+    """Net profit of each model's top tenth; None without a model of `net_profit`, which has the realised values."""
     known = {item.label: kept for item in items if (kept := _keyed(item)) is not None}
     paid = next(
         (item.label for item in items if item.metadata.get("target") == NET_PROFIT and item.label in known), None
@@ -96,15 +96,15 @@ def earned_profit(items: Sequence[ComparedStudy]) -> EarnedProfit | None:
         return None
     rankings = {label: rows[f"prediction {label}"].rank() for label in known}
     if len(known) > 1:
-        rankings[TOGETHER] = sum(rankings.values()) / len(rankings)  # type: ignore[assignment]
+        rankings[MEAN_RANK] = sum(rankings.values()) / len(rankings)  # type: ignore[assignment]
     days = rows.index.get_level_values("date")
     profit = rows["y"].to_numpy(float)
-    found = tuple(_earned(label, profit, _in_top(rank), days.to_numpy()) for label, rank in rankings.items())
-    return EarnedProfit(len(rows), int(days.nunique()), float(profit.mean()), found)
+    earned = tuple(_earned(label, profit, _in_top(rank), days.to_numpy()) for label, rank in rankings.items())
+    return EarnedProfit(len(rows), int(days.nunique()), float(profit.mean()), earned)
 
 
 def _keyed(item: ComparedStudy) -> "pd.DataFrame | None":
-    """The predictions by account and day; None where they are not there or not to be told apart."""
+    """The predictions indexed by account and day; None if there are none or the index is not unique."""
     kept = item.predictions
     if kept is None or kept[["account", "date"]].isna().any(axis=None):
         return None
@@ -115,8 +115,8 @@ def _keyed(item: ComparedStudy) -> "pd.DataFrame | None":
 def _pair(labels: tuple[str, str], a: "pd.Series", b: "pd.Series") -> ModelPair:
     import numpy as np
 
-    tops = [_in_top(each) for each in (a, b)]
-    days = [each.groupby(level="date").mean() for each in (a, b)]
+    tops = [_in_top(values) for values in (a, b)]
+    days = [values.groupby(level="date").mean() for values in (a, b)]
     sides = [np.sign(day - day.median()) for day in days]
     constant = any(day.nunique() < 2 for day in days)
     return ModelPair(
@@ -131,7 +131,7 @@ def _pair(labels: tuple[str, str], a: "pd.Series", b: "pd.Series") -> ModelPair:
 
 
 def _correlation(a: "pd.Series", b: "pd.Series") -> float | None:
-    """Pearson's; of ranks it is Spearman's, ties sharing their mean rank."""
+    """Pearson's correlation; of ranks it is Spearman's, tied rows have their mean rank."""
     return None if a.nunique() < 2 or b.nunique() < 2 else float(a.corr(b))
 
 
@@ -143,12 +143,12 @@ def _within_day(a: "pd.Series", b: "pd.Series") -> float | None:
     sums = pd.DataFrame({"ab": centred["a"] * centred["b"], "aa": centred["a"] ** 2, "bb": centred["b"] ** 2, "n": 1.0})
     by_day = sums.groupby(level="date").sum()
     usable = by_day[(by_day["n"] >= MIN_PER_DAY) & (by_day["aa"] > 0) & (by_day["bb"] > 0)]
-    found = usable["ab"] / (usable["aa"] * usable["bb"]) ** 0.5
-    return float(found.mean()) if len(found) else None
+    correlations = usable["ab"] / (usable["aa"] * usable["bb"]) ** 0.5
+    return float(correlations.mean()) if len(correlations) else None
 
 
 def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
-    """How much of each row belongs to the top tenth: 1, 0, or its share of the last places; adds up to a tenth."""
+    """Weight of each row in the top tenth: 1, 0, or its share of the last places; the sum is a tenth of the rows."""
     import numpy as np
 
     x = values.to_numpy(float)
@@ -162,5 +162,5 @@ def _in_top(values: "pd.Series") -> "NDArray[np.float64]":
 def _earned(
     label: str, profit: "NDArray[np.float64]", weight: "NDArray[np.float64]", days: "NDArray[np.datetime64]"
 ) -> tuple[str, float, tuple[float, float] | None]:
-    found = mean_estimate(profit, days, weight)
-    return label, found.value, found.interval
+    estimate = mean_estimate(profit, days, weight)
+    return label, estimate.value, estimate.interval

@@ -1,7 +1,7 @@
-"""Several studies side by side, as numbers: scores, skill, convergence, and what their good trials have in common.
+"""The numbers of the multi-target report: scores, skill, convergence, parameters of the good trials.
 
-Pure functions of what was read before. Scores of different metrics cannot be compared, so that what stands side by
-side is always free of a unit: the skill over the best naive forecast, shares of trials, shares of the gain.
+Pure functions of `ComparedStudy`. Scores of different metrics cannot be compared, so only numbers without a unit are
+compared: the skill over the best naive baseline, shares of trials, shares of the gain.
 """
 
 import math
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 10
-"""Below, quartiles of a tenth and the way to the best say nothing."""
+"""With fewer trials, quartiles of a tenth and the convergence mean nothing."""
 TOP_SHARE, MIN_TOP = 0.1, 5
 MOST_OF_THE_GAIN = 0.95
 
 
 @dataclass(frozen=True)
 class ComparedStudy:
-    """One study of several, with what is known of its final model.
+    """One of several studies, with the files of its final model.
 
     Attributes:
-        label: what it is called everywhere; unique among the items.
+        label: its name in the report; unique in the report.
         snapshot: of its trials.
-        metadata: of its final model; empty where none is known.
-        predictions: of the final model on the test rows, columns `account`, `date`, `y`, `prediction`; None where they
-            were not kept.
+        metadata: of its final model; empty if there is none.
+        predictions: of the final model on the test rows, columns `account`, `date`, `y`, `prediction`; None if they
+            were not saved.
     """
 
     label: str
@@ -43,18 +43,18 @@ class ComparedStudy:
     predictions: "pd.DataFrame | None" = None
 
     @property
-    def judged(self) -> words.BaselineComparison | None:
-        """The final model beside the baselines: on test rows, else on validation rows."""
+    def comparison(self) -> words.BaselineComparison | None:
+        """The final model and the baselines on test rows; without a test score, on validation rows."""
         return self.compare("test") or self.compare("validation")
 
     def compare(self, part: str) -> words.BaselineComparison | None:
-        """The final model beside the baselines on `validation` or `test` rows."""
+        """The final model and the baselines on `validation` or `test` rows."""
         return words.compare(self.metadata, part, self.snapshot.direction)
 
 
 @dataclass(frozen=True)
 class Skill:
-    """What a model gains over the best naive forecast on the same rows; bounds are None where unknown."""
+    """A model's skill over the best naive baseline on the same rows; bounds are None if unknown."""
 
     label: str
     part: str
@@ -65,17 +65,17 @@ class Skill:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How a search came to its best value.
+    """How the best value of a search improved over its trials.
 
     Attributes:
         label: the study's.
-        shares: of the finished trials, in (0, 1]; where the best value changed, and the end.
-        gains: from there on, share of the way from the first value to the best.
-        n_finished: complete and pruned trials.
+        shares: shares of the finished trials, in (0, 1], at which the best value changed, and the end.
+        gains: share of the total improvement from the first value to the best, from that point on.
+        n_finished: number of complete and pruned trials.
         first: value of the first complete trial.
-        best: of all.
-        most_number: the trial that had 95 % of the gain.
-        most_share: the share of the finished trials that it took.
+        best: the best value of all trials.
+        most_number: number of the trial that reached 95 % of the improvement.
+        most_share: share of the finished trials up to that trial.
     """
 
     label: str
@@ -103,7 +103,7 @@ class Quartiles:
 
 @dataclass(frozen=True)
 class NumericSpread:
-    """A numeric parameter: its quartiles by study, and the ends of the range it was drawn from."""
+    """A numeric parameter: its quartiles by study, and the limits of its search range."""
 
     name: str
     log: bool
@@ -113,7 +113,7 @@ class NumericSpread:
 
 @dataclass(frozen=True)
 class ChoiceSpread:
-    """A category: by study (`labels`), the share of good trials with each of `choices`."""
+    """A categorical parameter: for each study in `labels`, the share of good trials with each of `choices`."""
 
     name: str
     choices: tuple[str, ...]
@@ -122,7 +122,7 @@ class ChoiceSpread:
 
 
 def searches(items: Sequence[ComparedStudy]) -> Table:
-    """One row per study: what was searched for, how long, and the best value."""
+    """One row per study: metric, trials, duration, best value."""
     columns = ("model", "metric", "better", "finished trials", "duration", "best in search")
     return Table(columns, tuple(_search(item) for item in items))
 
@@ -141,18 +141,18 @@ def _search(item: ComparedStudy) -> tuple[Any, ...]:
 
 
 def performance(items: Sequence[ComparedStudy]) -> Table:
-    """One row per study: the final model's scores with interval, the best naive forecast, the skill over it."""
+    """One row per study: the final model's scores with interval, the best naive baseline, the skill over it."""
     columns = (
-        "model", "validation", "test", "95 % interval", "best naive forecast", "its score", "skill",
+        "model", "validation", "test", "95 % interval", "best naive baseline", "its score", "skill",
         "95 % interval of the skill",
     )  # fmt: skip
     return Table(columns, tuple(_performance(item) for item in items))
 
 
 def _performance(item: ComparedStudy) -> tuple[Any, ...]:
-    judged, validation, test = item.judged, item.compare("validation"), item.compare("test")
-    name, reference = next(iter(judged.baselines.items()), (None, None)) if judged else (None, None)
-    gained = None if judged is None else judged.skill
+    comparison, validation, test = item.comparison, item.compare("validation"), item.compare("test")
+    name, reference = next(iter(comparison.baselines.items()), (None, None)) if comparison else (None, None)
+    skill = None if comparison is None else comparison.skill
     return (
         item.label,
         None if validation is None else validation.model,
@@ -160,8 +160,8 @@ def _performance(item: ComparedStudy) -> tuple[Any, ...]:
         None if test is None else _bounds(test.interval, words.format_number),
         name,
         reference,
-        None if gained is None else words.format_percent(gained),
-        None if judged is None else _bounds(judged.skill_interval, words.format_percent),
+        None if skill is None else words.format_percent(skill),
+        None if comparison is None else _bounds(comparison.skill_interval, words.format_percent),
     )
 
 
@@ -170,31 +170,31 @@ def _bounds(interval: tuple[float, float] | None, write: Any) -> str | None:
 
 
 def skills(items: Sequence[ComparedStudy]) -> list[Skill]:
-    """Skill of each model that was judged, the largest first; test rows where there are some, else validation."""
-    found = []
+    """Skills of the scored models, the largest first; on test rows if there are any, else on validation rows."""
+    scored = []
     for item in items:
-        judged = item.judged
-        if judged is not None and judged.skill is not None:
-            low, high = judged.skill_interval or (None, None)
-            found.append(Skill(item.label, judged.part, judged.skill, low, high))
-    return sorted(found, key=lambda each: -each.skill)
+        comparison = item.comparison
+        if comparison is not None and comparison.skill is not None:
+            low, high = comparison.skill_interval or (None, None)
+            scored.append(Skill(item.label, comparison.part, comparison.skill, low, high))
+    return sorted(scored, key=lambda skill: -skill.skill)
 
 
 def n_complete(item: ComparedStudy) -> int:
-    """Complete trials with a finite value."""
+    """Number of complete trials with a finite value."""
     return len(item.snapshot.complete)
 
 
 def convergence(item: ComparedStudy) -> Convergence | None:
-    """How the search came to its best value; None before a trial is complete."""
+    """The convergence of a search; None before a trial is complete."""
     best = history(item.snapshot).best
     if not best.numbers:
         return None
     finished = sorted(trial.number for trial in item.snapshot.in_state("COMPLETE", "PRUNED"))
     first, last = best.values[0], best.values[-1]
-    # Halves, because the difference of two finite numbers may be infinite.
-    way = last / 2 - first / 2
-    gains = [1.0 if way == 0 else (value / 2 - first / 2) / way for value in best.values]
+    # Halved, because the difference of two finite numbers may overflow.
+    half_gain = last / 2 - first / 2
+    gains = [1.0 if half_gain == 0 else (value / 2 - first / 2) / half_gain for value in best.values]
     taken = [(bisect_left(finished, number) + 1) / len(finished) for number in best.numbers]
     changes = [i for i in range(len(gains)) if i == 0 or gains[i] != gains[i - 1]]
     most = next(i for i in range(len(gains)) if gains[i] >= MOST_OF_THE_GAIN)
@@ -211,15 +211,15 @@ def convergence(item: ComparedStudy) -> Convergence | None:
 
 
 def good_trials(snapshot: Snapshot) -> tuple["FrozenTrial", ...]:
-    """The best tenth of the complete trials, five at least; none where there are fewer than ten."""
+    """The best tenth of the complete trials, at least five; empty if there are fewer than ten."""
     n = len(snapshot.complete)
     return snapshot.ranked[: max(MIN_TOP, math.ceil(TOP_SHARE * n))] if n >= MIN_TRIALS else ()
 
 
 def spreads(items: Sequence[ComparedStudy]) -> list[NumericSpread | ChoiceSpread]:
-    """Each parameter over the good trials of each study, those that most studies have first.
+    """Each parameter over the good trials of each study, parameters of the most studies first.
 
-    A parameter is numeric if it is in every good trial of every study, and a category otherwise.
+    A parameter is numeric if it is numeric in every good trial of every study, otherwise categorical.
     """
     good = {item.label: good_trials(item.snapshot) for item in items}
     everyone = [trial for trials in good.values() for trial in trials]
@@ -229,19 +229,26 @@ def spreads(items: Sequence[ComparedStudy]) -> list[NumericSpread | ChoiceSpread
 
 
 def _spread(name: str, good: Mapping[str, Sequence["FrozenTrial"]]) -> NumericSpread | ChoiceSpread:
-    having = {label: found for label, trials in good.items() if (found := [t for t in trials if name in t.params])}
+    having = {
+        label: matching for label, trials in good.items() if (matching := [t for t in trials if name in t.params])
+    }
     drawn: list[Any] = [trial.distributions[name] for trials in having.values() for trial in trials]
     values = {label: [trial.params[name] for trial in trials] for label, trials in having.items()}
-    if any(hasattr(each, "choices") for each in drawn) or not all(_is_finite(x) for xs in values.values() for x in xs):
+    if any(hasattr(distribution, "choices") for distribution in drawn) or not all(
+        _is_finite(x) for xs in values.values() for x in xs
+    ):
         return _choices(name, drawn, values)
-    lows, highs = [float(each.low) for each in drawn], [float(each.high) for each in drawn]
-    log = all(each.log for each in drawn)
+    lows, highs = (
+        [float(distribution.low) for distribution in drawn],
+        [float(distribution.high) for distribution in drawn],
+    )
+    log = all(distribution.log for distribution in drawn)
     rows = tuple(_quartiles(label, sorted(float(x) for x in xs)) for label, xs in values.items())
     return NumericSpread(name, log, (min(lows), max(highs)), rows)
 
 
 def _choices(name: str, drawn: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> ChoiceSpread:
-    offered = [str(choice) for each in drawn for choice in getattr(each, "choices", ())]
+    offered = [str(choice) for distribution in drawn for choice in getattr(distribution, "choices", ())]
     taken = {label: [str(x) for x in xs] for label, xs in values.items()}
     choices = tuple(dict.fromkeys([*offered, *(x for xs in taken.values() for x in xs)]))
     shares = tuple(tuple(xs.count(choice) / len(xs) for choice in choices) for xs in taken.values())
@@ -260,18 +267,18 @@ def _is_finite(x: object) -> bool:
 
 
 def differences(items: Sequence[ComparedStudy]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What keeps models from being comparable: (what, [(label, value)]) of data and test period, where they differ."""
-    questions = {"data": _data_of, "test period": _test_period}
-    found = []
-    for what, ask in questions.items():
-        said = [(item.label, answer) for item in items if (answer := ask(item.metadata))]
-        if len({answer for _, answer in said}) > 1:
-            found.append((what, said))
-    return found
+    """What makes models incomparable, data or test period, if they differ in it: (what, [(label, value)])."""
+    readers = {"data": _data_of, "test period": _test_period}
+    differing = []
+    for what, read in readers.items():
+        values = [(item.label, value) for item in items if (value := read(item.metadata))]
+        if len({value for _, value in values}) > 1:
+            differing.append((what, values))
+    return differing
 
 
 def _data_of(metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("data") or "")  # the digest is of one target's rows: it differs although the table is one
+    return str(metadata.get("data") or "")  # not the digest, which covers only one target's rows
 
 
 def _test_period(metadata: Mapping[str, Any]) -> str:

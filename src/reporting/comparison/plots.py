@@ -1,87 +1,104 @@
-"""Figures of several studies: numbers → `Plot`. A study has the same colour and the same row everywhere."""
+"""Figures of the multi-target report. A study has the same colour and the same row in all of them."""
 
 from collections.abc import Sequence
 
-from src.reporting.comparison.agreement import TOGETHER, EarnedProfit, ModelPair
+from src.reporting.comparison.agreement import MEAN_RANK, EarnedProfit, ModelPair
 from src.reporting.comparison.numbers import MOST_OF_THE_GAIN, ChoiceSpread, Convergence, NumericSpread, Skill
 from src.reporting.document.plot import Axis, Bars, Heat, Line, Mark, Plot, Points, Role, Rule
 from src.reporting.document.words import format_number, format_percent
 
 HEAD, ROW = 90, 34
-"""CSS pixels of a figure's axis and margins, and of each of its rows."""
+"""Height in CSS pixels of a figure's axis and margins, and of one row."""
 
 
-def skill_plot(found: Sequence[Skill]) -> Plot:
-    """A bar for each model, with its interval where it is known; zero is the best naive forecast."""
-    roles: list[Role] = ["good" if each.skill > 0 else "bad" for each in found]
+def skill_plot(skills: Sequence[Skill]) -> Plot:
+    """A bar for each model, with its interval if known; zero is the best naive baseline."""
+    roles: list[Role] = ["good" if skill.skill > 0 else "bad" for skill in skills]
     bars = Bars(
-        range(len(found)),
-        [each.skill for each in found],
+        range(len(skills)),
+        [skill.skill for skill in skills],
         roles=roles,
-        low=[each.skill if each.low is None else each.low for each in found],
-        high=[each.skill if each.high is None else each.high for each in found],
-        texts=[format_percent(each.skill) for each in found],
+        low=[skill.skill if skill.low is None else skill.low for skill in skills],
+        high=[skill.skill if skill.high is None else skill.high for skill in skills],
+        texts=[format_percent(skill.skill) for skill in skills],
         across=True,
     )
-    x = Axis("skill over the best naive forecast", percent=True)
-    return _rows([each.label for each in found], x, [Rule(0.0, upright=True), bars])
+    x = Axis("skill over the best naive baseline", percent=True)
+    return _rows([skill.label for skill in skills], x, [Rule(0.0, upright=True), bars])
 
 
-def convergence_plot(found: Sequence[Convergence], labels: Sequence[str]) -> Plot:
+def convergence_plot(convergences: Sequence[Convergence], labels: Sequence[str]) -> Plot:
     """A step line for each study."""
     marks = [
-        Line(each.shares, each.gains, each.label, role="series", series_index=labels.index(each.label), step=True)
-        for each in found
+        Line(
+            convergence.shares,
+            convergence.gains,
+            convergence.label,
+            role="series",
+            series_index=labels.index(convergence.label),
+            step=True,
+        )
+        for convergence in convergences
     ]
     x = Axis("share of the finished trials", limits=(0.0, 1.02), percent=True)
-    y = Axis("share of the gain from first to best", limits=(-0.03, 1.05), percent=True)
+    y = Axis("share of the improvement from first to best", limits=(-0.03, 1.05), percent=True)
     return Plot(x, y, [Rule(MOST_OF_THE_GAIN), *marks], height=380)
 
 
 def spread_plot(spread: NumericSpread, labels: Sequence[str]) -> Plot:
-    """A row for each study: from the lowest to the highest good value, the middle half as a bar, the median."""
+    """A row for each study: range of the good values as a line, middle half as a bar, median as a point."""
     marks: list[Mark] = []
-    for row, each in enumerate(spread.rows):
-        index, note = labels.index(each.label), f"{each.label}: median {format_number(each.median)} of {each.n} trials"
+    for row, quartiles in enumerate(spread.rows):
+        index, note = (
+            labels.index(quartiles.label),
+            f"{quartiles.label}: median {format_number(quartiles.median)} of {quartiles.n} trials",
+        )
         marks += [
-            Line([each.low, each.high], [row, row], role="muted", width=1.0),
-            Line([each.first, each.third], [row, row], role="series", series_index=index, width=12.0, opacity=0.4),
-            Points([each.median], [row], role="series", series_index=index, size=9.0, opacity=1.0, notes=[note]),
+            Line([quartiles.low, quartiles.high], [row, row], role="muted", width=1.0),
+            Line(
+                [quartiles.first, quartiles.third],
+                [row, row],
+                role="series",
+                series_index=index,
+                width=12.0,
+                opacity=0.4,
+            ),
+            Points([quartiles.median], [row], role="series", series_index=index, size=9.0, opacity=1.0, notes=[note]),
         ]
     x = Axis(scale="log" if spread.log else "linear", limits=_wider(spread))
-    return _rows([each.label for each in spread.rows], x, marks)
+    return _rows([quartiles.label for quartiles in spread.rows], x, marks)
 
 
 def choice_plot(spread: ChoiceSpread) -> Plot:
-    """A row for each study, a column for each choice, darker where more good trials have it."""
+    """A row for each study, a column for each choice; the darker, the more good trials have it."""
     texts = [[f"{share:.0%}".replace("%", " %") for share in row] for row in spread.shares]
     heat = Heat(range(len(spread.choices)), range(len(spread.labels)), spread.shares, "share", texts)
     return _rows(spread.labels, _named(spread.choices), [heat])
 
 
 def agreement_plot(pairs: Sequence[ModelPair], labels: Sequence[str]) -> Plot:
-    """Every model against every other: Spearman's correlation, blank where there is none."""
-    found = {frozenset(pair.labels): pair.correlation for pair in pairs}
-    z = [[1.0 if a == b else found.get(frozenset((a, b))) for b in labels] for a in labels]
+    """Spearman's correlation of every two models; blank if there is none."""
+    correlations = {frozenset(pair.labels): pair.correlation for pair in pairs}
+    z = [[1.0 if a == b else correlations.get(frozenset((a, b))) for b in labels] for a in labels]
     texts = [["" if value is None else f"{value:.2f}" for value in row] for row in z]
     heat = Heat(range(len(labels)), range(len(labels)), z, "rank correlation", texts, centred=True)
     return _rows(labels, _named(labels), [heat])
 
 
-def profit_plot(found: EarnedProfit) -> Plot:
-    """A bar for each ranking, with its interval; the line is the mean of all rows."""
-    values = [mean for _, mean, _ in found.rows]
-    bounds = [interval or (mean, mean) for _, mean, interval in found.rows]
+def profit_plot(earned: EarnedProfit) -> Plot:
+    """A bar with interval for each ranking; the line is the mean of all rows."""
+    values = [mean for _, mean, _ in earned.rows]
+    bounds = [interval or (mean, mean) for _, mean, interval in earned.rows]
     bars = Bars(
         range(len(values)),
         values,
-        roles=["accent" if label == TOGETHER else "main" for label, _, _ in found.rows],
+        roles=["accent" if label == MEAN_RANK else "main" for label, _, _ in earned.rows],
         low=[low for low, _ in bounds],
         high=[high for _, high in bounds],
         across=True,
     )
-    rule = Rule(found.everything, upright=True)
-    return _rows([label for label, _, _ in found.rows], Axis("mean net profit"), [bars, rule])
+    rule = Rule(earned.mean_of_all, upright=True)
+    return _rows([label for label, _, _ in earned.rows], Axis("mean net profit"), [bars, rule])
 
 
 def _rows(labels: Sequence[str], x: Axis, marks: Sequence[Mark]) -> Plot:
@@ -95,7 +112,7 @@ def _named(names: Sequence[str]) -> Axis:
 
 
 def _wider(spread: NumericSpread) -> tuple[float, float]:
-    """The range that the parameter was drawn from, with room for marks at its ends."""
+    """The search range of the parameter, with room for marks at its ends."""
     low, high = spread.limits
     if spread.log:
         margin = (high / low) ** 0.03

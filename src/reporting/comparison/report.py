@@ -1,4 +1,4 @@
-"""The report of several studies: which models earn their place, what their searches share, do they say the same."""
+"""The multi-target report: scores and skill of several models, their searches, and the agreement of predictions."""
 
 from collections.abc import Sequence
 
@@ -25,18 +25,18 @@ from src.reporting.study.numbers import count_states
 
 MAX_PARAMETERS = 24
 MANY_MODELS = 5
-"""More than these a reader wants to sort."""
+"""Tables with more models are sortable."""
 UNIT_FREE = (
-    "Scores of different metrics or targets cannot be compared; the skill can: the share of the best naive forecast's "
-    "error that the model removes (for AUC: of what that forecast lacks to 1)."
+    "Scores of different metrics or targets cannot be compared. The skill can: the share of the best naive baseline's "
+    "error that the model removes (for AUC: of the baseline's distance to 1)."
 )
 
 
 def comparison_document(items: Sequence[ComparedStudy]) -> Document:
-    """The report of several studies.
+    """The multi-target report.
 
     Args:
-        items: at least one, with labels of their own.
+        items: at least one, with different labels.
     """
     chapters = [
         _summary(items),
@@ -49,121 +49,129 @@ def comparison_document(items: Sequence[ComparedStudy]) -> Document:
         _studies(items),
     ]
     names = ", ".join(item.label for item in items)
-    return Document(f"Ensemble of {len(items)} models" if len(items) > 1 else "Ensemble of 1 model", names, chapters)
+    return Document(f"Report of {len(items)} models" if len(items) > 1 else "Report of 1 model", names, chapters)
 
 
 def _summary(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.skills(items)
+    skills = numbers.skills(items)
     counts = [count_states(item.snapshot) for item in items]
     tiles = [("models", str(len(items)))]
-    tiles += [(f"skill of {each.label}, {each.part}", words.format_percent(each.skill)) for each in found]
+    tiles += [(f"skill of {each.label}, {each.part}", words.format_percent(each.skill)) for each in skills]
     tiles.append(("finished trials", str(sum(each["complete"] + each["pruned"] for each in counts))))
     blocks: list[Block] = [Tiles(tiles), Paragraph(verdict(items), "verdict")]
-    for what, said in numbers.differences(items):
-        listed = "; ".join(f"{label}: {value}" for label, value in said)
-        blocks.append(Paragraph(f"The models were not judged on the same {what}: {listed}. Compare with care.", "note"))
+    for what, values in numbers.differences(items):
+        listed = "; ".join(f"{label}: {value}" for label, value in values)
+        text = f"The models were not scored on the same {what}: {listed}. Their skills may not be comparable."
+        blocks.append(Paragraph(text, "note"))
     return Chapter("summary", "Summary", blocks)
 
 
 def verdict(items: Sequence[ComparedStudy]) -> str:
-    """How many models beat the best naive forecast on test rows, and how surely."""
-    found = [each for each in numbers.skills(items) if each.part == "test"]
-    unjudged = [item.label for item in items if item.label not in {each.label for each in found}]
-    missing = f" Without a skill on test rows: {', '.join(unjudged)}." if unjudged else ""
-    if not found:
-        return "No model was judged on test rows: what follows describes the searches." + missing
-    better = [each for each in found if each.skill > 0]
-    sure = [each.label for each in better if each.low is not None and each.low > 0]
-    said = f"{len(better)} of {len(found)} models beat the best naive forecast on test rows, which no search saw."
+    """How many models beat the best naive baseline on test rows, and for how many the interval excludes zero."""
+    scored = [skill for skill in numbers.skills(items) if skill.part == "test"]
+    unscored = [item.label for item in items if item.label not in {skill.label for skill in scored}]
+    missing = f" Without a skill on test rows: {', '.join(unscored)}." if unscored else ""
+    if not scored:
+        return "No model was scored on test rows: this report describes the searches." + missing
+    better = [skill for skill in scored if skill.skill > 0]
+    sure = [skill.label for skill in better if skill.low is not None and skill.low > 0]
+    text = f"{len(better)} of {len(scored)} models beat the best naive baseline on test rows, which no search used."
     if better:
-        said += f" The 95 % interval of the skill lies above zero for {', '.join(sure) or 'none of them'}."
-        said += f" The largest skill is that of {found[0].label}, {words.format_percent(found[0].skill)}."
-    return said + missing
+        text += f" The 95 % interval of the skill is above zero for {', '.join(sure) or 'none'}."
+        text += f" {scored[0].label} has the largest skill, {words.format_percent(scored[0].skill)}."
+    return text + missing
 
 
 def _performance(items: Sequence[ComparedStudy]) -> Chapter:
-    said = (
-        "Each model by its own metric. Best naive forecast and skill are those of the test rows, or of the validation "
-        "rows where there is no test. The search chose by the validation score, which flatters."
+    note = (
+        "Each model is scored by its own metric. Best naive baseline and skill are those of the test rows, or of the "
+        "validation rows if there is no test. The search selected by the validation score, which is too optimistic."
     )
     if any(members(item.metadata) for item in items):
-        said += " A model made of several trials has their score together; its best trial's stands under the searches."
-    if unknown := [item.label for item in items if item.judged is None]:
-        said += f" No final model is known of {', '.join(unknown)}."
+        note += " A model made of several trials has the score of their mean; the best trial's is under the searches."
+    if unknown := [item.label for item in items if item.comparison is None]:
+        note += f" Without a scored final model: {', '.join(unknown)}."
     many = len(items) > MANY_MODELS
     return Chapter("performance", "Individual performance", [
-        Paragraph(said, "note"),
+        Paragraph(note, "note"),
         TableBlock(numbers.performance(items), "The final models", many),
         TableBlock(numbers.searches(items), "The searches", many),
     ])  # fmt: skip
 
 
 def _comparison(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.skills(items)
-    title = "The models compared"
-    if not found:
-        none = "No model was scored beside a naive forecast: there is nothing that could be compared."
+    skills = numbers.skills(items)
+    title = "Skill of the models"
+    if not skills:
+        none = "No model was compared with a naive baseline: there is no skill to show."
         return Chapter("comparison", title, [Paragraph(none, "note")])
     caption = (
-        "Green: better than the best naive forecast on the same rows. Line: 95 % interval, where it is known "
+        "Green: better than the best naive baseline on the same rows. Line: 95 % interval, if known "
         f"({words.INTERVAL_METHOD})."
     )
-    on_validation = [each.label for each in found if each.part == "validation"]
+    on_validation = [skill.label for skill in skills if skill.part == "validation"]
     if on_validation:
-        caption += f" On validation rows, which flatter: {', '.join(on_validation)}."
+        caption += f" On validation rows, which is too optimistic: {', '.join(on_validation)}."
     return Chapter("comparison", title, [
-        Paragraph(UNIT_FREE, "note"), Figure("skills", draw.skill_plot(found), caption)
+        Paragraph(UNIT_FREE, "note"), Figure("skills", draw.skill_plot(skills), caption)
     ])  # fmt: skip
 
 
 def _convergence(items: Sequence[ComparedStudy]) -> Chapter:
     enough = [item for item in items if numbers.n_complete(item) >= numbers.MIN_TRIALS]
-    found = [each for item in enough if (each := numbers.convergence(item)) is not None]
-    blocks = _too_few(items, "compare how the search came to its best value")
-    if found:
+    convergences = [convergence for item in enough if (convergence := numbers.convergence(item)) is not None]
+    blocks = _too_few(items, "show the convergence")
+    if convergences:
         columns = (
-            "model", "finished trials", "first value", "best value", "95 % of the gain by trial",
+            "model", "finished trials", "first value", "best value", "95 % of the improvement by trial",
             "after this share of the trials",
         )  # fmt: skip
         rows = [
-            (each.label, each.n_finished, each.first, each.best, each.most_number, f"{100 * each.most_share:.0f} %")
-            for each in found
+            (
+                convergence.label,
+                convergence.n_finished,
+                convergence.first,
+                convergence.best,
+                convergence.most_number,
+                f"{100 * convergence.most_share:.0f} %",
+            )
+            for convergence in convergences
         ]
         caption = (
-            "0 % is a study's first value, 100 % its best; dashed: 95 % of the way. A line that is flat at its right "
-            "end says that more trials of the same kind would hardly help; one that still climbs asks for more."
+            "0 % is a study's first value, 100 % its best value; dotted: 95 % of the improvement. A line that is flat "
+            "at its right end means that more trials would hardly help; a line that still rises, that they may."
         )
-        plot = draw.convergence_plot(found, [item.label for item in items])
+        plot = draw.convergence_plot(convergences, [item.label for item in items])
         blocks = [Figure("convergence", plot, caption), TableBlock(Table(columns, tuple(rows))), *blocks]
     return Chapter("convergence", "Convergence", blocks)
 
 
 def _hyperparameters(items: Sequence[ComparedStudy]) -> Chapter:
-    found = numbers.spreads(items)
-    blocks = _too_few(items, "tell a study's good trials from the others")
+    spreads = numbers.spreads(items)
+    blocks = _too_few(items, "select the good trials of a study")
     good = {item.label: len(numbers.good_trials(item.snapshot)) for item in items}
-    if found:
+    if spreads:
         counted = ", ".join(f"{n} of {label}" for label, n in good.items() if n)
-        said = f"The good trials are the best tenth of the complete ones, at least five: {counted}."
-        said += " Bar: the middle half of them; point: median; thin line: lowest to highest; the axis is the range."
-        if len(found) > MAX_PARAMETERS:
-            said += f" {MAX_PARAMETERS} of {len(found)} parameters are drawn, those that most studies have."
-        blocks = [Paragraph(said, "note"), Grid(_figures(found[:MAX_PARAMETERS], list(good))), *blocks]
+        note = f"The good trials are the best tenth of the complete ones, at least five: {counted}."
+        note += " Bar: their middle half; point: median; thin line: lowest to highest; the axis is the search range."
+        if len(spreads) > MAX_PARAMETERS:
+            note += f" The {MAX_PARAMETERS} of {len(spreads)} parameters that most studies have are drawn."
+        blocks = [Paragraph(note, "note"), Grid(_figures(spreads[:MAX_PARAMETERS], list(good))), *blocks]
     elif any(good.values()):
         blocks.append(Paragraph("The trials have no parameters.", "note"))
     return Chapter("hyperparameters", "Hyperparameters of the good trials", blocks)
 
 
-def _figures(found: Sequence[NumericSpread | numbers.ChoiceSpread], labels: Sequence[str]) -> list[Figure]:
+def _figures(spreads: Sequence[NumericSpread | numbers.ChoiceSpread], labels: Sequence[str]) -> list[Figure]:
     figures = []
-    for i, spread in enumerate(found):
+    for i, spread in enumerate(spreads):
         plot = draw.spread_plot(spread, labels) if isinstance(spread, NumericSpread) else draw.choice_plot(spread)
         figures.append(Figure(f"spread-{i}", plot, title=spread.name))
     return figures
 
 
 def _too_few(items: Sequence[ComparedStudy], purpose: str) -> list[Block]:
-    """A line for each study that has fewer trials than a view needs."""
+    """A note for each study that has too few trials."""
     few = [item for item in items if numbers.n_complete(item) < numbers.MIN_TRIALS]
     return [
         Paragraph(f"{item.label}: {words.too_few(purpose, numbers.MIN_TRIALS, numbers.n_complete(item))}", "note")
@@ -178,12 +186,12 @@ def _agreement(items: Sequence[ComparedStudy]) -> Chapter:
         labels = [item.label for item in items if any(item.label in pair.labels for pair in pairs)]
         caption = (
             "Spearman's rank correlation of the predictions on the test account-days that both models predicted: "
-            "1 is the same order, 0 none, \N{MINUS SIGN}1 the opposite."
+            "1 is the same order, 0 no relation, \N{MINUS SIGN}1 the opposite order."
         )
         blocks = [Figure("agreement", draw.agreement_plot(pairs, labels), caption), TableBlock(_pairs_table(pairs))]
         blocks.append(Paragraph(
-            "Within a day: over the accounts of one day, mean of the days. Days on the same side: both models' mean "
-            "prediction of the day is above, or below, its own median day; half of the days by chance. Top tenth "
+            "Within a day: over the accounts of one day, mean over the days. Days on the same side: days on which both "
+            "models' daily mean predictions are above, or both below, their medians; 50 % by chance. Top tenth "
             "shared: 10 % by chance.", "note"
         ))  # fmt: skip
     elif len(items) - len(missing) > 1:
@@ -197,8 +205,8 @@ def _unpaired(items: Sequence[ComparedStudy], missing: Sequence[str]) -> str:
     if not missing:
         return f"There are {len(items)} models with test predictions: two are needed."
     return (
-        f"Without test predictions that can be paired by account and day: {', '.join(missing)}. They are kept when a "
-        "final model is judged on test rows, as test_predictions.parquet beside the study's report."
+        f"Without test predictions that can be paired by account and day: {', '.join(missing)}. They are saved when a "
+        "final model is scored on test rows, as test_predictions.parquet beside the study's report."
     )
 
 
@@ -223,22 +231,22 @@ def _pairs_table(pairs: Sequence[predictions.ModelPair]) -> Table:
 
 
 def _money(items: Sequence[ComparedStudy]) -> Chapter:
-    title, found = "What the rankings earned", predictions.earned_profit(items)
-    if found is None:
+    title, earned = "Net profit of the top predictions", predictions.earned_profit(items)
+    if earned is None:
         none = (
-            f"This needs a model of {NET_PROFIT} among them, whose test predictions were kept with the "
-            f"realised values, and {predictions.MIN_ROWS} account-days that all models predicted."
+            f"This needs a model of {NET_PROFIT} with saved test predictions, which have the realised values, and "
+            f"{predictions.MIN_ROWS} account-days that all models predicted."
         )
         return Chapter("money", title, [Paragraph(none, "note")])
     caption = (
-        f"Mean realised net profit of an account-day in each model's top tenth, on the {found.n_rows:,} account-days "
-        f"({found.n_days} days) that all models predicted; over all of them it is "
-        f"{words.format_number(found.everything)} (dashed). Line: 95 % interval ({words.INTERVAL_METHOD})."
+        f"Mean realised net profit of an account-day in each model's top tenth, on the {earned.n_rows:,} account-days "
+        f"({earned.n_days} days) that all models predicted; the mean over all of these is "
+        f"{words.format_number(earned.mean_of_all)} (dotted). Line: 95 % interval ({words.INTERVAL_METHOD})."
     )
-    columns = ("ranked by", "mean net profit in its top tenth", "95 % interval", "more than all rows")
-    rows = tuple((label, mean, _bounds(interval), mean - found.everything) for label, mean, interval in found.rows)
+    columns = ("ranked by", "mean net profit in the top tenth", "95 % interval", "difference to all rows")
+    rows = tuple((label, mean, _bounds(interval), mean - earned.mean_of_all) for label, mean, interval in earned.rows)
     return Chapter("money", title, [
-        Figure("money", draw.profit_plot(found), caption), TableBlock(Table(columns, rows))
+        Figure("money", draw.profit_plot(earned), caption), TableBlock(Table(columns, rows))
     ])  # fmt: skip
 
 
@@ -248,8 +256,8 @@ def _bounds(interval: tuple[float, float] | None) -> str | None:
 
 def _studies(items: Sequence[ComparedStudy]) -> Chapter:
     facts = [(item.label, _study(item)) for item in items]
-    said = "The report of each study says how to train its model again."
-    return Chapter("studies", "The studies", [Paragraph(said, "note"), Facts(facts)])
+    note = "The report of each study shows how to reproduce its model."
+    return Chapter("studies", "The studies", [Paragraph(note, "note"), Facts(facts)])
 
 
 def _study(item: ComparedStudy) -> str:

@@ -1,20 +1,20 @@
-"""An axis for values of which a few are so bad that they would press all others into one line."""
+"""Axis limits that leave out a few far worse values, which would compress all others into one line."""
 
 from collections.abc import Sequence
 
 MIN_VALUES = 10
 TYPICAL = 0.9
 FAR, SHOWN = 6.0, 4.0
-"""Beyond so many times the distance from the best value to the typical worst one, values are far; so much is shown."""
+"""Multiples of the distance from the best value to the 90 % quantile: farther values are outliers; the axis's end."""
 
 
 def axis_limits(values: Sequence[float], maximize: bool, others: Sequence[float] = ()) -> tuple[float, float] | None:
-    """Limits of an axis around the better values; None where all of them, and the others, can be shown.
+    """Limits of an axis around the better values; None if all `values` and `others` can be shown.
 
     Args:
-        values: finite; nine tenths of them are shown for certain.
-        maximize: whether higher ones are better.
-        others: finite values on the same axis that do not decide what is typical.
+        values: finite; the best 90 % are always shown.
+        maximize: whether higher values are better.
+        others: finite values on the same axis, which do not count for the quantile.
     """
     if len(values) < MIN_VALUES:
         return None
@@ -29,8 +29,8 @@ def axis_limits(values: Sequence[float], maximize: bool, others: Sequence[float]
 
 
 def outside_note(limits: tuple[float, float] | None, values: Sequence[float]) -> str:
-    """What a caption says of the values that the axis leaves out."""
+    """A caption's sentence on the values outside the axis; empty if there are none."""
     outside = 0 if limits is None else sum(not limits[0] <= value <= limits[1] for value in values)
     if not outside:
         return ""
-    return f" {outside:,} far worse {'value lies' if outside == 1 else 'values lie'} beyond the axis."
+    return f" {outside:,} far worse {'value is' if outside == 1 else 'values are'} outside the axis."

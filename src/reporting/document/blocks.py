@@ -1,6 +1,6 @@
-"""A report as a sequence of chapters, each of blocks: what is said, not how it looks.
+"""A report as chapters made of blocks: the content, not the layout.
 
-The HTML page and the PDF are two ways to write the same `Document`. Texts are plain; whoever writes escapes them.
+The HTML page and the PDF are rendered from the same `Document`. Texts are plain; the renderers escape them.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Fact = tuple[str, str]
 
 @dataclass(frozen=True)
 class Table:
-    """Column names and rows of cells; None is an empty cell, floats are rounded by whoever writes."""
+    """Column names and rows of cells; None is an empty cell, the renderers round floats."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -22,7 +22,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text; a `verdict` stands out, a `note` stands back."""
+    """Text; a `verdict` is emphasised, a `note` is set in grey."""
 
     text: str
     kind: Literal["plain", "note", "verdict"] = "plain"
@@ -30,21 +30,21 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Tiles:
-    """The few numbers that a reader in a hurry wants: names and values."""
+    """The most important numbers at a glance: names and values."""
 
     facts: Sequence[Fact]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and their values, one a line."""
+    """Names and their values, one per line."""
 
     facts: Sequence[Fact]
 
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table under an optional heading; on the page a sortable one is sorted by a click on a column's name."""
+    """A table with an optional heading; in HTML, a click on a column's name sorts a sortable table."""
 
     table: Table
     title: str = ""
@@ -53,7 +53,7 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot with what it shows in words; `key` is unique in the document."""
+    """A plot with title and caption; `key` is unique in the document."""
 
     key: str
     plot: Plot
@@ -63,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Grid:
-    """Small figures beside each other, as many as there is room for."""
+    """Small figures side by side, as many as fit."""
 
     figures: Sequence[Figure]
 

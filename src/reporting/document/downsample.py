@@ -1,4 +1,4 @@
-"""Fewer points where there are more than an eye, or a file that has to be sent, can take."""
+"""Limits the number of points in a figure, so that figures stay readable and files small."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -7,13 +7,13 @@ MAX_POINTS = 2000
 
 
 def downsampled(n: int, best: Sequence[int] = (), limit: int = MAX_POINTS) -> list[int]:
-    """Places of the points to draw, in order: all `n`, or the best ones and an even choice of the others.
+    """Indices of the points to draw, in order: all `n`, or the best ones and an evenly spaced part of the others.
 
     Args:
-        n: how many there are.
-        best: places of the points that must stay, the most important first; at most a tenth of `limit` is kept,
-            since more would look as if most points were good.
-        limit: how many may be drawn.
+        n: number of points.
+        best: indices of the points to keep, the most important first; at most a tenth of `limit` is kept, because
+            more would suggest that most points are good.
+        limit: maximum number of points drawn.
     """
     if n <= limit:
         return list(range(n))
@@ -25,5 +25,5 @@ def downsampled(n: int, best: Sequence[int] = (), limit: int = MAX_POINTS) -> li
 
 
 def downsampling_note(n: int, shown: int) -> str:
-    """What a caption says of it; nothing where all are drawn."""
-    return f" {shown:,} of {n:,} points are drawn, the best ones among them." if shown < n else ""
+    """A caption's sentence on it; empty if all points are drawn."""
+    return f" {shown:,} of {n:,} points are drawn, including the best ones." if shown < n else ""

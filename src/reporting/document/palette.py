@@ -1,7 +1,7 @@
-"""Colours of marks by what they mean, the same on the page and on paper.
+"""Colours of marks by their meaning, the same in HTML and PDF.
 
-Each stands on white and on near-black alike, and neighbours differ in brightness too, so that they can be told apart
-without seeing red and green.
+All colours are legible on white and on near-black. Neighbouring colours also differ in brightness, for readers who
+cannot distinguish red and green.
 """
 
 from src.reporting.document.plot import Band, Bars, Line, Points, Role, Rule
@@ -12,22 +12,22 @@ SERIES = (BLUE, ORANGE, "#3a9d6e", "#a765b5", "#b8930f", "#d1556a", "#3fa3b0", G
 SHADES = ("#a9c8e8", "#1f6fb8")
 """From the lowest number to the highest."""
 HEAT_OPACITY = (0.06, 0.85)
-"""Of blue over the paper, from the lowest number of a matrix to its highest: writing stays legible upon it."""
+"""Opacity of blue from a matrix's lowest number to its highest; text on it stays legible."""
 
 
 def color_of(mark: Line | Points | Bars | Band | Rule, role: Role | None = None) -> str:
-    """The colour of a mark, `#rrggbb`; `role` overrides the mark's own, as bars have one each."""
+    """The colour of a mark, `#rrggbb`; `role` overrides the mark's own, because each bar may have another role."""
     own: Role = role or (mark.roles[0] if isinstance(mark, Bars) else mark.role)
     return SERIES[getattr(mark, "series_index", 0) % len(SERIES)] if own == "series" else ROLES[own]
 
 
 def rgba(color: str, opacity: float) -> str:
-    """`#rrggbb` with an opacity, as style sheets write it."""
+    """`#rrggbb` with an opacity, in CSS notation."""
     return f"rgba({','.join(map(str, _parts(color)))},{opacity:g})"
 
 
 def on_white(color: str, opacity: float) -> str:
-    """The opaque `#rrggbb` that a colour of this opacity shows on white paper."""
+    """The opaque `#rrggbb` that a colour of this opacity gives on white."""
     return "#" + "".join(f"{round(255 + (part - 255) * opacity):02x}" for part in _parts(color))
 
 

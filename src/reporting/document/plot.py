@@ -1,9 +1,9 @@
-"""A figure as numbers: what is drawn, not how.
+"""A figure as data: what is drawn, not how.
 
-The same `Plot` is drawn by plotly on the page and by matplotlib in the PDF, so that both show the same thing.
+The same `Plot` is drawn by plotly in HTML and by matplotlib in the PDF, so that both show the same.
 
-All sequences of one mark are equally long. A `None` among the values of a line interrupts it. Dates are ISO strings
-on an axis of scale `date`. Texts are as their users wrote them; whoever draws escapes them.
+All sequences of one mark have the same length. A `None` among the values of a line interrupts it. Dates are ISO
+strings on an axis of scale `date`. Texts are as the user wrote them; the drawing code escapes them.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Number = float | int | str | None
-"""A place on an axis: a number, or an ISO date on a date axis."""
+"""A position on an axis: a number, or an ISO date on a date axis."""
 Role = Literal["main", "accent", "muted", "good", "bad", "series"]
-"""What a mark means; whoever draws gives it its colour. `series` takes the colour of `series_index`."""
+"""What a mark means, which decides its colour. `series` takes the colour of `series_index`."""
 Scale = Literal["linear", "log", "date"]
 
 
@@ -22,12 +22,12 @@ class Axis:
     """One axis.
 
     Attributes:
-        title: shown beside it.
+        title: shown beside the axis.
         scale: `linear`, `log` or `date`.
-        ticks: places and their labels; chosen by whoever draws when empty. Categories are places 0, 1, 2, ...
-        limits: both ends, in the axis's unit; taken from the marks when None.
-        percent: numbers are shares of one and shown as per cent.
-        reverse: the first row on top, as a list is read.
+        ticks: positions and labels; if empty, the drawing code chooses. Categories have positions 0, 1, 2, ...
+        limits: both ends, in the axis's unit; None derives them from the marks.
+        percent: numbers are shares of one, shown in per cent.
+        reverse: the first row is at the top, as in a list.
     """
 
     title: str = ""
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Points:
-    """Points; `shade` colours them by a number from light (lowest) to deep, `notes` say what each is."""
+    """Points; `shade` colours them by a number, from light (lowest) to dark; `notes` are shown on hover."""
 
     x: Sequence[Number]
     y: Sequence[Number]
@@ -72,16 +72,16 @@ class Points:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars from `start` to `end` at `place`; `across` lays them from left to right, rows being places.
+    """Bars from `start` to `end` at `place`; with `across` they are horizontal.
 
     Attributes:
-        place: of each bar on the axis that names them.
-        end: where each ends, on the other axis.
-        start: where each begins; 0 when empty.
+        place: position of each bar on the axis with the bars' names.
+        end: where each bar ends, on the other axis.
+        start: where each bar begins; 0 if empty.
         roles: one per bar, or one for all.
-        low, high: bounds of an interval around `end`; none when empty.
+        low, high: bounds of an interval around `end`; no interval if empty.
         texts: written at the end of each bar, beyond its interval.
-        thickness: in units of the axis that names them.
+        thickness: in units of the axis with the bars' names.
     """
 
     place: Sequence[float]
@@ -111,9 +111,9 @@ class Band:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix of numbers as colours: `z[row][column]` at `y[row]`, `x[column]`; None is left blank.
+    """A heat map: `z[row][column]` at `y[row]`, `x[column]`; None is left blank.
 
-    `texts`, of the shape of `z`, are written into the cells. `centred` gives zero the colour of the paper.
+    `texts`, of the shape of `z`, are written into the cells. `centred` gives zero the background colour.
     """
 
     x: Sequence[float]
@@ -126,7 +126,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Rule:
-    """A straight line across the figure: upright at an `x`, or level at a `y`, with a word beside it."""
+    """A straight line across the figure, vertical (`upright`) at an `x` or horizontal at a `y`, with a label."""
 
     at: Number
     upright: bool = False
@@ -145,9 +145,9 @@ class Plot:
         x: the lower axis.
         y: the left axis.
         marks: drawn in this order, the last on top.
-        height: in CSS pixels; the PDF keeps the proportion of height to a width of 640.
-        legend: names of marks are listed; equal names once.
-        zoom: dragging over the figure looks closer.
+        height: in CSS pixels; the PDF keeps the ratio of height to a width of 640.
+        legend: whether the names of marks are listed, equal names once.
+        zoom: whether dragging over the figure zooms in.
     """
 
     x: Axis

@@ -1,6 +1,6 @@
-"""Where the marks of a plot lie: limits and ticks, the same for every way of drawing it.
+"""Limits, ticks and coordinates of a plot, the same for HTML and PDF.
 
-Coordinates here are linear along the axis: the number itself, its common logarithm, or days since 1970 for a date.
+Coordinates here are linear along the axis: the number itself, its logarithm to base 10, or days since 1970 for a date.
 """
 
 import math
@@ -13,16 +13,16 @@ from src.reporting.document.plot import Axis, Band, Bars, Heat, Line, Mark, Numb
 
 DAY = 86_400.0
 MARGIN = 0.04
-"""Share of an axis that is left empty beyond the outermost marks, so that none is cut in two."""
+"""Share of an axis left empty beyond the outermost marks, so that none is cut off."""
 PHONE, LETTER, GAP = 235.0, 7.0, 10.0
-"""Pixels between the names of bars and the right edge on a phone, of a letter, and between a bar and its text."""
+"""Pixels: from the names of bars to the right edge on a phone, of one letter, between a bar and its text."""
 MAX_LABEL = 32
 Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class _Extent:
-    """What one mark covers along an axis; a hard end needs no margin, `text` is what is written beyond it."""
+    """The extent of a mark along an axis; a hard end needs no margin; `text_*` are lengths of texts beyond it."""
 
     low: float
     high: float
@@ -33,10 +33,10 @@ class _Extent:
 
 
 def place(value: Number, scale: Scale) -> float | None:
-    """A value's coordinate; None where it has none, as zero on a logarithmic axis.
+    """A value's coordinate; None if it has none, as zero on a logarithmic axis.
 
     Raises:
-        ValueError: a text on a date axis is no ISO date, or one on another axis no number.
+        ValueError: a text on a date axis is not an ISO date, or a text on another axis is not a number.
     """
     if value is None:
         return None
@@ -57,7 +57,7 @@ def places(values: Iterable[Number], scale: Scale) -> list[float | None]:
 
 
 def limits(plot: Plot) -> tuple[Limits, Limits]:
-    """Both ends of the x axis and of the y axis as coordinates, the lower first, with room for all marks."""
+    """Both ends of the x axis and of the y axis as coordinates, the lower end first, with room for all marks."""
     return _limits(plot, upright=False), _limits(plot, upright=True)
 
 
@@ -72,8 +72,8 @@ def _limits(plot: Plot, upright: bool) -> Limits:
 
 
 def _tick_places(axis: Axis) -> list[tuple[float, str]]:
-    found = ((place(value, axis.scale), label) for value, label in axis.ticks)
-    return [(value, label) for value, label in found if value is not None]
+    located = ((place(value, axis.scale), label) for value, label in axis.ticks)
+    return [(value, label) for value, label in located if value is not None]
 
 
 def _with_margins(spans: Sequence[_Extent], upright: bool) -> Limits:
@@ -90,9 +90,9 @@ def _with_margins(spans: Sequence[_Extent], upright: bool) -> Limits:
 
 
 def _with_texts(spans: Sequence[_Extent], ends: Limits, upright: bool) -> Limits:
-    """Wider ends, so that each text has its room beyond its own bar; room for one takes some from all others."""
+    """Wider ends, so that each text fits beyond its bar; room for one text makes all bars shorter."""
     low, high = ends
-    for _ in range(12):  # the shares of both sides together stay below one, so that this converges
+    for _ in range(12):  # converges, because the shares of both sides add up to less than one
         width = high - low
         low = min([ends[0], *(span.low - _text_share(span.text_low, upright) * width for span in spans)])
         high = max([ends[1], *(span.high + _text_share(span.text_high, upright) * width for span in spans)])
@@ -100,7 +100,7 @@ def _with_texts(spans: Sequence[_Extent], ends: Limits, upright: bool) -> Limits
 
 
 def _text_share(length: int, upright: bool) -> float:
-    """Room for a text beyond a bar, as a share of the whole axis, on a figure as narrow as a phone's."""
+    """Room for a text beyond a bar, as a share of the whole axis, in a figure as narrow as on a phone."""
     if not length:
         return 0.0
     return 0.09 if upright else min((GAP + LETTER * length) / PHONE, 0.45)
@@ -125,43 +125,43 @@ def _spans(mark: Mark, axis: Axis, upright: bool) -> Iterator[_Extent]:
 
 
 def _of_values(values: Sequence[Number], scale: Scale) -> Iterator[_Extent]:
-    found = [value for value in places(values, scale) if value is not None]
-    if found:
-        yield _Extent(min(found), max(found))
+    coordinates = [value for value in places(values, scale) if value is not None]
+    if coordinates:
+        yield _Extent(min(coordinates), max(coordinates))
 
 
 def _bar_ends(bars: Bars, scale: Scale) -> Iterator[_Extent]:
-    """Of each bar from its start to the farther of its end and its interval's, and the text beyond."""
+    """The extent of each bar, from its start to the farther of its end and its interval's end, and its text."""
     for row, end in enumerate(bars.end):
         start = place(bar_start(bars, row, scale), scale)
         reach = [place(values[row], scale) for values in (bars.end, bars.low, bars.high) if values]
-        found = [value for value in (start, *reach) if value is not None]
-        if not found:
+        coordinates = [value for value in (start, *reach) if value is not None]
+        if not coordinates:
             continue
-        low, high, length = min(found), max(found), len(bars.texts[row]) if bars.texts else 0
+        low, high, length = min(coordinates), max(coordinates), len(bars.texts[row]) if bars.texts else 0
         falls = start is not None and (place(end, scale) or 0.0) < start
         texts = (length, 0) if falls else (0, length)
         yield _Extent(low, high, low == start, high == start, *texts)
 
 
 def bar_start(bars: Bars, row: int, scale: Scale) -> Number:
-    """Where a bar begins; None on a logarithmic axis for one that begins at zero."""
+    """Where a bar begins; None on a logarithmic axis for a bar that begins at zero."""
     if bars.start:
         return bars.start[row]
     return 0.0 if scale == "linear" else None
 
 
 def edges(centres: Sequence[Number], scale: Scale) -> list[float]:
-    """The borders of cells around their centres, one more than there are cells, as coordinates."""
-    found = [value for value in places(centres, scale) if value is not None]
-    if len(found) < 2:
-        return [bound for value in found for bound in (value - 0.5, value + 0.5)]
-    middles = [(a + b) / 2 for a, b in pairwise(found)]
-    return [2 * found[0] - middles[0], *middles, 2 * found[-1] - middles[-1]]
+    """The edges of cells around their centres as coordinates, one more than there are cells."""
+    coordinates = [value for value in places(centres, scale) if value is not None]
+    if len(coordinates) < 2:
+        return [bound for value in coordinates for bound in (value - 0.5, value + 0.5)]
+    middles = [(a + b) / 2 for a, b in pairwise(coordinates)]
+    return [2 * coordinates[0] - middles[0], *middles, 2 * coordinates[-1] - middles[-1]]
 
 
 def ticks(axis: Axis, ends: Limits) -> list[tuple[float, str]]:
-    """Places and labels of ticks where they do not choose themselves: given ones, and those of a logarithmic axis."""
+    """Positions and labels of fixed ticks: given ones, or those of a logarithmic axis; empty for automatic ticks."""
     if axis.ticks:
         return [(value, shorten(label)) for value, label in axis.ticks]
     if axis.scale == "log":
@@ -170,13 +170,13 @@ def ticks(axis: Axis, ends: Limits) -> list[tuple[float, str]]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """At most six ticks: powers of ten, and threefold ones where those alone would be too few."""
+    """Powers of ten, at most six; on a short axis also multiples of them."""
     first, last = math.ceil(low), math.floor(high)
     if last - first >= 2:
         return [10.0**power for power in range(first, last + 1, math.ceil((last - first + 1) / 6))]
     factors = (1, 3) if high - low > 1 else (1, 1.5, 2, 3, 5, 7)
-    found = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in factors]
-    inside = [tick for tick in found if low <= math.log10(tick) <= high]
+    candidates = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in factors]
+    inside = [tick for tick in candidates if low <= math.log10(tick) <= high]
     return inside if len(inside) > 1 else [10.0**low, 10.0**high]
 
 
@@ -189,23 +189,23 @@ def log_label(value: float) -> str:
 
 
 def shorten(label: str) -> str:
-    """A user's name, no longer than a figure has room for, on one line."""
+    """A user's name on one line, cut to the length that a figure has room for."""
     line = " ".join(label.split()) if not label.isprintable() else label
     return line if len(line) <= MAX_LABEL else f"{line[: MAX_LABEL - 1]}…"
 
 
 def holds_names(plot: Plot, upright: bool) -> bool:
-    """Whether an axis names bars or cells, so that a grid would only cross them."""
+    """Whether an axis has the names of bars or cells, where a grid would only cross them."""
     return any(isinstance(mark, Heat) or (isinstance(mark, Bars) and mark.across == upright) for mark in plot.marks)
 
 
 def rules_of(plot: Plot) -> list[Rule]:
-    """The rules that have a place on their axis."""
+    """The rules that have a coordinate on their axis."""
     rules = [mark for mark in plot.marks if isinstance(mark, Rule)]
     return [rule for rule in rules if place(rule.at, (plot.x if rule.upright else plot.y).scale) is not None]
 
 
 def zero_inside(axis: Axis, ends: Limits) -> bool:
-    """Whether zero is worth a line: it lies between the marks, not in the margin beyond them."""
+    """Whether zero is between the marks, not in the margin beyond them, and gets a line."""
     low, high = ends
     return axis.scale == "linear" and not axis.ticks and low < -1.5 * MARGIN * (high - low) and high > 0

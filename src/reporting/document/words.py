@@ -1,7 +1,7 @@
-"""The final model's scores in plain words: comparison, verdict, and how to do it again.
+"""The final model's scores in words: comparison with baselines, verdict, and how to reproduce them.
 
-Pure functions of the metadata (contract, section 8). Each key may be missing, as it is for a study of a user's own
-objective; what is not known is left out, never guessed.
+Pure functions of the metadata (contract, section 8). Any key may be missing, as for a study of a user's own
+objective; unknown facts are left out, never guessed.
 """
 
 import math
@@ -20,11 +20,11 @@ BASELINE_WORDS = {
     "median": "the median of the training rows",
     "mean": "the mean of the training rows",
     "base_rate": "the rate in the training rows",
-    "account_mean": "the account's own mean so far",
-    "account_rate": "the account's own rate so far",
-    "past_mean": "the mean of all days so far",
-    "past_rate": "the rate over all days so far",
-    "previous_day": "the value of the day before",
+    "account_mean": "the account's mean so far",
+    "account_rate": "the account's rate so far",
+    "past_mean": "the mean of all previous days",
+    "past_rate": "the rate over all previous days",
+    "previous_day": "the value of the previous day",
     "mean_20_days": "the mean of the last 20 days",
 }
 SHOWN_ELSEWHERE = frozenset({
@@ -40,18 +40,18 @@ UNKNOWN_METRIC = "value"
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """The model beside naive baselines on the same rows.
+    """The model and the naive baselines on the same rows.
 
     Attributes:
         part: `validation` or `test`.
-        metric: the name to show, `MAE` for example.
+        metric: the displayed name, for example `MAE`.
         direction: of the metric.
         model: the model's score.
-        interval: bounds of the score's 95 % interval, where known.
-        baselines: scores by name, the hardest to beat first.
-        skill: over the first of `baselines`; None where undefined.
-        skill_interval: bounds of the skill's 95 % interval, where known.
-        notes: what is to be said of both intervals (see `interval_notes`).
+        interval: bounds of the score's 95 % interval; None if unknown.
+        baselines: scores by name, the best first.
+        skill: over the first of `baselines`; None if undefined.
+        skill_interval: bounds of the skill's 95 % interval; None if unknown.
+        notes: on both intervals (see `interval_notes`).
     """
 
     part: str
@@ -66,12 +66,12 @@ class BaselineComparison:
 
 
 def metric_name(metadata: Metadata) -> str:
-    """The metric as people write it, `value` when it is not known."""
+    """The metric's displayed name, `value` if unknown."""
     return str(metadata["metric"]).upper() if metadata.get("metric") else UNKNOWN_METRIC
 
 
 def compare(metadata: Metadata, part: str, direction: Direction) -> BaselineComparison | None:
-    """The scores of one part, `validation` or `test`; None where the model was not scored on it."""
+    """The scores on one part, `validation` or `test`; None if the model was not scored on it."""
     model = _number(metadata.get(f"{part}_score"))
     if model is None:
         return None
@@ -93,7 +93,7 @@ def compare(metadata: Metadata, part: str, direction: Direction) -> BaselineComp
 
 
 def interval_notes(metadata: Metadata) -> tuple[tuple[str, str], ...]:
-    """What is to be said of the intervals on test rows: of which, and why there is none or when it is too narrow."""
+    """(which interval, note) on the test rows: why there is no interval, or why it may be too narrow."""
     keys = {"score": "test_interval_note", "skill": "skill_interval_note"}
     notes = {name: note for name, key in keys.items() if isinstance(note := metadata.get(key), str)}
     if len(notes) == 2 and len(set(notes.values())) == 1:
@@ -102,34 +102,34 @@ def interval_notes(metadata: Metadata) -> tuple[tuple[str, str], ...]:
 
 
 def verdict(comparison: BaselineComparison | None) -> str:
-    """What the scores mean, in sentences that also stand when the model is of no use."""
+    """What the scores mean, in sentences that are also true of a useless model."""
     if comparison is None:
-        return "No final model was scored with this study: what follows describes the search alone."
+        return "This study has no scored final model: this report describes the search only."
     place = "On the test rows, which the search never saw" if comparison.part == "test" else "On the validation rows"
-    said = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
-    said += "".join(f" Interval of the {name}: {note}." for name, note in comparison.notes)
+    text = f"{place}, the model's {comparison.metric} is {with_interval(comparison.model, comparison.interval)}."
+    text += "".join(f" Interval of the {name}: {note}." for name, note in comparison.notes)
     if comparison.part == "validation":
-        said += " The search chose among trials by this score, so it flatters the model; there is no test score."
+        text += " The search selected trials by this score, so it is too optimistic; there is no test score."
     if not comparison.baselines:
-        return f"{said} No naive baseline was computed, so it is not known whether that is any good."
+        return f"{text} No naive baseline was computed, so it is unknown whether the model is better than one."
     name, reference = next(iter(comparison.baselines.items()))
-    said += f" The best naive forecast, {describe_baseline(name)}, has {format_number(reference)}. "
-    return said + _judgement(comparison, reference) + _doubt(comparison)
+    text += f" The best naive baseline, {describe_baseline(name)}, has {format_number(reference)}. "
+    return text + _against_baseline(comparison, reference) + _significance(comparison)
 
 
-def _judgement(comparison: BaselineComparison, reference: float) -> str:
+def _against_baseline(comparison: BaselineComparison, reference: float) -> str:
     maximize, model = comparison.direction == "maximize", comparison.model
     if model == reference:
-        return "The model is exactly as good as that forecast, which needs no model."
+        return "The model is exactly as good as that baseline, which needs no model."
     by = "" if comparison.skill is None else f" (skill {format_percent(comparison.skill)})"
     if not is_better("auc" if maximize else "mae", model, reference):
-        return f"The model is worse than that forecast{by}: the naive forecast is the better choice."
-    kind = "what that forecast lacks to a perfect one" if maximize else "that forecast's error"
+        return f"The model is worse than that baseline{by}: the naive baseline is the better choice."
+    kind = "the baseline's distance to a perfect score" if maximize else "the baseline's error"
     share = "" if comparison.skill is None else f": it removes {comparison.skill * 100:.1f} % of {kind}"
     return f"The model is better{share}."
 
 
-def _doubt(comparison: BaselineComparison) -> str:
+def _significance(comparison: BaselineComparison) -> str:
     if comparison.skill_interval is None or comparison.skill is None:
         return ""
     low, high = comparison.skill_interval
@@ -145,7 +145,7 @@ def describe_baseline(name: str) -> str:
 
 
 def reproduction(metadata: Metadata) -> Facts:
-    """All that the metadata says and no other chapter shows, nested keys joined by dots, passwords masked."""
+    """All metadata that no other chapter shows, nested keys joined by dots, passwords masked."""
     kept = {key: value for key, value in metadata.items() if key not in SHOWN_ELSEWHERE and value is not None}
     return [(key, mask_url(_shorten(text))) for key, text in _flatten(kept) if text]
 
@@ -169,7 +169,7 @@ def _shorten(text: str) -> str:
 
 
 def with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    """A score with its 95 % interval, where there is one."""
+    """A score with its 95 % interval, if there is one."""
     if interval is None:
         return format_number(value)
     low, high = (format_number(bound) for bound in interval)
@@ -177,51 +177,51 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def short_period(days: int | None) -> str | None:
-    """That intervals of so many dates may be too narrow; None where there are enough, or none at all."""
+    """A warning that intervals of so few dates may be too narrow; None for enough dates or a table without dates."""
     if days is None or days >= RELIABLE_DATES:
         return None
     return (
-        f"The test period has {days} dates. Where good and bad times last for weeks, intervals of so few dates are too "
-        f"narrow; they can be relied on from {RELIABLE_DATES} dates on."
+        f"The test period has {days} dates. If good and bad periods last for weeks, intervals from so few dates are "
+        f"too narrow; they are reliable from {RELIABLE_DATES} dates on."
     )
 
 
 def drawn_intervals(lows: Sequence[float | None], mark: str = "Lines") -> str:
-    """What is drawn of 95 % intervals, by their lower bounds, and why some are not there."""
+    """A caption's sentence on the 95 % intervals with these lower bounds, and why some are missing."""
     without = sum(low is None for low in lows)
-    missing = "too few dates, or dates that follow each other too closely, for an interval"
+    missing = "too few dates, or too strongly autocorrelated dates, for an interval"
     if without == len(lows):
         return f"No intervals: {missing}."
-    said = f"{mark}: 95 % intervals ({INTERVAL_METHOD})."
-    return f"{said} {without} of {len(lows)}: {missing}." if without else said
+    text = f"{mark}: 95 % intervals ({INTERVAL_METHOD})."
+    return f"{text} {without} of {len(lows)}: {missing}." if without else text
 
 
 def format_number(value: float) -> str:
-    """About four significant digits, as people write them: `1,234.6`, `0.7012`, `1.2e-08`, with a true minus.
+    """About four significant digits: `1,234.6`, `0.7012`, `1.2e-08`, with a typographic minus sign.
 
-    What was rounded keeps its last zeros, `190.0` for 190.04: beside 188.5 a mere `190` would look like another kind of
-    number. What is written in full, as `0.5` or `100`, gets none.
+    A rounded number keeps its last zeros, `190.0` for 190.04, so that it has as many digits as 188.5 beside it. An
+    exact number, such as `0.5` or `100`, gets none.
     """
     if not math.isfinite(value) or value == 0:
         return str(value) if value else "0"
     size = abs(value)
     if size >= 1e7 or size < 1e-4:
-        said = f"{size:.3g}"
+        digits = f"{size:.3g}"
     elif size >= 1000:
-        said = f"{size:,.1f}"
+        digits = f"{size:,.1f}"
     else:
         short = f"{size:.4g}"
-        said = short if float(short) == size else f"{size:#.4g}".rstrip(".")
-    return said if value > 0 else f"\N{MINUS SIGN}{said}"
+        digits = short if float(short) == size else f"{size:#.4g}".rstrip(".")
+    return digits if value > 0 else f"\N{MINUS SIGN}{digits}"
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell is written as a number, at the right of its column; a truth value is none."""
+    """Whether a cell is a number, aligned to the right of its column; a boolean is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def format_cell(value: Any) -> str:
-    """A cell of a table; nothing for None, floats rounded, whole numbers in full and long ones in groups."""
+    """A cell of a table: empty for None, floats rounded, integers in full, with thousands separators from 10,000 on."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -232,7 +232,7 @@ def format_cell(value: Any) -> str:
 
 
 def format_percent(share: float) -> str:
-    """A share in per cent with its sign: `+3.2 %`, with a true minus below zero."""
+    """A share in per cent with its sign: `+3.2 %`, with a typographic minus sign below zero."""
     return f"{share * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
@@ -249,7 +249,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _number(raw: Any) -> float | None:
-    """A finite number, or None for whatever else metadata may hold there."""
+    """A finite number, or None for any other value in the metadata."""
     if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
         return float(raw)
     return None
@@ -263,10 +263,10 @@ def _pair(raw: Any) -> tuple[float, float] | None:
 
 
 def format_share(share: float) -> str:
-    """A part of a whole in per cent, without sign: `42 %`; what is there is never `0 %`."""
+    """A share in per cent, without sign: `42 %`; a small positive share is `< 1 %`, not `0 %`."""
     return f"{share * 100:.0f} %" if share == 0 or share >= 0.005 else "< 1 %"
 
 
 def too_few(purpose: str, needed: int, there: int, kind: str = "complete") -> str:
-    """A view that compares trials says why it is not shown: how many trials there are and how many it needs."""
+    """The sentence shown instead of a figure: how many trials it needs and how many there are."""
     return f"Too few trials to {purpose}: {needed} {kind} trials are needed, there are {there}."

@@ -1,4 +1,4 @@
-"""Blocks → HTML. Every text is escaped here, once."""
+"""Renders blocks as HTML. Every text is escaped here, once."""
 
 import json
 import math
@@ -10,12 +10,12 @@ from src.reporting.document.blocks import Block, Fact, Facts, Figure, Grid, Para
 from src.reporting.document.words import format_cell, is_number
 from src.reporting.html.plotly_drawing import plotly_spec
 
-ZOOM = "Drag over it to look closer, double-click to go back."
-SORT = "A click on a heading sorts."
+ZOOM = "Drag over the figure to zoom in, double-click to zoom out."
+SORT = "Click on a heading to sort."
 LONG = 32
-"""Letters of a cell that may take several lines."""
+"""Cells with more characters may be wrapped."""
 MANY_COLUMNS = 10
-"""Wider tables are written smaller."""
+"""Tables with more columns use a smaller font."""
 
 
 def block_html(block: Block) -> str:
@@ -63,7 +63,7 @@ def _table(table: Table, sortable: bool) -> str:
 
 
 def _head(table: Table, column: int, sortable: bool) -> str:
-    """A heading, at the same side as the cells below it."""
+    """A heading, aligned as the cells below it."""
     name = escape(table.columns[column])
     if sortable:
         name = f'<button type="button">{name}</button>'
@@ -86,8 +86,7 @@ def _cell(value: Any) -> str:
 def _figure(figure: Figure) -> str:
     """A figure with its heading and caption.
 
-    Only the figure's numbers stand here. It is drawn when the whole page is there: a figure drawn earlier takes the
-    room that those after it will need.
+    Here are only the figure's data. It is drawn after the whole page is loaded, when the final width is known.
     """
     key, height = escape(figure.key), figure.plot.height
     place = f'<div class="plot" id="figure-{key}" style="height: {height}px"></div>'
@@ -99,6 +98,6 @@ def _figure(figure: Figure) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand inside a script of a page: no text in it can end the script."""
+    """JSON for a script element: no text in it can end the element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""A document → one HTML page that needs nothing but itself."""
+"""Renders a document as one self-contained HTML page."""
 
 from html import escape
 
@@ -8,11 +8,11 @@ from src.reporting.html.script import SCRIPT
 from src.reporting.html.style import STYLE
 
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-"""Nothing may be fetched: what the page shows is in the page."""
+"""The page may load nothing: it contains everything it shows."""
 
 
 def page_html(document: Document) -> str:
-    """The whole page, plotly.js inside it once; equal documents give equal text."""
+    """The whole page, including plotly.js; equal documents give equal pages."""
     from plotly.offline import get_plotlyjs
 
     title, chapters = escape(document.title), document.chapters

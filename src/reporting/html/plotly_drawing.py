@@ -1,8 +1,8 @@
-"""Plots → figures of plotly.
+"""Converts a `Plot` to a plotly figure.
 
-Text and grid take their colours from the page's style sheet, so that one figure serves light, dark and print. Names
-come from users and plotly reads a little HTML, hence `plain_text`. What is written here are the plain dictionaries that
-plotly.js reads: its Python classes would check each number once more, at many times the cost.
+Text and grid get their colours from the page's style sheet, so that one figure works in light mode, dark mode and
+print. Plotly interprets some HTML in users' names, so `plain_text` escapes them. The figures are plain dictionaries for
+plotly.js: plotly's Python classes would validate every number, which is many times slower.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,14 @@ CLEAR = "rgba(0,0,0,0)"
 
 
 def plotly_figure(plot: Plot) -> "go.Figure":
-    """The plot as an object of plotly, which checks every property."""
+    """The plot as a plotly object, which validates every property."""
     import plotly.graph_objects as go
 
     return go.Figure(plotly_spec(plot))
 
 
 def plotly_spec(plot: Plot) -> Spec:
-    """The plot as `{"data": [...], "layout": {...}}`, which JSON can hold: no infinity, no NaN."""
+    """The plot as `{"data": [...], "layout": {...}}`, valid as JSON: without infinity and NaN."""
     x_limits, y_limits = limits(plot)
     rounded = Digits(plot.x, x_limits), Digits(plot.y, y_limits)
     drawn: list[Spec] = []
@@ -84,7 +84,7 @@ def _rule_line(rule: Rule) -> Spec:
 
 
 def _rule_label(rule: Rule, plot: Plot, x_limits: Limits, row: int) -> Spec:
-    """The word beside the line, on the side where there is more room; each next one a line lower."""
+    """The label beside the line, on the side with more room; each label one line below the previous one."""
     text = {"text": plain_text(rule.label), "showarrow": False, "bgcolor": "#ffffff"}
     axis = plot.x if rule.upright else plot.y
     at = place(rule.at, axis.scale)

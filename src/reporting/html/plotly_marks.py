@@ -1,4 +1,4 @@
-"""Marks of a plot → traces of plotly, as the plain dictionaries that plotly.js reads."""
+"""Converts the marks of a plot to plotly traces, as plain dictionaries for plotly.js."""
 
 import html
 import math
@@ -20,7 +20,7 @@ TEXT_POSITIONS = {
 
 
 class Digits:
-    """Writes the values of an axis with six digits of its length, which is finer than any screen."""
+    """Rounds the values of an axis to six digits of its length, more than a screen can show."""
 
     def __init__(self, axis: Axis, ends: Limits) -> None:
         width, largest = ends[1] - ends[0], max(abs(end) for end in ends)
@@ -29,7 +29,7 @@ class Digits:
         self.scale = axis.scale
 
     def number(self, value: Number) -> Number:
-        """The value; None where it has no place on the axis."""
+        """The rounded value; None if it has no coordinate on the axis."""
         where = place(value, self.scale)
         if where is None:
             return None
@@ -40,17 +40,17 @@ class Digits:
         return float(f"{float(value or 0.0):.{self.digits}g}")
 
     def all(self, values: Sequence[Number]) -> list[Number]:
-        """Several values."""
+        """Several rounded values."""
         return [self.number(value) for value in values]
 
 
 def moment(days: float) -> str:
-    """Days since 1970 as plotly reads a date: without a zone, in UTC."""
+    """Days since 1970 as a date for plotly: in UTC, without a time zone."""
     return (EPOCH + timedelta(days=days)).isoformat(timespec="milliseconds")
 
 
 def traces(mark: Mark, x: Digits, y: Digits) -> list[Spec]:
-    """The traces of a mark, those named whose names the legend may show; none for a rule, which is no trace."""
+    """The traces of a mark, with names for the legend; empty for a rule, which is a shape."""
     if isinstance(mark, Line):
         return [_line(mark, x, y)]
     if isinstance(mark, Points):
@@ -120,7 +120,7 @@ def _bars(mark: Bars, x: Digits, y: Digits) -> list[Spec]:
 
 
 def _length(start: Number, end: Number, digits: Digits) -> Number:
-    """What plotly adds to a bar's base; milliseconds on a date axis."""
+    """A bar's length, which plotly adds to its base; in milliseconds on a date axis."""
     a, b = place(start, digits.scale), place(end, digits.scale)
     if digits.scale == "date":
         return None if a is None or b is None else round((b - a) * DAY * 1000)
@@ -130,7 +130,7 @@ def _length(start: Number, end: Number, digits: Digits) -> Number:
 
 
 def _intervals(mark: Bars, digits: Digits) -> Spec:
-    """Intervals around invisible points; only those that are no point, since plotly draws the ends of empty ones."""
+    """Error bars of invisible points; without empty intervals, because plotly would draw their ends."""
     rows = [row for row in range(len(mark.end)) if mark.high[row] > mark.low[row]]
     ends = [mark.end[row] for row in rows]
     up = [_reach(mark.high[row], end) for row, end in zip(rows, ends, strict=True)]
@@ -149,7 +149,7 @@ def _reach(high: Number, low: Number) -> float | None:
 
 
 def _bar_texts(mark: Bars, digits: Digits) -> Spec:
-    """Texts of invisible points, which keep them off the bars; unlike annotations they move with what is zoomed."""
+    """Texts of invisible points beyond the bars; unlike annotations they move when the figure is zoomed."""
     beyond: list[Number] = []
     positions = []
     for row, end in enumerate(mark.end):
@@ -177,7 +177,7 @@ def _plain(value: Number) -> str:
 
 
 def _band(mark: Band, x: Digits, y: Digits) -> list[Spec]:
-    """One closed outline around what is finite."""
+    """One closed outline around the finite values."""
     rows = zip(x.all(mark.x), y.all(mark.low), y.all(mark.high), strict=True)
     kept = [row for row in rows if None not in row]
     if not kept:
@@ -218,5 +218,5 @@ def _colorbar(title: str) -> Spec:
 
 
 def plain_text(name: str, short: bool = True) -> str:
-    """A user's text as plotly shall show it: without markup of its own, and short where it is a name."""
+    """A user's text escaped for plotly, and shortened if it is a name."""
     return html.escape(shorten(name) if short else name)

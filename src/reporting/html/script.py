@@ -1,7 +1,7 @@
-"""What the page does: it draws its figures, sorts its tables, and fits on paper."""
+"""The page's JavaScript: draws figures, sorts tables, resizes figures for printing."""
 
 SCRIPT = """
-// No tool bar: it would cover small figures, and it offers to send them elsewhere.
+// No mode bar: it would cover small figures, and it offers to upload them.
 for (const plot of document.querySelectorAll(".plot")) {
   const {data, layout} = JSON.parse(plot.nextElementSibling.textContent);
   Plotly.newPlot(plot, data, layout, {displayModeBar: false, responsive: true});
@@ -18,8 +18,8 @@ for (const head of document.querySelectorAll("table.sortable th")) {
     table.tBodies[0].append(...rows.filter(row => !empty.includes(row)), ...empty);
   });
 }
-// Paper is narrower than most windows, and a figure keeps the width that it was drawn with. `Plotly.Plots.resize` would
-// wait a moment, and the paper does not.
+// Paper is narrower than most windows, and a figure keeps its width. `Plotly.Plots.resize` runs with a delay, too late
+// for printing.
 const redraw = width => {
   document.body.style.width = width;
   document.body.classList.toggle("printing", width !== "");
@@ -27,7 +27,7 @@ const redraw = width => {
   plots.forEach((plot, i) => Plotly.relayout(plot, {width: widths[i], autosize: false}));
   if (width === "") for (const plot of plots) Object.assign(plot.layout, {width: undefined, autosize: true});
 };
-// The contents show where the reader is.
+// The table of contents marks the current chapter.
 const links = new Map([...document.querySelectorAll("nav a")].map(link => [link.hash.slice(1), link]));
 const mark = () => {
   const heads = [...document.querySelectorAll("main > section")];

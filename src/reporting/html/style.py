@@ -1,4 +1,4 @@
-"""How the page looks: in light and dark, wide and narrow, on screen and on paper."""
+"""The page's style sheet: light and dark mode, wide and narrow windows, print."""
 
 STYLE = """
 :root { --ink: #1c2128; --soft: #59626e; --paper: #ffffff; --raised: #f4f6f8; --grid: #dfe3e8; --accent: #2569a8;
@@ -27,7 +27,7 @@ nav a[aria-current=true] { color: var(--ink); font-weight: 600; }
 .tiles dt { color: var(--soft); font-size: .85rem; }
 .tiles dd { margin: 0; font-size: 1.3rem; font-weight: 600; }
 .wide { overflow-x: auto; }
-/* A shadow at the edge says that a table goes on there; the paper that scrolls with it hides it at the end. */
+/* A shadow at the edge shows that the table continues there; a background that scrolls along hides it at the end. */
 .wide:has(thead) { background:
   linear-gradient(to right, var(--paper) 30%, transparent) left / 3rem 100% no-repeat local,
   linear-gradient(to left, var(--paper) 30%, transparent) right / 3rem 100% no-repeat local,
@@ -36,7 +36,7 @@ nav a[aria-current=true] { color: var(--ink); font-weight: 600; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
 thead th { white-space: nowrap; color: var(--soft); font-weight: 600; }
-/* Dates and intervals on one line each, and rows of one height; only sentences are wrapped. */
+/* Dates and intervals stay on one line, and rows have the same height; only sentences are wrapped. */
 td { white-space: nowrap; }
 td.words { white-space: normal; min-width: 14rem; }
 .many { font-size: .8rem; }
@@ -54,14 +54,14 @@ figcaption { font-size: .85rem; max-width: 46rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: 0 1.25rem; }
 .grid figure { margin: .5rem 0; }
 .grid h3 { font-size: .9rem; }
-/* A finger that scrolls must not zoom the figure below it. */
+/* Scrolling on a touch screen must not zoom a figure. */
 @media (pointer: coarse) { .main-svg .draglayer, .mouse { display: none; } }
 .main-svg text { fill: var(--ink) !important; }
 .main-svg .annotation .bg { fill: var(--paper) !important; fill-opacity: .75 !important; }
 .main-svg .hoverlayer text { fill: #ffffff !important; }
 .main-svg .errorbar path { stroke: var(--ink) !important; }
 .main-svg .gridlayer path { stroke: var(--grid) !important; }
-/* The contents stand beside the chapters where there is room, and stay while these scroll. */
+/* In a wide window, the table of contents is beside the chapters and stays while these scroll. */
 @media screen and (min-width: 72rem) {
   body:not(.printing) { max-width: 84rem; display: grid; grid-template-columns: 13rem minmax(0, 1fr); gap: 0 2rem; }
   body:not(.printing) > header { grid-column: 1 / 3; }
@@ -80,7 +80,7 @@ figcaption { font-size: .85rem; max-width: 46rem; }
   .wide { overflow: visible; background: none !important; }
   td { white-space: normal; }
   td.words { min-width: 0; }
-  /* Only what is wider than the paper is written that small, whether it can be sorted or not. */
+  /* Only tables that are wider than the paper use this font size. */
   .many { font-size: 5.5pt; }
   .many th, .many td { padding-right: .5em; }
   .many th { white-space: normal; overflow-wrap: anywhere; }

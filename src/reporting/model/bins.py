@@ -1,4 +1,4 @@
-"""Rows of similar prediction: what was predicted against what came true, and what it earned."""
+"""Bins of rows with similar predictions: predicted against realised values, and net profit."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +14,27 @@ Codes = NDArray[np.int64]
 
 
 def bin_by_rank(prediction: Floats, n_bins: int = N_BINS) -> Codes:
-    """The bin of each row: equally many rows in each, as far as ties allow.
+    """The bin of each row: bins of equal size, as far as ties allow.
 
-    Equal predictions share a bin, that of their mean rank, so that the order of rows decides nothing. Where many are
-    equal, or rows are few, there are fewer bins.
+    Equal predictions share the bin of their mean rank, so that the order of rows does not matter. With many equal
+    predictions or few rows there are fewer bins.
 
     Args:
         prediction: (n_rows,).
-        n_bins: at most so many.
+        n_bins: maximum number of bins.
 
     Returns:
-        (n_rows,) codes from 0, the lowest predictions, without holes.
+        (n_rows,) codes 0, 1, 2, ..., 0 for the lowest predictions; none is skipped.
     """
     n_bins = max(1, min(n_bins, prediction.size // MIN_ROWS_PER_BIN))
     _, group, counts = np.unique(prediction, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - counts / 2  # of the ranks that a value takes up
+    middle = np.cumsum(counts) - counts / 2  # mean rank of each distinct value
     codes = np.minimum(middle * n_bins // prediction.size, n_bins - 1).astype(np.int64)
     return np.unique(codes[group], return_inverse=True)[1].astype(np.int64)
 
 
 def bin_means(tested: HoldOut, realised: Floats) -> tuple[Bin, ...]:
-    """Mean prediction against the mean of what came true, the lowest predictions first."""
+    """Mean prediction and mean realised value of each bin, the lowest predictions first."""
     codes = bin_by_rank(tested.prediction)
     rows = np.bincount(codes)
     predicted = np.bincount(codes, weights=tested.prediction) / rows
@@ -46,19 +46,19 @@ def bin_means(tested: HoldOut, realised: Floats) -> tuple[Bin, ...]:
 
 
 def _means(tested: HoldOut, codes: Codes, values: Floats) -> tuple[list[Estimate], list[int] | list[None]]:
-    """The mean of each bin, and its dates; added up by date first, since the bins of many rows share few dates."""
+    """The mean of each bin and its number of dates; summed by date first, because many rows have few dates."""
     bins = range(int(codes.max()) + 1)
     if tested.dates is None:
-        return [mean_estimate(values[codes == each], None) for each in bins], [None] * len(bins)
+        return [mean_estimate(values[codes == code], None) for code in bins], [None] * len(bins)
     dates, unit = np.unique(tested.dates, return_inverse=True)
     counts, sums = (_by_date(codes, unit, weights) for weights in (None, values))
     means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    found = [mean_estimate(means[each], dates, counts[each]) for each in bins]
-    return found, [int(n) for n in np.count_nonzero(counts, axis=1)]
+    estimates = [mean_estimate(means[code], dates, counts[code]) for code in bins]
+    return estimates, [int(n) for n in np.count_nonzero(counts, axis=1)]
 
 
 def measure_profit(tested: HoldOut) -> ProfitByPrediction | None:
-    """Net profit by prediction; None where no test row says what it earned."""
+    """Net profit by prediction; None if no test row has a net profit."""
     if tested.net_profit is None:
         return None
     known = tested.take(~np.isnan(tested.net_profit))
@@ -70,24 +70,24 @@ def measure_profit(tested: HoldOut) -> ProfitByPrediction | None:
 
 
 def _by_date(codes: Codes, unit: Codes, weights: Floats | None) -> Floats:
-    """(n_bins, n_dates) numbers of rows, or sums of their weights."""
+    """(n_bins, n_dates) counts of rows, or sums of their weights."""
     n_bins, n_dates = int(codes.max()) + 1, int(unit.max()) + 1
     flat = np.bincount(codes * n_dates + unit, weights=weights, minlength=n_bins * n_dates)
     return flat.reshape(n_bins, n_dates).astype(np.float64)
 
 
 def _choices(tested: HoldOut, earned: Floats) -> tuple[Choice, ...]:
-    """From the highest bin alone to all bins; per day of the whole period, also of those on which nothing is taken."""
+    """From the highest bin alone to all bins; per day of the whole period, also of days without a taken row."""
     codes = bin_by_rank(tested.prediction)
     dates, unit = np.unique(np.asarray(tested.dates), return_inverse=True)
     of_bin = _by_date(codes, unit, earned)[::-1]
     rows, taken = np.bincount(codes)[::-1].cumsum(), of_bin.cumsum(axis=0)
-    # What is left out is added up by itself: a difference of two large sums would not be 0 where nothing is lost.
+    # Rows left out are summed separately: the difference of two large sums would not be exactly 0.
     left_out = np.vstack([of_bin[::-1].cumsum(axis=0)[::-1][1:], np.zeros_like(of_bin[:1])])
-    found = []
+    choices = []
     for k, (of_taken, of_left) in enumerate(zip(taken, left_out, strict=True)):
         day, gain = daily_estimate(of_taken, dates), daily_estimate(0.0 - of_left, dates)
-        bounds = (gain.low, gain.high) if k + 1 < len(taken) else (None, None)  # taking all gains nothing over itself
+        bounds = (gain.low, gain.high) if k + 1 < len(taken) else (None, None)  # taking all gains 0 by definition
         per_row = float(of_taken.sum() / rows[k])
-        found.append(Choice(k + 1, int(rows[k]), per_row, day.value, day.low, day.high, gain.value, *bounds))
-    return tuple(found)
+        choices.append(Choice(k + 1, int(rows[k]), per_row, day.value, day.low, day.high, gain.value, *bounds))
+    return tuple(choices)

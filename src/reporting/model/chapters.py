@@ -1,7 +1,7 @@
-"""The page of a final model: what it earns, whether its predictions come true, where, and what it looks at.
+"""The chapters of a final model: net profit, fit, stability, features, data.
 
-Chapters about the test rows say so plainly where there are none. Scores beside all naive baselines stand in the
-report's own chapter.
+If there are no test rows, the chapters about them say so. Scores of all naive baselines are in the report's chapter on
+baselines.
 """
 
 from src.config import NET_PROFIT
@@ -14,11 +14,11 @@ from src.reporting.model.numbers import Groups, ModelNumbers, RankCurves
 MAX_MISSING = 15
 MAX_SHIFTED = 15
 MAX_ROWS_SHOWN = 60
-LOWEST_FIRST = "By prediction, the lowest first"
+LOWEST_FIRST = "Bins of predictions, the lowest first"
 
 
 def model_chapters(numbers: ModelNumbers, metadata: Metadata) -> list[Chapter]:
-    """The model's chapters, in the order of a reader's questions.
+    """The model's chapters, the most important first.
 
     Args:
         numbers: as measured when the model was trained.
@@ -37,7 +37,7 @@ def _money(numbers: ModelNumbers) -> Chapter:
     money = numbers.money
     if money is None:
         why = say.NO_TEST if not numbers.deciles else say.why_no_profit(numbers)
-        return Chapter("money", "What it means in money", [Paragraph(why, "note")])
+        return Chapter("money", "Net profit by prediction", [Paragraph(why, "note")])
     blocks: list[Block] = [Paragraph(say.profit_verdict(numbers, money), "verdict")]
     if len(money.bins) > 1:
         blocks += _short_test(numbers)
@@ -52,27 +52,27 @@ def _money(numbers: ModelNumbers) -> Chapter:
         blocks.append(TableBlock(say.bins_table(money.bins, "mean net profit"), LOWEST_FIRST))
     if len(money.choices) > 1:
         blocks.append(TableBlock(say.choices_table(money.choices), "Taking only the highest predictions"))
-    return Chapter("money", "What it means in money", blocks)
+    return Chapter("money", "Net profit by prediction", blocks)
 
 
 def _short_test(numbers: ModelNumbers) -> list[Block]:
-    said = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
-    return [Paragraph(said, "note")] if said else []
+    warning = short_period(next((part.days for part in numbers.parts if part.name == "test"), None))
+    return [Paragraph(warning, "note")] if warning else []
 
 
 def _fit(numbers: ModelNumbers) -> Chapter:
     is_binary = numbers.task == "binary"
-    title = "How well probabilities rank and fit" if is_binary else "Predicted against realised"
+    title = "Ranking and calibration of probabilities" if is_binary else "Predicted and realised values"
     if not numbers.deciles:
         return Chapter("fit", title, [Paragraph(say.NO_TEST, "note")])
     table = TableBlock(say.bins_table(numbers.deciles, f"realised {numbers.target}"), LOWEST_FIRST)
     if is_binary:
         return Chapter("fit", title, [*_short_test(numbers), *_binary_figures(numbers, numbers.curves), table])
-    said = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
+    intro = [Paragraph(say.fit_sentence(numbers)), *_short_test(numbers)]
     plot = draw.bins_plot(numbers.deciles, f"realised {numbers.target}", "mean prediction")
     shown = [Figure("deciles", plot, say.deciles_caption(numbers))] if len(numbers.deciles) > 1 else []
     is_same = numbers.target == NET_PROFIT and numbers.money is not None
-    return Chapter("fit", title, [*said, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
+    return Chapter("fit", title, [*intro, *shown, Paragraph(say.SAME_TABLE, "note") if is_same else table])
 
 
 def _binary_figures(numbers: ModelNumbers, curves: RankCurves | None) -> list[Block]:
@@ -88,7 +88,7 @@ def _binary_figures(numbers: ModelNumbers, curves: RankCurves | None) -> list[Bl
     ]  # fmt: skip
     facts = [
         ("area under ROC (AUC)", format_number(roc.area)),
-        ("average precision", f"{format_number(precision.area)}, chance has {format_number(curves.base_rate)}"),
+        ("average precision", f"{format_number(precision.area)}; by chance {format_number(curves.base_rate)}"),
     ]
     return [Facts(facts), Grid(figures)]
 
@@ -97,7 +97,7 @@ def _stability(numbers: ModelNumbers, metric: str) -> Chapter:
     if not numbers.deciles:
         return Chapter("stability", "Stability", [Paragraph(say.NO_TEST, "note")])
     against = describe_baseline(str(numbers.best_baseline))
-    blocks: list[Block] = [Paragraph(f"Compared with the naive forecast that is best on all test rows: {against}.")]
+    blocks: list[Block] = [Paragraph(f"The baseline here is the best one on all test rows: {against}.")]
     blocks += _short_test(numbers)
     blocks += _groups(numbers.months, "months", metric, say.NO_DATES)
     blocks += _groups(numbers.accounts, "accounts", metric, say.NO_ACCOUNTS)
@@ -111,7 +111,7 @@ def _groups(groups: Groups | None, key: str, metric: str, why_not: str) -> list[
     scored = [group for group in groups.scores if group.score is not None]
     if key == "months" and len(draw.drawn_periods(groups)) > 1:
         caption = say.periods_caption(groups, metric, len(scored) - len(draw.drawn_periods(groups)))
-        figures = [Figure(key, draw.periods_plot(groups, metric, "best naive forecast"), caption, metric)]
+        figures = [Figure(key, draw.periods_plot(groups, metric, "best naive baseline"), caption, metric)]
         if any(group.skill is not None for group in scored):
             figures.append(Figure("skills", draw.period_skills_plot(groups), say.PERIOD_SKILL_CAPTION, "Skill"))
         blocks.append(Grid(figures))
@@ -124,7 +124,7 @@ def _groups(groups: Groups | None, key: str, metric: str, why_not: str) -> list[
 def _features(numbers: ModelNumbers, is_ensemble: bool) -> Chapter:
     used = [feature for feature in numbers.features if feature.gain > 0]
     if not used:
-        return Chapter("features", "What the model looks at", [Paragraph(say.NO_SPLIT, "note")])
+        return Chapter("features", "Features of the model", [Paragraph(say.NO_SPLIT, "note")])
     unit = "log odds" if numbers.task == "binary" else numbers.target
     by_size = sorted(used, key=lambda each: -each.contribution)
     figures = [
@@ -134,23 +134,25 @@ def _features(numbers: ModelNumbers, is_ensemble: bool) -> Chapter:
     ]  # fmt: skip
     blocks: list[Block] = [Paragraph(say.features_sentence(numbers, used)), Grid(figures)]
     if numbers.effects:
-        blocks.append(Figure("effects", draw.effects_plot(numbers.effects, unit), say.EFFECTS_CAPTION, "Row by row"))
-    return Chapter("features", "What the model looks at", blocks)
+        plot = draw.effects_plot(numbers.effects, unit)
+        blocks.append(Figure("effects", plot, say.EFFECTS_CAPTION, "Contributions by row"))
+    return Chapter("features", "Features of the model", blocks)
 
 
 def _data(numbers: ModelNumbers) -> Chapter:
     blocks: list[Block] = [Paragraph(say.data_sentence(numbers)), TableBlock(say.parts_table(numbers))]
     if numbers.spans:
-        blocks.append(Figure("split", draw.spans_plot(numbers.spans), say.spans_caption(numbers), "The split"))
+        blocks.append(Figure("split", draw.spans_plot(numbers.spans), say.spans_caption(numbers), "Split of the data"))
     else:
         blocks.append(Paragraph(say.SHUFFLED, "note"))
     holes = sorted((f for f in numbers.features if f.missing > 0), key=lambda f: -f.missing)
     if holes:
-        said = f"Share of rows without a value: {min(len(holes), MAX_MISSING)} of {len(holes)} features with holes."
-        blocks.append(Figure("missing", draw.missing_plot(holes[:MAX_MISSING]), said, "Missing values"))
+        n_shown = min(len(holes), MAX_MISSING)
+        caption = f"Share of rows with a missing value: {n_shown} of {len(holes)} features with missing values."
+        blocks.append(Figure("missing", draw.missing_plot(holes[:MAX_MISSING]), caption, "Missing values"))
     else:
         blocks.append(Paragraph("No feature has a missing value."))
-    return Chapter("data", "The data and its split", [*blocks, *_shift(numbers)])
+    return Chapter("data", "Data and split", [*blocks, *_shift(numbers)])
 
 
 def _shift(numbers: ModelNumbers) -> list[Block]:
@@ -158,4 +160,4 @@ def _shift(numbers: ModelNumbers) -> list[Block]:
     if not moved:
         return []
     plot = draw.shift_plot(moved[:MAX_SHIFTED])
-    return [Figure("shift", plot, say.shift_caption(numbers, moved), "Shift from search to test")]
+    return [Figure("shift", plot, say.shift_caption(numbers, moved), "Distribution shift from search to test rows")]

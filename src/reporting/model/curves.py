@@ -1,4 +1,4 @@
-"""ROC and precision by recall of a binary model, thinned for drawing; areas are those of the full curves."""
+"""ROC and precision-recall curves of a binary model, downsampled for drawing; areas are those of the full curves."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ MAX_POINTS = 200
 
 
 def rank_curves(y: Floats, prediction: Floats) -> RankCurves | None:
-    """Both curves; None where a class is missing.
+    """Both curves; None if a class is missing.
 
-    The area under precision by recall is the average precision, the sum over thresholds of precision times the gain in
-    recall (what scikit-learn's `average_precision_score` gives), not that under a straight line between points.
+    The area under the precision-recall curve is the average precision: the sum over thresholds of precision times the
+    gain in recall, as in scikit-learn's `average_precision_score`, without linear interpolation.
 
     Args:
         y: (n_rows,) 0 or 1.
-        prediction: (n_rows,) any increasing scale.
+        prediction: (n_rows,) on any increasing scale.
     """
     n_ones = float(y.sum())
     if n_ones in (0.0, float(y.size)):
@@ -30,7 +30,7 @@ def rank_curves(y: Floats, prediction: Floats) -> RankCurves | None:
 
 
 def _counts_above(y: Floats, prediction: Floats) -> tuple[Floats, Floats]:
-    """Ones and zeros at or above each distinct prediction, the highest first."""
+    """Numbers of ones and zeros at or above each distinct prediction, the highest first."""
     order = np.argsort(-prediction, kind="stable")
     last = np.flatnonzero(np.r_[np.diff(prediction[order]) != 0, True])
     ones = np.cumsum(y[order])[last]

@@ -1,8 +1,8 @@
-"""What a model looks at: gain, contributions of features to single predictions (SHAP), and how features shifted.
+"""Features of a model: gain, contributions to single predictions (SHAP), and distribution shift.
 
-Contributions are those of LightGBM itself (`pred_contrib`): exact Shapley values of trees, after S. M. Lundberg,
-G. G. Erion and S.-I. Lee, "Consistent individualized feature attribution for tree ensembles", 2018. They and the bias
-add up to the raw score: the target's unit for a regression, log odds for a binary target.
+Contributions come from LightGBM (`pred_contrib`): exact Shapley values of trees, after S. M. Lundberg,
+G. G. Erion and S.-I. Lee, "Consistent individualized feature attribution for tree ensembles", 2018. Together with the
+bias they add up to the raw score: in the target's unit for a regression, in log odds for a binary target.
 """
 
 import re
@@ -23,23 +23,23 @@ from src.workers.cpus import available_cpus
 MAX_EXPLAINED = 2000
 MIN_EXPLAINED = 40
 LEAF_VISITS = 4_000_000
-"""Leaves times rows that contributions may cost: one to two seconds of one core."""
+"""Limit of leaves times rows for computing contributions: one to two seconds of one core."""
 MAX_EFFECTS = 10
 MAX_DRAWN = 250
 """Rows of the summary plot; ten features make ten times as many points."""
 SHIFT_BINS = 10
 MAX_SHIFT_ROWS = 50_000
 SMALLEST_SHARE = 1e-4
-"""An empty bin counts as this share, so that the index stays finite."""
+"""The share of an empty bin, so that the index stays finite."""
 _LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
 
 
 def measure_features(
     model: FinalModel, data: Dataset, rows: SplitRows, seed: int
 ) -> tuple[tuple[Feature, ...], tuple[Effect, ...], int]:
-    """Every feature, the effects of the most important ones, and how many rows these were computed for.
+    """All features, the effects of the most important ones, and the number of rows that effects were computed for.
 
-    Rows are drawn from the test; without a hold-out from the rows that the model was trained on.
+    Rows are drawn from the test rows; without a hold-out, from the rows that the model was trained on.
     """
     pool = rows.test if len(rows.test) else rows.search
     rng = np.random.default_rng(seed)
@@ -63,24 +63,24 @@ def measure_features(
         for i in shown
         if strength[i] > 0
     ]
-    return tuple(sorted(features, key=lambda each: -each.gain)), tuple(effects), len(drawn)
+    return tuple(sorted(features, key=lambda feature: -feature.gain)), tuple(effects), len(drawn)
 
 
 def explain(booster: lgb.Booster, matrix: Floats) -> Floats:
     """Contributions to the raw score, (n_rows, n_features), without the bias."""
-    found = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=available_cpus()))
-    return found[:, :-1]
+    contributions = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=available_cpus()))
+    return contributions[:, :-1]
 
 
 def explainable_rows(booster: lgb.Booster) -> int:
-    """How many rows' contributions cost no more than a second or two: they grow with the leaves of all trees."""
+    """Number of rows whose contributions take at most about two seconds, which depends on the leaves of all trees."""
     leaves = sum(int(n) for n in _LEAVES.findall(booster.model_to_string(importance_type="gain")))
     return max(MIN_EXPLAINED, min(MAX_EXPLAINED, LEAF_VISITS // max(1, leaves)))
 
 
 def _effect(name: str, contributions: Floats, values: Floats, is_category: bool) -> Effect:
     quantiles: list[float | None] = [None] * len(values)
-    if not is_category:  # codes have an order, but it means nothing
+    if not is_category:  # the order of category codes means nothing
         ranks = pd.Series(values).rank(pct=True)
         quantiles = [None if np.isnan(rank) else round(float(rank), 3) for rank in ranks]
     return Effect(name, tuple(float(f"{value:.6g}") for value in contributions), tuple(quantiles))
@@ -89,9 +89,9 @@ def _effect(name: str, contributions: Floats, values: Floats, is_category: bool)
 def feature_shift(column: pd.Series, rows: SplitRows) -> float | None:
     """The population stability index of the test rows against the search rows; None without a hold-out.
 
-    Numbers are cut at the deciles of the search rows, categories are taken as they are, missing values are a bin of
-    their own. It is the symmetric Kullback-Leibler divergence of the two histograms (N. Siddiqi, "Credit risk
-    scorecards", 2006, who calls less than 0.1 stable and more than 0.25 a shift).
+    Numbers are binned at the deciles of the search rows, each category is a bin, and so are missing values. The index
+    is the symmetric Kullback-Leibler divergence of the two histograms (N. Siddiqi, "Credit risk scorecards", 2006, who
+    calls less than 0.1 stable and more than 0.25 a shift).
     """
     if len(rows.test) == 0:
         return None
@@ -100,7 +100,7 @@ def feature_shift(column: pd.Series, rows: SplitRows) -> float | None:
 
 
 def _bin_shares(column: pd.Series, part: NDArray[np.int64], reference: NDArray[np.int64]) -> Floats:
-    """Share of a part's rows in each bin; the bins depend on the reference rows, and on which categories there are."""
+    """Share of a part's rows in each bin; the bins depend on the reference rows and on all categories of the column."""
     values = column.iloc[_downsampled(part)]
     if isinstance(column.dtype, pd.StringDtype):
         codes = pd.Index(column.dropna().unique()).get_indexer(pd.Index(values))
@@ -118,5 +118,5 @@ def _bin_shares(column: pd.Series, part: NDArray[np.int64], reference: NDArray[n
 
 
 def _downsampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Evenly spaced rows: a sixth digit of a share is not worth the time that a million rows take."""
+    """Evenly spaced rows, because shares need no more precision than these give."""
     return rows[:: -(-len(rows) // MAX_SHIFT_ROWS)]

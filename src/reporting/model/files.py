@@ -1,4 +1,4 @@
-"""The numbers of a model's page on disk, beside the report: written at the finish, read by every later report."""
+"""Files with a model's numbers and test predictions: written when a study is finished, read by every later report."""
 
 import json
 import logging
@@ -18,12 +18,13 @@ PREDICTIONS_FILE = "test_predictions.parquet"
 
 
 def write_model_numbers(numbers: ModelNumbers, predictions: "pd.DataFrame | None", folder: Path) -> list[Path]:
-    """Writes `model_numbers.json`, and `test_predictions.parquet` where there is a hold-out.
+    """Writes `model_numbers.json`, and `test_predictions.parquet` if there is a hold-out.
 
-    Each file is there whole or as it was before; predictions of an earlier model never stay beside a new one's numbers.
+    A failed write leaves the earlier file unchanged; predictions of an earlier model are removed before new numbers are
+    written.
 
     Returns:
-        The files that were written.
+        The written files.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
@@ -40,12 +41,12 @@ def write_model_numbers(numbers: ModelNumbers, predictions: "pd.DataFrame | None
 
 
 def read_model_numbers(folder: Path) -> ModelNumbers | None:
-    """The numbers that were written beside a report; None where there are none that can be read, with a warning."""
+    """The numbers in a report folder; None if there are none, None and a warning if the file is unreadable."""
     path = folder / NUMBERS_FILE
     try:
         return ModelNumbers.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:  # a study without a final model, or one of another version
+    except FileNotFoundError:  # a study without a final model, or of another version
         return None
-    except ValueError as error:  # another version's, or cut short by a power cut; JSON's and Unicode's errors are such
-        log.warning("%s cannot be used: %s; the report leaves the model's page out", path, error)
+    except ValueError as error:  # of another version, or truncated; JSON and Unicode errors are ValueErrors
+        log.warning("%s cannot be read: %s; the report omits the model's chapters", path, error)
         return None

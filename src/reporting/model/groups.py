@@ -1,4 +1,4 @@
-"""Scores over time and by account: is the model good everywhere, or was it lucky somewhere?"""
+"""Scores by period and by account: is the model good in all of them or only in some?"""
 
 from itertools import pairwise
 
@@ -18,11 +18,11 @@ SIZE_GROUPS = 5
 NEW = "not seen before"
 Labels = npt.NDArray[np.object_]
 Autocorrelations = tuple[float | None, float | None]
-"""Of the score and of the skill, where more rows than a group's tell them."""
+"""Of the score and of the skill, estimated from more rows than those of one group."""
 
 
 def score_periods(tested: HoldOut) -> Groups | None:
-    """Scores by month; by quarter or year where there would be more than 36 of them. None without dates."""
+    """Scores by month, or by quarter or year if there are more than 36 months or quarters. None without dates."""
     if tested.dates is None:
         return None
     months = tested.dates.astype("datetime64[M]").astype(np.int64)
@@ -31,7 +31,7 @@ def score_periods(tested: HoldOut) -> Groups | None:
         if len(np.unique(periods)) <= MAX_PERIODS or kind == "year":
             break
     labels = np.array([_period_name(kind, int(period)) for period in periods], dtype=object)
-    # A month is too short to tell how closely its dates follow each other: the whole test period tells it.
+    # A month is too short to estimate the autocorrelation of its dates: the whole test period is used.
     known = _autocorrelations(tested)
     return Groups(kind, f"one {kind} after the other", _score_all(tested, labels, sorted(set(labels)), known))
 
@@ -44,7 +44,7 @@ def _period_name(kind: str, period: int) -> str:
 
 
 def score_accounts(tested: HoldOut, sizes: "AccountSizes") -> Groups | None:
-    """Scores by account, or by five groups of accounts where there are more than 30. None without accounts."""
+    """Scores by account, or by five groups of accounts if there are more than 30. None without accounts."""
     if tested.accounts is None:
         return None
     distinct = sorted(set(tested.accounts))
@@ -52,21 +52,21 @@ def score_accounts(tested: HoldOut, sizes: "AccountSizes") -> Groups | None:
         return Groups("account", "each account by itself", _score_all(tested, tested.accounts, distinct))
     group_of, names = sizes.group(distinct)
     labels = np.array([group_of[account] for account in tested.accounts], dtype=object)
-    rule = f"{len(distinct)} accounts in {SIZE_GROUPS} groups of nearly equal number by {sizes.what}"
+    rule = f"{len(distinct)} accounts in {SIZE_GROUPS} groups of nearly equal size by {sizes.what}"
     return Groups("group of accounts", rule, _score_all(tested, labels, names))
 
 
 class AccountSizes:
-    """How large accounts are, by what was known before the test.
+    """Sizes of accounts, from the rows before the test period.
 
     Args:
         accounts: (n_rows,) of the search rows.
-        amounts: (n_rows,) net profit, or the target; NaN where unknown.
-        what: what is averaged, in words.
+        amounts: (n_rows,) net profit, or the target; NaN if unknown.
+        what: name of the averaged quantity.
     """
 
     def __init__(self, accounts: Labels, amounts: Floats, what: str) -> None:
-        self.what = f"the mean {what} a day before the test"
+        self.what = f"their mean {what} per day before the test period"
         self._size = pd.Series(np.abs(amounts)).groupby(accounts).mean().dropna()
 
     def group(self, accounts: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -97,11 +97,11 @@ def _score_group(name: str, tested: HoldOut, known: Autocorrelations) -> GroupSc
     if _has_one_class(tested):
         return GroupScore(name, rows, days)
     metric, y, dates = tested.metric, tested.y, tested.dates
-    found = score_estimate(metric, y, tested.prediction, dates, known[0])
+    estimate = score_estimate(metric, y, tested.prediction, dates, known[0])
     gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates, known[1])
     of_skill = (None, None, None) if gained is None else (gained.value, gained.low, gained.high)
     reference = score(metric, y, tested.baseline)
-    return GroupScore(name, rows, days, found.value, found.low, found.high, reference, *of_skill)
+    return GroupScore(name, rows, days, estimate.value, estimate.low, estimate.high, reference, *of_skill)
 
 
 def _has_one_class(tested: HoldOut) -> bool:
@@ -113,5 +113,5 @@ def _autocorrelations(tested: HoldOut) -> Autocorrelations:
         return None, None
     metric, y, dates = tested.metric, tested.y, tested.dates
     gained = skill_estimate(metric, y, tested.prediction, tested.baseline, dates)
-    found = score_estimate(metric, y, tested.prediction, dates)
-    return found.autocorrelation, None if gained is None else gained.autocorrelation
+    estimate = score_estimate(metric, y, tested.prediction, dates)
+    return estimate.autocorrelation, None if gained is None else gained.autocorrelation

@@ -1,4 +1,4 @@
-"""The rows that a final model is judged on, and what it said of them."""
+"""The rows that a final model is tested on, and its predictions for them."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,15 +17,15 @@ from src.final.final_model import FinalModel
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
-    """Test rows, or some of them; all arrays are (n_rows,).
+    """Test rows or a subset; all arrays are (n_rows,).
 
     Attributes:
         metric: of the target.
         y: realised target.
         prediction: the model's.
-        baseline: the forecast that is best on all test rows.
-        dates, accounts: None where the table has none.
-        net_profit: NaN where unknown; None where the table does not say.
+        baseline: forecasts of the naive baseline that is best on all test rows.
+        dates, accounts: None if the table has none.
+        net_profit: NaN if unknown; None if the table has no net profit.
     """
 
     metric: Metric
@@ -38,11 +38,11 @@ class HoldOut:
 
     @cached_property
     def n_days(self) -> int | None:
-        """Distinct dates; None without dates."""
+        """Number of distinct dates; None without dates."""
         return None if self.dates is None else len(np.unique(self.dates))
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "HoldOut":
-        """Some of the rows, by position or by a mask."""
+        """The rows at these positions, or where the mask is true."""
         return replace(
             self,
             y=self.y[rows],
@@ -54,7 +54,7 @@ class HoldOut:
         )
 
     def predictions(self) -> pd.DataFrame:
-        """One row per test row: account, date, y, prediction; what the table does not have is missing."""
+        """One row per test row: account, date, y, prediction; values that the table does not have are missing."""
         n = len(self.y)
         accounts = np.full(n, None, dtype=object) if self.accounts is None else self.accounts
         dates = np.full(n, "NaT", dtype="datetime64[D]") if self.dates is None else self.dates
@@ -63,13 +63,13 @@ class HoldOut:
 
 
 def predict_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> tuple[HoldOut, str]:
-    """Takes the test rows and the model's predictions for them; also the name of the best naive forecast.
+    """The test rows with the model's predictions, and the name of the best naive baseline.
 
     Raises:
         ValueError: there is no hold-out.
     """
     if len(rows.test) == 0:
-        raise ValueError("there are no test rows to predict: ask for numbers of the test period where there is one")
+        raise ValueError("there are no test rows to predict: call this only if the table has a test period")
     test, metric = rows.test, data.config.metric
     forecasts = naive_forecasts(data, rows.search, test)
     name, _ = best_baseline(metric, {key: score(metric, data.y[test], values) for key, values in forecasts.items()})

@@ -1,4 +1,4 @@
-"""Final model and table → the numbers of its page, and its predictions for the test rows; no drawing."""
+"""Computes the numbers of a final model's chapters and its predictions for the test rows; no drawing."""
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,16 @@ from src.reporting.model.table_parts import split_spans, table_parts
 def measure_model(
     model: FinalModel, data: Dataset, rows: SplitRows, seed: int
 ) -> tuple[ModelNumbers, pd.DataFrame | None]:
-    """Measures all that the model's page shows; a few seconds at most.
+    """Computes all numbers of the model's chapters, in a few seconds at most.
 
     Args:
-        model: trained on the rows of the search.
+        model: trained on the search rows.
         data: the whole table.
-        rows: which rows are which.
-        seed: of the rows whose predictions are explained.
+        rows: search and test rows.
+        seed: for drawing the rows whose predictions are explained.
 
     Returns:
-        The numbers; and (n_test_rows, 4) account, date, y, prediction, None without a hold-out.
+        The numbers; and (n_test_rows, 4) account, date, y, prediction, or None without a hold-out.
     """
     features, effects, explained = measure_features(model, data, rows, seed)
     tested, baseline = predict_hold_out(model, data, rows) if len(rows.test) else (None, None)
@@ -60,7 +60,7 @@ def _predictions(tested: HoldOut | None) -> pd.DataFrame | None:
 
 
 def _account_sizes(data: Dataset, rows: SplitRows) -> AccountSizes:
-    """By what the account earned or lost on a day; by the target where the table does not say."""
+    """By the account's absolute net profit per day, or by the target if the table has no net profit."""
     accounts = np.empty(0, dtype=object) if data.accounts is None else data.accounts[rows.search]
     if not len(accounts):
         return AccountSizes(accounts, np.empty(0), data.target)

@@ -1,4 +1,4 @@
-"""What the report says of a final model that is made of several trials: the members as a table, and what they are."""
+"""The report's texts and table about a final model made of several trials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,32 +8,33 @@ from src.reporting.document.words import Metadata, format_number, format_share, 
 
 MEAN = "the weighted mean of the raw scores of {n} trials, written as one LightGBM model of {trees} trees"
 CHOSEN = (
-    "{who} were chosen by greedy selection on the validation rows (Caruana et al. 2004): from the best trial on, "
-    "whichever trial improves the mean most is added, also a second time. "
-    "Every member was then trained on all rows that the search saw."
+    "{who} were chosen by greedy selection on the validation rows (Caruana et al. 2004): starting with the best trial, "
+    "the trial that improves the mean most is added repeatedly; a trial may be added more than once. "
+    "Every member was then trained on all search rows."
 )
 FIXED = (
-    "{n} of the members are fixed configurations that every study starts with; together they have {share} of the "
+    "{n} of the members are fixed configurations, which every study tries first; together they have {share} of the "
     "weight. "
 )
 ROUNDS = (
-    " The members' rounds, dart's apart, are {factor:.2f} times those that the one validation window speaks for: one "
-    "or two of them were trained on three walk-forward folds too, and this is the middle between window and folds."
+    " The members' boosting rounds, except dart's, are {factor:.2f} times the best number on the single validation "
+    "window: one or two members were also trained on three walk-forward folds, and the factor is the geometric mean "
+    "of window and folds."
 )
-FLATTERED = "Trials and members were chosen by this score, so it flatters the model"
-PARTLY_FLATTERED = (
-    "Trials and members, the fixed configurations apart, were chosen by this score, so it flatters the model"
+OPTIMISTIC = "Trials and members were chosen by this score, so it is too optimistic"
+PARTLY_OPTIMISTIC = (
+    "Trials and members, except the fixed configurations, were chosen by this score, so it is too optimistic"
 )
 
 
 def members(metadata: Metadata) -> Sequence[Mapping[str, Any]]:
-    """The members, the best trial first; none for a model of one trial."""
-    found = metadata.get("members")
-    return found if isinstance(found, list) and all(isinstance(member, Mapping) for member in found) else []
+    """The members, the best trial first; empty for a model of one trial."""
+    value = metadata.get("members")
+    return value if isinstance(value, list) and all(isinstance(member, Mapping) for member in value) else []
 
 
 def members_table(metadata: Metadata) -> Table:
-    """One row per member: trial, weight, validation score, rounds, then every parameter that one of them has."""
+    """One row per member: trial, weight, validation score, rounds, then every parameter of any member."""
     rows = members(metadata)
     names = tuple(dict.fromkeys(name for row in rows for name in row.get("hyperparameters", {})))
     head: list[tuple[Any, ...]] = [
@@ -52,26 +53,26 @@ def _origin(member: Mapping[str, Any]) -> str:
 
 
 def explain(metadata: Metadata) -> str:
-    """What the final model is, and how far its validation score can be believed."""
+    """What the final model is, and how reliable its validation score is."""
     trees = metadata.get("best_iteration", "all their")
-    said = f"The final model is {MEAN.format(n=len(members(metadata)), trees=trees)}. "
+    text = f"The final model is {MEAN.format(n=len(members(metadata)), trees=trees)}. "
     fixed = [member for member in members(metadata) if member.get("is_fixed_config")]
     if fixed:
-        said += FIXED.format(n=len(fixed), share=format_share(sum(member.get("weight", 0.0) for member in fixed)))
-    said += CHOSEN.format(who="The others" if fixed else "They")
+        text += FIXED.format(n=len(fixed), share=format_share(sum(member.get("weight", 0.0) for member in fixed)))
+    text += CHOSEN.format(who="The others" if fixed else "They")
     factor = metadata.get("rounds_factor", 1.0)
     if isinstance(factor, float) and factor != 1:
-        said += ROUNDS.format(factor=factor)
+        text += ROUNDS.format(factor=factor)
     score, alone = metadata.get("validation_score"), best_trial_alone(metadata)
     if isinstance(score, float) and alone is not None:
         both = f"{format_number(score)} together, {format_number(alone)} for the best trial alone"
-        said += f" Validation {metric_name(metadata)}: {both}."
-        said += f" {PARTLY_FLATTERED if fixed else FLATTERED}; only the test score says what it is worth."
-    return said
+        text += f" Validation {metric_name(metadata)}: {both}."
+        text += f" {PARTLY_OPTIMISTIC if fixed else OPTIMISTIC}; only the test score is unbiased."
+    return text
 
 
 def best_trial_alone(metadata: Metadata) -> float | None:
-    """The best trial's own validation score, where the model is made of several trials."""
+    """The best trial's own validation score; None if the model is made of one trial."""
     best = metadata.get("best_trial")
     value = best.get("value") if members(metadata) and isinstance(best, Mapping) else None
     return value if isinstance(value, float) else None

@@ -1,7 +1,7 @@
-"""What a report says of a final model, as numbers: measured once, where the data is, and kept as JSON beside it.
+"""The numbers of a final model's chapters: computed once, when the table is loaded, and saved as JSON.
 
-A later `report` in another process has no table at hand and shows the same. All of it is plain Python; what could
-not be measured is None or empty.
+A later `report` command does not have the table and shows the same numbers. All values are plain Python; a number that
+could not be computed is None or empty.
 """
 
 import types
@@ -12,16 +12,16 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class GroupScore:
-    """The model and the best naive forecast on some of the test rows.
+    """The model and the best naive baseline on a group of test rows.
 
     Attributes:
         name: a month, a quarter, a year, an account, a group of accounts.
         rows: test rows of the group.
         days: their distinct dates; None in a table without dates.
-        score: the model's, by the target's metric; None where a class is missing under AUC.
-        low, high: 95 % interval of the score; None where the dates are too few for one (see `intervals`).
-        baseline: the score of the naive forecast that is best on all test rows.
-        skill: over that forecast on these rows.
+        score: the model's, by the target's metric; None for AUC if a class is missing.
+        low, high: 95 % interval of the score; None if there are too few dates (see `intervals`).
+        baseline: the score of the naive baseline that is best on all test rows.
+        skill: over that baseline on these rows.
         skill_low, skill_high: 95 % interval of the skill.
     """
 
@@ -48,14 +48,14 @@ class Groups:
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows of similar prediction, a tenth of all where predictions differ enough.
+    """Rows of similar prediction: a tenth of all rows, if predictions differ enough.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         days: their distinct dates; None in a table without dates.
         prediction: mean prediction.
-        realised: mean of what came true: the target, or the net profit.
-        low, high: 95 % interval of `realised`; None where the dates are too few for one.
+        realised: mean realised value: of the target or of the net profit.
+        low, high: 95 % interval of `realised`; None if there are too few dates.
     """
 
     rows: int
@@ -68,16 +68,16 @@ class Bin:
 
 @dataclass(frozen=True)
 class Choice:
-    """What trading only the bins of the highest predictions would have earned.
+    """Net profit of trading only the bins with the highest predictions.
 
     Attributes:
-        bins: how many of the highest bins are taken.
+        bins: number of the highest bins taken.
         rows: account-days taken.
         per_row: mean net profit of a taken account-day.
         per_day: net profit of all taken account-days divided by all test dates.
-        low, high: 95 % interval of `per_day`; None where the dates are too few for one.
-        gain: `per_day` less that of taking everything.
-        gain_low, gain_high: its 95 % interval, of the difference of both on the same days.
+        low, high: 95 % interval of `per_day`; None if there are too few dates.
+        gain: `per_day` minus the `per_day` of taking all bins.
+        gain_low, gain_high: 95 % interval of `gain`, from the differences on the same days.
     """
 
     bins: int
@@ -93,7 +93,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class ProfitByPrediction:
-    """Net profit by prediction: bins from the lowest prediction to the highest, and what choosing among them earns.
+    """Net profit by prediction: the bins, and the net profit of taking only the highest of them.
 
     Attributes:
         rows: test rows whose net profit is known.
@@ -112,7 +112,7 @@ class ProfitByPrediction:
 
 @dataclass(frozen=True)
 class RankCurve:
-    """A thinned curve and the area under the full one."""
+    """A downsampled curve and the area under the full curve."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -121,7 +121,7 @@ class RankCurve:
 
 @dataclass(frozen=True)
 class RankCurves:
-    """How a binary model ranks: ROC, precision by recall, and the share of ones."""
+    """How well a binary model ranks: ROC curve, precision-recall curve, and share of ones."""
 
     roc: RankCurve
     precision_recall: RankCurve
@@ -149,12 +149,12 @@ class Feature:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one feature did in some rows.
+    """The contributions of one feature in some rows.
 
     Attributes:
         feature: its name.
         contributions: to the raw score of each row.
-        quantiles: where the row's value lies among the others, 0 to 1; None for a missing value and for a category.
+        quantiles: rank of the row's value among these rows, 0 to 1; None for a missing value and for a category.
     """
 
     feature: str
@@ -164,7 +164,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part of the table: `search`, `test`, or what lies purged between."""
+    """Rows of one part of the table: `search`, `test`, or `purged` between them."""
 
     name: str
     rows: int
@@ -187,23 +187,23 @@ class Span:
 
 @dataclass(frozen=True)
 class ModelNumbers:
-    """Everything that is measured of a final model.
+    """All numbers of a final model's chapters.
 
     Attributes:
-        target, task, metric: what is predicted and how it is judged.
-        best_baseline: the naive forecast that groups are compared with; None without a hold-out.
+        target, task, metric: what is predicted and how it is scored.
+        best_baseline: the naive baseline that groups are compared with; None without a hold-out.
         months: scores over time; None without a hold-out or dates.
         accounts: scores by account or group of accounts; None without a hold-out or accounts.
         deciles: predicted against realised target; empty without a hold-out.
         curves: of a binary model; None otherwise and without a hold-out.
-        money: None without a hold-out, or where the table does not say what was earned.
-        has_net_profit: whether the table does.
+        money: None without a hold-out or without known net profits.
+        has_net_profit: whether the table has a net profit.
         features: by gain, the highest first.
-        explained: rows that contributions were computed for.
+        explained: number of rows that contributions were computed for.
         explained_part: `test`, or `search` without a hold-out.
         effects: of the features with the largest contributions, the largest first.
         parts: of the table.
-        accounts_total: distinct accounts; None where rows belong to none.
+        accounts_total: number of distinct accounts; None in a table without accounts.
         spans: the split on the time axis; empty without dates.
     """
 
@@ -230,40 +230,40 @@ class ModelNumbers:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What `to_json` gave, also after a way through a file.
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The numbers from the result of `to_json`, or from its JSON file.
 
         Raises:
-            ValueError: something is missing or of another kind, as in a file of another version.
+            ValueError: a value is missing or of another type, as in a file of another version.
         """
-        numbers = _read(cls, found, "the model's numbers")
+        numbers = _read(cls, values, "the model's numbers")
         assert isinstance(numbers, cls)
         return numbers
 
 
-def _read(kind: Any, found: Any, path: str) -> Any:
-    """A value of a declared type from its JSON form."""
+def _read(kind: Any, value: Any, path: str) -> Any:
+    """Reads a value of a declared type from its JSON form."""
     if isinstance(kind, types.UnionType):
         (inner,) = (arg for arg in get_args(kind) if arg is not type(None))
-        return None if found is None else _read(inner, found, path)
+        return None if value is None else _read(inner, value, path)
     if get_origin(kind) is tuple:
-        if not isinstance(found, list | tuple):
-            raise ValueError(f"{path} is {found!r:.60}: a list is needed")
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{path} is {value!r:.60}: a list is needed")
         inner = get_args(kind)[0]
-        return tuple(_read(inner, each, path) for each in found)
+        return tuple(_read(inner, item, path) for item in value)
     if is_dataclass(kind):
-        return _read_dataclass(kind, found, path)
+        return _read_dataclass(kind, value, path)
     accepted = (int, float) if kind is float else (kind,)
-    if not isinstance(found, accepted):
-        raise ValueError(f"{path} is {found!r:.60}: a value of type {kind.__name__} is needed")
-    return found
+    if not isinstance(value, accepted):
+        raise ValueError(f"{path} is {value!r:.60}: a value of type {kind.__name__} is needed")
+    return value
 
 
-def _read_dataclass(kind: Any, found: Any, path: str) -> Any:
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{path} is {found!r:.60}: names with values are needed")
+def _read_dataclass(kind: Any, values: Any, path: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path} is {values!r:.60}: an object is needed")
     hints = get_type_hints(kind)
-    missing = [field.name for field in fields(kind) if field.name not in found]
+    missing = [field.name for field in fields(kind) if field.name not in values]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}: it was written by another version")
-    return kind(**{field.name: _read(hints[field.name], found[field.name], field.name) for field in fields(kind)})
+    return kind(**{field.name: _read(hints[field.name], values[field.name], field.name) for field in fields(kind)})

@@ -1,4 +1,4 @@
-"""The numbers of a model's page → figures as data."""
+"""The figures of a model's chapters, from `ModelNumbers` to `Plot`."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ MARGIN_HEIGHT = 110
 MAX_BARS = 20
 MIN_DAYS_DRAWN = 10
 STABLE, SHIFTED = 0.1, 0.25
-"""Siddiqi's bounds of the population stability index."""
+"""Thresholds of the population stability index, after Siddiqi."""
 _ROLE_OF_PART: dict[str, Role] = {"training": "main", "gap": "muted", "validation": "accent", "test": "good"}
 _DASHED_LEVEL: Role = "muted"
 
@@ -31,7 +31,7 @@ def periods_plot(groups: Groups, metric: str, baseline: str) -> Plot:
 
 
 def period_skills_plot(groups: Groups) -> Plot:
-    """Skill over the baseline in the course of time, with its interval."""
+    """Skill over the baseline by period, with its interval."""
     known = [group for group in drawn_periods(groups) if group.skill is not None]
     x, y = [period_start(group.name) for group in known], [group.skill for group in known]
     marks: list[Mark] = [*_bands(x, [(group.skill_low, group.skill_high) for group in known])]
@@ -40,18 +40,18 @@ def period_skills_plot(groups: Groups) -> Plot:
 
 
 def drawn_periods(groups: Groups) -> list[GroupScore]:
-    """The scored periods, without those of a few days, which would stretch the figure: these stand in the table.
+    """The scored periods without those of a few days, which would stretch the y axis; the table has them.
 
-    All of them where none has days enough.
+    If no period has enough days, all scored periods.
     """
     scored = [group for group in groups.scores if group.score is not None]
     return [group for group in scored if (group.days or 0) >= MIN_DAYS_DRAWN] or scored
 
 
 def _bands(x: Sequence[str], intervals: Sequence[tuple[float | None, float | None]]) -> list[Band]:
-    """A band for each run of places that have an interval; a lone one would have no width."""
+    """A band for each run of consecutive periods with an interval; a single one would have no width."""
     bands = []
-    for has_interval, run in groupby(zip(x, intervals, strict=True), key=lambda each: each[1][0] is not None):
+    for has_interval, run in groupby(zip(x, intervals, strict=True), key=lambda item: item[1][0] is not None):
         of_run = list(run)
         if has_interval and len(of_run) > 1:
             lows, highs = ([bounds[side] or 0.0 for _, bounds in of_run] for side in (0, 1))
@@ -82,19 +82,19 @@ def skill_plot(groups: Groups) -> Plot:
         across=True,
     )
     names = [group.name for group in known]
-    return _listing(Axis("skill over the best naive forecast", percent=True), names, [bars, Rule(0, upright=True)])
+    return _listing(Axis("skill over the best naive baseline", percent=True), names, [bars, Rule(0, upright=True)])
 
 
 def bins_plot(bins: Sequence[Bin], realised: str, predicted: str = "") -> Plot:
-    """Mean of what came true by bin of the prediction, the mean prediction as points where it has the same unit."""
-    means = [each.realised for each in bins]
+    """Mean realised value by bin of the prediction; the mean prediction as points, if it has the same unit."""
+    means = [item.realised for item in bins]
     place = list(range(1, len(bins) + 1))
-    bounds = _bounds([(each.low, each.high) for each in bins], means)
+    bounds = _bounds([(item.low, item.high) for item in bins], means)
     roles: list[Role] = ["main"] if predicted else ["good" if mean > 0 else "bad" for mean in means]
     bars = Bars(place, means, name=realised if predicted else "", roles=roles, low=bounds[0], high=bounds[1])
     marks: list[Mark] = [bars]
     if predicted:
-        marks.append(Points(place, [each.prediction for each in bins], predicted, "accent", size=9))
+        marks.append(Points(place, [item.prediction for item in bins], predicted, "accent", size=9))
     x = Axis("predictions, from the lowest to the highest", ticks=[(i, str(i)) for i in place])
     return Plot(x, Axis(realised), [*marks, Rule(0)], legend=bool(predicted))
 
@@ -102,7 +102,7 @@ def bins_plot(bins: Sequence[Bin], realised: str, predicted: str = "") -> Plot:
 def _bounds(
     intervals: Sequence[tuple[float | None, float | None]], values: Sequence[float]
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Both ends of each interval, none at all where no value has one; a value without one is its own."""
+    """Both ends of each interval; empty if no value has one. A value without an interval gets one of width 0."""
     if all(low is None for low, _ in intervals):
         return (), ()
     known = [(value if low is None else low, value if high is None else high)
@@ -111,7 +111,7 @@ def _bounds(
 
 
 def choices_plot(choices: Sequence[Choice]) -> Plot:
-    """Profit a day of taking only the highest bins, beside that of taking everything."""
+    """Net profit per day of taking only the highest bins, and of taking all."""
     place = list(range(len(choices)))
     means = [choice.per_day for choice in choices]
     bounds = _bounds([(choice.low, choice.high) for choice in choices], means)
@@ -120,7 +120,7 @@ def choices_plot(choices: Sequence[Choice]) -> Plot:
     share = [f"{sum_of(choices, i) * 100:.0f}" for i in place]
     x = Axis("% of rows taken, highest predictions first", ticks=list(zip(place, share, strict=True)))
     everything = Rule(choices[-1].per_day, label="all", role="accent")
-    return Plot(x, Axis("net profit a day"), [bars, Rule(0), everything], legend=False)
+    return Plot(x, Axis("net profit per day"), [bars, Rule(0), everything], legend=False)
 
 
 def sum_of(choices: Sequence[Choice], i: int) -> float:
@@ -129,69 +129,71 @@ def sum_of(choices: Sequence[Choice], i: int) -> float:
 
 
 def roc_plot(curve: RankCurve) -> Plot:
-    """Ones found against zeros mistaken for them, at every threshold."""
+    """True positive rate against false positive rate, at every threshold."""
     marks = [Line((0, 1), (0, 1), "chance", _DASHED_LEVEL, dashed=True), Line(curve.x, curve.y, "model")]
     ends = (0.0, 1.0)
-    found = Axis("share of ones found", limits=ends, percent=True)
-    return Plot(Axis("share of zeros taken for ones", limits=ends, percent=True), found, marks)
+    recall = Axis("true positive rate", limits=ends, percent=True)
+    return Plot(Axis("false positive rate", limits=ends, percent=True), recall, marks)
 
 
 def precision_plot(curve: RankCurve, base_rate: float) -> Plot:
-    """Precision by recall, with the base rate that guessing has."""
+    """Precision by recall, with the base rate, which is the precision of random guessing."""
     ends = (0.0, 1.0)
     marks = [
         Line((0, 1), (base_rate, base_rate), "chance", _DASHED_LEVEL, dashed=True),
         Line(curve.x, curve.y, "model"),
     ]
-    precision = Axis("precision: ones among them", limits=ends, percent=True)
-    return Plot(Axis("recall: share of ones found", limits=ends, percent=True), precision, marks)
+    precision = Axis("precision", limits=ends, percent=True)
+    return Plot(Axis("recall", limits=ends, percent=True), precision, marks)
 
 
 def calibration_plot(bins: Sequence[Bin]) -> Plot:
-    """Mean predicted probability against the rate that came true, bin by bin."""
-    x = [each.prediction for each in bins]
-    top = max(value for each in bins for value in (each.prediction, each.realised, each.high or 0.0))
-    marks: list[Mark] = [Line((0, top), (0, top), "exact", _DASHED_LEVEL, dashed=True)]
-    if len(bins) > 1 and all(each.low is not None for each in bins):
-        lows, highs = ([getattr(each, side) for each in bins] for side in ("low", "high"))
+    """Mean predicted probability against the realised rate, by bin."""
+    x = [item.prediction for item in bins]
+    top = max(value for item in bins for value in (item.prediction, item.realised, item.high or 0.0))
+    marks: list[Mark] = [Line((0, top), (0, top), "perfect calibration", _DASHED_LEVEL, dashed=True)]
+    if len(bins) > 1 and all(item.low is not None for item in bins):
+        lows, highs = ([getattr(item, side) for item in bins] for side in ("low", "high"))
         marks.append(Band(x, lows, highs, "95 % interval"))
-    rates, notes = [each.realised for each in bins], [f"{each.rows} rows" for each in bins]
+    rates, notes = [item.realised for item in bins], [f"{item.rows} rows" for item in bins]
     marks += [Line(x, rates, "model"), Points(x, rates, "model", notes=notes)]
-    return Plot(Axis("predicted probability", percent=True), Axis("rate that came true", percent=True), marks)
+    return Plot(Axis("predicted probability", percent=True), Axis("realised rate", percent=True), marks)
 
 
 def gain_plot(features: Sequence[Feature]) -> Plot:
-    """Share of gain of the top features."""
-    return _feature_bars(features, [each.gain for each in features], Axis("share of gain", percent=True))
+    """Share of the gain of the top features."""
+    return _feature_bars(features, [feature.gain for feature in features], Axis("share of gain", percent=True))
 
 
 def contribution_plot(features: Sequence[Feature], unit: str) -> Plot:
     """Mean absolute contribution of the top features."""
-    return _feature_bars(features, [each.contribution for each in features], Axis(f"mean contribution, in {unit}"))
+    return _feature_bars(
+        features, [feature.contribution for feature in features], Axis(f"mean contribution, in {unit}")
+    )
 
 
 def missing_plot(features: Sequence[Feature]) -> Plot:
     """Share of rows in which a feature is missing."""
-    return _feature_bars(features, [each.missing for each in features], Axis("missing", percent=True))
+    return _feature_bars(features, [feature.missing for feature in features], Axis("missing", percent=True))
 
 
 def shift_plot(features: Sequence[Feature]) -> Plot:
-    """Population stability index, with the bounds of stable and shifted."""
-    values = [each.shift or 0.0 for each in features]
+    """Population stability index, with the thresholds of stable and shifted."""
+    values = [feature.shift or 0.0 for feature in features]
     roles: list[Role] = ["bad" if v > SHIFTED else "accent" if v > STABLE else "main" for v in values]
     bars = Bars(range(len(values)), values, roles=roles, texts=[f"{v:.2f}" for v in values], across=True)
     rules = [Rule(bound, upright=True) for bound in (STABLE, SHIFTED) if bound < max(values)]
-    return _listing(Axis("population stability index"), [each.name for each in features], [bars, *rules])
+    return _listing(Axis("population stability index"), [feature.name for feature in features], [bars, *rules])
 
 
 def _feature_bars(features: Sequence[Feature], values: Sequence[float], axis: Axis) -> Plot:
     texts = [_share(value) if axis.percent else format_number(value) for value in values]
     bars = Bars(range(len(values)), values, texts=texts, across=True)
-    return _listing(axis, [each.name for each in features], [bars])
+    return _listing(axis, [feature.name for feature in features], [bars])
 
 
 def _share(value: float) -> str:
-    """A small share is not none."""
+    """A share in per cent; a small positive share is not shown as 0."""
     return "<0.1 %" if 0 < value < 0.0005 else f"{100 * value:.1f} %"
 
 
@@ -201,7 +203,7 @@ def _listing(x: Axis, names: Sequence[str], marks: Sequence[Mark]) -> Plot:
 
 
 def effects_plot(effects: Sequence[Effect], unit: str) -> Plot:
-    """Each point is a row: how far a feature moved its prediction, deeper where the feature's value is higher."""
+    """A point per row: the feature's contribution to its prediction; the darker, the higher the feature's value."""
     shaded: tuple[list[Number], list[Number], list[float]] = ([], [], [])
     plain: tuple[list[Number], list[Number]] = ([], [])
     for row, effect in enumerate(effects):
@@ -224,21 +226,21 @@ def effects_plot(effects: Sequence[Effect], unit: str) -> Plot:
 
 
 def spread(values: Sequence[float], n_bins: int = 40, width: float = 0.38) -> list[float]:
-    """Offsets that keep equal values apart, the wider the more there are; their order is that of the values given."""
+    """Vertical offsets that separate nearly equal values: the more there are, the wider; in the order of `values`."""
     low, high = min(values), max(values)
     scale = (n_bins - 1) / (high - low) if high > low else 0.0
     bins = [int((value - low) * scale) for value in values]
-    crowd = {each: bins.count(each) for each in set(bins)}
+    crowd = {code: bins.count(code) for code in set(bins)}
     most, seen, offsets = max(crowd.values()), dict.fromkeys(crowd, 0), []
-    for each in bins:
-        rank, seen[each] = seen[each], seen[each] + 1
+    for code in bins:
+        rank, seen[code] = seen[code], seen[code] + 1
         side = 1 if rank % 2 else -1
         offsets.append(side * ((rank + 1) // 2) * 2 * width / max(most, 2))
     return offsets
 
 
 def spans_plot(spans: Sequence[Span]) -> Plot:
-    """The split on the time axis, a row for each fit."""
+    """The split on a time axis, one row per fit."""
     fits = list(dict.fromkeys(span.fit for span in spans))
     marks: list[Mark] = []
     for part, role in _ROLE_OF_PART.items():

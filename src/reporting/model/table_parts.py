@@ -1,4 +1,4 @@
-"""The table that a model was made from: its parts, and the split on a time axis."""
+"""The parts of a model's table, and the split on a time axis."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ ONE_DAY = np.timedelta64(1, "D")
 
 
 def table_parts(data: Dataset, rows: SplitRows) -> tuple[Part, ...]:
-    """Search, what is purged before the test, and test, as far as there are rows of them."""
+    """Search, purged and test rows; a part without rows is left out."""
     purged = np.setdiff1d(np.arange(len(data.y)), np.concatenate([rows.search, rows.test]))
     parts = [("search", rows.search), ("purged", purged), ("test", rows.test)]
     return tuple(_part(name, data, part) for name, part in parts if len(part))
@@ -34,7 +34,7 @@ def _part(name: str, data: Dataset, rows: RowNumbers) -> Part:
 
 
 def split_spans(data: Dataset, rows: SplitRows) -> tuple[Span, ...]:
-    """What each fit learned from and was judged on, with the purged dates between; empty without dates."""
+    """The dates that each fit was trained and scored on, and the purged dates between; empty without dates."""
     if data.dates is None:
         return ()
     days = np.unique(data.dates)
@@ -48,13 +48,13 @@ def split_spans(data: Dataset, rows: SplitRows) -> tuple[Span, ...]:
 def _fit(
     name: str, data: Dataset, windows: tuple[RowNumbers, RowNumbers, str], days: NDArray[np.datetime64]
 ) -> Iterator[Span]:
-    train, judged, part = windows
-    assert data.dates is not None  # the caller has looked
-    learned = data.dates[train]
-    yield Span(name, "training", str(learned.min()), str(learned.max()))
-    if not len(judged):
+    train, scored, part = windows
+    assert data.dates is not None  # the caller has checked
+    trained = data.dates[train]
+    yield Span(name, "training", str(trained.min()), str(trained.max()))
+    if not len(scored):
         return
-    until = data.dates[judged]
-    if np.any((days > learned.max()) & (days < until.min())):
-        yield Span(name, "gap", str(learned.max() + ONE_DAY), str(until.min() - ONE_DAY))
-    yield Span(name, part, str(until.min()), str(until.max()))
+    scored_days = data.dates[scored]
+    if np.any((days > trained.max()) & (days < scored_days.min())):
+        yield Span(name, "gap", str(trained.max() + ONE_DAY), str(scored_days.min() - ONE_DAY))
+    yield Span(name, part, str(scored_days.min()), str(scored_days.max()))

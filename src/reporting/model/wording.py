@@ -1,4 +1,4 @@
-"""Sentences, captions and tables of a model's page: pure functions of its numbers, true also where they are bad."""
+"""Sentences, captions and tables of a model's chapters: pure functions of its numbers, also true of a bad model."""
 
 from collections.abc import Sequence
 
@@ -8,114 +8,115 @@ from src.reporting.model.numbers import Bin, Choice, Feature, Groups, ModelNumbe
 from src.reporting.model.plots import SHIFTED, STABLE, sum_of
 
 NO_TEST = (
-    "There is no test period (--test-fraction 0): the final model was trained on every row, and none is left on which "
-    "this could be seen honestly."
+    "There is no test period (--test-fraction 0): the final model was trained on all rows, and there are no unseen "
+    "rows to measure this on."
 )
-NO_DATES = "The table has no dates, so that nothing can be said about its course over time."
-NO_ACCOUNTS = "Rows belong to no account, so that accounts cannot be compared."
-NO_SPLIT = "The model never splits: it predicts one constant, whatever the features are."
-ONE_CLASS = "The test rows hold one class only, so that there is no curve of how well the two are told apart."
-SHUFFLED = "The table has no dates: rows were shuffled with the seed, so that there is no time axis to draw."
-SAME_TABLE = "The numbers stand in the first table of the chapter before."
-PERIOD_SKILL_CAPTION = "Above zero the model is better than the best naive forecast; bands: 95 % intervals as beside."
+NO_DATES = "The table has no dates, so there are no scores over time."
+NO_ACCOUNTS = "The table has no accounts, so there are no scores by account."
+NO_SPLIT = "The model has no splits: it predicts one constant for all rows."
+ONE_CLASS = "The test rows have only one class, so there are no ROC and precision-recall curves."
+SHUFFLED = "The table has no dates: rows were shuffled with the seed, so there is no time axis to draw."
+SAME_TABLE = "The numbers are in the first table of the previous chapter."
+PERIOD_SKILL_CAPTION = (
+    "Above zero the model is better than the best naive baseline. Bands: 95 % intervals, as in the other figure."
+)
 CALIBRATION_CAPTION = (
-    "A point on the dashed line: what is said to happen with this probability happened as often. Each point is "
-    "one bin of the table below."
+    "On the dashed line, the realised rate equals the predicted probability. Each point is one bin of the table below."
 )
 EFFECTS_CAPTION = (
-    "Each point is a row: right of zero the feature raised the prediction, left of it lowered it; the deeper the "
+    "Each point is a row: right of zero the feature raised the prediction, left of zero it lowered it. The darker the "
     "colour, the higher the feature's value among these rows."
 )
 PROFIT_CAVEAT = (
-    "Net profit is what the table says each row earned, as it was traded; what is not taken earns nothing. The "
-    "predictions are cut into bins over the whole test period, which nobody could do beforehand, and nobody had "
-    "chosen a share to take: the best of these bars flatters."
+    "Net profit is the table's net profit of each row as it was traded; a row that is not taken earns 0. The bins are "
+    "computed from the whole test period, which is not possible in advance, and no share to take was chosen in "
+    "advance: the best of these bars is too optimistic."
 )
 TAKEN = 0.3
-"""The share of rows whose profit is told in words: fixed, so that it is not the one that came out best."""
+"""The share of rows whose profit the text states: fixed in advance, so that it is not selected by its result."""
 
 
 def why_no_profit(numbers: ModelNumbers) -> str:
-    """Why net profit cannot be told."""
+    """Why there is no net profit."""
     if not numbers.has_net_profit:
         return (
-            "The table has no column net_profit of numbers beside its features, so that it is not known what these "
-            "predictions would have earned."
+            "The table has no numeric column net_profit beside its features, so the net profit of these predictions "
+            "is unknown."
         )
-    return "No test row says what it earned, so that these predictions cannot be counted in money."
+    return "No test row has a net profit, so the net profit of these predictions is unknown."
 
 
 def rows_word(numbers: ModelNumbers) -> str:
-    """What a row is."""
+    """The word for rows: account-days, if the table has accounts."""
     return "rows" if numbers.accounts_total is None else "account-days"
 
 
 def profit_verdict(numbers: ModelNumbers, money: ProfitByPrediction) -> str:
-    """What the highest and the lowest predictions earned, and whether choosing among them would have paid."""
+    """Net profit of the highest and the lowest predictions, and of taking only the highest ones."""
     days = "" if money.days is None else f" of {money.days} days"
-    said = f"The {money.rows:,} test {rows_word(numbers)}{days} earned {format_number(money.per_row)} each on average."
+    text = f"The {money.rows:,} test {rows_word(numbers)}{days} earned {format_number(money.per_row)} each on average."
     if len(money.bins) < 2:
-        return f"{said} Their predictions of {numbers.target} are too few or too equal to be told apart."
+        return f"{text} There are too few rows, or too few different predictions of {numbers.target}, for bins."
     top, low = money.bins[-1], money.bins[0]
-    said += (
+    text += (
         f" Those with the highest predictions of {numbers.target} ({_share(top, money)}) earned {_mean(top)}, those "
         f"with the lowest ({_share(low, money)}) {_mean(low)}."
     )
-    return said + _choice_sentence(money.choices)
+    return text + _choice_sentence(money.choices)
 
 
 def profit_in_short(money: ProfitByPrediction) -> str:
-    """Whether choosing by prediction would have paid, for a reader in a hurry; empty where it cannot be told."""
-    said = _choice_sentence(money.choices).strip()
-    return f"In money, on the test days: {said[0].lower()}{said[1:]}" if said else ""
+    """The sentence of the summary on taking only the highest predictions; empty if unknown."""
+    sentence = _choice_sentence(money.choices).strip()
+    return f"Net profit on the test days: {sentence[0].lower()}{sentence[1:]}" if sentence else ""
 
 
-def _share(each: Bin, money: ProfitByPrediction) -> str:
-    return f"{each.rows / money.rows:.0%} of rows".replace("%", " %")
+def _share(item: Bin, money: ProfitByPrediction) -> str:
+    return f"{item.rows / money.rows:.0%} of rows".replace("%", " %")
 
 
-def _mean(each: Bin) -> str:
-    return with_interval(each.realised, _pair(each.low, each.high))
+def _mean(item: Bin) -> str:
+    return with_interval(item.realised, _pair(item.low, item.high))
 
 
 def _choice_sentence(choices: Sequence[Choice]) -> str:
-    """About the choice next to the fixed share of rows."""
+    """A sentence on the choice nearest to the fixed share of rows."""
     fewer = range(len(choices) - 1)
     if not fewer:
         return ""
     at = min(fewer, key=lambda i: abs(sum_of(choices, i) - TAKEN))
     choice, everything = choices[at], choices[-1]
     share = f"{sum_of(choices, at):.0%}".replace("%", " %")
-    said = (
-        f" Taking only the highest {share} of predictions would have earned {format_number(choice.per_day)} a day in "
-        f"all, taking everything {format_number(everything.per_day)}: a difference of {format_number(choice.gain)}"
+    text = (
+        f" Taking only the highest {share} of predictions would have earned {format_number(choice.per_day)} per day, "
+        f"taking all {format_number(everything.per_day)}: a difference of {format_number(choice.gain)}"
     )
     bounds = _pair(choice.gain_low, choice.gain_high)
     if bounds is None:
-        return f"{said}; there are too few days to say how sure that is."
+        return f"{text}; there are too few days for an interval."
     low, high = bounds
     is_sure = "includes zero: it may be chance" if low <= 0 <= high else "does not include zero"
-    return f"{said}, whose 95 % interval, {format_number(low)} to {format_number(high)}, {is_sure}."
+    return f"{text}, whose 95 % interval, {format_number(low)} to {format_number(high)}, {is_sure}."
 
 
 def bins_caption(money: ProfitByPrediction) -> str:
-    """What the bars of net profit are."""
-    said = f"Mean net profit of a row by prediction, {len(money.bins)} bins as equal in size as ties allow."
-    return f"{said} {drawn_intervals([each.low for each in money.bins])}"
+    """Caption of the bars of net profit by bin."""
+    text = f"Mean net profit of a row by prediction, in {len(money.bins)} bins of equal size, as far as ties allow."
+    return f"{text} {drawn_intervals([item.low for item in money.bins])}"
 
 
 def choices_caption(choices: Sequence[Choice]) -> str:
-    """What the bars of net profit a day are."""
-    said = "Net profit a day if only the rows of the highest predictions are taken. Dotted: taking all."
-    return f"{said} {drawn_intervals([each.low for each in choices])}"
+    """Caption of the bars of net profit per day."""
+    text = "Net profit per day if only the rows with the highest predictions are taken. Dotted: taking all rows."
+    return f"{text} {drawn_intervals([choice.low for choice in choices])}"
 
 
 def bins_table(bins: Sequence[Bin], realised: str) -> Table:
     """One row per bin."""
     columns = ("bin", "rows", "days", "mean prediction", realised, "95 % interval")
     rows = [
-        (i, each.rows, each.days, each.prediction, each.realised, _interval(each.low, each.high))
-        for i, each in enumerate(bins, 1)
+        (i, item.rows, item.days, item.prediction, item.realised, _interval(item.low, item.high))
+        for i, item in enumerate(bins, 1)
     ]
     return _without_empty(Table(columns, tuple(rows)))
 
@@ -123,92 +124,92 @@ def bins_table(bins: Sequence[Bin], realised: str) -> Table:
 def choices_table(choices: Sequence[Choice]) -> Table:
     """One row per share taken."""
     columns = (
-        "share taken", "rows", "net profit a row", "net profit a day", "95 % interval",
-        "more than all, a day", "its 95 % interval",
+        "share taken", "rows", "net profit per row", "net profit per day", "95 % interval",
+        "difference to all, per day", "its 95 % interval",
     )  # fmt: skip
     rows = [
         (
-            f"{sum_of(choices, i):.0%}".replace("%", " %"), each.rows, each.per_row, each.per_day,
-            _interval(each.low, each.high), each.gain, _interval(each.gain_low, each.gain_high),
+            f"{sum_of(choices, i):.0%}".replace("%", " %"), choice.rows, choice.per_row, choice.per_day,
+            _interval(choice.low, choice.high), choice.gain, _interval(choice.gain_low, choice.gain_high),
         )
-        for i, each in enumerate(choices)
+        for i, choice in enumerate(choices)
     ]  # fmt: skip
     return _without_empty(Table(columns, tuple(rows)))
 
 
 def _without_empty(table: Table) -> Table:
-    """Without columns that hold nothing in any row."""
+    """The table without its empty columns."""
     kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in table.rows)]
     return Table(tuple(table.columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows))
 
 
 def fit_sentence(numbers: ModelNumbers) -> str:
-    """Whether higher predictions came with higher values, and whether their spread is right."""
+    """Whether higher predictions had higher realised values, and whether their spread is right."""
     bins = numbers.deciles
     if len(bins) < 2:
-        return "The predictions are too few or too equal to be told apart."
+        return "There are too few rows, or too few different predictions, for bins."
     predicted, realised = (getattr(bins[-1], name) - getattr(bins[0], name) for name in ("prediction", "realised"))
-    said = (
-        f"From the lowest to the highest predictions the mean prediction of {numbers.target} rises by "
-        f"{format_number(predicted)}, what came true by {format_number(realised)}."
+    text = (
+        f"From the lowest to the highest bin, the mean prediction of {numbers.target} rises by "
+        f"{format_number(predicted)}, the mean realised value by {format_number(realised)}."
     )
     if realised <= 0:
-        return f"{said} Higher predictions did not come with higher values."
+        return f"{text} Higher predictions did not have higher realised values."
     if numbers.metric == "mae":
-        said += " A model judged by MAE aims at the median, which may lie far from the mean that is shown here."
-    return said
+        text += " MAE is minimised by the median, which may be far from the mean that is shown here."
+    return text
 
 
 def deciles_caption(numbers: ModelNumbers) -> str:
-    """What bars and points are."""
-    said = f"Bars: mean of {numbers.target} that came true on the test rows. Points: mean prediction."
-    return f"{said} {drawn_intervals([each.low for each in numbers.deciles])}"
+    """Caption of the bars and points."""
+    text = f"Bars: mean realised {numbers.target} on the test rows. Points: mean prediction."
+    return f"{text} {drawn_intervals([item.low for item in numbers.deciles])}"
 
 
 def roc_caption(curves: RankCurves) -> str:
-    """The area and what it means."""
+    """The area under the ROC curve and its meaning."""
     area = format_number(curves.roc.area)
-    return f"Area {area}: the chance that a row with a one gets a higher prediction than a row with a zero."
+    return f"Area {area}: the probability that a row with a one has a higher prediction than a row with a zero."
 
 
 def precision_caption(curves: RankCurves) -> str:
-    """The area beside chance."""
-    return f"Average precision {format_number(curves.precision_recall.area)}; guessing has the base rate."
+    """The average precision; random guessing for comparison."""
+    return f"Average precision {format_number(curves.precision_recall.area)}; random guessing has the base rate."
 
 
 def periods_caption(groups: Groups, metric: str, n_left_out: int) -> str:
-    """What is drawn, and how many periods of a few days are not."""
+    """What is drawn, and how many periods are left out because they have few days."""
     lows = [group.low for group in groups.scores if group.score is not None]
-    said = f"{metric} by {groups.kind}. {drawn_intervals(lows, 'Bands')}"
+    text = f"{metric} by {groups.kind}. {drawn_intervals(lows, 'Bands')}"
     if not n_left_out:
-        return said
-    return f"{said} Not drawn: {n_left_out} with too few days, in the table below."
+        return text
+    return f"{text} Not drawn: {n_left_out} with too few days; the table below has them."
 
 
 def groups_sentence(groups: Groups) -> str:
-    """In how many groups the model is better, and in how many that is more than chance."""
+    """In how many groups the model is better, and in how many the interval excludes zero."""
     known = [group for group in groups.scores if group.skill is not None]
     if not known:
-        return f"By {groups.kind} ({groups.rule}) nothing could be scored."
+        return f"By {groups.kind} ({groups.rule}): no group could be scored."
     better = sum((group.skill or 0.0) > 0 for group in known)
     made = f" ({groups.rule})" if groups.kind.startswith("group") else ""
-    said = f"By {groups.kind}{made}: the model is better than that forecast in {better} of {len(known)}."
+    text = f"By {groups.kind}{made}: the model is better than the baseline in {better} of {len(known)}."
     sure = [(g.skill_low, g.skill_high) for g in known if g.skill_low is not None and g.skill_high is not None]
     if sure:
         above, below = sum(low > 0 for low, _ in sure), sum(high < 0 for _, high in sure)
-        said += f" The skill's 95 % interval lies above zero in {above} of {len(sure)}, below zero in {below}."
-    return said
+        text += f" The skill's 95 % interval is above zero in {above} of {len(sure)}, below zero in {below}."
+    return text
 
 
 def skill_caption(groups: Groups) -> str:
-    """What the bars are."""
+    """Caption of the bars of skill."""
     lows = [group.skill_low for group in groups.scores if group.skill is not None]
-    return f"Right of zero the model is better than the best naive forecast. {drawn_intervals(lows)}"
+    return f"Right of zero the model is better than the best naive baseline. {drawn_intervals(lows)}"
 
 
 def groups_table(groups: Groups, metric: str, limit: int) -> Table:
-    """One row per group, the last ones where there are too many."""
-    columns = (groups.kind, "rows", "days", metric, "95 % interval", "naive", "skill", "skill's 95 % interval")
+    """One row per group; if there are more than `limit`, the last ones."""
+    columns = (groups.kind, "rows", "days", metric, "95 % interval", "baseline", "skill", "skill's 95 % interval")
     rows = [
         (
             group.name, group.rows, group.days, group.score, _interval(group.low, group.high), group.baseline,
@@ -222,29 +223,29 @@ def groups_table(groups: Groups, metric: str, limit: int) -> Table:
 
 
 def features_sentence(numbers: ModelNumbers, used: Sequence[Feature]) -> str:
-    """How many features count, and which most."""
+    """How many features the model uses, and which is the most important."""
     half, total = 0, 0.0
     while total < 0.5 and half < len(used):
         total += used[half].gain
         half += 1
     word = "feature makes" if half == 1 else f"{half} features make"
     first = "One" if half == 1 else "The first"
-    said = f"The model splits on {len(used)} of {len(numbers.features)} features. {first} {word} half of the gain."
+    text = f"The model splits on {len(used)} of {len(numbers.features)} features. {first} {word} half of the gain."
     if numbers.effects:
-        said += f" {numbers.effects[0].feature} moves predictions most."
-    return said
+        text += f" {numbers.effects[0].feature} has the largest mean contribution."
+    return text
 
 
 def gain_caption(n_used: int, is_ensemble: bool) -> str:
-    """What gain is."""
-    members = ", added up over the ensemble's members whatever their weight" if is_ensemble else ""
-    return f"By how much splits on a feature lowered the training loss{members}.{_top(n_used)}"
+    """Caption of the bars of gain."""
+    members = ", summed over the ensemble's members, unweighted" if is_ensemble else ""
+    return f"Reduction of the training loss by splits on the feature{members}.{_top(n_used)}"
 
 
 def contribution_caption(numbers: ModelNumbers) -> str:
-    """Which rows it was computed for."""
+    """Caption of the bars of contribution."""
     part = "test" if numbers.explained_part == "test" else "training"
-    return f"Mean size of a feature's contribution to a prediction, over {numbers.explained:,} {part} rows drawn."
+    return f"Mean absolute contribution of a feature to a prediction, over {numbers.explained:,} drawn {part} rows."
 
 
 def _top(n: int, limit: int = 20) -> str:
@@ -266,12 +267,12 @@ def parts_table(numbers: ModelNumbers) -> Table:
 
 
 def spans_caption(numbers: ModelNumbers) -> str:
-    """What the rows are, and how wide the gaps: at this scale they may be too narrow to be seen."""
-    said = "What each fit learns from and is judged on."
+    """Caption of the split, with the dates of the gaps, which may be too narrow to see."""
+    text = "The dates that each fit is trained and scored on."
     gaps = [span for span in numbers.spans if span.part == "gap"]
     if not gaps:
-        return f"{said} Nothing is purged between."
-    return f"{said} Purged between: {'; '.join(_gap(span) for span in gaps)}."
+        return f"{text} No dates are purged between them."
+    return f"{text} Purged between them: {'; '.join(_gap(span) for span in gaps)}."
 
 
 def _gap(span: Span) -> str:
@@ -279,13 +280,13 @@ def _gap(span: Span) -> str:
 
 
 def shift_caption(numbers: ModelNumbers, moved: Sequence[Feature]) -> str:
-    """How to read the index, and how many features shifted."""
+    """Caption of the index: how to read it, and how many features shifted."""
     count = {part.name: part.rows for part in numbers.parts}
     chance = 9 * (1 / count["search"] + 1 / count["test"])
     shifted = sum((feature.shift or 0.0) > SHIFTED for feature in moved)
     return (
-        f"How differently a feature is distributed in test and search rows: below {STABLE} stable, above {SHIFTED} "
-        f"shifted, as {shifted} of {len(moved)} are. About {chance:.1g} is chance with so many rows."
+        f"Population stability index of test rows against search rows: below {STABLE} stable, above {SHIFTED} shifted; "
+        f"{shifted} of {len(moved)} features are shifted. By chance alone it is about {chance:.1g} with so many rows."
     )
 
 

@@ -1,4 +1,4 @@
-"""A plot → an SVG by matplotlib: lines and areas as vectors, texts as text."""
+"""Draws a plot as SVG with matplotlib: lines and areas as vectors, texts as text."""
 
 import io
 from typing import Any
@@ -19,36 +19,36 @@ SETTINGS = {
     "text.usetex": False, "text.hinting": "none",
     "path.simplify": True,
 }  # fmt: skip
-"""Texts of an SVG stay texts, equal plots give equal bytes, a dollar sign in a user's name is a dollar sign,
-and letters are as wide as on paper, not as on a coarse screen."""
+"""Texts stay text in the SVG, equal plots give equal bytes, a dollar sign in a user's name is not mathematics, and
+letters have their unhinted width."""
 POINTS_PER_INCH = 72
 LABEL_SIZE = 6.5
 SMALLEST = 20.0
-"""Points that axes keep however long their labels are."""
+"""Minimum size of the axes in points, however long their labels are."""
 
 
 def draw_svg(plot: Plot, width: float, height: float) -> bytes:
     """Draws a plot with its axes, labels and legend into `width` by `height` points."""
     content = io.BytesIO()
     with mpl.rc_context(_settings()):
-        # A point is a pixel of the figure.
+        # One point is one pixel of the figure.
         figure = Figure((width / POINTS_PER_INCH, height / POINTS_PER_INCH), dpi=POINTS_PER_INCH)
         axes, canvas = _draw(plot, figure), FigureCanvasAgg(figure)
-        for _ in range(2):  # other ticks may find room once the axes have another size
+        for _ in range(2):  # the ticks, and so the margins, may change with the size of the axes
             _fit(axes, canvas)
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()
 
 
 def _settings() -> Any:
-    """Matplotlib as it comes, whatever the user's own settings say, so that each machine writes the same pages."""
+    """Matplotlib's default settings, without the user's own, so that every machine gives the same pages."""
     defaults: Any = mpl.rcParamsDefault
     kept = {key: value for key, value in defaults.items() if not key.startswith(("backend", "date.epoch"))}
     return {**kept, **SETTINGS}
 
 
 def _draw(plot: Plot, figure: Figure) -> Axes:
-    """Draws the plot on axes that are about as large as they will be."""
+    """Draws the plot on axes of about the final size."""
     names = [printable(shorten(label)) for _, label in ticks(plot.y, (0.0, 1.0))]
     width, height = figure.bbox.width, figure.bbox.height
     left = min(max((text_width(name, LABEL_SIZE) for name in names), default=20.0) + 16, width * 0.5)
@@ -60,8 +60,8 @@ def _draw(plot: Plot, figure: Figure) -> Axes:
 
 
 def _fit(axes: Axes, canvas: FigureCanvasAgg) -> None:
-    """Moves the sides of the axes until labels, legend and all fill the figure and no more."""
-    room = canvas.figure.bbox.padded(-1.0)  # typst cuts off what reaches over the edge
+    """Resizes the axes so that axes, labels and legend together fill the figure."""
+    room = canvas.figure.bbox.padded(-1.0)  # typst clips at the edge
     covered = axes.get_tightbbox(canvas.get_renderer())  # type: ignore[no-untyped-call]
     if covered is None:
         return

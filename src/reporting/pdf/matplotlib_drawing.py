@@ -1,4 +1,4 @@
-"""Plots → axes of matplotlib: limits, ticks, legend, and the marks."""
+"""Draws a `Plot` on matplotlib axes: limits, ticks, legend and marks."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 GRID = "#dfe3e8"
 LEGEND_SHARE = 0.25
-"""Of the height of a figure that its names take at most."""
+"""Maximum share of a figure's height for the legend."""
 HANDLE = 26.0
-"""Room in points for the sample beside a name and the gap behind it."""
+"""Width in points of a legend handle with its gap."""
 
 
 def draw(plot: Plot, axes: "Axes") -> None:
-    """Draws a plot on axes that are empty and have their size.
+    """Draws a plot on empty axes of the final size.
 
     Args:
         plot: what to draw.
-        axes: where; their figure's dpi says how many pixels are an inch, which decides how labels are laid.
+        axes: where to draw; the layout of labels depends on the figure's dpi.
     """
     x_limits, y_limits = limits(plot)
     axes.set_xlim(*(x_limits[::-1] if plot.x.reverse else x_limits))
@@ -47,7 +47,7 @@ def draw(plot: Plot, axes: "Axes") -> None:
 
 
 class Plain(Formatter):
-    """Numbers with as many digits as tell the ticks apart."""
+    """Formats ticks with as many digits as make them different."""
 
     def __init__(self, percent: bool) -> None:
         self.percent = percent
@@ -89,7 +89,7 @@ def _axis(plot: Plot, axes: "Axes", upright: bool) -> None:
     if fixed := ticks(axis, (low, high)):
         _name_ticks([(place(at, axis.scale), printable(label)) for at, label in fixed], axes, upright)
     elif axis.scale == "date":
-        # With less than 7 it finds no interval for spans just below three years, and warns.
+        # With maxticks below 7, the locator finds no interval for spans just below three years and warns.
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         side.set_major_locator(locator)
         side.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -108,7 +108,7 @@ def _tick_count(axes: "Axes", upright: bool) -> int:
 
 
 def _name_ticks(names: Sequence[tuple[float | None, str]], axes: "Axes", upright: bool) -> None:
-    """Labels at fixed places: smaller, turned or fewer where there are too many to stand beside each other."""
+    """Labels at fixed positions: smaller, rotated or fewer if they do not fit side by side."""
     kept = [(at, label) for at, label in names if at is not None]
     ends = axes.get_ylim() if upright else axes.get_xlim()
     length = size_of(axes)[upright]
@@ -133,7 +133,7 @@ def _name_ticks(names: Sequence[tuple[float | None, str]], axes: "Axes", upright
 
 
 def _legend(plot: Plot, axes: "Axes") -> None:
-    """Names above the axes, in as many columns as fit, and no more than leave most of the room to the figure."""
+    """The legend above the axes, in as many columns as fit, with at most `LEGEND_SHARE` of the height."""
     named = {mark.name: mark for mark in plot.marks if isinstance(mark, Line | Points | Bars | Band) and mark.name}
     if not named:
         return

@@ -1,6 +1,7 @@
-"""Marks of a plot → artists on axes of matplotlib, as vectors on white paper.
+"""Draws the marks of a plot on matplotlib axes.
 
-The axes are linear: what stands on a logarithmic or a date axis is put at its coordinate (`plot_layout.place`).
+The matplotlib axes are linear: values on a logarithmic or date axis are drawn at their coordinates
+(`plot_layout.place`).
 """
 
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 INK, SOFT = "#1c2128", "#59626e"
 PIXEL = 0.72
-"""Points per CSS pixel: lines on paper are a little finer than on a screen."""
+"""Points per CSS pixel: lines in the PDF are a little thinner than on the screen."""
 FONT_SIZE = 7.0
 SMALLEST_SIZE = 3.0
 
 
 def draw_marks(plot: Plot, axes: "Axes") -> None:
-    """Draws every mark in its order; rules lie above them all."""
+    """Draws all marks in order; rules are on top."""
     for order, mark in enumerate(plot.marks):
         _draw(mark, plot, axes, 2 + order / 100)
     for row, rule in enumerate(rules_of(plot)):
@@ -55,7 +56,7 @@ def size_of(axes: "Axes") -> Limits:
 
 
 def _floats(values: Sequence[Number], axis: Axis) -> Numbers:
-    """Coordinates; NaN where there is none, which interrupts a line."""
+    """Coordinates; NaN for a value without one, which interrupts a line."""
     return np.array([np.nan if at is None else at for at in places(values, axis.scale)], dtype=float)
 
 
@@ -75,7 +76,7 @@ def _points(mark: Points, plot: Plot, axes: "Axes", order: float) -> None:
     if mark.shade:
         shades = np.array(mark.shade, dtype=float)
         style = {"c": shades, "cmap": LinearSegmentedColormap.from_list("shade", SHADES)}
-    # Smaller in a small figure, as everything but its lines and letters is.
+    # Smaller in a small figure, as everything except lines and letters.
     size = mark.size * min(PIXEL, max(0.4, size_of(axes)[0] / 400))
     drawn = axes.scatter(
         xs, ys, s=size**2, alpha=mark.opacity, zorder=order, marker="x" if mark.cross else "o",
@@ -88,7 +89,7 @@ def _points(mark: Points, plot: Plot, axes: "Axes", order: float) -> None:
 def _bars(mark: Bars, axis: Axis, axes: "Axes", order: float) -> None:
     ends, where = _floats(mark.end, axis), np.array(mark.place, dtype=float)
     starts = _floats([bar_start(mark, row, axis.scale) for row in range(len(ends))], axis)
-    # A bar that begins nowhere on its axis, as zero on a logarithmic one, begins at the axis's lower end.
+    # A bar without a start coordinate, as zero on a logarithmic axis, begins at the lower end of the axis.
     starts = np.where(np.isnan(starts), min(axes.get_xlim() if mark.across else axes.get_ylim()), starts)
     colors = [color_of(mark, role) for role in mark.roles] * (len(ends) if len(mark.roles) == 1 else 1)
     bar = axes.barh if mark.across else axes.bar
@@ -119,12 +120,12 @@ def _intervals(across: bool, where: Numbers, bounds: tuple[Numbers, Numbers], ax
 
 
 def _bar_text(text: tuple[str, float], at: Limits, how: tuple[bool, bool], axes: "Axes") -> None:
-    (said, size), (across, falls) = text, how
+    (words, size), (across, falls) = text, how
     gap = -3 if falls else 3
     side: dict[str, Any] = {"ha": "right" if falls else "left", "va": "center"}
     side = side if across else {"ha": "center", "va": "top" if falls else "bottom"}
     axes.annotate(
-        printable(shorten(said)), at[::-1] if across else at, (gap, 0) if across else (0, gap),
+        printable(shorten(words)), at[::-1] if across else at, (gap, 0) if across else (0, gap),
         textcoords="offset points",
         fontsize=size, color=INK, zorder=4, annotation_clip=False, **side,
     )  # fmt: skip
@@ -158,7 +159,7 @@ def _heat(mark: Heat, plot: Plot, axes: "Axes") -> None:
 
 
 def _cell_text_size(mark: Heat, plot: Plot, texts: Sequence[str], axes: "Axes") -> float:
-    """The size at which the longest text fits into a cell; 0 where none would be legible."""
+    """The font size at which the longest text fits into a cell; 0 if it would be illegible."""
     width = _pitch(_floats(mark.x, plot.x), axes, upright=False)
     height = _pitch(_floats(mark.y, plot.y), axes, upright=True)
     longest = max((text_width(text, 1.0) for text in texts), default=0.0)
@@ -166,14 +167,14 @@ def _cell_text_size(mark: Heat, plot: Plot, texts: Sequence[str], axes: "Axes") 
 
 
 def _pitch(where: Numbers, axes: "Axes", upright: bool) -> float:
-    """The least distance in points between neighbours on an axis."""
+    """The smallest distance in points between neighbours on an axis."""
     low, high = axes.get_ylim() if upright else axes.get_xlim()
     gaps = np.abs(np.diff(np.sort(where)))
     return size_of(axes)[upright] * float(gaps.min() / abs(high - low) if len(gaps) else 1.0)
 
 
 def _text_size(room: float, extent: float) -> float:
-    """The font size at which what is `extent` long at size 1 fits into `room`; 0 where that is too small to read."""
+    """The font size at which a text of length `extent` at size 1 fits into `room`; 0 if that is illegible."""
     size = min(FONT_SIZE - 0.5, room * 0.85 / extent if extent else FONT_SIZE)
     return size if size >= SMALLEST_SIZE else 0.0
 
@@ -188,7 +189,7 @@ def _colorbar(drawn: "ScalarMappable", axes: "Axes", title: str) -> None:
 
 
 def _rule(rule: Rule, plot: Plot, axes: "Axes", row: int) -> None:
-    """The line, and its word on the side where there is more room; each next one a line lower."""
+    """The line, and its label on the side with more room; each label one line below the previous one."""
     at = place(rule.at, (plot.x if rule.upright else plot.y).scale) or 0.0
     style: dict[str, Any] = {"color": color_of(rule), "linewidth": 1.0, "linestyle": ":", "zorder": 3}
     text: dict[str, Any] = {"fontsize": FONT_SIZE - 0.5, "color": INK, "zorder": 5, "textcoords": "offset points"}

@@ -1,6 +1,6 @@
-"""A document → a PDF of A4 pages, typeset by typst from the template `report.typ`.
+"""Renders a document as a PDF of A4 pages, with typst and the template `report.typ`.
 
-The template gets the document as JSON, so that no sign in a user's text is markup, and the figures as SVG.
+The template gets the document as JSON, so that no user's text is interpreted as markup, and the figures as SVG.
 """
 
 import json
@@ -18,27 +18,27 @@ log = logging.getLogger(__name__)
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 WIDTH = 499.28
-"""Points between the margins."""
+"""Width of the text in points."""
 SCREEN_WIDTH = 640
-"""CSS pixels that are as wide as the page."""
+"""Width in CSS pixels that corresponds to `WIDTH`."""
 LOWEST, HIGHEST = 80.0, 520.0
-"""Points of a figure's height: less would not hold the labels of both axes, more would not fit below its headings."""
+"""Limits of a figure's height in points: room for the labels of both axes; space on a page with headings."""
 SHARE_OF_HEIGHT = {1: 0.85, 2: 0.8, 3: 0.68}
-"""Of the height on the screen, by how many figures stand beside each other: lower ones leave less of a page empty."""
+"""Share of the height on the screen, by number of figures side by side; lower figures leave less of a page empty."""
 GUTTER = 16.0
 MAX_ROWS = 100
 
 
 def write_pdf(document: Document, path: Path) -> None:
-    """Writes the report as a PDF, or leaves an earlier one as it was; equal documents give equal bytes.
+    """Writes the report as a PDF; a failed write leaves an earlier file unchanged; equal documents give equal bytes.
 
     Args:
         document: what to write.
-        path: the file; its folder is made.
+        path: the file; its folder is created if missing.
 
     Raises:
         OSError: the file cannot be written.
-        RuntimeError: typst cannot make pages of the template.
+        RuntimeError: typst cannot compile the template.
     """
     content = typeset(document)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,21 +48,21 @@ def write_pdf(document: Document, path: Path) -> None:
 def typeset(document: Document) -> bytes:
     """The PDF's bytes.
 
-    Tags would make screen readers say what is a table, and the file three times as large; the HTML report has them.
+    The PDF has no accessibility tags, which would make the file three times as large; the HTML report is accessible.
 
     Raises:
-        RuntimeError: typst cannot make pages of the template.
+        RuntimeError: typst cannot compile the template.
     """
     import matplotlib as mpl
     import typst
 
-    files: Any = {"main.typ": TEMPLATE.read_bytes()}  # typst's stubs know no dictionary, its documentation does
+    files: Any = {"main.typ": TEMPLATE.read_bytes()}  # typst's stubs lack the dictionary that its documentation allows
     files["document.json"] = json.dumps(_document_data(document, files)).encode()
     own = [Path(mpl.get_data_path(), "fonts", "ttf")]
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=own)
     try:
         content, warnings = typst.compile_with_warnings(files, format="pdf", font_paths=fonts, pdf_tags=False)
-    except BaseException as error:  # a panic in typst's own code is no Exception, and nothing else would stop it
+    except BaseException as error:  # a panic in typst's Rust code is not an Exception
         if type(error).__name__ == "PanicException":
             raise RuntimeError(f"typst panicked: {error}") from error
         raise
@@ -72,7 +72,7 @@ def typeset(document: Document) -> bytes:
 
 
 def _document_data(document: Document, files: dict[str, bytes]) -> dict[str, Any]:
-    """What the template reads; the drawings of figures are added to `files`."""
+    """The data for the template; the figures' SVGs are added to `files`."""
     chapters = [
         {"title": printable(chapter.title), "blocks": [_block_data(block, files) for block in chapter.blocks]}
         for chapter in document.chapters
@@ -98,7 +98,7 @@ def _block_data(block: Block, files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def _table_data(table: Table) -> dict[str, Any]:
-    """At most `MAX_ROWS` rows, and a note that says how many there are."""
+    """At most `MAX_ROWS` rows, and a note if rows are left out."""
     rows = table.rows[:MAX_ROWS]
     cut = f"The first {len(rows)} of {len(table.rows)} rows; the HTML report has all of them."
     known = [[row[i] for row in rows if row[i] is not None] for i in range(len(table.columns))]
@@ -111,18 +111,18 @@ def _table_data(table: Table) -> dict[str, Any]:
 
 
 def _figures_data(figures: Sequence[Figure], files: dict[str, bytes]) -> dict[str, Any]:
-    """Figures beside each other, two or three in a row; a single one takes the whole width."""
+    """Figures two or three in a row; a single figure takes the whole width."""
     from src.reporting.pdf.drawing import draw_svg
 
     columns = 1 if len(figures) == 1 else 2 if len(figures) <= 4 else 3
     width = (WIDTH - GUTTER * (columns - 1)) / columns
     scale = SHARE_OF_HEIGHT[columns] * WIDTH / SCREEN_WIDTH
-    told = []
+    entries = []
     for start in range(0, len(figures), columns):
         row = figures[start : start + columns]
         height = max(LOWEST, min(HIGHEST, scale * max(figure.plot.height for figure in row)))
         for figure in row:
             name = f"figure-{len(files)}.svg"
             files[name] = draw_svg(figure.plot, width, height)
-            told.append({"file": name, "title": printable(figure.title), "caption": printable(figure.caption)})
-    return {"kind": "figures", "columns": columns, "width": width, "gutter": GUTTER, "figures": told}
+            entries.append({"file": name, "title": printable(figure.title), "caption": printable(figure.caption)})
+    return {"kind": "figures", "columns": columns, "width": width, "gutter": GUTTER, "figures": entries}

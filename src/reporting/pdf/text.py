@@ -1,7 +1,7 @@
-"""Text on paper: which characters can be printed, and how wide they are.
+"""Text in the PDF: printable characters and their widths.
 
-The font is matplotlib's own DejaVu Sans: it is wherever matplotlib is, so that every machine makes the same pages.
-Widths are sums of the characters' advances, in points; the font's kerning only ever brings them closer.
+The font is DejaVu Sans, which comes with matplotlib, so that every machine gives the same pages. Widths are sums of the
+characters' advances, in points; kerning only makes a text narrower.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
 UNKNOWN = "\N{WHITE SQUARE}"
-"""Stands for a character that the font lacks, as Chinese ones; the HTML page shows them."""
+"""Replaces a character that the font lacks, such as a Chinese one; the HTML page shows it."""
 ELLIPSIS = "…"
 EM = 1000
 
@@ -39,7 +39,7 @@ def _printable(character: str) -> str:
 
 @cache
 def _advance(character: str) -> float:
-    """The width of what is printed for a character in a font of size 1."""
+    """The width of a character, or of its replacement, at font size 1."""
     from matplotlib.ft2font import LoadFlags
 
     shown = _printable(character)
@@ -50,7 +50,7 @@ def _advance(character: str) -> float:
 
 
 def printable(text: str) -> str:
-    """The text on one line, with a square for each character that the font lacks."""
+    """The text on one line, with a square for every character that the font lacks."""
     return " ".join("".join(map(_printable, text)).split())
 
 
@@ -60,7 +60,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def fitted(text: str, width: float, size: float) -> str:
-    """The text on one line, cut with an ellipsis where it is wider than `width` points."""
+    """The text on one line, cut with an ellipsis if it is wider than `width` points."""
     line = printable(text)
     if text_width(line, size) <= width:
         return line

@@ -1,4 +1,4 @@
-"""A study's report, in the order of a reader's questions: is it good, how was it found, can I do it again."""
+"""The report of one study: summary, baselines, final model, search, reproduction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,20 @@ from src.reporting.study.search_chapters import search_chapters
 if TYPE_CHECKING:
     from optuna import Study
 
-FLATTERS = "The model is the mean of several trials, and its score flatters: members were selected on these very rows."
+TOO_OPTIMISTIC = (
+    "The model is the mean of several trials; its score is too optimistic, because members were selected on these rows."
+)
 
 
 @dataclass(frozen=True)
 class StudyReportInput:
-    """What every chapter is written from.
+    """The data of all chapters.
 
     Attributes:
-        study: as Optuna has it.
-        snapshot: the same at one moment; all numbers of the search are from here.
-        metadata: the final model's; empty where there is none.
-        model: what was measured of the final model; None where it was not.
+        study: the Optuna study.
+        snapshot: of the study; all numbers of the search come from here.
+        metadata: the final model's; empty if there is none.
+        model: numbers of the final model; None if there are none.
     """
 
     study: "Study"
@@ -38,22 +40,22 @@ class StudyReportInput:
 
     @property
     def metric(self) -> str:
-        """The metric's name on axes."""
+        """The metric's displayed name."""
         return words.metric_name(self.metadata)
 
     def compare(self, part: str) -> words.BaselineComparison | None:
-        """The registered model beside the baselines on `validation` or `test` rows."""
+        """The registered model and the baselines on `validation` or `test` rows."""
         return words.compare(self.metadata, part, self.snapshot.direction)
 
-    def best_trial_alone(self, judged: words.BaselineComparison) -> float | None:
-        """The best trial's validation score where the model is made of several trials."""
-        return ensemble.best_trial_alone(self.metadata) if judged.part == "validation" else None
+    def best_trial_alone(self, comparison: words.BaselineComparison) -> float | None:
+        """The best trial's validation score, if the model is made of several trials."""
+        return ensemble.best_trial_alone(self.metadata) if comparison.part == "validation" else None
 
 
 def study_document(material: StudyReportInput) -> Document:
-    """The whole report; every chapter is there, also where it has little to say yet."""
+    """The whole report; it has every chapter, even before there is much to show."""
     target = material.metadata.get("target")
-    subtitle = f"Search and judgement of a model of {target}" if target else "A search by Optuna"
+    subtitle = f"Search and evaluation of a model of {target}" if target else "An Optuna study"
     chapters = [
         _summary(material),
         _baselines(material),
@@ -66,22 +68,22 @@ def study_document(material: StudyReportInput) -> Document:
 
 
 def _summary(material: StudyReportInput) -> Chapter:
-    judged = material.compare("test") or material.compare("validation")
-    verdict = Paragraph(words.verdict(judged), "verdict")
-    blocks: list[Block] = [Tiles(_tiles(material, judged)), verdict]
+    comparison = material.compare("test") or material.compare("validation")
+    verdict = Paragraph(words.verdict(comparison), "verdict")
+    blocks: list[Block] = [Tiles(_tiles(material, comparison)), verdict]
     if material.model is not None and material.model.money is not None:
-        blocks += [Paragraph(said) for said in [profit_in_short(material.model.money)] if said]
+        blocks += [Paragraph(sentence) for sentence in [profit_in_short(material.model.money)] if sentence]
     return Chapter("summary", "Summary", [*blocks, Facts(_summary_facts(material))])
 
 
-def _tiles(material: StudyReportInput, judged: words.BaselineComparison | None) -> words.Facts:
+def _tiles(material: StudyReportInput, comparison: words.BaselineComparison | None) -> words.Facts:
     tiles: words.Facts = []
-    if judged:
-        tiles.append((f"{judged.metric} on {judged.part}", words.format_number(judged.model)))
-    if judged and judged.baselines:
-        tiles.append(("best naive forecast", words.format_number(next(iter(judged.baselines.values())))))
-    if judged and judged.skill is not None:
-        tiles.append(("skill over it", words.format_percent(judged.skill)))
+    if comparison:
+        tiles.append((f"{comparison.metric} on {comparison.part}", words.format_number(comparison.model)))
+    if comparison and comparison.baselines:
+        tiles.append(("best naive baseline", words.format_number(next(iter(comparison.baselines.values())))))
+    if comparison and comparison.skill is not None:
+        tiles.append(("skill over it", words.format_percent(comparison.skill)))
     if material.snapshot.ranked:
         value = numbers.value_of(material.snapshot.ranked[0])
         tiles.append((f"best {material.metric} in the search", words.format_number(value)))
@@ -103,67 +105,71 @@ def _summary_facts(material: StudyReportInput) -> words.Facts:
         facts.append(("final model", f"weighted mean of {len(members)} trials"))
     if seconds := numbers.search_seconds(snapshot):
         whole, summed = (words.format_duration(s) for s in seconds)
-        facts.append(("duration", f"{whole} from first start to last end, {summed} of trials added up"))
+        facts.append(("duration", f"{whole} from first start to last end; sum over all trials {summed}"))
     for part in ("validation", "test"):
         facts += _score_facts(material, material.compare(part))
     return facts
 
 
-def _score_facts(material: StudyReportInput, judged: words.BaselineComparison | None) -> words.Facts:
-    if judged is None:
+def _score_facts(material: StudyReportInput, comparison: words.BaselineComparison | None) -> words.Facts:
+    if comparison is None:
         return []
-    score = words.with_interval(judged.model, judged.interval)
-    alone = material.best_trial_alone(judged)
+    score = words.with_interval(comparison.model, comparison.interval)
+    alone = material.best_trial_alone(comparison)
     if alone is not None:
-        score += f" (of several trials together, flattering; the best one alone has {words.format_number(alone)})"
-    facts = [(f"{judged.part} score", score)]
-    if judged.baselines:
-        name, reference = next(iter(judged.baselines.items()))
+        score += f" (mean of several trials, too optimistic; the best trial alone has {words.format_number(alone)})"
+    facts = [(f"{comparison.part} score", score)]
+    if comparison.baselines:
+        name, reference = next(iter(comparison.baselines.items()))
         described = f"{words.describe_baseline(name)}: {words.format_number(reference)}"
-        facts.append((f"{judged.part}, best baseline", described))
-    if judged.skill is not None:
-        facts.append((f"{judged.part}, skill over it", words.format_percent(judged.skill)))
+        facts.append((f"{comparison.part}, best baseline", described))
+    if comparison.skill is not None:
+        facts.append((f"{comparison.part}, skill over it", words.format_percent(comparison.skill)))
     return facts
 
 
 def _baselines(material: StudyReportInput) -> Chapter:
-    parts = [judged for part in ("validation", "test") if (judged := material.compare(part))]
+    parts = [comparison for part in ("validation", "test") if (comparison := material.compare(part))]
     blocks: list[Block] = [Paragraph(words.verdict(None), "note")]
     if parts:
-        blocks = [Grid([_baseline_figure(material, judged) for judged in parts])]
-    known = dict.fromkeys(name for judged in parts for name in judged.baselines)
+        blocks = [Grid([_baseline_figure(material, comparison) for comparison in parts])]
+    known = dict.fromkeys(name for comparison in parts for name in comparison.baselines)
     meanings = [(name, words.BASELINE_WORDS[name]) for name in known if name in words.BASELINE_WORDS]
     return Chapter(
-        "baselines", "The model against naive forecasts", [*blocks, *([Facts(meanings)] if meanings else [])]
+        "baselines", "The model and the naive baselines", [*blocks, *([Facts(meanings)] if meanings else [])]
     )
 
 
-def _baseline_figure(material: StudyReportInput, judged: words.BaselineComparison) -> Figure:
-    alone = material.best_trial_alone(judged)
-    rows = "Test rows, which the search never saw." if judged.part == "test" else "Validation rows, used by the search."
-    goal = "Longer is better, bars start at a coin's 0.5." if judged.metric == "AUC" else ""
-    goal = goal or ("Longer is better." if judged.direction == "maximize" else "Shorter is better.")
-    best = " Orange: the hardest to beat." if judged.baselines else ""
-    interval = f" Line: 95 % interval ({words.INTERVAL_METHOD})." if judged.interval else ""
-    flatters = "" if alone is None else f" {FLATTERS}"
-    caption = f"{rows} {goal}{best}{interval}{flatters}"
-    return Figure(f"baselines-{judged.part}", baseline_plot(judged, alone), caption)
+def _baseline_figure(material: StudyReportInput, comparison: words.BaselineComparison) -> Figure:
+    alone = material.best_trial_alone(comparison)
+    rows = (
+        "Test rows, which the search never saw."
+        if comparison.part == "test"
+        else "Validation rows, used by the search."
+    )
+    goal = "Longer is better; bars start at 0.5, random guessing." if comparison.metric == "AUC" else ""
+    goal = goal or ("Longer is better." if comparison.direction == "maximize" else "Shorter is better.")
+    best = " Orange: the best baseline." if comparison.baselines else ""
+    interval = f" Line: 95 % interval ({words.INTERVAL_METHOD})." if comparison.interval else ""
+    warning = "" if alone is None else f" {TOO_OPTIMISTIC}"
+    caption = f"{rows} {goal}{best}{interval}{warning}"
+    return Figure(f"baselines-{comparison.part}", baseline_plot(comparison, alone), caption)
 
 
 def _ensemble(material: StudyReportInput) -> list[Chapter]:
-    """A chapter where the final model is made of several trials, otherwise none."""
+    """The chapter on the members, if the final model is made of several trials."""
     if not ensemble.members(material.metadata):
         return []
-    said = Paragraph(ensemble.explain(material.metadata))
-    return [Chapter("ensemble", "The ensemble", [said, TableBlock(ensemble.members_table(material.metadata))])]
+    paragraph = Paragraph(ensemble.explain(material.metadata))
+    return [Chapter("ensemble", "The ensemble", [paragraph, TableBlock(ensemble.members_table(material.metadata))])]
 
 
 def _reproduction(material: StudyReportInput) -> Chapter:
-    said = (
-        "The same data, split, seed and versions give the same numbers. Parameters are rounded in this report; "
-        "the model's metadata file has them in full."
+    note = (
+        "The same data, split, seed and versions give the same numbers. This report rounds parameters; the model's "
+        "metadata file has them in full."
     )
     if not material.metadata:
-        said = "Only the name is known: this report was written without a final model's metadata."
+        note = "Only the study's name is known: this report was written without the metadata of a final model."
     facts = words.reproduction({"study_name": material.snapshot.name, **material.metadata})
-    return Chapter("reproduce", "How to reproduce", [Paragraph(said, "note"), Facts(facts)])
+    return Chapter("reproduce", "How to reproduce", [Paragraph(note, "note"), Facts(facts)])

@@ -1,4 +1,4 @@
-"""What the sampler tried in the course of the search: where it settles, a band becomes narrow."""
+"""The sampled values of each parameter over the search: a band becomes narrow when the sampler converges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 WINDOWS_OF_SEARCH = 10
-"""A window holds a tenth of the trials, and ten at least."""
+"""A window has a tenth of the trials, at least ten."""
 MAX_WINDOWS = 50
 FEWEST_TRIALS = MIN_TRIALS + 4
-"""Fewer give fewer than five windows, which show no course."""
+"""Fewer trials give fewer than five windows, too few to show a trend."""
 MAX_CHOICES = 6
 
 
 @dataclass(frozen=True)
 class Evolution:
-    """One parameter in windows of trials that follow each other.
+    """One parameter in windows of consecutive trials.
 
     Attributes:
         known: the parameter and its range.
         window: trials in each window.
         numbers: number of the middle trial of each window.
-        low, median, high: quartiles of a number in each window; empty for a category.
-        shares: for each choice of a category the share of the window's trials that had it; empty for a number.
+        low, median, high: quartiles of a numeric parameter in each window; empty for a categorical one.
+        shares: for each choice of a categorical parameter, its share of each window's trials; empty for a numeric one.
     """
 
     known: ParameterRange
@@ -43,7 +43,7 @@ class Evolution:
 
 
 def evolutions(snapshot: Snapshot) -> list[Evolution]:
-    """Every parameter that enough trials have drawn, whatever became of them, and that was not fixed."""
+    """Every parameter that enough trials, in whatever state, have sampled and that is not fixed."""
     ranges = parameter_ranges(snapshot.trials)
     having: dict[str, list[FrozenTrial]] = {name: [] for name in ranges}
     for trial in snapshot.trials:
@@ -54,7 +54,7 @@ def evolutions(snapshot: Snapshot) -> list[Evolution]:
 
 
 def windows(n: int) -> tuple[int, list[int]]:
-    """The length of a window and the places where windows begin: they overlap, the last ends with the last trial."""
+    """The length of a window and the starts of all windows: windows overlap, the last ends with the last trial."""
     length = max(MIN_TRIALS, n // WINDOWS_OF_SEARCH)
     last = n - length
     count = min(MAX_WINDOWS, last + 1)
@@ -81,23 +81,23 @@ def _choice_shares(
     return tuple(tuple(part.count(choice) / length for part in held) for choice in known.choices)
 
 
-def evolution_plot(found: Evolution, best: Any = None) -> Plot:
-    """Running median and quartiles of a number, running shares of a category's choices.
+def evolution_plot(evolution: Evolution, best: Any = None) -> Plot:
+    """Running median and quartiles of a numeric parameter, running shares of a categorical one's choices.
 
     Args:
-        found: the parameter.
-        best: its value in the best trial, drawn as a level line where it is a number.
+        evolution: the parameter.
+        best: its value in the best trial, drawn as a horizontal line if it is numeric.
     """
-    known, marks = found.known, list[Mark]()
+    known, marks = evolution.known, list[Mark]()
     if known.choices:
-        often = sorted(range(len(known.choices)), key=lambda i: -sum(found.shares[i]))[:MAX_CHOICES]
+        often = sorted(range(len(known.choices)), key=lambda i: -sum(evolution.shares[i]))[:MAX_CHOICES]
         marks += [
-            Line(found.numbers, found.shares[i], name=known.choices[i], role="series", series_index=place)
+            Line(evolution.numbers, evolution.shares[i], name=known.choices[i], role="series", series_index=place)
             for place, i in enumerate(often)
         ]
         return Plot(Axis("trial"), Axis(known.name, percent=True, limits=(0.0, 1.0)), marks, height=260)
-    marks.append(Band(found.numbers, found.low, found.high, name="middle half", opacity=0.25))
-    marks.append(Line(found.numbers, found.median, name="median"))
+    marks.append(Band(evolution.numbers, evolution.low, evolution.high, name="middle half", opacity=0.25))
+    marks.append(Line(evolution.numbers, evolution.median, name="median"))
     if best is not None:
         marks.append(Rule(float(best), label="best", role="accent"))
     scale = Axis(known.name, scale="log" if known.log else "linear", limits=_whole(known))

@@ -1,4 +1,4 @@
-"""Which trials failed, and why."""
+"""Failed trials and their reasons."""
 
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 ERROR_ATTR = "error"
-"""Where `src.search.trial_loop` and `src.study.study_storage` note the reason."""
-NOT_NOTED = "no reason was noted"
+"""The user attribute in which `src.search.trial_loop` and `src.study.study_storage` store the reason."""
+NO_REASON = "no reason was recorded"
 MAX_REASONS = 20
 MAX_NUMBERS = 8
 MAX_LENGTH = 200
 
 
 def failures(snapshot: Snapshot) -> Table:
-    """Reasons, the most frequent first, how many trials failed for each, and the numbers of the first ones.
+    """Reasons, the most frequent first, with the number of failed trials and the first trial numbers.
 
-    Passwords in URLs are masked, as an objective of anybody's making may quote them.
+    Passwords in URLs are masked, because a user's objective may have raised an error that contains one.
     """
     numbers: dict[str, list[int]] = {}
     for trial in snapshot.in_state("FAIL"):
@@ -31,12 +31,12 @@ def failures(snapshot: Snapshot) -> Table:
 
 
 def _reason(trial: "FrozenTrial") -> str:
-    noted = str(trial.user_attrs.get(ERROR_ATTR) or NOT_NOTED)
+    noted = str(trial.user_attrs.get(ERROR_ATTR) or NO_REASON)
     line = " ".join(scrub(noted, "").split())
     return line if len(line) <= MAX_LENGTH else f"{line[: MAX_LENGTH - 1]}…"
 
 
 def _list(numbers: list[int]) -> str:
     more = len(numbers) - MAX_NUMBERS
-    said = ", ".join(str(number) for number in numbers[:MAX_NUMBERS])
-    return f"{said} and {more} more" if more > 0 else said
+    listed = ", ".join(str(number) for number in numbers[:MAX_NUMBERS])
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -1,4 +1,4 @@
-"""How the search went: what each trial reached, the best so far, and where it stopped improving."""
+"""The optimization history: value of each trial, best value so far, and the last improvement."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from src.reporting.study.numbers import MIN_TRIALS, History, Snapshot, history
 
 @dataclass(frozen=True)
 class SearchImprovement:
-    """Where a search stopped improving; trials are counted in the order of their numbers.
+    """The last improvement of a search; trials are ordered by number.
 
     Attributes:
-        finished: complete and pruned trials.
-        last: number of the trial that brought the last improvement.
-        after: finished trials after it.
-        best_at_half: the best value of the first half of the finished trials, None where none of them was complete.
-        best: the best value of all.
+        finished: number of complete and pruned trials.
+        last: number of the best trial, which made the last improvement.
+        after: number of finished trials after it.
+        best_at_half: the best value of the first half of the finished trials; None if none of these is complete.
+        best: the best value of all trials.
     """
 
     finished: int
@@ -34,7 +34,7 @@ class SearchImprovement:
 
 
 def progress(snapshot: Snapshot) -> SearchImprovement | None:
-    """Where the search stopped improving; None before a trial is complete."""
+    """The last improvement; None before a trial is complete."""
     if not snapshot.ranked:
         return None
     best = snapshot.ranked[0]
@@ -47,34 +47,33 @@ def progress(snapshot: Snapshot) -> SearchImprovement | None:
     )
 
 
-def describe_progress(found: SearchImprovement | None, metric: str) -> str:
-    """The same in sentences."""
-    finished = found.finished if found else 0
-    if found is None or finished < MIN_TRIALS:
-        return too_few("say where the search stopped improving", MIN_TRIALS, finished, "finished")
-    if found.after:
-        what = "the one trial after it" if found.after == 1 else f"the {found.after:,} after it"
-        share = f"{format_share(found.after / finished)} of the search"
-        said = f"Trial {found.last} brought the last improvement; {what} ({share}) brought none."
+def describe_progress(improvement: SearchImprovement | None, metric: str) -> str:
+    """The last improvement in sentences."""
+    finished = improvement.finished if improvement else 0
+    if improvement is None or finished < MIN_TRIALS:
+        return too_few("show when the search stopped improving", MIN_TRIALS, finished, "finished")
+    if improvement.after:
+        what = "the one trial after it" if improvement.after == 1 else f"the {improvement.after:,} after it"
+        share = f"{format_share(improvement.after / finished)} of the search"
+        text = f"Trial {improvement.last} made the last improvement; {what} ({share}) made none."
     else:
-        said = (
-            f"Trial {found.last}, the last one to finish, still improved the best {metric}: the search had not settled."
-        )
-    if found.best_at_half is None or found.gain is None:
-        return said
-    now = format_number(found.best)
-    if not found.gain:
-        return f"{said} The second half of the {finished:,} finished trials left the best {metric} at {now}."
-    change = f"from {format_number(found.best_at_half)} to {now}"
-    # Towards zero or beyond it a share of what was there says nothing.
-    same_side = found.best_at_half * found.best > 0
-    gained = 100 * found.gain / abs(found.best_at_half) if same_side else 0.0
+        text = f"Trial {improvement.last}, the last finished one, improved the best {metric}: "
+        text += "the search had not converged."
+    if improvement.best_at_half is None or improvement.gain is None:
+        return text
+    now = format_number(improvement.best)
+    if not improvement.gain:
+        return f"{text} The second half of the {finished:,} finished trials did not improve the best {metric}, {now}."
+    change = f"from {format_number(improvement.best_at_half)} to {now}"
+    # A relative change means nothing if the value is zero or changed its sign.
+    same_side = improvement.best_at_half * improvement.best > 0
+    gained = 100 * improvement.gain / abs(improvement.best_at_half) if same_side else 0.0
     share = f" ({gained:,.0f} %)" if gained >= 100 else f" ({gained:.2g} %)" if same_side else ""
-    return f"{said} The second half of the {finished:,} finished trials took the best {metric} {change}{share}."
+    return f"{text} The second half of the {finished:,} finished trials improved the best {metric} {change}{share}."
 
 
 def history_plot(snapshot: Snapshot, metric: str) -> Plot:
-    """Value by trial, the best so far, and where pruned trials were stopped."""
+    """Value by trial, the best value so far, and the last reported values of pruned trials."""
     known = history(snapshot)
     places = {number: place for place, number in enumerate(known.complete.numbers)}
     kept = downsampled(len(places), [places[trial.number] for trial in snapshot.ranked[:MAX_POINTS]])
@@ -95,13 +94,13 @@ def history_plot(snapshot: Snapshot, metric: str) -> Plot:
 
 
 def value_limits(snapshot: Snapshot) -> tuple[float, float] | None:
-    """Limits of the axis of values, where a few trials are far worse than all others."""
+    """Limits of the value axis, if a few trials are far worse than all others; otherwise None."""
     known = history(snapshot)
     return axis_limits(known.complete.values, snapshot.direction == "maximize", known.pruned.values)
 
 
 def _changes(known: History) -> list[int]:
-    """Places where the best value changed, and the last one: all that a line of steps needs."""
+    """Indices at which the best value changed, and the last index: all that a step line needs."""
     values = known.best.values
     last = len(values) - 1
     return [i for i, value in enumerate(values) if i in (0, last) or value != values[i - 1]]

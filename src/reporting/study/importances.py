@@ -1,11 +1,11 @@
-"""Which parameters matter, and how sure that is.
+"""Parameter importances with bootstrap intervals.
 
-PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), in Optuna's form that knows parameters which only some trials
-have (conditional PED-ANOVA, KDD 2026). fANOVA was measured beside it: 16 s against 0.03 s at 1,000 trials, and it
-leaves out every parameter that some trial lacks. The spread comes from drawing the trials anew, with replacement
-(Efron 1979). In random searches of known answer, two standard deviations around the share held the true share in
-83 % of cases at 100 trials and 89 % at 300, percentiles of the resamples in fewer than half of them, because a
-resample, which repeats trials, sees importances more evenly spread than they are.
+PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), in Optuna's version that supports parameters which only some
+trials have (conditional PED-ANOVA, KDD 2026). fANOVA took 16 s instead of 0.03 s at 1,000 trials, and leaves out every
+parameter that some trial does not have. The spread comes from a bootstrap over the trials (Efron 1979). In random
+searches with known importances, two standard deviations around the share contained the true share in 83 % of cases at
+100 trials and 89 % at 300; percentiles of the resamples in fewer than half of the cases, because a resample, which
+repeats trials, makes importances look more equal than they are.
 """
 
 import math
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TOP_TRIALS = 5
-"""PED-ANOVA compares the top trials with all; its documentation asks for five top trials at least."""
+"""PED-ANOVA compares the top trials with all trials; its documentation asks for at least five top trials."""
 N_RESAMPLES = 20
 MAX_RESAMPLE = 2000
-"""Larger studies are resampled by so many trials, and the spread, which falls with the root of their number, scaled."""
+"""Resamples of larger studies have this size, and the spread is scaled by the root of the ratio of sizes."""
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares of the variation that parameters explain, largest first, or the reason why there are none.
+    """Importances of the parameters, largest first, or the reason why there are none.
 
     Attributes:
         shares: by parameter; they add up to 1.
-        spread: bounds of each share, two standard deviations to either side of it within 0 and 1.
-        why_not: a sentence where there are no shares.
+        spread: bounds of each share: plus and minus two standard deviations, clipped to 0 and 1.
+        why_not: a sentence if there are no shares, otherwise empty.
     """
 
     shares: Mapping[str, float]
@@ -49,23 +49,23 @@ class Importances:
 
 
 def importances(snapshot: Snapshot) -> Importances:
-    """How much each parameter matters for reaching the top trials; equal trials give equal numbers."""
+    """The importance of each parameter for reaching the top trials; the same trials give the same numbers."""
     trials = snapshot.complete
     if len(trials) < MIN_TRIALS:
-        return Importances({}, why_not=too_few("say which parameters matter", MIN_TRIALS, len(trials)))
+        return Importances({}, why_not=too_few("compute parameter importances", MIN_TRIALS, len(trials)))
     names = sorted({name for trial in trials for name in trial.params})
     if not names:
         return Importances({}, why_not="The trials have no parameters.")
     if len({trial.value for trial in trials}) == 1:
-        return Importances({}, why_not="All trials have the same value: no parameter made a difference.")
+        return Importances({}, why_not="All trials have the same value, so no parameter has an importance.")
     try:
-        found = _shares(trials, names, snapshot.direction)
-        kept = {name: share for name, share in found.items() if math.isfinite(share)}
+        estimated = _shares(trials, names, snapshot.direction)
+        kept = {name: share for name, share in estimated.items() if math.isfinite(share)}
         drawn = _resampled(trials, names, snapshot.direction)
-    except (ValueError, ArithmeticError, RuntimeError) as error:  # boundary: an evaluator over anybody's parameters
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # boundary: Optuna's evaluator on arbitrary parameters
         return Importances({}, why_not=f"Optuna could not compute importances: {error}")
     if not kept:
-        return Importances({}, why_not="Optuna could not tell the parameters' importances apart.")
+        return Importances({}, why_not="Optuna returned no finite importance.")
     reach = 2 * math.sqrt(min(1.0, MAX_RESAMPLE / len(trials)))
     spread = {name: _around(kept[name], reach * float(np.nanstd(drawn[name]))) for name in kept}
     return Importances(dict(sorted(kept.items(), key=lambda item: (-item[1], item[0]))), spread)
@@ -79,13 +79,13 @@ def _around(share: float, reach: float) -> tuple[float, float]:
 def _resampled(trials: Sequence["FrozenTrial"], names: list[str], direction: Direction) -> dict[str, list[float]]:
     rng = np.random.default_rng(SEED)
     size = min(len(trials), MAX_RESAMPLE)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    resampled: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(N_RESAMPLES):
         picked = [trials[i] for i in rng.integers(0, len(trials), size)]
         shares = _shares(picked, names, direction)
         for name in names:
-            found[name].append(shares.get(name, 0.0))
-    return found
+            resampled[name].append(shares.get(name, 0.0))
+    return resampled
 
 
 def _shares(trials: Sequence["FrozenTrial"], names: list[str], direction: Direction) -> dict[str, float]:
@@ -94,12 +94,12 @@ def _shares(trials: Sequence["FrozenTrial"], names: list[str], direction: Direct
     present = [name for name in names if any(name in trial.params for trial in trials)]
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, MIN_TOP_TRIALS / len(trials)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "inaccurate for rare parameters" would reach the terminal of a tune
+        warnings.simplefilter("ignore")  # "inaccurate for rare parameters" would be printed during tuning
         return get_param_importances(_study_of(trials, direction), evaluator=evaluator, params=present)
 
 
 def _study_of(trials: Sequence["FrozenTrial"], direction: Direction) -> "Study":
-    """A study of these very trials with no store behind it, which would copy them one by one and log each study."""
+    """A study of these trials without a storage, which would copy every trial and log every study."""
     import optuna
 
     class Sample(optuna.Study):
@@ -115,17 +115,17 @@ def _study_of(trials: Sequence["FrozenTrial"], direction: Direction) -> "Study":
     return Sample()
 
 
-def importances_plot(found: Importances) -> Plot:
-    """One bar per parameter with its spread, the most important on top."""
-    names, shares = list(found.shares), list(found.shares.values())
-    lows, highs = ([found.spread[name][side] for name in names] for side in (0, 1))
-    said = [
+def importances_plot(result: Importances) -> Plot:
+    """One bar per parameter with its interval, the most important on top."""
+    names, shares = list(result.shares), list(result.shares.values())
+    lows, highs = ([result.spread[name][side] for name in names] for side in (0, 1))
+    texts = [
         f"{format_share(s)} ({a * 100:.0f}\N{EN DASH}{b * 100:.0f})"
         for s, a, b in zip(shares, lows, highs, strict=True)
     ]
-    bars = Bars(list(range(len(names))), shares, low=lows, high=highs, texts=said, across=True)
+    bars = Bars(list(range(len(names))), shares, low=lows, high=highs, texts=texts, across=True)
     rows = Axis(ticks=list(enumerate(names)), reverse=True)
-    # The texts need room beyond the bars, where a share has no meaning and no tick.
+    # No ticks in the room beyond the bars, which is for the texts.
     shown = [(share / 100, f"{share} %") for share in range(0, 101, 50 if max(highs) > 0.5 else 10)]
     shown = [(at, label) for at, label in shown if at < max(highs) + 0.1]
     return Plot(Axis("share", percent=True, ticks=shown), rows, [bars], height=70 + 30 * len(names), legend=False)

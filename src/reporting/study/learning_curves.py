@@ -1,4 +1,4 @@
-"""Learning curves of the best trial, the median one and pruned ones."""
+"""Learning curves of the best trial, the median trial and pruned trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class LearningCurve:
 
 
 def curves(snapshot: Snapshot) -> list[LearningCurve]:
-    """Learning curves of the latest pruned trials, of the median trial and, last and so on top, of the best."""
+    """Learning curves of the latest pruned trials, of the median trial, and of the best, which is last, so on top."""
     stopped = snapshot.in_state("PRUNED")[-MAX_PRUNED_CURVES:]
     chosen = [("pruned", trial) for trial in stopped]
     if len(snapshot.ranked) > 2:
@@ -38,7 +38,7 @@ def curves(snapshot: Snapshot) -> list[LearningCurve]:
 
 
 def curves_plot(drawn: Sequence[LearningCurve], metric: str) -> Plot:
-    """Validation score by step: pruned trials thin, the median trial, the best."""
+    """Validation score by step: pruned trials as thin lines, the median trial, the best trial."""
     return Plot(Axis("step"), Axis(metric), [_line(curve) for curve in drawn], height=380, zoom=True)
 
 

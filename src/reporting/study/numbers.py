@@ -1,7 +1,7 @@
-"""A study's numbers: what the report shows, before anything is drawn.
+"""The numbers of a study's report.
 
-Every function is pure and takes the snapshot that `take_snapshot` made, so that the chapters of one report agree
-although the study may still run. Trials of every state may be inside, and an objective of anybody's making.
+All functions are pure and take the result of `take_snapshot`, so that the chapters of a report agree even if the
+study is still running. The study may have trials in any state and any user's objective.
 """
 
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 10
-"""Fewer trials than these are not compared with each other."""
+"""Fewer trials are not compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Snapshot:
     """A study at one moment.
 
     Attributes:
-        name: as its user wrote it, not escaped.
+        name: as the user wrote it, not escaped.
         direction: `minimize` or `maximize`.
-        trials: of every state, by number.
+        trials: in all states, ordered by number.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Snapshot:
 
     @cached_property
     def complete(self) -> tuple["FrozenTrial", ...]:
-        """Complete trials with a finite value, by number: an infinite one can be neither drawn nor compared."""
+        """Complete trials with a finite value, ordered by number; infinite values cannot be drawn or compared."""
         return tuple(t for t in self.in_state("COMPLETE") if t.value is not None and math.isfinite(t.value))
 
     @cached_property
     def ranked(self) -> tuple["FrozenTrial", ...]:
-        """`complete`, the best first; of equal ones the earlier first, as `study.best_trial` has it."""
+        """`complete`, the best first; of equal trials the earlier first, as in `study.best_trial`."""
         sign = -1 if self.direction == "maximize" else 1
         return tuple(sorted(self.complete, key=lambda trial: sign * value_of(trial)))
 
     def in_state(self, *names: str) -> list["FrozenTrial"]:
-        """Trials whose state has one of the names that Optuna gives them, such as `PRUNED`."""
+        """Trials in one of these states, by Optuna's names, such as `PRUNED`."""
         return [trial for trial in self.trials if trial.state.name in names]
 
 
@@ -64,12 +64,12 @@ class TrialValues:
 
 @dataclass(frozen=True)
 class History:
-    """What each trial reached.
+    """Values of the trials.
 
     Attributes:
         complete: trials and their values.
         best: the same trials and the best value so far.
-        pruned: trials and the last value each reported; those that reported none are left out.
+        pruned: pruned trials and their last reported values; trials without reported values are left out.
     """
 
     complete: TrialValues
@@ -79,7 +79,7 @@ class History:
 
 @dataclass(frozen=True)
 class ReportedSteps:
-    """The first and the last step that a trial reported, and the value at the last."""
+    """The first and the last step that a trial reported, and the value at the last step."""
 
     first: float
     last: float
@@ -87,32 +87,32 @@ class ReportedSteps:
 
 
 def take_snapshot(study: "Study") -> Snapshot:
-    """Reads a study once.
+    """Reads the study's trials once.
 
     Raises:
         ConfigError: the study has several objectives.
     """
     n_objectives = len(study.directions)
     if n_objectives != 1:
-        raise ConfigError(f"study {study.study_name!r} has {n_objectives} objectives: a report shows a study of one")
+        raise ConfigError(f"study {study.study_name!r} has {n_objectives} objectives; a report needs a study with one")
     direction: Direction = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
     trials = sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number)
     return Snapshot(study.study_name, direction, tuple(trials))
 
 
 def value_of(trial: "FrozenTrial") -> float:
-    """A complete trial's value, typed as the number that it is."""
+    """A complete trial's value as a float."""
     return float("nan") if trial.value is None else trial.value
 
 
 def count_states(snapshot: Snapshot) -> dict[str, int]:
-    """Trials by state, in the order of a trial's life; states without trials are 0."""
+    """Number of trials by state; 0 for states without trials."""
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING", "waiting": "WAITING"}
     return {word: len(snapshot.in_state(name)) for word, name in states.items()}
 
 
 def search_seconds(snapshot: Snapshot) -> tuple[float, float] | None:
-    """Seconds from the first start to the last end, and seconds of all trials added up; None before any ended."""
+    """Seconds from the first start to the last end, and the sum over all trials; None before a trial has finished."""
     ended = [(t.datetime_start, t.datetime_complete) for t in snapshot.trials]
     spans = [(utc_time(start), utc_time(end)) for start, end in ended if start is not None and end is not None]
     if not spans:
@@ -122,7 +122,7 @@ def search_seconds(snapshot: Snapshot) -> tuple[float, float] | None:
 
 
 def history(snapshot: Snapshot) -> History:
-    """Values by trial, the best so far, and where pruned trials stood when they were stopped."""
+    """Values by trial, best values so far, and last reported values of pruned trials."""
     numbers = tuple(trial.number for trial in snapshot.complete)
     values = tuple(value_of(trial) for trial in snapshot.complete)
     pick = max if snapshot.direction == "maximize" else min
@@ -135,16 +135,16 @@ def history(snapshot: Snapshot) -> History:
 
 
 def best_parameters(snapshot: Snapshot) -> Table:
-    """The best trial's parameters and the range each was drawn from; no rows before a trial is complete."""
+    """The best trial's parameters with their search ranges; no rows before a trial is complete."""
     if not snapshot.ranked:
-        return Table(("parameter", "value", "drawn from"), ())
+        return Table(("parameter", "value", "search range"), ())
     best = snapshot.ranked[0]
     rows = tuple((name, value, describe_range(best.distributions[name])) for name, value in best.params.items())
-    return Table(("parameter", "value", "drawn from"), rows)
+    return Table(("parameter", "value", "search range"), rows)
 
 
 def describe_range(distribution: Any) -> str:
-    """An Optuna distribution in words: its choices, or its bounds with step and logarithm."""
+    """An Optuna distribution in words: its choices, or its bounds, with step and `log`."""
     if hasattr(distribution, "choices"):
         return ", ".join(str(choice) for choice in distribution.choices)
     step = distribution.step if distribution.step not in (None, 1) else None
@@ -155,12 +155,12 @@ def describe_range(distribution: Any) -> str:
 
 
 def _bound(end: float) -> str:
-    """As it was written by whoever named it: whole numbers in full while that is short."""
+    """A bound as the user would write it: integers up to nine digits in full."""
     return f"{end:g}" if abs(end) < 1e6 or abs(end) >= 1e9 or end != int(end) else f"{end:,.0f}"
 
 
 def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
-    """The best complete trials: number, value, seconds, then every parameter that one of them has."""
+    """The best complete trials: number, value, seconds, then every parameter of any of these trials."""
     best = snapshot.ranked[:n]
     names = tuple(dict.fromkeys(name for trial in best for name in trial.params))
     rows = tuple((t.number, t.value, seconds_taken(t), *_cells(t.params, names)) for t in best)
@@ -168,18 +168,18 @@ def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
 
 
 def _cells(params: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-    # A choice may be None, which is not the same as a parameter that the trial does not have.
+    # The choice None is shown, unlike a parameter that the trial does not have.
     return [str(params[name]) if name in params and params[name] is None else params.get(name) for name in names]
 
 
 def reported(trial: "FrozenTrial") -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A trial's steps and values: the curve that our objective leaves on it, else what it reported to the pruner."""
+    """A trial's steps and values: the curve that our objective stores on it, else the values reported to the pruner."""
     finite = [(step, value) for step, value in _pairs(trial) if is_finite(step) and is_finite(value)]
     return tuple(step for step, _ in finite), tuple(value for _, value in finite)
 
 
 def reported_ends(trial: "FrozenTrial") -> ReportedSteps | None:
-    """The ends of `reported`, without what lies between; None where nothing was reported."""
+    """The first and the last step of `reported`; None if nothing was reported."""
     pairs = _pairs(trial)
     finite = (pair for pair in pairs if is_finite(pair[0]) and is_finite(pair[1]))
     backwards = (pair for pair in reversed(pairs) if is_finite(pair[0]) and is_finite(pair[1]))
@@ -199,5 +199,5 @@ def _same_length(a: object, b: object) -> bool:
 
 
 def is_finite(x: object) -> bool:
-    """Whether it is a number that a float can hold: no truth value, no infinity, no NaN."""
+    """Whether `x` is a finite number in the range of a float: not a boolean, infinity or NaN."""
     return isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= sys.float_info.max

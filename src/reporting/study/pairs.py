@@ -1,6 +1,6 @@
-"""The two most important parameters together: the mean value in the cells of a grid over their ranges.
+"""The two most important parameters together: the mean value in each cell of a grid over their ranges.
 
-No surface is fitted: a cell without a trial stays empty.
+No surface is fitted: a cell without a trial is empty.
 """
 
 import math
@@ -25,8 +25,8 @@ class ParameterPair:
 
     Attributes:
         x, y: the parameters; `x` is the more important one.
-        numbers, xs, ys, values: of the trials, equally long.
-        means: mean value by row (from the lowest `y` on) and column; None where no trial is.
+        numbers, xs, ys, values: of the trials, all of the same length.
+        means: mean value by row (the lowest `y` first) and column; None for a cell without a trial.
     """
 
     x: ParameterRange
@@ -39,7 +39,7 @@ class ParameterPair:
 
 
 def most_important_pair(snapshot: Snapshot, shares: Mapping[str, float]) -> ParameterPair | None:
-    """The two most important parameters that are numbers and that enough trials have together; None without such."""
+    """The two most important numeric parameters that enough trials have together; None if there are none."""
     ranges = parameter_ranges(snapshot.complete)
     names = sorted(numeric(ranges), key=lambda name: (-shares.get(name, 0.0), name))
     for x, y in combinations(names, 2):
@@ -54,7 +54,7 @@ def most_important_pair(snapshot: Snapshot, shares: Mapping[str, float]) -> Para
 
 
 def n_cells(n_trials: int) -> int:
-    """Cells along each side, so that each would hold a few trials were they evenly spread."""
+    """Number of cells along each side, for a few trials per cell if trials were evenly distributed."""
     return min(MOST_CELLS, max(FEWEST_CELLS, round(math.sqrt(n_trials / TRIALS_PER_CELL))))
 
 
@@ -66,17 +66,17 @@ def _cells(known: ParameterRange, values: Sequence[float]) -> list[int]:
 def cell_means(
     columns: Sequence[int], rows: Sequence[int], values: Sequence[float]
 ) -> tuple[tuple[float | None, ...], ...]:
-    """Mean value of the trials in each cell, by row and column; a square, None in the cells without a trial."""
+    """Mean value of the trials in each cell of a square, by row and column; None for a cell without a trial."""
     side = n_cells(len(values))
     inside: dict[tuple[int, int], list[float]] = {}
     for column, row, value in zip(columns, rows, values, strict=True):
         inside.setdefault((row, column), []).append(value)
-    found = {cell: fmean(held) for cell, held in inside.items()}
-    return tuple(tuple(found.get((row, column)) for column in range(side)) for row in range(side))
+    means = {cell: fmean(held) for cell, held in inside.items()}
+    return tuple(tuple(means.get((row, column)) for column in range(side)) for row in range(side))
 
 
 def pair_plot(pair: ParameterPair, metric: str, maximize: bool) -> Plot:
-    """Mean value as colour, the trials as points, the best trial apart."""
+    """Mean value as colour, the trials as points, the best trial as a larger point."""
     ranked = sorted(range(len(pair.values)), key=lambda i: -pair.values[i] if maximize else pair.values[i])
     best, *others = ranked
     kept = [others[i] for i in downsampled(len(others), range(len(others)), MAX_POINTS)]

@@ -1,4 +1,4 @@
-"""The best trials as lines across all parameters: where they agree, the lines run together."""
+"""Parallel coordinates of the best trials: lines lie close together where the trials agree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ MAX_PARAMETERS = 24
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The best trials on the ranges of their parameters.
+    """The best trials with parameters scaled to their ranges.
 
     Attributes:
-        parameters: that one of them has, by importance, those of every complete trial before the others.
+        parameters: of any of these trials, by importance; parameters that every complete trial has come first.
         numbers: of the trials, the best first.
-        shares: for each trial the place of each parameter from 0, its lowest value, to 1; None where it has none.
+        shares: for each trial, each parameter's position from 0, its lowest value, to 1; None if it has no value.
     """
 
     parameters: tuple[ParameterRange, ...]
@@ -28,12 +28,12 @@ class Coordinates:
 
 
 def n_best(n_complete: int) -> int:
-    """How many trials count as the best: a tenth, but 10 at least and 50 at most."""
+    """Number of trials that count as the best: a tenth, at least 10, at most 50."""
     return min(n_complete, max(FEWEST, min(MOST, round(TOP_SHARE * n_complete))))
 
 
 def coordinates(snapshot: Snapshot, shares: Mapping[str, float]) -> Coordinates:
-    """The best complete trials, each parameter scaled to its range over all complete trials, as it was drawn."""
+    """The best complete trials; each parameter is scaled, linearly or by its logarithm, to its range in all of them."""
     ranges = parameter_ranges(snapshot.complete)
     having = dict.fromkeys(ranges, 0)
     for trial in snapshot.complete:
@@ -46,15 +46,15 @@ def coordinates(snapshot: Snapshot, shares: Mapping[str, float]) -> Coordinates:
     return Coordinates(tuple(shown), tuple(trial.number for trial in best), tuple(tuple(line) for line in lines))
 
 
-def coordinates_plot(found: Coordinates) -> Plot:
+def coordinates_plot(best: Coordinates) -> Plot:
     """One row per parameter, one line per trial from row to row; the best trial on top of the others."""
-    rows = list(range(len(found.parameters)))
-    others, opacity = f"the {len(found.numbers) - 1} next best", 0.35 if len(found.numbers) > FEWEST else 0.6
-    marks = [Line(line, rows, others, width=1.2, opacity=opacity) for line in reversed(found.shares[1:])]
+    rows = list(range(len(best.parameters)))
+    others, opacity = f"the {len(best.numbers) - 1} next best", 0.35 if len(best.numbers) > FEWEST else 0.6
+    marks = [Line(line, rows, others, width=1.2, opacity=opacity) for line in reversed(best.shares[1:])]
     marks += [
         Line(line, rows, f"best: trial {number}", "accent", width=3)
-        for number, line in zip(found.numbers[:1], found.shares[:1], strict=True)
+        for number, line in zip(best.numbers[:1], best.shares[:1], strict=True)
     ]
-    names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, found.parameters, strict=True)]
+    names = [(row, f"{known.name}: {known.describe()}") for row, known in zip(rows, best.parameters, strict=True)]
     across = Axis(ticks=[(0, "low"), (1, "high")], limits=(-0.03, 1.03))
     return Plot(across, Axis(ticks=names, reverse=True), marks, height=100 + 30 * len(rows))

@@ -1,7 +1,7 @@
-"""Where a value lies on the range of its parameter, as a share of it.
+"""The range of each parameter, and the position of a value in it as a share.
 
-Different trials may have drawn the same parameter from different ranges, and a parameter of one study may be a number
-in one trial and a text in the next: what all trials have had decides.
+Trials may have sampled the same parameter from different ranges, and a parameter may be numeric in one trial and
+categorical in another; the range covers all trials.
 """
 
 import math
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParameterRange:
-    """All that a parameter could be.
+    """The possible values of a parameter.
 
     Attributes:
         name: the parameter's.
-        low, high: the least and the greatest number; 0 for a category.
-        log: drawn on a logarithmic scale in every trial.
-        choices: a category's, as text and in order; empty for a number.
+        low, high: the lowest and the highest number; 0 for a categorical parameter.
+        log: sampled on a logarithmic scale in every trial.
+        choices: of a categorical parameter, as text and in order; empty for a numeric one.
     """
 
     name: str
@@ -34,11 +34,11 @@ class ParameterRange:
 
     @property
     def fixed(self) -> bool:
-        """Whether it could be but one thing."""
+        """Whether there is only one possible value."""
         return len(self.choices) == 1 if self.choices else self.low == self.high
 
     def share(self, value: Any) -> float:
-        """The value's place from 0, the lowest or the first choice, to 1; the middle where there is but one."""
+        """The value's position from 0, the lowest or the first choice, to 1; 0.5 if there is only one."""
         if self.choices:
             last = len(self.choices) - 1
             return self.choices.index(str(value)) / last if last else 0.5
@@ -52,14 +52,14 @@ class ParameterRange:
         return self.low * (1 - share) + self.high * share
 
     def describe(self) -> str:
-        """Its ends in a few letters, for a tick: `0.01 to 0.3`, or the first and the last choice."""
+        """A short tick label: `0.01 to 0.3`, or the first and the last choice."""
         if self.choices:
             return " … ".join(dict.fromkeys((self.choices[0], self.choices[-1])))
         return f"{self.low:.4g} to {self.high:.4g}"
 
 
 def parameter_ranges(trials: Iterable["FrozenTrial"]) -> dict[str, ParameterRange]:
-    """The range of every parameter that one of the trials has, in the order in which they came up."""
+    """The range of every parameter of any trial, in order of first appearance."""
     met: dict[str, list[tuple[Any, Any]]] = {}
     for trial in trials:
         for name, value in trial.params.items():
@@ -73,16 +73,16 @@ def _range(name: str, pairs: Sequence[tuple[Any, Any]]) -> ParameterRange:
         return ParameterRange(name, choices=tuple(dict.fromkeys([*choices, *(str(value) for value, _ in pairs)])))
     low = float(min(min(drawn.low, value) for value, drawn in pairs))
     high = float(max(max(drawn.high, value) for value, drawn in pairs))
-    if not math.isfinite(high - low):  # wider than a float can hold
+    if not math.isfinite(high - low):  # the width overflows a float
         low, high = float(min(value for value, _ in pairs)), float(max(value for value, _ in pairs))
     return ParameterRange(name, low, high, low > 0 and all(drawn.log for _, drawn in pairs))
 
 
 def is_number(distribution: Any) -> bool:
-    """Whether a distribution draws numbers from an interval, as opposed to choices."""
+    """Whether a distribution is numeric, not categorical."""
     return not hasattr(distribution, "choices")
 
 
 def numeric(ranges: Mapping[str, ParameterRange]) -> list[str]:
-    """Names of the parameters that are numbers and were not fixed to one."""
+    """Names of the numeric parameters that are not fixed."""
     return [name for name, known in ranges.items() if not known.choices and 0 < known.high - known.low < math.inf]

@@ -1,7 +1,7 @@
-"""At which step trials were cut, and what that saved.
+"""At which step trials were pruned, and how much time that saved.
 
-The saving is an estimate: a cut trial would have run as many steps as the median complete trial, each of them as long
-as its own steps were.
+The saving is an estimate: it assumes that a pruned trial would have run as many steps as the median complete trial,
+at its own time per step.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ MAX_BINS = 20
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was cut.
+    """Pruned steps and saved time.
 
     Attributes:
         numbers: of the pruned trials that reported a value.
-        cuts: the last step of each.
-        full: the median last step of complete trials; None where none of them reported.
-        saved_steps: not run, all trials together.
-        saved_seconds: not run; trials without times count 0.
-        spent_seconds: run by complete and pruned trials.
+        cuts: the last step of each of these trials.
+        full: the median last step of complete trials; None if none of these reported.
+        saved_steps: estimated steps not run, sum over all trials.
+        saved_seconds: estimated time not run; trials without times count 0.
+        spent_seconds: time of complete and pruned trials.
     """
 
     numbers: tuple[int, ...]
@@ -43,16 +43,16 @@ class Pruning:
 
 
 def pruning(snapshot: Snapshot) -> Pruning:
-    """Where trials were cut and what it saved.
+    """Pruned steps and saved time.
 
-    Steps are counted from 1; a study whose steps begin at 0 or below counts from there.
+    Steps are counted from 1, or from the lowest reported step if that is smaller.
     """
     stopped, whole = snapshot.in_state("PRUNED"), snapshot.in_state("COMPLETE")
-    ends = {trial.number: found for trial in [*stopped, *whole] if (found := reported_ends(trial))}
+    ends = {trial.number: reported for trial in [*stopped, *whole] if (reported := reported_ends(trial))}
     cut = [trial for trial in stopped if trial.number in ends]
     finals = [ends[trial.number].last for trial in whole if trial.number in ends]
     full = float(median(finals)) if finals else None
-    origin = min([1.0, *(found.first for found in ends.values())])
+    origin = min([1.0, *(reported.first for reported in ends.values())])
     saved_steps, saved_seconds = 0.0, 0.0
     for trial in cut if full is not None else []:
         last = ends[trial.number].last
@@ -65,41 +65,43 @@ def pruning(snapshot: Snapshot) -> Pruning:
 
 
 def seconds_of(trial: "FrozenTrial") -> float:
-    """How long a trial took; 0 where that is not known, or where the clock was set back meanwhile."""
+    """Duration of a trial; 0 if it is unknown, or if the clock was set back during the trial."""
     return max(0.0, seconds_taken(trial) or 0.0)
 
 
-def describe_pruning(found: Pruning) -> str:
+def describe_pruning(result: Pruning) -> str:
     """The estimate in a sentence."""
-    if found.full is None:
-        return "What it saved is not known: no complete trial reported its steps."
-    said = f"{len(found.cuts):,} trials were cut before they were through; the median complete trial ran to step "
-    said += f"{found.full:,.0f}. By estimate {found.saved_steps:,.0f} steps were not run"
-    whole = found.saved_seconds + found.spent_seconds
+    if result.full is None:
+        return "The saved time is unknown: no complete trial reported its steps."
+    text = f"{len(result.cuts):,} trials were pruned; the median complete trial ran to step "
+    text += f"{result.full:,.0f}. An estimated {result.saved_steps:,.0f} steps were not run"
+    whole = result.saved_seconds + result.spent_seconds
     if not whole:
-        return f"{said}."
-    share = f"{format_share(found.saved_seconds / whole)} of what the search would have taken without"
-    return f"{said}, which is {format_duration(found.saved_seconds)} of trials' time, {share}."
+        return f"{text}."
+    share = f"{format_share(result.saved_seconds / whole)} of the total trial time without pruning"
+    return f"{text}, which is {format_duration(result.saved_seconds)}, {share}."
 
 
-def cut_edges(found: Pruning) -> list[float]:
-    """Edges of the histogram's bins up to the last cut: as wide as the steps between cuts, so that none is in vain."""
-    different = sorted(set(found.cuts))
+def cut_edges(result: Pruning) -> list[float]:
+    """Edges of the histogram's bins up to the last pruned step, at least as wide as the steps between reports."""
+    different = sorted(set(result.cuts))
     apart = min((b - a for a, b in pairwise(different)), default=1.0)
-    shown = different if found.full is None else [*different, max(found.full, different[0])]
+    shown = different if result.full is None else [*different, max(result.full, different[0])]
     edges = round_edges(shown, MAX_BINS, least_width=max(1.0, apart))
     return [edge for place, edge in enumerate(edges) if place < 2 or edges[place - 1] <= different[-1]]
 
 
-def pruning_plot(found: Pruning) -> Plot:
-    """The histogram, and the step that a complete trial reaches."""
-    edges = cut_edges(found)
+def pruning_plot(result: Pruning) -> Plot:
+    """The histogram, and the last step of the median complete trial."""
+    edges = cut_edges(result)
     width = edges[1] - edges[0]
-    found_counts = counts(found.cuts, edges)
+    found_counts = counts(result.cuts, edges)
     bars = Bars([(a + b) / 2 for a, b in pairwise(edges)], found_counts, thickness=0.9 * width)
-    rules = [] if found.full is None else [Rule(found.full, upright=True, label="median complete trial", role="accent")]
+    rules = (
+        [] if result.full is None else [Rule(result.full, upright=True, label="median complete trial", role="accent")]
+    )
     return Plot(
-        Axis("step at which a trial was cut"),
+        Axis("step at which a trial was pruned"),
         count_axis("trials", found_counts),
         [bars, *rules],
         height=280,

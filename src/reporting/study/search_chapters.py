@@ -1,4 +1,4 @@
-"""How the model was found: the chapters of a study's search."""
+"""The chapters on a study's search."""
 
 from collections.abc import Mapping
 
@@ -22,20 +22,20 @@ from src.reporting.study.workers import MAX_ROWS, by_worker, spans, utilisation,
 
 NOT_YET = "No trial is complete yet."
 MAX_SMALL = 24
-"""Small figures in one chapter."""
+"""Maximum number of small figures in one chapter."""
 POINTS_OF_SLICES = 7000
-"""In all slices together, which keeps the page's numbers below a megabyte."""
+"""Maximum number of points in all slices together, which keeps their data in the HTML file below a megabyte."""
 
 
 def search_chapters(snapshot: Snapshot, metric: str) -> list[Chapter]:
-    """Every chapter of the search, also those that have little to say yet."""
-    found = importances(snapshot)
+    """All chapters of the search, even before there is much to show."""
+    result = importances(snapshot)
     return [
         _history(snapshot, metric),
-        _importances(found),
-        _parameters(snapshot, metric, found.shares),
-        _together(snapshot, metric, found.shares),
-        _evolution(snapshot, found.shares),
+        _importances(result),
+        _parameters(snapshot, metric, result.shares),
+        _together(snapshot, metric, result.shares),
+        _evolution(snapshot, result.shares),
         _curves(snapshot, metric),
         _pruning(snapshot),
         _time(snapshot),
@@ -60,19 +60,19 @@ def _history(snapshot: Snapshot, metric: str) -> Chapter:
     figure = Figure("history", history_plot(snapshot, metric), caption)
     where = progress(snapshot)
     enough = where is not None and where.finished >= MIN_TRIALS
-    said = Paragraph(describe_progress(where, metric), "plain" if enough else "note")
-    return Chapter("history", "History", [said, figure])
+    paragraph = Paragraph(describe_progress(where, metric), "plain" if enough else "note")
+    return Chapter("history", "History", [paragraph, figure])
 
 
-def _importances(found: Importances) -> Chapter:
-    title = "Which parameters matter"
-    if not found.shares:
-        return Chapter("importances", title, [_note(found.why_not)])
+def _importances(result: Importances) -> Chapter:
+    title = "Parameter importances"
+    if not result.shares:
+        return Chapter("importances", title, [_note(result.why_not)])
     caption = (
-        "Share of the difference between top trials and all trials that a parameter explains (PED-ANOVA). "
-        "Line: two standard deviations to either side, from drawing the trials anew 20 times."
+        "Share of the difference between the top trials and all trials that a parameter explains (PED-ANOVA). "
+        "Line: plus and minus two standard deviations, from 20 bootstrap resamples of the trials."
     )
-    return Chapter("importances", title, [Figure("importances", importances_plot(found), caption)])
+    return Chapter("importances", title, [Figure("importances", importances_plot(result), caption)])
 
 
 def _parameters(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> Chapter:
@@ -84,15 +84,15 @@ def _parameters(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) ->
     shown = sorted(cuts, key=lambda cut: -shares.get(cut.name, 0.0))[:MAX_SMALL]
     limit, maximize = POINTS_OF_SLICES // len(shown), snapshot.direction == "maximize"
     small = [Figure(f"slice-{i}", slice_plot(cut, metric, maximize, limit)) for i, cut in enumerate(shown)]
-    which = "Each complete trial is a point, later ones deeper in colour; the most important parameters first."
+    which = "Each complete trial is a point, later trials are darker; the most important parameters first."
     if len(snapshot.complete) < MIN_TRIALS:
-        which += f" {len(snapshot.complete)} complete trials are too few to read a tendency: {MIN_TRIALS} are needed."
+        which += f" {len(snapshot.complete)} complete trials are too few to show a trend: {MIN_TRIALS} are needed."
     if len(shown) < len(cuts):
         which += f" {len(shown)} of {len(cuts)} parameters are drawn."
     if len(snapshot.complete) > limit:
-        which += f" Of more than {limit:,} trials some are left out, the best ones never."
+        which += f" At most {limit:,} trials are drawn, including the best ones."
     if any(axis_limits(cut.ys, maximize) for cut in shown):
-        which += " Far worse values lie beyond the axes."
+        which += " Far worse values are outside the axes."
     first = Paragraph(f"The best trial is number {snapshot.ranked[0].number}.")
     return Chapter("parameters", "Parameters", [first, TableBlock(best), _note(which), Grid(small)])
 
@@ -105,15 +105,15 @@ def _together(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> C
     lines = coordinates(snapshot, shares)
     if len(lines.parameters) > 1:
         many = f"The {len(lines.numbers)} best of {len(snapshot.complete):,} complete trials"
-        caption = f"{many}, each a line across its parameters. Where the lines run together, good trials agree."
+        caption = f"{many}, one line per trial. Good trials agree on a parameter where the lines lie close together."
         blocks.append(Figure("coordinates", coordinates_plot(lines), caption, "The best trials"))
     pair = most_important_pair(snapshot, shares)
     if pair is None:
-        blocks.append(_note(f"No two numeric parameters were drawn together in {MIN_TRIALS} complete trials."))
+        blocks.append(_note(f"No two numeric parameters were sampled together in {MIN_TRIALS} complete trials."))
     else:
         better = "better" if snapshot.direction == "maximize" else "worse"
-        caption = f"Mean {metric} of the trials in each cell: the stronger the colour, the higher, so {better}."
-        caption += " No trial, no colour."
+        caption = f"Mean {metric} of the trials in each cell: the darker the colour, the higher the value, so {better}."
+        caption += " Cells without a trial have no colour."
         heading = f"{pair.x.name} and {pair.y.name}"
         plot = pair_plot(pair, metric, snapshot.direction == "maximize")
         blocks.append(Figure("pair", plot, caption, heading))
@@ -121,34 +121,34 @@ def _together(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> C
 
 
 def _evolution(snapshot: Snapshot, shares: Mapping[str, float]) -> Chapter:
-    key, title = "evolution", "What the search tried"
-    found = sorted(evolutions(snapshot), key=lambda one: -shares.get(one.known.name, 0.0))
-    if not found:
+    key, title = "evolution", "Sampled values over time"
+    ordered = sorted(evolutions(snapshot), key=lambda one: -shares.get(one.known.name, 0.0))
+    if not ordered:
         return Chapter(key, title, [_note(_no_evolution(snapshot))])
     best = snapshot.ranked[0].params if snapshot.ranked else {}
     small = [
         Figure(f"evolution-{i}", evolution_plot(one, None if one.known.choices else best.get(one.known.name)))
-        for i, one in enumerate(found[:MAX_SMALL])
+        for i, one in enumerate(ordered[:MAX_SMALL])
     ]
-    said = (
-        "Each parameter over the trials that drew it, finished or not: running median and the middle half of the "
-        "values, for categories the running share of each choice. A window is a tenth of those trials, ten at least. "
-        "A level line is the best trial's value. Where the search settles, a band becomes narrow."
+    note = (
+        "Each parameter over the trials that sampled it, finished or not: running median and middle half of the "
+        "values; for a categorical parameter, the running share of each choice. A window is a tenth of these trials, "
+        "at least ten. The horizontal line is the best trial's value. A band becomes narrow where the search converges."
     )
-    return Chapter(key, title, [_note(said), Grid(small)])
+    return Chapter(key, title, [_note(note), Grid(small)])
 
 
 def _no_evolution(snapshot: Snapshot) -> str:
     if len(snapshot.trials) >= FEWEST_TRIALS:
-        return f"No parameter was drawn by {FEWEST_TRIALS} trials."
-    return too_few("show what was tried over time", FEWEST_TRIALS, len(snapshot.trials), "started")
+        return f"No parameter was sampled by {FEWEST_TRIALS} trials."
+    return too_few("show sampled values over time", FEWEST_TRIALS, len(snapshot.trials), "started")
 
 
 def _curves(snapshot: Snapshot, metric: str) -> Chapter:
     drawn = curves(snapshot)
     if not drawn:
-        return Chapter("curves", "Learning curves", [_note("No trial reported a value on its way.")])
-    # Somebody else's objective may report anything, and its steps may be epochs.
+        return Chapter("curves", "Learning curves", [_note("No trial reported an intermediate value.")])
+    # A user's own objective may report other values, and its steps may be epochs.
     caption = "What the trials reported, by step."
     if metric != UNKNOWN_METRIC:
         caption = f"{metric} on validation rows by step (boosting rounds)."
@@ -159,19 +159,19 @@ def _curves(snapshot: Snapshot, metric: str) -> Chapter:
 
 
 def _pruning(snapshot: Snapshot) -> Chapter:
-    found = pruning(snapshot)
-    return Chapter("pruning", "Pruning", _pruning_blocks(found, len(snapshot.in_state("PRUNED"))))
+    result = pruning(snapshot)
+    return Chapter("pruning", "Pruning", _pruning_blocks(result, len(snapshot.in_state("PRUNED"))))
 
 
-def _pruning_blocks(found: Pruning, n_pruned: int) -> list[Block]:
+def _pruning_blocks(result: Pruning, n_pruned: int) -> list[Block]:
     if not n_pruned:
         return [_note("No trial was pruned.")]
-    if not found.cuts:
-        return [_note(f"{n_pruned} trials were pruned, none of them reported a value, so it is not known where.")]
-    silent = n_pruned - len(found.cuts)
-    caption = "Pruned trials by the last step that they reported."
-    caption += f" {silent} pruned trials reported none and are left out." if silent else ""
-    return [Paragraph(describe_pruning(found)), Figure("pruning", pruning_plot(found), caption)]
+    if not result.cuts:
+        return [_note(f"{n_pruned} trials were pruned. None reported a value, so the steps are unknown.")]
+    silent = n_pruned - len(result.cuts)
+    caption = "Pruned trials by the last reported step."
+    caption += f" {silent} pruned trials reported no step and are left out." if silent else ""
+    return [Paragraph(describe_pruning(result)), Figure("pruning", pruning_plot(result), caption)]
 
 
 def _time(snapshot: Snapshot) -> Chapter:
@@ -180,7 +180,7 @@ def _time(snapshot: Snapshot) -> Chapter:
     blocks: list[Block] = [TableBlock(states_table(snapshot))]
     taken = durations(snapshot)
     if taken:
-        caption = "Trials that have ended, by how long they took."
+        caption = "Finished trials by duration."
         blocks.append(Figure("durations", durations_plot(taken), caption, "Durations"))
     blocks += _workers(snapshot)
     failed = failures(snapshot)
@@ -193,25 +193,25 @@ def _time(snapshot: Snapshot) -> Chapter:
 
 
 def _workers(snapshot: Snapshot) -> list[Block]:
-    found = spans(snapshot)
-    groups = by_worker(found)
-    share = utilisation(found)
-    if not groups or not share:  # nobody ran for a measurable time
+    trial_spans = spans(snapshot)
+    groups = by_worker(trial_spans)
+    share = utilisation(trial_spans)
+    if not groups or not share:  # no worker ran for a measurable time
         return []
     if len(groups) == 1:
-        return [Paragraph(f"One process ran the trials, and was busy during {format_share(share)} of the time.")]
-    busy = f"each was busy during {format_share(share)} of the time from its first trial to its last, on average"
-    said = f"{len(groups)} processes ran the trials; {busy}."
-    caption = "Each row a process (host:pid), each bar a trial; long searches show only whether one ran."
+        return [Paragraph(f"One worker ran all trials; it was busy {format_share(share)} of the time.")]
+    busy = f"on average, a worker was busy {format_share(share)} of the time from its first trial to its last"
+    text = f"{len(groups)} workers ran the trials; {busy}."
+    caption = "One row per worker (host:pid), one bar per trial; with many trials, bars show only when any trial ran."
     if len(groups) > MAX_ROWS:
-        caption += f" {MAX_ROWS} of {len(groups)} processes are drawn, those that began first."
-    figure = Figure("workers", workers_plot(found), caption, "Workers over time")
-    return [Paragraph(said), TableBlock(workers_table(found), "Workers", sortable=True), figure]
+        caption += f" The {MAX_ROWS} of {len(groups)} workers that started first are drawn."
+    figure = Figure("workers", workers_plot(trial_spans), caption, "Workers over time")
+    return [Paragraph(text), TableBlock(workers_table(trial_spans), "Workers", sortable=True), figure]
 
 
 def _trials(snapshot: Snapshot) -> Chapter:
     top = numbers.top_trials(snapshot)
     if not top.rows:
         return Chapter("trials", "Best trials", [_note(NOT_YET)])
-    said = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
-    return Chapter("trials", "Best trials", [_note(said), TableBlock(top, sortable=True)])
+    note = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
+    return Chapter("trials", "Best trials", [_note(note), TableBlock(top, sortable=True)])

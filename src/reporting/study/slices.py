@@ -1,4 +1,4 @@
-"""Each parameter against the value."""
+"""Slice plots: the value by each parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Slice:
-    """One parameter against the value, over complete trials.
+    """The value by one parameter, over complete trials.
 
     Attributes:
         name: the parameter's.
-        xs: its values; text for a category.
+        xs: its values; text for a categorical parameter.
         ys: the trials' values.
         numbers: the trials' numbers.
-        scale: how the parameter was drawn: `linear`, `log` or `category`.
-        order: a category's choices in their order, otherwise empty.
+        scale: the parameter's distribution: `linear`, `log` or `category`.
+        order: choices of a categorical parameter in their order, otherwise empty.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Slice:
 
 
 def slices(snapshot: Snapshot) -> list[Slice]:
-    """Each parameter against the value, in the order in which trials first had them."""
+    """A slice of each parameter, in order of first appearance."""
     having: dict[str, list[FrozenTrial]] = {}
     for trial in snapshot.complete:
         for name in trial.params:
@@ -57,7 +57,7 @@ def _slice(name: str, trials: Sequence["FrozenTrial"]) -> Slice:
 
 
 def slice_plot(cut: Slice, metric: str, maximize: bool, limit: int) -> Plot:
-    """The slice as points, later trials deeper in colour; of more than `limit`, the best and some of the others."""
+    """The slice as points, later trials darker; of more than `limit` trials, the best and some of the others."""
     ranked = sorted(range(len(cut.ys)), key=lambda i: -cut.ys[i] if maximize else cut.ys[i])
     kept = downsampled(len(cut.ys), ranked, limit)
     place = {label: i for i, label in enumerate(cut.order)}

@@ -1,4 +1,4 @@
-"""Who ran the trials, when, and how busy each worker was."""
+"""Which worker ran which trial when, and how busy the workers were."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 WORKER_ATTR = "worker"
-"""Where `src.study.study_storage` notes who runs a trial."""
-UNKNOWN = "not noted"
+"""The attribute in which `src.study.study_storage` stores the worker of a trial."""
+UNKNOWN = "not recorded"
 MAX_ROWS = 24
 MAX_BARS = 400
 
 
 @dataclass(frozen=True)
 class TrialSpan:
-    """One trial's time: by whom, from when, to when (UTC), and what became of it."""
+    """One trial's worker, start and end (UTC), and state."""
 
     worker: str
     start: datetime
@@ -33,9 +33,9 @@ class TrialSpan:
 
 
 def worker_names(snapshot: Snapshot) -> dict[int, str]:
-    """By trial number the worker that ran it last: `host:pid`, or what a user's own objective noted as `worker`.
+    """The worker that ran each trial last, by trial number: `host:pid`, or a user's own attribute `worker`.
 
-    Processes of the same host and pid, as containers started anew have them, are told apart by a number.
+    Processes of the same host and pid, as in restarted containers, get a number.
     """
     identities = {trial.number: _identity(trial) for trial in snapshot.trials if trial.datetime_start is not None}
     named: dict[str, str] = {}
@@ -59,37 +59,37 @@ def _shorten(identity: str) -> str:
 
 
 def spans(snapshot: Snapshot) -> list[TrialSpan]:
-    """The times of all trials that have begun and ended, by their start."""
+    """The spans of all trials that have started and ended, ordered by start."""
     names, words = worker_names(snapshot), {name: word for word, name in STATES.items()}
-    found = [
+    trial_spans = [
         _span(names[t.number], utc_time(t.datetime_start), utc_time(t.datetime_complete), words[t.state.name])
         for t in snapshot.trials
         if t.datetime_start is not None and t.datetime_complete is not None
     ]
-    return sorted(found, key=lambda span: span.start)
+    return sorted(trial_spans, key=lambda span: span.start)
 
 
 def _span(worker: str, start: datetime, end: datetime, state: str) -> TrialSpan:
     return TrialSpan(worker, start, max(start, end), state)  # a clock may have been set back
 
 
-def by_worker(found: Sequence[TrialSpan]) -> dict[str, list[TrialSpan]]:
-    """The spans of each worker, the one that began first before the others."""
+def by_worker(trial_spans: Sequence[TrialSpan]) -> dict[str, list[TrialSpan]]:
+    """The spans of each worker, workers ordered by first start."""
     groups: dict[str, list[TrialSpan]] = {}
-    for span in found:
+    for span in trial_spans:
         groups.setdefault(span.worker, []).append(span)
     return groups
 
 
-def busy_periods(found: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> list[tuple[datetime, datetime]]:
-    """Times in which at least one of the spans ran, as [start, end]; a pause no longer than `gap` counts as running.
+def busy_periods(trial_spans: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> list[tuple[datetime, datetime]]:
+    """Periods in which at least one trial ran, as [start, end]; a pause no longer than `gap` counts as running.
 
     Args:
-        found: spans by their start.
-        gap: the longest pause that is passed over.
+        trial_spans: spans ordered by start.
+        gap: the longest pause that counts as running.
     """
     merged: list[tuple[datetime, datetime]] = []
-    for span in found:
+    for span in trial_spans:
         if merged and span.start - merged[-1][1] <= gap:
             merged[-1] = (merged[-1][0], max(merged[-1][1], span.end))
         else:
@@ -97,10 +97,10 @@ def busy_periods(found: Sequence[TrialSpan], gap: timedelta = timedelta(0)) -> l
     return merged
 
 
-def workers_table(found: Sequence[TrialSpan]) -> Table:
+def workers_table(trial_spans: Sequence[TrialSpan]) -> Table:
     """Trials and time of each worker; `busy` is the share of the time between its first start and its last end."""
     rows = []
-    for worker, own in by_worker(found).items():
+    for worker, own in by_worker(trial_spans).items():
         counts = [sum(span.state == state for span in own) for state in ENDED]
         first, last = own[0].start, max(span.end for span in own)
         running = sum((end - start).total_seconds() for start, end in busy_periods(own))
@@ -110,18 +110,18 @@ def workers_table(found: Sequence[TrialSpan]) -> Table:
     return Table(("worker", *ENDED, "seconds running", "busy", "from (UTC)", "to (UTC)"), tuple(rows))
 
 
-def utilisation(found: Sequence[TrialSpan]) -> float | None:
-    """Running time of all workers as a share of the time that they were there; None without any."""
+def utilisation(trial_spans: Sequence[TrialSpan]) -> float | None:
+    """Busy time of all workers as a share of the time from first start to last end; None if that is zero."""
     running, there = 0.0, 0.0
-    for own in by_worker(found).values():
+    for own in by_worker(trial_spans).values():
         running += sum((end - start).total_seconds() for start, end in busy_periods(own))
         there += (max(span.end for span in own) - own[0].start).total_seconds()
     return running / there if there else None
 
 
-def workers_plot(found: Sequence[TrialSpan]) -> Plot:
-    """A row per worker and its trials as bars over time; of many trials only where any ran."""
-    groups = dict(list(by_worker(found).items())[:MAX_ROWS])
+def workers_plot(trial_spans: Sequence[TrialSpan]) -> Plot:
+    """One row per worker with its trials as bars over time; with many trials, bars show only when any trial ran."""
+    groups = dict(list(by_worker(trial_spans).items())[:MAX_ROWS])
     rows = {worker: row for row, worker in enumerate(groups)}
     shown = [span for own in groups.values() for span in own]
     marks = _trial_bars(shown, rows) if len(shown) <= MAX_BARS else [_busy_bars(groups, rows)]
@@ -140,7 +140,7 @@ def _trial_bars(shown: Sequence[TrialSpan], rows: Mapping[str, int]) -> list[Bar
 
 
 def _busy_bars(groups: Mapping[str, Sequence[TrialSpan]], rows: Mapping[str, int]) -> Bars:
-    """Pauses shorter than a pixel are passed over, so that thousands of trials are a few hundred bars."""
+    """Pauses shorter than a pixel count as running, so that thousands of trials become a few hundred bars."""
     everything = [span for own in groups.values() for span in own]
     whole = max(span.end for span in everything) - min(span.start for span in everything)
     parts = [(rows[w], start, end) for w, own in groups.items() for start, end in busy_periods(own, whole / MAX_BARS)]

@@ -26,7 +26,7 @@ def test_one_command_ends_with_a_registered_model(cluster: RealCluster) -> None:
     assert "port-forward service/mlflow 5000:5000" in ended.stdout
 
 
-def test_the_run_is_named_until_it_is_taken_away(cluster: RealCluster) -> None:
+def test_the_run_is_listed_until_it_is_deleted(cluster: RealCluster) -> None:
     shown = cluster.fanout("status")
     assert shown.status == 0, shown.text
     match = re.search(r"is_profitable_\d{8}_\d{6}|is-profitable-\d{8}-\d{6}", shown.text)

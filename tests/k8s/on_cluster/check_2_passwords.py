@@ -1,4 +1,4 @@
-"""No store opens without a password, and nothing but a person changes the Secret."""
+"""Every store requires its password, and no command changes the Secret."""
 
 import json
 
@@ -16,7 +16,7 @@ def test_services_that_are_applied_again_leave_the_secret_alone(cluster: RealClu
     cluster.clear("again")
 
 
-def test_postgres_asks_for_a_password_over_every_way(cluster: RealCluster) -> None:
+def test_postgres_requires_a_password_for_every_connection(cluster: RealCluster) -> None:
     for way in ("/var/run/postgresql", "127.0.0.1"):
         said = cluster.kubectl(
             "exec", "postgres-0", "--", "psql", "-w", "-h", way, "-U", "optuna", "-d", "optuna", "-c", "select 1",

@@ -1,14 +1,14 @@
-"""What is wrong is said by the command that a person looks at, within seconds, and ends it with its status."""
+"""The user's command reports errors within seconds and exits with their status."""
 
 import time
 
 from tests.k8s.on_cluster.real_cluster import RealCluster, Started, overlay_in
 
-MISTAKE = {"DATA": "postgresql://optuna@postgres:5432/optuna", "QUERY": "select 1 as account_id"}
+USER_ERROR = {"DATA": "postgresql://optuna@postgres:5432/optuna", "QUERY": "select 1 as account_id"}
 
 
 def test_a_mistake_that_only_a_pod_sees_ends_the_run(cluster: RealCluster) -> None:
-    said = cluster.fanout("up", STUDY_NAME="mistake", TARGET="net_profit", WORKERS=2, N_TRIALS=5, **MISTAKE)
+    said = cluster.fanout("up", STUDY_NAME="mistake", TARGET="net_profit", WORKERS=2, N_TRIALS=5, **USER_ERROR)
     assert said.status == 2, said.text
     assert "job create-mistake failed (PodFailurePolicy)" in said.text
     shown = cluster.fanout("status", STUDY_NAME="mistake")
@@ -25,12 +25,12 @@ def test_an_image_that_is_not_there_is_said_within_seconds(cluster: RealCluster,
     command = other.start("up", STUDY_NAME="image", TARGET="net_profit", WORKERS=3, N_TRIALS=5)
     started.append(command)
     line = command.says(r"worker .*ErrImage|worker .*ImagePull", 120)
-    assert "0 of 3 at work" in line
+    assert "0 of 3 running" in line
     assert "of-nobody" in line
     other.clear("image")
 
 
-def test_pods_without_room_are_not_at_work(cluster: RealCluster, started: list[Started]) -> None:
+def test_pods_without_room_do_not_run(cluster: RealCluster, started: list[Started]) -> None:
     patch = (
         "patches:\n  - target: {kind: Job, name: work}\n    patch: |\n"
         '      - {op: replace, path: /spec/template/spec/containers/0/resources/requests/memory, value: "900Gi"}\n'
@@ -40,18 +40,18 @@ def test_pods_without_room_are_not_at_work(cluster: RealCluster, started: list[S
     command = other.start("up", STUDY_NAME="room", TARGET="net_profit", WORKERS=3, N_TRIALS=5)
     started.append(command)
     line = command.says(r"worker .*memory", 120)
-    assert "0 of 3 at work" in line
+    assert "0 of 3 running" in line
     other.clear("room")
 
 
 def test_what_is_left_of_a_run_whose_jobs_are_gone_is_found(cluster: RealCluster, started: list[Started]) -> None:
     command = cluster.start("up", STUDY_NAME="leftover", TARGET="net_profit", WORKERS=1, N_TRIALS=50)
     started.append(command)
-    command.says(r"worker .*1 of 1 at work|worker .*at work", 120)
+    command.says(r"worker .*1 of 1 running|worker .*running", 120)
     cluster.kubectl("delete", "jobs", "-l", "daily-profit/run=leftover")
     said = command.end(60)
     assert said.status == 1
-    assert "run leftover is gone" in said.text
+    assert "run leftover was deleted" in said.text
     assert cluster.left_of("leftover") != []
     cluster.clear("leftover")
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""Pods, nodes and stores that go away in the middle cost no trial, and no trial is counted twice."""
+"""Loss of pods, nodes and stores during a run: no trial is lost or counted twice."""
 
 from tests.k8s.on_cluster.real_cluster import RealCluster, Started, until
 
@@ -31,7 +31,7 @@ def test_killed_and_drained_workers_and_stores_lose_nothing(cluster: RealCluster
 
 
 def _drain(cluster: RealCluster, pod: str) -> None:
-    """Drains the node of one worker of that worker: the budget for disruptions must not hold it up."""
+    """Drains the node of a worker: the disruption budget must not block it."""
     (found,) = [each for each in cluster.items("pods") if each["metadata"]["name"] == pod]
     node = found["spec"]["nodeName"]
     cluster.kubectl("label", "pod", pod, "daily-profit-drained=yes")

@@ -1,4 +1,4 @@
-"""What a platform team asks for: no warning of Pod Security, a quota, a user who may only edit one namespace."""
+"""Requirements of a platform team: no warning of Pod Security, a quota, a user who may only edit one namespace."""
 
 import subprocess
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_a_dry_run_on_the_server_warns_of_nothing(space: RealCluster, name: str)
 
 def test_who_may_only_edit_the_namespace_gets_a_run_to_its_end(space: RealCluster) -> None:
     said = space.run("janes", TARGET="is_profitable", WORKERS=2, N_TRIALS=8)
-    assert "2 of 2 at work" in said
+    assert "2 of 2 running" in said
     assert space.finished("janes") == 8
     with space.mlflow() as mlflow:
         assert len(mlflow.versions("is_profitable", "janes")) == 1

@@ -68,7 +68,7 @@ def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
         assert mlflow.versions("is_profitable", "tonight")
 
 
-def test_every_form_of_taking_it_away_leaves_what_the_documentation_says(cluster: RealCluster) -> None:
+def test_every_form_of_deletion_keeps_what_the_documentation_says(cluster: RealCluster) -> None:
     said = cluster.fanout("down", ALL=1)
     assert said.status == 0, said.text
     kept = set(re.findall(r"^(\w+)\S*/", cluster.kubectl("get", "secrets,persistentvolumeclaims", "-o", "name"), re.M))

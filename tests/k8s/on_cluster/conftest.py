@@ -7,7 +7,7 @@ from tests.k8s.on_cluster.real_cluster import NAMESPACE, RealCluster, Started
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    """A cluster without the product, which is taken away again at the end. Nobody's studies are touched."""
+    """A cluster without this project's objects; what the checks create is deleted at the end."""
     found = RealCluster(tmp_path_factory.mktemp("cluster"))
     if found.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
         pytest.exit(

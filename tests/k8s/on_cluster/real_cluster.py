@@ -35,7 +35,7 @@ class Said:
 
 
 class Started:
-    """A command at work; its output goes to a file, so that it can be read meanwhile."""
+    """A running command; its output goes to a file, so that it can be read meanwhile."""
 
     def __init__(self, words: Sequence[str], log: Path) -> None:
         self._log = log
@@ -120,7 +120,7 @@ class RealCluster:
         return said.text
 
     def clear(self, study: str) -> None:
-        """Takes the run's objects away, so that its study can be extended."""
+        """Deletes the run's objects, so that its study can be extended."""
         said = self.fanout("down", STUDY_NAME=study)
         assert said.status == 0, said.text
 
@@ -139,7 +139,7 @@ class RealCluster:
         ]
 
     def sql(self, query: str) -> list[list[str]]:
-        """Rows of Optuna's database; none while Postgres is away."""
+        """Rows of Optuna's database; empty while Postgres is unavailable."""
         shell = 'PGPASSWORD="$OPTUNA_POSTGRES_PASSWORD" psql -h 127.0.0.1 -U optuna -d optuna -At -F "|" -c "$0"'
         text = self.kubectl("exec", "postgres-0", "--", "bash", "-c", shell, query, status=None)
         return [line.split("|") for line in text.splitlines() if "|" in line]

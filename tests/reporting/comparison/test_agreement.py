@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from src.reporting.comparison.agreement import TOGETHER, _in_top, agreement, earned_profit, without_predictions
+from src.reporting.comparison.agreement import MEAN_RANK, _in_top, agreement, earned_profit, without_predictions
 from src.reporting.comparison.numbers import ComparedStudy
 from src.reporting.model.bins import measure_profit
 from src.reporting.study.numbers import Snapshot
@@ -107,13 +107,13 @@ def test_money_is_the_mean_profit_of_the_rows_ranked_highest() -> None:
     found = earned_profit([item("other", other), item("net_profit", profits)])
     assert found is not None
     assert (found.n_rows, found.n_days) == (240, 30)
-    assert found.everything == pytest.approx(profits["y"].mean())
+    assert found.mean_of_all == pytest.approx(profits["y"].mean())
     earned = {label: mean for label, mean, _ in found.rows}
     best = profits["prediction"].nlargest(24).index
     assert earned["net_profit"] == pytest.approx(profits.loc[best, "y"].mean())
     together = profits["prediction"].rank() + other["prediction"].rank()
-    assert earned[TOGETHER] == pytest.approx(profits.loc[together.nlargest(24).index, "y"].mean(), abs=0.2)
-    assert list(earned) == ["other", "net_profit", TOGETHER]
+    assert earned[MEAN_RANK] == pytest.approx(profits.loc[together.nlargest(24).index, "y"].mean(), abs=0.2)
+    assert list(earned) == ["other", "net_profit", MEAN_RANK]
     for _, mean, interval in found.rows:
         assert interval is not None
         assert interval[0] < mean < interval[1]

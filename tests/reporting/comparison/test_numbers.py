@@ -75,10 +75,10 @@ def test_performance_has_a_row_for_each_study_whatever_is_known_of_it() -> None:
     assert [search[2][name] for name in ("metric", "finished trials", "best in search")] == ["value", 0, None]
     assert found[0] == {
         "model": "net_profit", "validation": 85.0, "test": 90.0, "95 % interval": "80 to 101",
-        "best naive forecast": "mean_20_days", "its score": 100.0, "skill": "+10.0 %",
+        "best naive baseline": "mean_20_days", "its score": 100.0, "skill": "+10.0 %",
         "95 % interval of the skill": "+2.0 % to +17.0 %",
     }  # fmt: skip
-    assert (found[1]["test"], found[1]["best naive forecast"], found[1]["skill"]) == (None, "base_rate", "+20.0 %")
+    assert (found[1]["test"], found[1]["best naive baseline"], found[1]["skill"]) == (None, "base_rate", "+20.0 %")
     assert list(found[2].values()) == ["mine", *[None] * 7]
 
 

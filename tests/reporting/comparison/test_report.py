@@ -85,19 +85,19 @@ def test_every_chapter_is_there_and_drawn_whatever_is_known(items: list[Compared
     assert all(section.title in text for section in page.sections.values())
 
 
-def test_what_a_reader_in_a_hurry_wants() -> None:
+def test_the_verdict_of_several_models() -> None:
     assert verdict([GOOD, POOR, FEW]) == (
-        "1 of 2 models beat the best naive forecast on test rows, which no search saw. The 95 % interval of the skill "
-        "lies above zero for net_profit. The largest skill is that of net_profit, +20.0 %. "
+        "1 of 2 models beat the best naive baseline on test rows, which no search used. The 95 % interval of the skill "
+        "is above zero for net_profit. net_profit has the largest skill, +20.0 %. "
         "Without a skill on test rows: mine."
     )
-    assert verdict([POOR]) == "0 of 1 models beat the best naive forecast on test rows, which no search saw."
-    assert verdict([FEW]).startswith("No model was judged on test rows")
+    assert verdict([POOR]) == "0 of 1 models beat the best naive baseline on test rows, which no search used."
+    assert verdict([FEW]).startswith("No model was scored on test rows")
 
 
-def test_an_interval_that_holds_zero_is_not_called_sure() -> None:
+def test_an_interval_that_includes_zero_does_not_count() -> None:
     unsure = replace(GOOD, metadata=model("net_profit", 0.02, -0.01, 0.05))
-    assert "above zero for none of them" in verdict([unsure])
+    assert "above zero for none." in verdict([unsure])
 
 
 def test_figures_hold_the_numbers() -> None:
@@ -112,8 +112,8 @@ def test_figures_hold_the_numbers() -> None:
 
 def test_too_few_trials_are_said_with_their_number() -> None:
     page = Page(page_html(comparison_document([GOOD, FEW])))
-    assert "mine: Too few trials to compare how the search came to its best value: 10 complete trials are" in page.text
-    assert "mine: Too few trials to tell a study's good trials from the others" in page.text
+    assert "mine: Too few trials to show the convergence: 10 complete trials are needed" in page.text
+    assert "mine: Too few trials to select the good trials of a study" in page.text
     assert "needed, there are 9." in page.text
     assert "Without test predictions that can be paired by account and day: mine." in page.text
 
@@ -123,7 +123,7 @@ def test_other_test_days_are_said_in_the_summary() -> None:
     summary = comparison_document([GOOD, replace(POOR, metadata=later)]).chapters[0]
     said = [block.text for block in summary.blocks if isinstance(block, Paragraph)]
     assert any(
-        "not judged on the same test period: net_profit: 2024-01-01 to 2024-01-30; num_trades:" in s for s in said
+        "not scored on the same test period: net_profit: 2024-01-01 to 2024-01-30; num_trades:" in s for s in said
     )
 
 
@@ -143,5 +143,5 @@ def test_a_search_of_many_parameters_is_cut_and_says_so() -> None:
     document = comparison_document([ComparedStudy("a", take_snapshot(study), {})])
     page = Page(page_html(document))
     assert sum(name.startswith("spread-") for name in page.figures) == 24
-    assert "24 of 40 parameters are drawn" in page.text
+    assert "The 24 of 40 parameters that most studies have are drawn." in page.text
     assert not [block for chapter in document.chapters for block in chapter.blocks if isinstance(block, Figure)][1:]

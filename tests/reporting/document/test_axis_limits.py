@@ -25,7 +25,7 @@ def test_the_best_nine_tenths_are_always_shown(values: list[float], maximize: bo
         assert limits[0] <= (max(values) if maximize else min(values)) <= limits[1]
 
 
-def test_what_lies_beyond_is_counted() -> None:
-    assert outside_note((0.0, 1.0), [0.5, 2.0, 3.0]) == " 2 far worse values lie beyond the axis."
-    assert outside_note((0.0, 1.0), [2.0]) == " 1 far worse value lies beyond the axis."
+def test_values_outside_the_axis_are_counted() -> None:
+    assert outside_note((0.0, 1.0), [0.5, 2.0, 3.0]) == " 2 far worse values are outside the axis."
+    assert outside_note((0.0, 1.0), [2.0]) == " 1 far worse value is outside the axis."
     assert outside_note((0.0, 1.0), [0.5]) == outside_note(None, [9.0]) == ""

@@ -21,5 +21,5 @@ def test_without_any_best_the_ends_stay() -> None:
 
 
 def test_it_is_said_only_where_points_are_left_out() -> None:
-    assert downsampling_note(10_000, 2000) == " 2,000 of 10,000 points are drawn, the best ones among them."
+    assert downsampling_note(10_000, 2000) == " 2,000 of 10,000 points are drawn, including the best ones."
     assert downsampling_note(100, 100) == ""

@@ -39,15 +39,15 @@ def test_scores_stand_beside_the_baseline_that_is_hardest_to_beat() -> None:
 def test_a_better_model() -> None:
     said = verdict_of()
     assert "MAE is 90 (95 % interval 85 to 96)" in said
-    assert "account_mean (the account's own mean so far), has 100" in said
-    assert "removes 10.0 % of that forecast's error" in said
+    assert "account_mean (the account's mean so far), has 100" in said
+    assert "removes 10.0 % of the baseline's error" in said
     assert "+4.0 % to +15.0 %, does not include zero" in said
 
 
 def test_a_worse_model_is_called_worse() -> None:
     said = verdict_of(test_score=104.0, skill=-0.04, skill_interval=[-0.1, 0.01])
-    assert "worse than that forecast (skill \N{MINUS SIGN}4.0 %)" in said
-    assert "the naive forecast is the better choice" in said
+    assert "worse than that baseline (skill \N{MINUS SIGN}4.0 %)" in said
+    assert "the naive baseline is the better choice" in said
     assert "includes zero: the difference may be chance" in said
 
 
@@ -58,7 +58,7 @@ def test_higher_is_better_for_auc() -> None:
         "baselines": {"base_rate": 0.5, "account_rate": 0.6},
         "skill": 0.25,
     }
-    assert "25.0 % of what that forecast lacks" in verdict_of("maximize", **scores)
+    assert "25.0 % of the baseline's distance to a perfect score" in verdict_of("maximize", **scores)
     assert "account_rate" in verdict_of("maximize", **scores)
     assert "worse" in verdict_of("maximize", **scores | {"test_score": 0.55, "skill": -0.125})
 
@@ -80,26 +80,26 @@ def test_a_caption_says_how_intervals_are_made_and_why_some_are_missing() -> Non
         "Lines: 95 % intervals (Student's t over groups of consecutive dates, or over rows in a table without dates)."
     )
     assert words.drawn_intervals([1.0, 2.0]) == made
-    assert words.drawn_intervals([1.0, None]).startswith(f"{made} 1 of 2: too few dates, or dates that follow")
-    assert words.drawn_intervals([None, None]).startswith("No intervals: too few dates, or dates that follow")
+    assert words.drawn_intervals([1.0, None]).startswith(f"{made} 1 of 2: too few dates, or too strongly")
+    assert words.drawn_intervals([None, None]).startswith("No intervals: too few dates, or too strongly")
 
 
-def test_without_a_hold_out_the_validation_score_is_called_flattering() -> None:
+def test_without_a_hold_out_the_validation_score_is_called_optimistic() -> None:
     bare = {"metric": "mae", "validation_score": 90.0, "test_score": None, "baselines": {"median": 100.0}}
     assert words.compare(bare, "test", "minimize") is None
     said = words.verdict(words.compare(bare, "validation", "minimize"))
-    assert "flatters" in said
+    assert "too optimistic" in said
     assert "10.0 %" in said
 
 
 @pytest.mark.parametrize("metadata", [{}, {"test_score": None}, {"test_score": "n/a"}, {"test_score": float("nan")}])
 def test_without_scores_there_is_no_comparison(metadata: dict[str, Any]) -> None:
     assert words.compare(metadata, "test", "minimize") is None
-    assert "search alone" in words.verdict(None)
+    assert "describes the search only" in words.verdict(None)
 
 
 def test_without_baselines_nothing_is_claimed() -> None:
-    assert "not known whether" in verdict_of(baselines={}, skill=None)
+    assert "unknown whether" in verdict_of(baselines={}, skill=None)
 
 
 def test_the_rest_of_the_metadata_is_listed_once_without_passwords() -> None:

@@ -91,7 +91,7 @@ def test_a_short_test_period_is_said_beside_its_intervals() -> None:
     numbers = of_shape("regression")
     longer = tuple(replace(part, days=250) if part.name == "test" else part for part in numbers.parts)
     for chapter in model_chapters(numbers, {})[:3]:
-        assert "The test period has 12 dates. Where good and bad times last for weeks, intervals" in texts(chapter)
+        assert "The test period has 12 dates. If good and bad periods last for weeks, intervals" in texts(chapter)
     for other in (replace(numbers, parts=longer), of_shape("no keys")):
         assert not [chapter.key for chapter in model_chapters(other, {}) if "The test period has" in texts(chapter)]
 
@@ -101,7 +101,7 @@ def test_without_a_hold_out_it_is_said_and_nothing_is_drawn_of_it() -> None:
     for chapter in (money, fit, stability):
         assert texts(chapter) == say.NO_TEST
         assert not list(figures(chapter))
-    assert "training rows drawn" in list(figures(features))[1].caption
+    assert "drawn training rows" in list(figures(features))[1].caption
     assert [figure.key for figure in figures(data)] == ["split", "missing"]
 
 
@@ -119,7 +119,7 @@ def test_the_verdict_on_money_says_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [(-1.0, 5.0, "includes zero: it may be chance"), (1.0, 5.0, "does not include zero"),
-     (None, None, "too few days to say how sure that is")],
+     (None, None, "too few days for an interval")],
 )  # fmt: skip
 def test_a_gain_is_only_as_sure_as_its_interval(low: float | None, high: float | None, said: str) -> None:
     numbers = numbers_of(trained())
@@ -132,14 +132,14 @@ def test_a_gain_is_only_as_sure_as_its_interval(low: float | None, high: float |
     assert "Taking only the highest 30 % of predictions" in found
     assert said in found
     short = say.profit_in_short(replace(numbers.money, choices=choices))
-    assert short.startswith("In money, on the test days: taking only the highest 30 %")
+    assert short.startswith("Net profit on the test days: taking only the highest 30 %")
     assert said in short
     assert not say.profit_in_short(replace(numbers.money, choices=choices[-1:]))
 
 
 def test_a_table_without_net_profit_says_so() -> None:
     money = model_chapters(of_shape("no money"), {})[0]
-    assert "no column net_profit" in texts(money)
+    assert "no numeric column net_profit" in texts(money)
 
 
 def test_the_same_table_is_not_shown_twice() -> None:
@@ -151,7 +151,7 @@ def test_the_same_table_is_not_shown_twice() -> None:
 def test_higher_predictions_without_higher_values_are_told() -> None:
     numbers = numbers_of(trained())
     upside_down = replace(numbers, deciles=numbers.deciles[::-1])
-    assert "Higher predictions did not come with higher values." in say.fit_sentence(upside_down)
+    assert "Higher predictions did not have higher realised values." in say.fit_sentence(upside_down)
     assert "did not" not in say.fit_sentence(numbers)
 
 
@@ -162,8 +162,8 @@ def test_the_count_of_better_groups_is_right() -> None:
     sure = [group.skill_low for group in numbers.accounts.scores if group.skill_low is not None]
     above = sum(low > 0 for low in sure)
     said = say.groups_sentence(numbers.accounts)
-    assert said.startswith(f"By account: the model is better than that forecast in {better} of 8.")
-    assert f"lies above zero in {above} of {len(sure)}" in said
+    assert said.startswith(f"By account: the model is better than the baseline in {better} of 8.")
+    assert f"is above zero in {above} of {len(sure)}" in said
 
 
 def test_half_of_the_gain_is_counted() -> None:
@@ -176,8 +176,8 @@ def test_half_of_the_gain_is_counted() -> None:
 def test_an_ensembles_gain_is_told_apart() -> None:
     numbers = numbers_of(trained())
     captions = [next(figures(model_chapters(numbers, each)[3])).caption for each in ({}, {"members": [{"trial": 1}]})]
-    assert "whatever their weight" not in captions[0]
-    assert "whatever their weight" in captions[1]
+    assert "unweighted" not in captions[0]
+    assert "unweighted" in captions[1]
 
 
 def test_json_gives_the_same_page() -> None:

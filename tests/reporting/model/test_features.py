@@ -57,7 +57,7 @@ def test_every_feature_is_named_and_the_useful_ones_come_first() -> None:
     assert [effect.feature for effect in effects[:2]] == ["signal", "style"]
 
 
-def test_effects_say_where_the_value_lies_but_for_categories_and_holes() -> None:
+def test_effects_have_quantiles_except_for_categories_and_missing_values() -> None:
     one = trained()
     _, effects, _ = measure_features(one.model, one.data, one.rows, 7)
     by_name = {effect.feature: effect for effect in effects}

@@ -104,7 +104,10 @@ def test_many_accounts_are_grouped_by_their_size_before_the_test() -> None:
     assert found is not None
     names = ["1 (0 to 6)", "2 (7 to 13)", "3 (14 to 20)", "4 (21 to 27)", "5 (28 to 34)", NEW]
     assert [(group.name, group.rows) for group in found.scores] == [(n, 7) for n in names[:5]] + [(NEW, 5)]
-    assert found.rule == "40 accounts in 5 groups of nearly equal number by the mean |profit| a day before the test"
+    assert (
+        found.rule
+        == "40 accounts in 5 groups of nearly equal size by their mean |profit| per day before the test period"
+    )
 
 
 def test_losses_count_as_size() -> None:

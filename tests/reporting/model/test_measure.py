@@ -123,4 +123,4 @@ def test_many_accounts_are_grouped_by_what_they_earn_before_the_test() -> None:
     numbers, _ = measure_model(one.model, one.data, one.rows, 7)
     assert numbers.accounts is not None
     assert len(numbers.accounts.scores) == 5
-    assert "mean |net_profit| a day before the test" in numbers.accounts.rule
+    assert "mean |net_profit| per day before the test period" in numbers.accounts.rule

@@ -34,12 +34,12 @@ def test_members_are_a_table_with_a_cell_for_every_parameter() -> None:
     assert table.rows == ((12, 0.75, 90.0, 120, "dart", 31, 0.1), (7, 0.25, 90.5, 220, "gbdt", 12, None))
 
 
-def test_it_is_said_what_it_is_and_how_far_its_score_flatters() -> None:
+def test_the_text_explains_the_ensemble_and_its_optimistic_score() -> None:
     said = ensemble.explain(METADATA)
     assert "mean of the raw scores of 2 trials, written as one LightGBM model of 340 trees" in said
     assert "Validation MAE: 88 together, 90 for the best trial alone." in said
-    assert "were chosen by this score, so it flatters the model; only the test score says" in said
-    assert "flatters" not in ensemble.explain({"members": METADATA["members"]})
+    assert "were chosen by this score, so it is too optimistic; only the test score is unbiased." in said
+    assert "optimistic" not in ensemble.explain({"members": METADATA["members"]})
 
 
 def test_fixed_configurations_are_told_from_what_was_selected() -> None:
@@ -49,14 +49,16 @@ def test_fixed_configurations_are_told_from_what_was_selected() -> None:
     assert table.columns[4] == "chosen as"
     assert [row[4] for row in table.rows] == ["a good trial", "fixed configuration"]
     said = ensemble.explain(metadata)
-    assert "1 of the members are fixed configurations that every study starts with; together they have 25 % of" in said
+    assert (
+        "1 of the members are fixed configurations, which every study tries first; together they have 25 % of" in said
+    )
     assert "The others were chosen by greedy selection" in said
-    assert "the fixed configurations apart" in said
+    assert "except the fixed configurations" in said
 
 
 def test_how_far_members_were_trained_is_said_where_it_differs_from_the_window() -> None:
     said = ensemble.explain(METADATA | {"rounds_factor": 1.375})
-    assert "The members' rounds, dart's apart, are 1.38 times those that the one validation window speaks for" in said
+    assert "The members' boosting rounds, except dart's, are 1.38 times the best number on the single" in said
     assert "walk-forward" not in ensemble.explain(METADATA | {"rounds_factor": 1.0})
     assert "walk-forward" not in ensemble.explain(METADATA)
 

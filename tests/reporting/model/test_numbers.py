@@ -59,12 +59,12 @@ def spoil(found: dict[str, Any], how: str) -> str:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("cut short", "cannot be used: Unterminated string"),
+        ("cut short", "cannot be read: Unterminated string"),
         ("a key missing", "the model's numbers lacks money: it was written by another version"),
         ("an inner key missing", "scores lacks skill"),
         ("another type", "explained is 'many': a value of type int is needed"),
         ("no list", "features is {}: a list is needed"),
-        ("a list", "the model's numbers is []: names with values are needed"),
+        ("a list", "the model's numbers is []: an object is needed"),
     ],
 )
 def test_other_files_are_left_out_with_a_warning(
@@ -76,5 +76,5 @@ def test_other_files_are_left_out_with_a_warning(
         assert read_model_numbers(tmp_path) is None
     (record,) = caplog.records
     assert said in record.message
-    assert "the report leaves the model's page out" in record.message
+    assert "the report omits the model's chapters" in record.message
     assert "\n" not in record.message

@@ -40,15 +40,15 @@ def bars_of(chapters: dict[str, Chapter], part: str) -> tuple[list[str], Bars, s
     return [name for _, name in figure.plot.y.ticks], bars, figure.caption
 
 
-def test_chapters_follow_a_readers_questions() -> None:
+def test_chapters_are_in_order() -> None:
     document = study_document(material(TOGETHER))
     keys = [chapter.key for chapter in document.chapters]
     assert keys[:4] == ["summary", "baselines", "ensemble", "history"]
     assert keys[-1] == "reproduce"
     assert len(set(keys)) == len(keys)
     assert document.title == "Study by_hand"
-    assert document.subtitle == "Search and judgement of a model of net_profit"
-    assert study_document(material({})).subtitle == "A search by Optuna"
+    assert document.subtitle == "Search and evaluation of a model of net_profit"
+    assert study_document(material({})).subtitle == "An Optuna study"
 
 
 def test_the_bars_of_a_single_model_are_its_own() -> None:
@@ -60,21 +60,21 @@ def test_the_bars_of_a_single_model_are_its_own() -> None:
     assert (bars.low[0], bars.high[0]) == (95.0, 112.0)
     assert (list(bars.low[1:]), list(bars.high[1:])) == ([100.0, 110.0], [100.0, 110.0])
     assert list(bars.roles) == ["main", "accent", "muted"]
-    assert "flatters" not in caption
+    assert "optimistic" not in caption
 
 
-def test_an_ensemble_is_shown_with_its_own_validation_score_and_called_flattered() -> None:
+def test_an_ensemble_is_shown_with_its_own_validation_score_and_called_optimistic() -> None:
     chapters = chapters_of(TOGETHER)
     names, bars, caption = bars_of(chapters, "validation")
-    assert names == ["the model", "its best trial alone", "account_mean", "median"]
+    assert names == ["the model", "best trial alone", "account_mean", "median"]
     assert list(bars.end) == [88.0, 90.0, 99.0, 100.0]
-    assert "The model is the mean of several trials, and its score flatters" in caption
+    assert "The model is the mean of several trials; its score is too optimistic" in caption
     names, bars, caption = bars_of(chapters, "test")
     assert names == ["the model", "account_mean", "median"]
-    assert "flatters" not in caption
+    assert "optimistic" not in caption
     (facts,) = [block for block in chapters["summary"].blocks if isinstance(block, Facts)]
     shown = dict(facts.facts)
-    assert shown["validation score"] == "88 (of several trials together, flattering; the best one alone has 90)"
+    assert shown["validation score"] == "88 (mean of several trials, too optimistic; the best trial alone has 90)"
     assert shown["validation, skill over it"] == "+11.1 %"
     assert shown["test score"] == "104 (95 % interval 95 to 112)"
 
@@ -84,7 +84,7 @@ def test_without_a_hold_out_the_verdict_judges_the_ensemble() -> None:
     summary = chapters_of(bare)["summary"]
     (verdict,) = [block for block in summary.blocks if isinstance(block, Paragraph)]
     assert "the model's MAE is 88" in verdict.text
-    assert "it removes 11.1 % of that forecast's error" in verdict.text
+    assert "it removes 11.1 % of the baseline's error" in verdict.text
     (tiles,) = [block for block in summary.blocks if isinstance(block, Tiles)]
     assert ("MAE on validation", "88") in tiles.facts
 
@@ -102,5 +102,5 @@ def test_without_a_model_the_search_is_described_alone() -> None:
     assert "ensemble" not in chapters
     (note,) = chapters["baselines"].blocks
     assert isinstance(note, Paragraph)
-    assert "search alone" in note.text
+    assert "describes the search only" in note.text
     assert not [block for block in chapters["baselines"].blocks if isinstance(block, Figure | Grid)]

@@ -17,7 +17,7 @@ def test_reasons_are_grouped_the_most_frequent_first() -> None:
     )
     assert shown.rows == (
         ("ValueError: a b", 11, "0, 1, 2, 3, 4, 5, 6, 7 and 3 more"),
-        ("no reason was noted", 1, "12"),
+        ("no reason was recorded", 1, "12"),
         ("{'foreign': [1]}", 1, "13"),
     )
 

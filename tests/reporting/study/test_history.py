@@ -19,8 +19,8 @@ def test_progress_of_a_search_that_stopped_improving() -> None:
     assert (found.finished, found.last, found.after, found.best_at_half, found.best) == (12, 10, 1, 6.0, 5.0)
     assert found.gain == 1.0
     said = describe_progress(found, "MAE")
-    assert "Trial 10 brought the last improvement; the one trial after it (8 % of the search) brought none." in said
-    assert "The second half of the 12 finished trials took the best MAE from 6 to 5 (17 %)." in said
+    assert "Trial 10 made the last improvement; the one trial after it (8 % of the search) made none." in said
+    assert "The second half of the 12 finished trials improved the best MAE from 6 to 5 (17 %)." in said
 
 
 def test_pruned_trials_count_failed_and_running_ones_do_not() -> None:
@@ -31,10 +31,10 @@ def test_pruned_trials_count_failed_and_running_ones_do_not() -> None:
 
 def test_a_search_that_still_improves_and_one_that_gained_nothing() -> None:
     still = progress(snapshot_of(*(trial(10.0 - i) for i in range(10))))
-    assert "still improved the best MAE" in describe_progress(still, "MAE")
+    assert "the last finished one, improved the best MAE" in describe_progress(still, "MAE")
     idle = progress(snapshot_of(*(trial(1.0 + i) for i in range(10))))
-    assert "the 9 after it (90 % of the search) brought none" in describe_progress(idle, "MAE")
-    assert "left the best MAE at 1." in describe_progress(idle, "MAE")
+    assert "the 9 after it (90 % of the search) made none" in describe_progress(idle, "MAE")
+    assert "did not improve the best MAE, 1." in describe_progress(idle, "MAE")
 
 
 def test_without_a_complete_trial_in_the_first_half_no_gain_is_claimed() -> None:

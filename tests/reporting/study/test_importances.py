@@ -62,7 +62,7 @@ def test_large_studies_have_the_spread_of_all_their_trials(monkeypatch: pytest.M
     assert 0.4 < (scaled.spread["rate"][1] - scaled.spread["rate"][0]) / (high - low) < 2.5
 
 
-def test_parameters_of_some_trials_only_are_known_and_nobody_is_warned() -> None:
+def test_parameters_of_some_trials_only_cause_no_warning() -> None:
     trials = [
         trial(float(i), params={"kind": "dart", "bins": 32 * (1 + i)} if i in (3, 7, 9) else {}) for i in range(15)
     ]

@@ -81,7 +81,7 @@ def test_an_empty_study_has_empty_numbers() -> None:
 
 def test_several_objectives_are_refused_in_one_line() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"], study_name="pareto")
-    with pytest.raises(ConfigError, match=r"^study 'pareto' has 2 objectives: [^\n]+$"):
+    with pytest.raises(ConfigError, match=r"^study 'pareto' has 2 objectives; [^\n]+$"):
         numbers.take_snapshot(study)
 
 

@@ -51,7 +51,7 @@ def test_a_number_that_became_a_text_is_a_category() -> None:
     assert known.choices == ("many", "few", "3")
 
 
-def test_what_has_no_width_lies_in_the_middle() -> None:
+def test_a_range_without_width_has_share_one_half() -> None:
     assert ParameterRange("x", 2.0, 2.0).share(2.0) == 0.5
     assert range_of((1.0, FloatDistribution(-1.7e308, 1.7e308))).share(1.0) == 0.5
     ranges = {"fixed": ParameterRange("fixed", 2.0, 2.0), "free": ParameterRange("free", 1.0, 2.0)}
@@ -59,7 +59,7 @@ def test_what_has_no_width_lies_in_the_middle() -> None:
 
 
 @given(st.data())
-def test_every_value_that_optuna_draws_lies_on_its_range(data: st.DataObject) -> None:
+def test_every_sampled_value_is_in_its_range(data: st.DataObject) -> None:
     low, high = data.draw(st.floats(1e-6, 1.0)), data.draw(st.floats(1.0, 1e6))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=data.draw(st.integers(0, 99))))
     asked = study.ask()

@@ -30,8 +30,8 @@ def test_the_saving_is_the_steps_that_were_not_run_at_the_trials_own_speed() -> 
     assert found.saved_seconds == pytest.approx(150 * 0.2 + 160 * 0.1)
     assert found.spent_seconds == pytest.approx(20 + 40 + 60 + 10 + 4 + 6 + 1)
     said = describe_pruning(found)
-    assert "3 trials were cut before they were through; the median complete trial ran to step 200" in said
-    assert "By estimate 310 steps were not run, which is 46 s of trials' time, 25 % of" in said
+    assert "3 trials were pruned; the median complete trial ran to step 200" in said
+    assert "An estimated 310 steps were not run, which is 46 s, 25 % of" in said
 
 
 def test_steps_from_zero_or_below_are_counted_from_there() -> None:
@@ -47,9 +47,9 @@ def test_what_is_not_known_is_not_claimed() -> None:
     nobody = pruning(snapshot_of(trial(1.0), trial(9.0, PRUNED, **reporting({5: 9.0}))))
     assert nobody.full is None
     assert nobody.saved_steps == 0
-    assert "not known" in describe_pruning(nobody)
+    assert "unknown" in describe_pruning(nobody)
     at_once = [timed(9.0, 3, 3, PRUNED, **reporting({5: 9.0})), timed(1.0, 3, 2, **reporting({10: 9.0}))]
-    assert describe_pruning(pruning(snapshot_of(*at_once))).endswith("By estimate 5 steps were not run.")
+    assert describe_pruning(pruning(snapshot_of(*at_once))).endswith("An estimated 5 steps were not run.")
     assert pruning(snapshot_of()).cuts == ()
 
 

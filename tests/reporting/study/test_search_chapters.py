@@ -118,13 +118,13 @@ def test_every_figure_can_be_drawn_on_paper(name: str) -> None:
 def test_views_that_compare_trials_say_how_many_they_need(n: int) -> None:
     said = text(search_chapters(usual(n), "MAE"))
     n_complete = sum(t.state == TrialState.COMPLETE for t in usual(n).trials)
-    assert f"say which parameters matter: 10 complete trials are needed, there are {n_complete}." in said
+    assert f"compute parameter importances: 10 complete trials are needed, there are {n_complete}." in said
     assert f"show parameters together: 10 complete trials are needed, there are {n_complete}." in said
-    assert f"show what was tried over time: 14 started trials are needed, there are {n}." in said
-    expected = "say where the search stopped improving: 10 finished trials are needed"
+    assert f"show sampled values over time: 14 started trials are needed, there are {n}." in said
+    expected = "show when the search stopped improving: 10 finished trials are needed"
     assert (expected in said) == (n > 0)
     assert ("No trial is complete yet." in said) == (n == 0)
-    assert (f"{n_complete} complete trials are too few to read a tendency: 10 are needed." in said) == (n > 0)
+    assert (f"{n_complete} complete trials are too few to show a trend: 10 are needed." in said) == (n > 0)
 
 
 def test_a_usual_study_has_every_view() -> None:
@@ -135,13 +135,13 @@ def test_a_usual_study_has_every_view() -> None:
     assert keys >= {"durations", "workers"}
     titles = {block.title for chapter in chapters for block in chapter.blocks if isinstance(block, TableBlock)}
     assert titles >= {"Workers", "Failed trials"}
-    assert "3 processes ran the trials" in text(chapters)
+    assert "3 workers ran the trials" in text(chapters)
 
 
 def test_one_process_has_no_time_line() -> None:
     chapters = search_chapters(snapshot_of(*(timed(float(i), 2 * i, 2 * i + 1) for i in range(12))), "MAE")
     assert "workers" not in {figure.key for figure in figures(chapters)}
-    assert "One process ran the trials, and was busy during 52 % of the time." in text(chapters)
+    assert "One worker ran all trials; it was busy 52 % of the time." in text(chapters)
 
 
 def test_a_level_line_marks_the_best_value() -> None:

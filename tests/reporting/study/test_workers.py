@@ -39,9 +39,9 @@ def test_the_same_pid_in_a_container_started_anew_is_another_worker() -> None:
     assert names == {0: "pod-a:7", 1: "pod-a:7 (2)", 2: "pod-a:7"}
 
 
-def test_workers_that_users_noted_or_nobody_did() -> None:
+def test_workers_from_user_attributes_and_unknown_workers() -> None:
     theirs = timed(1.0, 0, 1, user_attrs={"worker": 3})
-    assert worker_names(snapshot_of(theirs, timed(1.0, 1, 2))) == {0: "3", 1: "not noted"}
+    assert worker_names(snapshot_of(theirs, timed(1.0, 1, 2))) == {0: "3", 1: "not recorded"}
 
 
 def test_spans_are_of_trials_that_have_ended() -> None:
