@@ -87,7 +87,10 @@ FILES = {
     "empty table": bad("--data t.csv", "table is empty", "no rows", make=text("t.csv", "account_id,date,net_profit\n")),
     "broken Parquet": bad("--data t.parquet", "t.parquet", "Parquet", "write", make=text("t.parquet", "PAR1 broken")),
     "ragged CSV": bad(
-        "--data t.csv", "t.csv line 3 has 1 fields, the header 2", "mend", make=text("t.csv", "a,b\n1,2\n3\n")
+        "--data t.csv",
+        "t.csv line 3 has 1 fields, the header 2",
+        "correct the line",
+        make=text("t.csv", "a,b\n1,2\n3\n"),
     ),
     "not UTF-8": bad(
         "--data t.csv", "t.csv line 2 is not UTF-8", "save", make=text("t.csv", "a,b\né,1\n".encode("cp1252"))
@@ -161,7 +164,7 @@ TABLES = {
         make=table(is_profitable=np.arange(N) % 3),
     ),
     "constant target": bad(IN_BAD, "'net_profit' is 3 in all 80 rows", "constant", make=table(net_profit=3)),
-    "feature without values": bad(IN_BAD, "'noise'", "without a single value", "drop:", make=table(noise=np.nan)),
+    "feature without values": bad(IN_BAD, "'noise'", "without any value", "drop:", make=table(noise=np.nan)),
     "infinite feature": bad(BAD_CSV, "'noise' holds 1 infinite", "row 7", "replace", make=with_value("noise", -np.inf)),
     "text among numbers": bad(BAD_CSV, "'noise'", "'n/k' in row 7", "drop:", make=with_value("noise", "n/k")),
     "lists": bad(IN_BAD, "'noise' holds values of type", "drop:", make=table(noise=[[1]] * N)),
@@ -265,7 +268,7 @@ def tracking(uri: str, *words: str) -> Bad:
 
 STORES |= {
     "no name of an experiment": bad(
-        "", "MLFLOW_EXPERIMENT_NAME ' '", "leave it out", environ={"MLFLOW_EXPERIMENT_NAME": " "}
+        "", "MLFLOW_EXPERIMENT_NAME ' '", "unset it", environ={"MLFLOW_EXPERIMENT_NAME": " "}
     ),
     "MLflow in a folder": tracking("mlruns", "'mlruns' is a folder"),
     "MLflow of an unknown kind": tracking("ftp://u:s3cr3t@h", "'ftp://u:***@h'", "unknown scheme"),

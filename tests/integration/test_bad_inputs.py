@@ -105,8 +105,8 @@ def test_a_study_is_not_resumed_with_other_settings(desk: Path, mlflow_store: st
         "--seed 7": ("seed 42, now it is 7",),
         "--test-fraction 0.3": ("test_fraction 0.2, now it is 0.3",),
         "--use-cv --n-folds 3": ("use_cv False, now it is True",),
-        "--targets is_profitable": ("target 'net_profit', now it is 'is_profitable'", "another --study-name"),
-        "--targets gross_profit": ("target 'net_profit', now it is 'gross_profit'",),
+        "--targets is_profitable": ("target 'net_profit', but --targets is 'is_profitable'", "another --study-name"),
+        "--targets gross_profit": ("target 'net_profit', but --targets is 'gross_profit'",),
     }
     for options, words in wrong.items():
         done = run_here(main, [*here, "--n-trials", "3", *shlex.split(options)], desk)

@@ -122,7 +122,7 @@ LENGTHY = {
     "a folder": (
         tune,
         f"--output-dir {'x/' * 1500}{'y' * 300}",
-        ("--output-dir x/", "is too long", "name another folder"),
+        ("--output-dir x/", "is longer than 1000 bytes", "name another folder"),
     ),
     "a query": (tune, f"--data sqlite:///t.db --query 'SELECT {'x' * 5000}'", ("--data sqlite", "t.db")),
     "a URL": (tune, f"--storage-url mysql://{'h' * 3000}/d", ("--storage-url", "use postgresql:// or sqlite:///")),

@@ -90,7 +90,7 @@ def test_a_session_of_another_user_is_named(url: URL, postgres_url: str) -> None
         theirs = url.set(username=name)
         with (
             pytest.MonkeyPatch.context() as patch,
-            pytest.raises(LockError, match=rf"held by \S+:{pid} \(client local\), which shows"),
+            pytest.raises(LockError, match=rf"held by \S+:{pid} \(client local\), which does not respond"),
         ):
             patch.setattr(file_lock, "MAX_HIDDEN_SECONDS", 1.0)
             take(theirs)

@@ -174,9 +174,12 @@ def test_without_targets_all_registered_models_are_compared(
     [
         (["--targets", "gone"], "model 'gone' has no version: train and register it first"),
         (["--targets", "nobody"], "target 'nobody' is unknown"),
-        (["--targets", "profit", "--test-fraction", "0"], "--test-fraction 0.0 is out of range: above 0, up to 1"),
+        (
+            ["--targets", "profit", "--test-fraction", "0"],
+            "--test-fraction 0.0 is out of range: use more than 0, up to 1",
+        ),
         (["--targets", "profit", "--purge-days", "-1"], "--purge-days -1 is negative"),
-        (["--targets", "profit", "--min-probability", "1.5"], "--min-probability 1.5 is out of range: from 0 to 1"),
+        (["--targets", "profit", "--min-probability", "1.5"], "--min-probability 1.5 is out of range: use 0 to 1"),
         (["--mode", "yes"], "--mode 'yes' is unknown: use on, dry-run, off"),
     ],
 )
