@@ -302,7 +302,7 @@ def test_a_lock_request_is_repeated_after_a_connection_loss(postgres_url: str) -
             _cut(postgres_url, pid)
         waiters[1].join(20)
         assert len(took) == 1
-        assert "cannot give a lock: " in took[0]
+        assert "cannot take a lock: " in took[0]
         assert "try again when it is available" in took[0]
     waiters[0].join(20)
     assert took[1:] == ["taken, patient True"]
