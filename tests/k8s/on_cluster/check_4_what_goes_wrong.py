@@ -1,8 +1,6 @@
 """The user's command reports errors within seconds and exits with their status."""
 
-import time
-
-from tests.k8s.on_cluster.real_cluster import RealCluster, Started, overlay_in
+from tests.k8s.on_cluster.real_cluster import RealCluster, Started, overlay_in, until
 
 USER_ERROR = {"DATA": "postgresql://optuna@postgres:5432/optuna", "QUERY": "select 1 as account_id"}
 
@@ -54,5 +52,4 @@ def test_what_is_left_of_a_run_whose_jobs_are_gone_is_found(cluster: RealCluster
     assert "run leftover was deleted" in said.text
     assert cluster.left_of("leftover") != []
     cluster.clear("leftover")
-    time.sleep(1)
-    assert cluster.left_of("leftover") == []
+    until(lambda: cluster.left_of("leftover") == [], 120, "end of what is left")
