@@ -11,6 +11,7 @@ from typing import Literal
 
 from src.errors import ConfigError
 from src.names import check_study_name, check_target_name
+from src.suggest import did_you_mean
 
 Task = Literal["regression", "binary"]
 Metric = Literal["mae", "rmse", "auc"]
@@ -28,6 +29,7 @@ REPORT_EVERY_ROUNDS = 10
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
+FEATURE_MODES = ("own", "derived", "both")
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
@@ -83,9 +85,15 @@ class TableConfig:
         numbers: numeric columns, also with formatted values (`12,345.67`, `3.2%`), and their decimal mark; None
             detects it from the values.
         targets: tasks and metrics by target column. A target is never a feature.
+        features: `own` uses the table's columns, `derived` features of past rows, `both` uses both; None means own
+            columns where the table has some, else derived features.
+        known_after: columns that are known only when the day is over: their past values may be used, never their own
+            day's.
+        groups: category columns; accounts with the same value are peers.
+        calendar: exchange calendar such as XNYS, for features of holidays and sessions.
 
     Raises:
-        ConfigError: the name of a target is not allowed.
+        ConfigError: the name of a target is not allowed, or `features` is unknown.
     """
 
     account: str | None = "account_id"
@@ -95,10 +103,17 @@ class TableConfig:
     categories: tuple[str, ...] = ()
     numbers: Mapping[str, str | None] = field(default_factory=dict)
     targets: Mapping[str, TargetConfig] = field(default_factory=lambda: MODEL_CONFIGS)
+    features: str | None = None
+    known_after: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.targets:
             check_target_name(name)
+        if self.features is not None and self.features not in FEATURE_MODES:
+            close = did_you_mean(self.features, FEATURE_MODES)
+            raise ConfigError(f"features {self.features!r} is unknown{close}: use one of {', '.join(FEATURE_MODES)}")
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,32 @@
     targets:
       pnl: {task: regression, metric: mae}
       win: {task: binary}       # the metric may be left out
+    features: both              # own columns, features derived from past rows, or both (own, derived, both)
+    known_after: [volume, fees] # known only when the day is over: only their past is used
+    groups: [desk, strategy]    # accounts with the same value are peers
+    calendar: XNYS              # exchange calendar, for features of holidays and sessions
 
 All keys are optional; an unknown key is an error.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from src.config import METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
+from src.config import FEATURE_MODES, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
 from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 
-_KEYS = ("account", "date", "use", "drop", "categories", "numbers", "targets")
+_KEYS = (
+    "account", "date", "use", "drop", "categories", "numbers", "targets",
+    "features", "known_after", "groups", "calendar",
+)  # fmt: skip
 _TARGET_KEYS = ("task", "metric")
+_Named = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,13 @@ def load_table_config(path: Path) -> FileTableConfig:
         account=_column(content, "account", defaults.account, path),
         date=_column(content, "date", defaults.date, path),
         use=_columns(content["use"], "use", path) if "use" in content else None,
-        drop=_columns(content["drop"], "drop", path) if "drop" in content else (),
-        categories=_columns(content["categories"], "categories", path) if "categories" in content else (),
+        **{
+            key: _columns(content[key], key, path)
+            for key in ("drop", "categories", "known_after", "groups")
+            if key in content
+        },
+        features=_word(content, "features", FEATURE_MODES, path),
+        calendar=_calendar(content, path),
         numbers=_numbers(content["numbers"], path) if "numbers" in content else {},
         targets=_targets(content["targets"], path) if "targets" in content else MODEL_CONFIGS,
         optional=tuple(name for key in ("account", "date") if key not in content and (name := getattr(defaults, key))),
@@ -132,6 +145,27 @@ def _columns(value: Any, key: str, path: Path) -> tuple[str, ...]:
     return names
 
 
+def _word(content: Mapping[str, Any], key: str, known: Sequence[str], path: Path) -> str | None:
+    if key not in content:
+        return None
+    word = content[key]
+    if word not in known:
+        hint = did_you_mean(str(word), known)
+        columns = ": columns that are features belong under `use`" if isinstance(word, list) else ""
+        raise ConfigError(
+            f"--config {path}: `{key}` is {one_line(word)!r}{hint}: use one of {', '.join(known)}{columns}"
+        )
+    return str(word)
+
+
+def _calendar(content: Mapping[str, Any], path: Path) -> str | None:
+    """The code of an exchange calendar; whether it exists is checked when it is read."""
+    code = content.get("calendar")
+    if code is None or (isinstance(code, str) and code):
+        return code
+    raise ConfigError(f"--config {path}: `calendar` is {one_line(code)!r}: write an exchange's code, such as XNYS")
+
+
 def _numbers(value: Any, path: Path) -> dict[str, str | None]:
     """Decimal marks by column; None for columns that are given as a list."""
     if not isinstance(value, dict):
@@ -200,25 +234,30 @@ def _target(name: Any, entry: Any, path: Path) -> TargetConfig:
 def _check_contradictions(table: FileTableConfig, path: Path) -> None:
     if table.account is not None and table.account == table.date:
         raise ConfigError(f"--config {path}: {table.date!r} is both `account` and `date`: name two columns")
-    both = [name for name in table.use or () if name in table.drop]
-    if both:
-        raise ConfigError(f"--config {path}: {listing(both)} is in both `use` and `drop`: remove it from one of them")
-    targets = [name for name in table.use or () if name in table.targets]
-    if targets:
-        raise ConfigError(f"--config {path}: target {listing(targets)} is in `use`: remove it, a target is no feature")
-    kinds = {"categories": table.categories, "numbers": tuple(table.numbers)}
-    for key, names in kinds.items():
-        for other, others in (("numbers", kinds["numbers"]), ("drop", table.drop)):
-            if key != other and (twice := [name for name in names if name in others]):
-                raise ConfigError(
-                    f"--config {path}: {listing(twice)} is in both `{key}` and `{other}`: remove it from one of them"
-                )
-    if targets := [name for name in table.categories if name in table.targets]:
-        raise ConfigError(
-            f"--config {path}: target {listing(targets)} is in `categories`: remove it, a target is a number"
-        )
+    for key, names in (("use", table.use or ()), ("categories", table.categories), ("groups", table.groups)):
+        if targets := [name for name in names if name in table.targets]:
+            why = "a target is no feature" if key == "use" else "a target is a number"
+            raise ConfigError(f"--config {path}: target {listing(targets)} is in `{key}`: remove it, {why}")
+    for (key, names), (other, others) in _exclusive_keys(table):
+        if twice := [name for name in names if name in others]:
+            raise ConfigError(
+                f"--config {path}: {listing(twice)} is in both `{key}` and `{other}`: remove it from one of them"
+            )
     for role, column in (("account", table.account), ("date", table.date)):
         if column in table.targets:
             raise ConfigError(
                 f"--config {path}: {column!r} is both a target and the `{role}` column: name another column"
             )
+        for key, names in (("known_after", table.known_after), ("groups", table.groups)):
+            if column in names:
+                raise ConfigError(f"--config {path}: `{key}` names {column!r}, the {role} column: remove it there")
+
+
+def _exclusive_keys(table: TableConfig) -> Iterator[tuple[_Named, _Named]]:
+    """Pairs of keys that must not name the same column."""
+    use, drop = ("use", table.use or ()), ("drop", table.drop)
+    categories, numbers = ("categories", table.categories), ("numbers", tuple(table.numbers))
+    known_after, groups = ("known_after", table.known_after), ("groups", table.groups)
+    yield from ((use, drop), (categories, numbers), (categories, drop), (numbers, drop))
+    yield from ((known_after, use), (known_after, groups), (known_after, categories), (known_after, drop))
+    yield groups, numbers

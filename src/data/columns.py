@@ -25,7 +25,10 @@ class Columns:
         target: the predicted column.
         account: None when rows belong to no account.
         date: None when the table has no dates.
-        features: never contain a target.
+        features: columns of the table that are used as features of their own day; never a target, and empty where only
+            derived features are used.
+        mode: `own`, `derived` or `both`.
+        reason: why this mode, in one line.
         warnings: one line per possible mistake of the user.
     """
 
@@ -33,6 +36,8 @@ class Columns:
     account: str | None
     date: str | None
     features: tuple[str, ...]
+    mode: str
+    reason: str
     warnings: tuple[str, ...]
 
 
@@ -45,8 +50,8 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
         target: one of `table.targets`.
 
     Raises:
-        DataError: a name occurs twice, a configured column is missing, the target is not configured, or no feature is
-            left.
+        DataError: a name occurs twice, a configured column is missing, the target is not configured, no feature is
+            left, or features cannot be derived without dates.
     """
     _check_unique(names)
     if target not in table.targets:
@@ -56,18 +61,50 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
     warnings: list[str] = []
     account = _key("account", table.account, names, table, warnings)
     date = _key("date", table.date, names, table, warnings)
-    for key, named in (("drop", table.drop), ("categories", table.categories), ("numbers", table.numbers)):
-        for name in named:
+    for key in ("drop", "categories", "numbers", "known_after", "groups"):
+        for name in getattr(table, key):
             _require(name, f"{key}:", names, "correct the name in --config")
     if table.use is not None:
         features = _used(table.use, table, names)
     else:
-        features = _remaining_columns(names, {account, date, *table.targets, *table.drop}, warnings)
-    if not features:
+        taken = {account, date, *table.targets, *table.drop, *table.known_after}
+        features = _remaining_columns(names, taken, warnings)
+    mode, reason = _feature_mode(table, features, date)
+    _check_mode(mode, table, features, date, names)
+    if mode == "own":
+        warnings += _unused_keys(table)
+    return Columns(target, account, date, () if mode == "derived" else features, mode, reason, tuple(warnings))
+
+
+def _feature_mode(table: TableConfig, features: Sequence[str], date: str | None) -> tuple[str, str]:
+    """The mode and its reason. A table whose only other columns are peer groups has no feature columns."""
+    if table.features is not None:
+        return table.features, "as configured"
+    own = [name for name in features if name not in table.groups]
+    if own or date is None:
+        return "own", f"the table has {len(features)} feature columns"
+    return "derived", "the table has no feature columns"
+
+
+def _check_mode(mode: str, table: TableConfig, features: Sequence[str], date: str | None, names: Sequence[str]) -> None:
+    """Refuses a mode that leaves no feature."""
+    if mode != "own" and date is None:
         raise DataError(
-            f"no column is left as a feature, the table has {listing(names)}: add columns, or shorten drop: in --config"
+            f"features {mode!r} needs dates, and the table has no date column: name it with date: in --config, or use "
+            "--features own"
         )
-    return Columns(target, account, date, features, tuple(warnings))
+    if mode != "derived" and not features:
+        remedy = "add columns, shorten drop: in --config" + (
+            "" if date is None else ", or use --features derived, which needs account, date and target only"
+        )
+        raise DataError(f"no column is left as a feature, the table has {listing(names)}: {remedy}")
+
+
+def _unused_keys(table: TableConfig) -> list[str]:
+    unused = [key for key in ("groups", "calendar") if getattr(table, key)]
+    if not unused:
+        return []
+    return [f"{' and '.join(unused)} of --config have no effect on own features: use --features both or derived"]
 
 
 def drop_nameless_counters(frame: pd.DataFrame, table: TableConfig) -> tuple[pd.DataFrame, list[str]]:
@@ -76,7 +113,9 @@ def drop_nameless_counters(frame: pd.DataFrame, table: TableConfig) -> tuple[pd.
     Returns:
         The frame without them, and a warning for each column of row numbers.
     """
-    named = {*(table.use or ()), *table.drop, *table.categories, *table.numbers}
+    named = {
+        *(table.use or ()), *table.drop, *table.categories, *table.numbers, *table.known_after, *table.groups
+    }  # fmt: skip
     once = frame.columns[~frame.columns.duplicated(keep=False)]
     nameless = [name for name in once if _NAMELESS.fullmatch(name) and name not in named]
     counters = [name for name in nameless if _counts_rows(frame[name])]

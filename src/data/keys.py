@@ -1,15 +1,16 @@
 """The account and the date of each row, and the order of the rows by them."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.data.key_values import BadKey, read_accounts, read_days
 from src.errors import DataError
 from src.suggest import one_line
 
@@ -46,7 +47,7 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowI
         DataError: a value is missing or is not a date, or an account has two rows for one date.
     """
     days = None if dates is None else parse_days(dates, rows)
-    labels = None if accounts is None else _parse(accounts, "account", _label, rows)
+    labels = None if accounts is None else parse_accounts(accounts, rows)
     if days is None:
         return Keys(np.arange(len(rows)), None, labels, ())
     assert dates is not None
@@ -62,7 +63,23 @@ def sort_by_keys(dates: pd.Series | None, accounts: pd.Series | None, rows: RowI
 
 def parse_days(dates: pd.Series, rows: RowIndices) -> NDArray[np.datetime64]:
     """The date of each row, (n_rows,) datetime64[D]; arguments and errors as in `sort_by_keys`."""
-    return _parse(dates, "date", _day, rows).astype("datetime64[D]")
+    with _errors_of_table(rows):
+        return read_days(dates)
+
+
+def parse_accounts(accounts: pd.Series, rows: RowIndices) -> NDArray[np.object_]:
+    """The account of each row as text; arguments and errors as in `sort_by_keys`."""
+    with _errors_of_table(rows):
+        return read_accounts(accounts)
+
+
+@contextmanager
+def _errors_of_table(rows: RowIndices) -> Iterator[None]:
+    """Numbers the row of an error as in the table that was read."""
+    try:
+        yield
+    except BadKey as error:
+        raise DataError(error.message(int(rows[error.row]) + 1)) from error
 
 
 def _ranks(labels: NDArray[np.object_]) -> RowIndices:
@@ -70,62 +87,17 @@ def _ranks(labels: NDArray[np.object_]) -> RowIndices:
     return np.argsort(np.argsort(np.asarray(uniques, dtype=object)))[codes]
 
 
-def _parse(column: pd.Series, role: str, convert: Callable[[Any], Any], rows: RowIndices) -> NDArray[Any]:
-    """Converts distinct values once: a table has far fewer dates and accounts than rows."""
-    if role == "date" and isinstance(column.dtype, pd.DatetimeTZDtype):
-        column = column.dt.tz_localize(None)
-    codes, uniques = pd.factorize(column)
-    blank = [isinstance(value, str) and not value.strip() for value in uniques]
-    missing = np.array([*blank, True])[codes]
-    if missing.any():
-        raise DataError(
-            f"column {column.name!r} (the {role}) is missing in {np.count_nonzero(missing)} rows, the first is row "
-            f"{rows[np.argmax(missing)] + 1}: fill in the values, or remove these rows"
-        )
-    if role == "date" and isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
-        return column.to_numpy().astype("datetime64[D]")
-    converted = np.empty(len(uniques), dtype=object)
-    for position, value in enumerate(uniques):
-        try:
-            converted[position] = convert(value)
-        except ValueError as error:  # not a date, or not an account
-            row = rows[np.argmax(codes == position)] + 1
-            raise DataError(
-                f"column {column.name!r} (the {role}): {one_line(value, 60)!r} in row {row} {error}"
-            ) from error
-    return converted[codes]
+def check_one_row_per_day(days: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Refuses a whole table in which an account has two rows for one date.
 
+    Args:
+        days: (n_rows,) datetime64[D].
+        labels: (n_rows,) account of each row, equal texts where rows belong to no account.
 
-def _day(value: Any) -> dt.date:
-    if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
-        return value
-    text = value.strip() if isinstance(value, str) else str(_integer(value))
-    try:
-        if len(text) < len("20240131"):  # fromisoformat accepts some shorter texts too
-            raise ValueError(text)
-        return dt.datetime.fromisoformat(text).date()
-    except ValueError as error:
-        raise ValueError("is not a date: write it as 2024-01-31, or give the integer 20240131") from error
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, str | UUID):
-        return str(value)
-    if isinstance(value, bool | np.bool_):
-        return str(value)
-    number = _integer(value)
-    if number is None:
-        raise ValueError("is not an account: give texts or integers")
-    return str(number)
-
-
-def _integer(value: Any) -> int | None:
-    """A whole number as int, also if it is a float: pandas turns integers into floats where a value is missing."""
-    if isinstance(value, int | float | np.number) and float(value).is_integer():
-        return int(value)
-    return None
+    Raises:
+        DataError: names the first such account and date.
+    """
+    _check_duplicates(days, labels, np.lexsort((_ranks(labels), days)), np.arange(len(days)))
 
 
 def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: RowIndices, rows: RowIndices) -> None:
@@ -134,9 +106,10 @@ def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: RowIndice
         return
     at = int(np.argmax(same))
     first, second = order[at], order[at + 1]
+    account = f"account {one_line(labels[first], 60)!r} on " if labels[first] else ""
     raise DataError(
-        f"{np.count_nonzero(same)} rows repeat the account and date of another row, the first is account "
-        f"{one_line(labels[first], 60)!r} on {days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
+        f"{np.count_nonzero(same)} rows repeat the account and date of another row, the first is "
+        f"{account}{days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
         "keep one row per account and day"
     )
 

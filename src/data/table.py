@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from src.config import NET_PROFIT, TableConfig, TargetConfig
 from src.data.columns import choose_columns, drop_nameless_counters
 from src.data.encoding import NotANumber, to_numbers, without_zero
+from src.data.history import History, read_history
 from src.data.keys import Keys, RowIndices, sort_by_keys
 from src.data.sources.files import UNTYPED
 from src.data.target import check_target, likely_leaks, read_target
@@ -41,6 +42,9 @@ class Dataset:
         net_profit: (n_rows,) profit of each row, NaN if unknown; None if the table has no such column. Only the report
             reads it, after training; it is never a feature, and not part of the digest.
         positions: (n_rows,) positions of the rows in the input frame.
+        mode: `own`, `derived` or `both` (see `Columns`), and `mode_reason` why.
+        history: all rows of the input frame, where features are derived from them; None in mode `own`. Derived
+            features are added when the study says which (see `src/search/derived_features.py`).
     """
 
     target: str
@@ -57,6 +61,9 @@ class Dataset:
     positions: RowIndices | None = None
     booleans: tuple[str, ...] = ()
     decimal_marks: Mapping[str, str] = field(default_factory=dict)
+    mode: str = "own"
+    mode_reason: str = ""
+    history: History | None = None
 
 
 def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:
@@ -74,6 +81,7 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     _refuse_empty(frame)
     frame, left_out = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
+    history = None if columns.mode == "own" else read_history(frame, table, columns)
     y, rows = _read_target(frame, target, table)
     if len(rows) < len(frame):
         left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows have no target {target!r}: they are left out")
@@ -81,6 +89,7 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     read = _read_features(frame, columns.features, rows, table)
     warnings = [*columns.warnings, *left_out, *keys.warnings, *_feature_warnings(read, frame, table)]
+    warnings += [] if history is None else history.warnings
     features = _in_order(read, keys.order)
     y, categorical = y[keys.order], _of_kind(read, "category")
     for name in likely_leaks(features, categorical, y):
@@ -94,12 +103,15 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
         keys.accounts,
         categorical,
         mask_url(source),
-        _digest(features, y, keys, target),
+        _digest(features, y, keys, target, history),
         tuple(warnings),
         net_profit=_net_profit(frame, columns.features, keys.order, table),
         positions=rows[keys.order],
         booleans=_of_kind(read, "boolean"),
         decimal_marks={name: feature.decimal_mark for name, feature in read.items() if feature.decimal_mark},
+        mode=columns.mode,
+        mode_reason=columns.reason,
+        history=history,
     )
 
 
@@ -172,7 +184,7 @@ def _of_kind(read: Mapping[str, FeatureColumn], kind: str) -> tuple[str, ...]:
     return tuple(name for name, feature in read.items() if feature.kind == kind)
 
 
-def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: str) -> str:
+def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: str, history: History | None) -> str:
     """Hashes values, not dtypes: the same integers may be 32-bit, 64-bit or floats in another file format."""
     columns: dict[str, object] = {f"feature {name}": _hashable(features[name]) for name in features.columns}
     columns["target"] = y
@@ -182,7 +194,19 @@ def _digest(features: pd.DataFrame, y: NDArray[np.float64], keys: Keys, target: 
         columns["account"] = pd.Series(keys.accounts, dtype="str")
     hasher = hashlib.sha256("\0".join([target, *columns]).encode())
     hasher.update(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy().tobytes())
+    if history is not None:
+        _hash_history(hasher, history)
     return hasher.hexdigest()[:16]
+
+
+def _hash_history(hasher: "hashlib._Hash", history: History) -> None:
+    """Adds the past, in the order of dates and accounts, so that the order of the rows does not matter."""
+    columns: dict[str, object] = {f"past {name}": values for name, values in history.past.items()}
+    columns |= {f"group {name}": pd.Series(texts, dtype="str") for name, texts in history.groups.items()}
+    columns |= {"date": history.dates.astype(np.int64), "account": pd.Series(history.accounts, dtype="str")}
+    order = np.lexsort((pd.factorize(history.accounts, sort=True)[0], history.dates))
+    hasher.update("\0".join([*columns, history.calendar or ""]).encode())
+    hasher.update(pd.util.hash_pandas_object(pd.DataFrame(columns).iloc[order], index=False).to_numpy().tobytes())
 
 
 def _hashable(column: pd.Series) -> pd.Series:
