@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k8s.containers import DEFAULTS, NIGHT, RUN, Setting
-from src.options import COMMANDS, arguments, options_of
+from src.option_lookup import arguments, options_of
+from src.options import COMMANDS
 
 log = logging.getLogger(__name__)
 

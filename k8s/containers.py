@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from src.config import IDLE_SECONDS
-from src.options import Option, arguments, options_of
+from src.option_lookup import arguments, options_of
+from src.option_types import Option
 
 _REFERENCE = re.compile(r"\$\((\w+)\)")
 DEFAULTS = {"WAIT_SECONDS": "86400", "IDLE_SECONDS": str(IDLE_SECONDS), "PROMOTE": "off"}

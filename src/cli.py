@@ -14,7 +14,9 @@ from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, Spli
 from src.console import LineFormatter, accept_any_text, output_failure
 from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
-from src.options import COMMANDS, Option, parser_options
+from src.option_lookup import parser_options
+from src.option_types import Option
+from src.options import COMMANDS
 from src.secrets import mask_url, scrub
 from src.suggest import did_you_mean, listing, one_line, shorten
 

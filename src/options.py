@@ -1,14 +1,13 @@
 """The single definition of all options: name, type, default, help text, and the commands that take them.
 
-The parsers are built from this table (`src.cli.command_parser`). `make options` writes all other places that list
-options: the entry points of MLproject, the lists of the Makefile, and the settings and arguments of the pods, which
-`k8s/containers.py` describes. `make check` refuses files that differ from the table.
+`src/option_types.py` says what a row means, `src/option_lookup.py` looks rows up. The parsers are built from this table
+(`src.cli.command_parser`). `make options` writes all other places that list options: the entry points of MLproject, the
+lists of the Makefile, and the settings and arguments of the pods, which `k8s/containers.py` describes. `make check`
+refuses files that differ from the table.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from src.config import (
     CV_MODES,
@@ -22,6 +21,7 @@ from src.config import (
     SearchSettings,
     SplitSettings,
 )
+from src.option_types import Command, Option
 
 SEARCH_MODES = {
     "parallel": "search in several processes, then final model and report",
@@ -35,22 +35,6 @@ PROMOTE_MODES = {
     "off": "do nothing",
 }
 
-
-@dataclass(frozen=True)
-class Command:
-    """The module and the fixed options that an entry point of MLproject, or a pod, runs.
-
-    Attributes:
-        module: has `build_parser` and `main`; several commands may be modes of one module.
-        fixed: values of the options that select this command in the module.
-        entry_point: whether it is an entry point of MLproject.
-    """
-
-    module: str
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    entry_point: bool = True
-
-
 _PARALLEL = "src.modeling.optuna_parallel_optimization"
 COMMANDS: Mapping[str, Command] = {
     "tune": Command("src.modeling.train_with_optuna"),
@@ -62,58 +46,6 @@ COMMANDS: Mapping[str, Command] = {
     "promote": Command("src.tracking.promote"),
     "predict": Command("src.serving.predict"),
 }
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option.
-
-    Attributes:
-        name: without the dashes.
-        kind: type of the value: int, float, str, Path, bool for a switch, list for words (separated by commas too).
-        default: of this type, or None.
-        help: one line of `--help`, and the comment of its setting in Kubernetes.
-        group: heading in `--help`.
-        commands: names of the commands in COMMANDS that take it.
-        metavar: placeholder for the value in `--help`; the name in capitals when empty.
-        parameter: its name in MLproject; derived from the name when empty.
-        in_pods: whether a Kubernetes setting gives its value. False for what belongs to the machine (store, CPUs,
-            folders), and where another option has the same meaning.
-        overrides: attributes that differ for a command, by the command's name.
-    """
-
-    name: str
-    kind: type
-    default: Any
-    help: str
-    group: str
-    commands: tuple[str, ...]
-    metavar: str = ""
-    parameter: str = ""
-    in_pods: bool = True
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "metavar", self.metavar or self.name.upper())
-        object.__setattr__(self, "parameter", self.parameter or self.name.replace("-", "_"))
-
-    def of(self, command: str) -> "Option":
-        """The option with the overrides of a command."""
-        return replace(self, **self.overrides.get(command, {}))
-
-    @property
-    def variable(self) -> str:
-        """Its name as a make variable and as a Kubernetes setting."""
-        return self.parameter.upper()
-
-    @property
-    def default_text(self) -> str:
-        """The default as text of a command line; empty without a default."""
-        if self.kind is bool:
-            return str(self.default).lower()
-        if self.kind is list:
-            return ",".join(self.default)
-        return "" if self.default is None else str(self.default)
 
 
 def _listed(modes: Mapping[str, str]) -> str:
@@ -244,34 +176,3 @@ OPTIONS: tuple[Option, ...] = (
         "a shared study", ("worker", "wait"),
     ),
 )  # fmt: skip
-
-
-def options_of(*commands: str) -> list[Option]:
-    """The options that any of these commands takes, in the order of the table, with the first such command's overrides.
-
-    Options with a fixed value are included.
-    """
-    options = [(option, [name for name in commands if name in option.commands]) for option in OPTIONS]
-    return [option.of(names[0]) for option, names in options if names]
-
-
-def parser_options(command: str) -> list[Option]:
-    """The options of a command's module, which all its commands share."""
-    return options_of(*(name for name, other in COMMANDS.items() if other.module == COMMANDS[command].module))
-
-
-def arguments(command: str, values: Mapping[str, str]) -> list[str]:
-    """The words after `python -m` that run a command.
-
-    Args:
-        command: its name.
-        values: by option name, such as `{n_trials}` or `$(N_TRIALS)`; other options are left out.
-
-    Raises:
-        KeyError: the command does not take one of the options.
-    """
-    left = {**values, **COMMANDS[command].fixed}
-    words = [f"--{option.name}={left.pop(option.name)}" for option in options_of(command) if option.name in left]
-    if left:
-        raise KeyError(f"{command} takes no {', '.join(left)}")
-    return [COMMANDS[command].module, *words]

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-import src.options
 from k8s.containers import NIGHT, RUN
 from src.cli import command_parser
-from src.options import COMMANDS, OPTIONS, Option, arguments, options_of
+from src.option_lookup import arguments, options_of
+from src.option_types import Option
+from src.options import COMMANDS, OPTIONS, TUNING
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -75,8 +76,8 @@ def test_one_new_row_and_one_command_add_an_option(
     project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = 'what it means: "quoted", 100 % of it # and more'
-    new = Option("trial-timeout", float, 2.5, text, "search", src.options.TUNING)
-    monkeypatch.setattr(src.options, "OPTIONS", (*OPTIONS, new))
+    new = Option("trial-timeout", float, 2.5, text, "search", TUNING)
+    monkeypatch.setattr("src.option_lookup.OPTIONS", (*OPTIONS, new))
 
     status, said = run("check", project, caplog)
     assert status == 1

@@ -13,7 +13,7 @@ from src.cli import chosen_targets, run_settings
 from src.errors import ConfigError
 from src.modeling.train_with_optuna import build_parser
 from src.names import check_study_name
-from src.options import options_of
+from src.option_lookup import options_of
 from src.secrets import mask_url
 from src.suggest import did_you_mean, one_line
 
