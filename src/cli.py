@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NoReturn, TypeVar
 
 from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
@@ -152,6 +152,8 @@ def data_settings(args: argparse.Namespace) -> DataSettings:
         from src.config_file import load_table_config
 
         table = load_table_config(args.config)
+    if getattr(args, "features", None) is not None:
+        table = replace(table, features=args.features)
     return DataSettings(args.data, args.query, table)
 
 

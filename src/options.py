@@ -11,6 +11,7 @@ from pathlib import Path
 
 from src.config import (
     CV_MODES,
+    FEATURE_MODES,
     IDLE_SECONDS,
     PREDICTION_ENDINGS,
     PREDICTIONS,
@@ -82,6 +83,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(
         "config", Path, None, "YAML file that names columns, features and targets", "what", (*ON_TABLES, "wait")
+    ),
+    Option(
+        "features", str, None,
+        f"{', '.join(FEATURE_MODES)}: columns of the table, features derived from past rows, or both; default: own if "
+        "the table has feature columns", "what", TUNING,
     ),
     Option(
         "ensemble", list, [], "report on several studies: targets (their newest studies), study names, TARGET=STUDY",
