@@ -160,6 +160,14 @@ OPTIONS: tuple[Option, ...] = (
         (*TUNING, "report", "promote"), in_pods=False,
         overrides={"promote": {"default": None, "help": "folder for the decisions as JSON, in promotions/"}},
     ),
+    Option(
+        "from", str, None, "predict rows from this date on, such as 2024-01-31; default: all rows", "how", ("predict",),
+        metavar="DATE",
+    ),
+    Option(
+        "next-day", bool, False, "predict one row per account for the next trading day; only models with derived "
+        "features", "how", ("predict",),
+    ),
     Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
     Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
     Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),

@@ -177,7 +177,8 @@ def _read_features(
 def _in_order(read: Mapping[str, FeatureColumn], order: RowIndices) -> pd.DataFrame:
     is_sorted = bool(np.all(order == np.arange(len(order))))
     columns = {name: feature.values if is_sorted else feature.values.iloc[order] for name, feature in read.items()}
-    return pd.DataFrame({name: column.reset_index(drop=True) for name, column in columns.items()})
+    reset = {name: column.reset_index(drop=True) for name, column in columns.items()}
+    return pd.DataFrame(reset, index=pd.RangeIndex(len(order)))
 
 
 def _of_kind(read: Mapping[str, FeatureColumn], kind: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
 from src.errors import DataError
 from src.final.final_model import Fit, TrainedModel, train_fits
+from src.search.derived_features import DerivedFeatures, add_derived_features
 from src.study.study_options import table_from_json
 
 
@@ -41,6 +42,8 @@ def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
             f"the table has the digest {data.digest}, but the model was trained on {metadata['data']} with digest "
             f"{metadata['data_digest']}: give the table of the training"
         )
+    if "derived_features" in metadata:
+        data = add_derived_features(data, DerivedFeatures.from_json(metadata["derived_features"]))
     split = SplitSettings(**{field.name: metadata["split"][field.name] for field in fields(SplitSettings)})
     fits = [Fit(fit["params"], fit["weight"]) for fit in metadata["fits"]]
     return train_fits(fits, data, make_split_rows(data, split))

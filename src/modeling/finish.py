@@ -18,6 +18,7 @@ from src.modeling.run_ending import failure_text
 from src.reporting.final_report import FinalReport, same_command, write_final_report
 from src.reporting.summary import Outcome
 from src.search.earlier_searches import last_search_day
+from src.search.derived_features import describe_features, input_example
 from src.search.search_task import SearchTask
 from src.study.studies import FINISHED
 from src.study.study_options import table_as_json
@@ -67,6 +68,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "categorical_levels": model.levels,
         "boolean_features": list(data.booleans),
         "decimal_marks": dict(data.decimal_marks),
+        **describe_features(data, task.derived),
         "hyperparameters": model.heaviest.hyperparameters,
         "best_iteration": sum(model.rounds),
         **_describe_members(model),
@@ -170,7 +172,7 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
     log_dataset(opened.session, parent, _training_table(data), data.target, data.source, data.digest)
     if not task.settings.register:
         return "not registered"
-    example = data.features.iloc[task.rows.search[-EXAMPLE_ROWS:]]
+    example = input_example(data, task.rows.search, EXAMPLE_ROWS)
     registered = register_model(parent, ModelCard(data.target, written.model_path, written.metadata, example))
     alias = f" @{registered.alias}" if registered.alias else " (replaced since)"
     return f"{registered.name} v{registered.version}{alias}"

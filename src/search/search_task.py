@@ -13,6 +13,7 @@ import optuna
 from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
+from src.search.derived_features import DerivedFeatures
 from src.search.earlier_model import EarlierModel
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
@@ -31,6 +32,7 @@ UserObjective = Callable[..., float]
 class SearchTask:
     """Table, split and settings of a search, and the user's objective and callbacks if given.
 
+    `derived` are the derived features of the study, which `data` has after its own columns; None without them.
     `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
     """
 
@@ -40,6 +42,7 @@ class SearchTask:
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
+    derived: DerivedFeatures | None = None
     registered_models: Callable[[str], Sequence[EarlierModel]] | None = None
 
 

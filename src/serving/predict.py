@@ -2,17 +2,20 @@
 
 python -m src.serving.predict --target is_profitable --data table.parquet --output predictions.parquet
 
-The output has one row per input row, in the same order: account, date and prediction.
+The output has one row per input row, in the same order: account, date and prediction. `--from DATE` leaves out earlier
+rows, which are still the past of a model with derived features; `--next-day` predicts the day after the table.
 """
 
 import argparse
+import datetime as dt
 import errno
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.cli import command_parser, data_settings, run_command
 from src.config import PREDICTION_ENDINGS, TableConfig
@@ -24,12 +27,27 @@ from src.suggest import did_you_mean, listing, one_line
 from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from mlflow.pyfunc import PyFuncModel
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class RowsToPredict:
+    """Which rows are predicted.
+
+    Attributes:
+        since: the first date; None predicts all rows.
+        next_day: one new row per account, for the trading day after the table's last date.
+    """
+
+    since: dt.date | None = None
+    next_day: bool = False
 
 
 def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | None = None) -> "pd.DataFrame":
@@ -55,19 +73,63 @@ def predict_table(model_uri: str, frame: "pd.DataFrame", table: TableConfig | No
     return _predict(load_served(model_uri), frame, table or TableConfig())
 
 
-def _predict(model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig) -> "pd.DataFrame":
-    from src.tracking.registry.served_model import predict_rows, served_metadata, unseen_warnings
+def _predict(
+    model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig, rows: RowsToPredict = RowsToPredict()
+) -> "pd.DataFrame":
+    from src.tracking.registry.served_model import served_metadata
+    from src.tracking.registry.served_rows import history_warnings, predict_rows, unseen_warnings
 
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    keys = _key_columns(list(frame.columns), table)
-    prediction = predict_rows(model, frame)
-    for warning in unseen_warnings(frame, served_metadata(model)):
+    metadata = served_metadata(model)
+    frame, positions = _choose_rows(frame, table, metadata, rows)
+    keys = _key_columns(list(frame.columns), table, metadata)
+    prediction = predict_rows(model, frame, positions)
+    for warning in (*unseen_warnings(frame, metadata), *history_warnings(model, frame)):
         log.warning("%s", warning)
-    return frame[keys].reset_index(drop=True).assign(**{PREDICTION: prediction})
+    chosen = frame if positions is None else frame.iloc[positions]
+    return chosen[keys].reset_index(drop=True).assign(**{PREDICTION: prediction})
 
 
-def _key_columns(names: list[str], table: TableConfig) -> list[str]:
-    """The account and date columns that identify a row."""
+def _choose_rows(
+    frame: "pd.DataFrame", table: TableConfig, metadata: Mapping[str, Any], rows: RowsToPredict
+) -> "tuple[pd.DataFrame, NDArray[np.int64] | None]":
+    """The table, with rows of the next day if asked, and the positions of the rows to predict; None means all.
+
+    Raises:
+        ConfigError: `--from` is no date or later than the table, or `--next-day` does not suit the model.
+        DataError: a date cannot be read.
+    """
+    if rows.next_day:
+        from src.serving.next_day import add_next_day
+
+        return add_next_day(frame, metadata)
+    if rows.since is None:
+        return frame, None
+    import numpy as np
+
+    from src.data.keys import parse_days
+
+    date = _date_column(table, metadata)
+    if date is None or date not in frame.columns:
+        raise ConfigError(f"--from {rows.since} needs dates, and the table has no column {date!r}: name it in --config")
+    days = parse_days(frame[date], np.arange(len(frame)))
+    positions = np.flatnonzero(days >= np.datetime64(rows.since))
+    if not len(positions):
+        raise ConfigError(f"--from {rows.since} is after the table's last date, {days.max()}: give an earlier date")
+    return frame, positions
+
+
+def _date_column(table: TableConfig, metadata: Mapping[str, Any]) -> str | None:
+    """The date column of the model, if it has one: it was trained on that name."""
+    history = metadata.get("derived_features", {}).get("history")
+    return table.date if history is None else str(history["date"])
+
+
+def _key_columns(names: list[str], table: TableConfig, metadata: Mapping[str, Any]) -> list[str]:
+    """The account and date columns that identify a row; a model with derived features knows their names."""
+    if "derived_features" in metadata:
+        history = metadata["derived_features"]["history"]
+        return [name for name in (history["account"], history["date"]) if name is not None]
     optional = table.optional if isinstance(table, FileTableConfig) else (table.account, table.date)
     keys = []
     for role, name in (("account", table.account), ("date", table.date)):
@@ -163,14 +225,26 @@ def _command(args: argparse.Namespace) -> int:
     check_tracking_uri(os.environ)
     data = data_settings(args)
     check_output(args.output)
+    rows = RowsToPredict(_first_date(vars(args)["from"]), args.next_day)
+    if rows.since is not None and rows.next_day:
+        raise ConfigError("--from and --next-day contradict each other: give one of them")
     requested = _requested_uri(args.target, args.model)
     # Loaded before the table, which may take long to read.
     uri, model = _load(requested, args.target)
-    predictions = _predict(model, read_table(data.source, data.query), data.table)
+    predictions = _predict(model, read_table(data.source, data.query), data.table, rows)
     write_predictions(predictions, args.output)
     shown = uri if uri == requested else f"{uri} ({requested})"
     sys.stdout.write(f"predicted {len(predictions)} rows with {shown} into {args.output}\n")
     return 0
+
+
+def _first_date(text: str | None) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--from {text!r} is not a date: write it as 2024-01-31") from error
 
 
 def _requested_uri(target: str | None, model: str | None) -> str:

@@ -13,7 +13,8 @@ from src.data.table import Dataset
 from src.evaluation.intervals import Estimate, difference_estimate
 from src.evaluation.unseen_rows import unseen_rows
 from src.tracking.registry.model_versions import ScoreComparison, compare_predictions
-from src.tracking.registry.served_model import predict_rows, served_metadata, unseen_warnings
+from src.tracking.registry.served_model import served_metadata
+from src.tracking.registry.served_rows import predict_rows, unseen_warnings
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
@@ -60,9 +61,11 @@ def with_column_types_of_models(
     categories = {name for metadata in trainings for name in metadata.get("categorical_levels", {})}
     marks = {name: mark for metadata in trainings for name, mark in metadata.get("decimal_marks", {}).items()}
     use = tuple(name for name in features if name in names and name not in table.targets)
+    only_derived = not use and any("derived_features" in metadata for metadata in trainings)
     return replace(
         table,
         use=use or None,
+        features="derived" if only_derived else table.features,
         categories=tuple(name for name in use if name in categories),
         numbers={name: mark for name, mark in marks.items() if name in use} | dict(table.numbers),
     )
@@ -88,8 +91,9 @@ def compare_models(
     trainings = {uri: served_metadata(model) for uri, model in models}
     rows = unseen_rows(data, trainings, test_fraction, purge_days)
     assert data.positions is not None
-    unseen, y = frame.iloc[data.positions[rows]], data.y[rows]
-    champion, challenger = (predict_rows(model, unseen) for _, model in models)
+    positions, y = data.positions[rows], data.y[rows]
+    champion, challenger = (predict_rows(model, frame, positions) for _, model in models)
+    unseen = frame.iloc[positions]
     for warning in dict.fromkeys(text for metadata in trainings.values() for text in unseen_warnings(unseen, metadata)):
         log.warning("%s", warning)
     (first, _), (second, _) = models

@@ -1,7 +1,8 @@
 """Writes the MLflow model folder, and loads models from it.
 
-The folder holds LightGBM's model text, the metadata and copies of `src/serving/model_code.py` and
-`src/data/encoding.py`, so it serves without this repository. It has two flavors: `python_function` takes a raw table,
+The folder holds LightGBM's model text, the metadata and copies of `src/serving/model_code.py`, `src/data/encoding.py`
+and, for a model with derived features, `src/data/key_values.py` and `src/features`, so it serves without this
+repository. It has two flavors: `python_function` takes a raw table,
 `lightgbm` gives the booster.
 """
 
@@ -9,7 +10,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from src.data import encoding
-from src.errors import DataError, UserError
-from src.suggest import did_you_mean, examples, listing
+from src.data import encoding, key_values
+from src.errors import UserError
+from src.features import catalogue
 from src.tracking.connection.tracking_database import check_database_answers
 from src.tracking.connection.tracking_errors import one_line, tracking_errors
 
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 MODEL_NAME = "model"
 """Name of the logged model inside its run: `runs:/<run>/model`."""
 DIGEST_TAG = "model_sha256"
+PREDICTION, ANSWER_ALL = "prediction", "answer_all"
+"""Column of the predictions of a model with derived features, and its parameter that predicts rows with a target."""
 EXAMPLE_ROWS = 5
 # A path, not an import: the file is only copied, and src/serving comes later in the import order.
 _MODEL_CODE = Path(__file__).parents[2] / "serving" / "model_code.py"
-UNSEEN_SHARE = 0.05
-"""Share of unseen values above which a category column is probably written differently than in training."""
 _REQUIRED = ("mlflow", "lightgbm", "numpy", "pandas")
 
 
@@ -50,9 +50,9 @@ class ModelCard:
     Attributes:
         target: the target column, and the registered name.
         model_text_path: LightGBM's text file.
-        metadata: the training metadata, JSON values: serving needs `feature_names` and `categorical_levels`;
-            `study_name` and the scores become tags.
-        example: raw rows with the original feature columns; the first rows become the input example.
+        metadata: the training metadata, JSON values: serving needs `feature_names` and `categorical_levels`, or
+            `input_columns` and `derived_features`; `study_name` and the scores become tags.
+        example: raw rows with the model's input columns; the first rows become the input example.
     """
 
     target: str
@@ -88,8 +88,8 @@ def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
             flavor=_ServedFlavor,
             run_id=run_id,
             model_id=logged.model_id,
-            signature=served_signature(card.metadata["feature_names"]),
-            input_example=card.example[card.metadata["feature_names"]].head(EXAMPLE_ROWS),
+            signature=served_signature(card.metadata),
+            input_example=card.example[input_columns(card.metadata)].head(EXAMPLE_ROWS),
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIRED],
             **_model_parts(Path(folder), card),
         )
@@ -105,11 +105,21 @@ def _model_parts(folder: Path, card: ModelCard) -> dict[str, Any]:
     shutil.copyfile(encoding.__file__, encoding_copy)
     metadata.write_text(json.dumps(card.metadata, indent=2), encoding="utf-8")
     artifacts = {"model": str(text), "metadata": str(metadata), "encoding": str(encoding_copy)}
+    if "derived_features" in card.metadata:
+        keys, features = folder / "key_values.py", folder / "features"
+        shutil.copyfile(key_values.__file__, keys)
+        shutil.copytree(Path(catalogue.__file__).parent, features, ignore=shutil.ignore_patterns("__pycache__"))
+        artifacts |= {"keys": str(keys), "features": str(features)}
     return {"python_model": str(code), "artifacts": artifacts}
 
 
-def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
-    """A signature with the names of all features and type `any`; the model's code checks the values.
+def input_columns(metadata: Mapping[str, Any]) -> list[str]:
+    """The columns that a model needs: its features, or what they are derived from."""
+    return list(metadata.get("input_columns") or metadata["feature_names"])
+
+
+def served_signature(metadata: Mapping[str, Any]) -> "ModelSignature":
+    """A signature with the names of all input columns and type `any`; the model's code checks the values.
 
     MLflow compares dtypes before the model sees a row: a `long` column refuses floats (an integer column with a
     missing value), a `double` column refuses int64 (a CSV whose prices happen to be whole numbers), a `string`
@@ -118,14 +128,20 @@ def served_signature(feature_names: Iterable[str]) -> "ModelSignature":
     `mlflow models serve` then parses JSON and Parquet but not CSV.
 
     Returns:
-        Named, required inputs of any type; one double per row as output.
+        Named, required inputs of any type; one double per row as output. With derived features the output is a frame
+        with the account, the date and the prediction of each predicted row.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
     any_type = AnyType()
-    inputs = Schema([ColSpec(type=any_type, name=name) for name in feature_names])
-    return ModelSignature(inputs=inputs, outputs=Schema([TensorSpec(np.dtype(np.float64), (-1,))]))
+    inputs = Schema([ColSpec(type=any_type, name=name) for name in input_columns(metadata)])
+    if "derived_features" not in metadata:
+        return ModelSignature(inputs=inputs, outputs=Schema([TensorSpec(np.dtype(np.float64), (-1,))]))
+    history = metadata["derived_features"]["history"]
+    keys = [ColSpec(type=any_type, name=name) for name in (history["account"], history["date"]) if name is not None]
+    outputs = Schema([*keys, ColSpec(type=DataType.double, name=PREDICTION)])
+    return ModelSignature(inputs, outputs, ParamSchema([ParamSpec(ANSWER_ALL, DataType.boolean, False)]))
 
 
 class _ServedFlavor:
@@ -208,82 +224,3 @@ def _model_errors(uri: str) -> Iterator[None]:
                 raise
             remedy = "train and register it first, or give an existing one (models:/<name>@champion)"
             raise UserError(f"model {uri!r} cannot be found: {one_line(error)}; {remedy}") from error
-
-
-def predict_rows(model: "PyFuncModel", features: pd.DataFrame) -> NDArray[np.float64]:
-    """Predicts the rows of a table.
-
-    Args:
-        model: a loaded MLflow model that takes a frame and returns one number per row.
-        features: (n_rows, at least the model's features), in any column order.
-
-    Returns:
-        (n_rows,) predictions.
-
-    Raises:
-        DataError: the rows do not fit the model; the message names the columns, or the column and the value.
-    """
-    from mlflow.exceptions import MlflowException
-
-    metadata = served_metadata(model)
-    schema = model.metadata.get_input_schema()
-    needed = metadata.get("feature_names") or (schema.required_input_names() if schema else list(features.columns))
-    # Checked before MLflow does, whose message contains the whole table.
-    _check_columns(list(features.columns), needed)
-    chosen = features.loc[:, needed]
-    if metadata and "decimal_marks" not in metadata:
-        chosen = _encode_for_older_models(chosen, metadata)
-    try:
-        return np.asarray(model.predict(chosen), dtype=np.float64)
-    except MlflowException as error:  # from the checks in the model's code
-        raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
-
-
-def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[str]:
-    """One warning for each category column with many values that were not in training.
-
-    Args:
-        frame: (n_rows, at least the model's features).
-        metadata: the model's metadata.
-    """
-    warnings = []
-    for name, levels in metadata.get("categorical_levels", {}).items():
-        column = frame[name]
-        given = encoding.texts_of(column)
-        unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
-        share = np.count_nonzero(unseen) / max(1, given.count())
-        if share > UNSEEN_SHARE:
-            warnings.append(
-                f"column {name!r}: {100 * share:.3g} % of its values were not in the training data "
-                f"({examples(given[unseen].unique())}; known are {examples(levels)}): they count as missing; "
-                "check their spelling"
-            )
-    return warnings
-
-
-def _check_columns(names: list[Any], needed: list[str]) -> None:
-    if missing := [name for name in needed if name not in names]:
-        close = did_you_mean(missing[0], map(str, names))
-        raise DataError(
-            f"column(s) {listing(missing)} missing{close}: the model needs {len(needed)} columns; the table has "
-            f"{listing(names)}"
-        )
-    if duplicates := [name for name in needed if names.count(name) > 1]:
-        raise DataError(f"column(s) {listing(duplicates)} are duplicated in the table: keep one of each")
-
-
-def _encode_for_older_models(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
-    """Encodes levels and numbers for models of earlier versions, whose code compares texts exactly."""
-    columns: dict[str, Any] = {}
-    for name, column in frame.items():
-        levels = metadata["categorical_levels"].get(name)
-        if levels is not None:
-            codes = np.nan_to_num(encoding.level_codes(column, levels), nan=-1).astype(np.int64)
-            columns[str(name)] = np.array([*levels, None], dtype=object)[codes]
-        else:
-            plain = [encoding.BOOLEAN_TEXTS.get(value, value) if isinstance(value, str) else value for value in column]
-            try:
-                columns[str(name)] = encoding.to_numbers(pd.Series(plain), str(name))
-            except encoding.NotANumber as error:
-                raise DataError(f"the table cannot be predicted: {error}") from error
-    return pd.DataFrame(columns, index=frame.index)

@@ -17,7 +17,8 @@ from src.tracking.registry.model_versions import (
     register_model,
     version_aliases,
 )
-from src.tracking.registry.served_model import DIGEST_TAG, load_served, predict_rows
+from src.tracking.registry.served_model import DIGEST_TAG, load_served
+from src.tracking.registry.served_rows import predict_rows
 from tests.contenders import TwoVersions
 from tests.tiny_model import TinyModel, tiny_model
 

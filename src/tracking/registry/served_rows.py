@@ -1,0 +1,122 @@
+"""Predicts the rows of a table with a loaded model."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.data import encoding
+from src.errors import DataError
+from src.suggest import did_you_mean, examples, listing
+from src.tracking.connection.tracking_errors import one_line
+from src.tracking.registry.served_model import ANSWER_ALL, PREDICTION, served_metadata
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+
+UNSEEN_SHARE = 0.05
+"""Share of unseen values above which a category column is probably written differently than in training."""
+
+
+def predict_rows(
+    model: "PyFuncModel", frame: pd.DataFrame, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Predicts rows of a table.
+
+    Args:
+        model: a loaded MLflow model that takes a frame and returns one number per row, or one with derived features.
+        frame: (n_rows, at least the model's input columns), in any column order. Other rows than the predicted ones
+            are the past of a model with derived features.
+        rows: positions of the rows to predict; None means all.
+
+    Returns:
+        (n_rows,) or (len(rows),) predictions.
+
+    Raises:
+        DataError: the rows do not fit the model; the message names the columns, or the column and the value.
+    """
+    from mlflow.exceptions import MlflowException
+
+    metadata = served_metadata(model)
+    schema = model.metadata.get_input_schema()
+    needed = metadata.get("input_columns") or metadata.get("feature_names")
+    needed = needed or (schema.required_input_names() if schema else list(frame.columns))
+    # Checked before MLflow does, whose message contains the whole table.
+    _check_columns(list(frame.columns), needed)
+    chosen = frame.loc[:, needed]
+    try:
+        if "derived_features" in metadata:
+            answers = model.predict(chosen, params={ANSWER_ALL: True})[PREDICTION].to_numpy(dtype=np.float64)
+            return answers if rows is None else answers[rows]
+        chosen = chosen if rows is None else chosen.iloc[rows]
+        if metadata and "decimal_marks" not in metadata:
+            chosen = _encode_for_older_models(chosen, metadata)
+        return np.asarray(model.predict(chosen), dtype=np.float64)
+    except MlflowException as error:  # from the checks in the model's code
+        raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
+
+
+def history_warnings(model: "PyFuncModel", frame: pd.DataFrame) -> list[str]:
+    """How the past of the rows without a target differs from that in training; empty without derived features.
+
+    Args:
+        model: a loaded MLflow model.
+        frame: (n_rows, at least the model's input columns); `predict_rows` has checked them.
+    """
+    if "derived_features" not in served_metadata(model):
+        return []
+    code: Any = model.unwrap_python_model()
+    lines: list[str] = code.history_warnings(code.read_history(frame))
+    return lines
+
+
+def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[str]:
+    """One warning for each category column with many values that were not in training.
+
+    Args:
+        frame: (n_rows, at least the model's features).
+        metadata: the model's metadata.
+    """
+    warnings = []
+    for name, levels in metadata.get("categorical_levels", {}).items():
+        column = frame[name]
+        given = encoding.texts_of(column)
+        unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
+        share = np.count_nonzero(unseen) / max(1, given.count())
+        if share > UNSEEN_SHARE:
+            warnings.append(
+                f"column {name!r}: {100 * share:.3g} % of its values were not in the training data "
+                f"({examples(given[unseen].unique())}; known are {examples(levels)}): they count as missing; "
+                "check their spelling"
+            )
+    return warnings
+
+
+def _check_columns(names: list[Any], needed: list[str]) -> None:
+    if missing := [name for name in needed if name not in names]:
+        close = did_you_mean(missing[0], map(str, names))
+        raise DataError(
+            f"column(s) {listing(missing)} missing{close}: the model needs {len(needed)} columns; the table has "
+            f"{listing(names)}"
+        )
+    if duplicates := [name for name in needed if names.count(name) > 1]:
+        raise DataError(f"column(s) {listing(duplicates)} are duplicated in the table: keep one of each")
+
+
+def _encode_for_older_models(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """Encodes levels and numbers for models of earlier versions, whose code compares texts exactly."""
+    columns: dict[str, Any] = {}
+    for name, column in frame.items():
+        levels = metadata["categorical_levels"].get(name)
+        if levels is not None:
+            codes = np.nan_to_num(encoding.level_codes(column, levels), nan=-1).astype(np.int64)
+            columns[str(name)] = np.array([*levels, None], dtype=object)[codes]
+        else:
+            plain = [encoding.BOOLEAN_TEXTS.get(value, value) if isinstance(value, str) else value for value in column]
+            try:
+                columns[str(name)] = encoding.to_numbers(pd.Series(plain), str(name))
+            except encoding.NotANumber as error:
+                raise DataError(f"the table cannot be predicted: {error}") from error
+    return pd.DataFrame(columns, index=frame.index)
