@@ -101,8 +101,8 @@ def _short_history(rows: RawHistory, needed: int) -> Iterator[str]:
         fewest = int(panel.positions[short].min())
         yield (
             f"{np.count_nonzero(short)} of {np.count_nonzero(rows.to_predict)} rows to predict have fewer than "
-            f"{needed} earlier rows of their account (at least {fewest}): give {needed} rows where the account has them, else "
-            "features of longer windows differ from training"
+            f"{needed} earlier rows of their account (at least {fewest}): give {needed} rows where the account has "
+            "them, else features of longer windows differ from training"
         )
 
 

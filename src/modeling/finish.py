@@ -17,8 +17,8 @@ from src.modeling.open_study import OpenStudy
 from src.modeling.run_ending import failure_text
 from src.reporting.final_report import FinalReport, same_command, write_final_report
 from src.reporting.summary import Outcome
-from src.search.earlier_searches import last_search_day
 from src.search.derived_features import describe_features, input_example
+from src.search.earlier_searches import last_search_day
 from src.search.search_task import SearchTask
 from src.study.studies import FINISHED
 from src.study.study_options import table_as_json
@@ -26,8 +26,6 @@ from src.tracking.projection.final_record import log_dataset, log_files, log_fin
 from src.tracking.projection.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
 from src.tracking.registry.model_versions import register_model
 from src.tracking.registry.served_model import ModelCard
-
-EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
     log_dataset(opened.session, parent, _training_table(data), data.target, data.source, data.digest)
     if not task.settings.register:
         return "not registered"
-    example = input_example(data, task.rows.search, EXAMPLE_ROWS)
+    example = input_example(data, task.rows.search, written.metadata["history_rows"])
     registered = register_model(parent, ModelCard(data.target, written.model_path, written.metadata, example))
     alias = f" @{registered.alias}" if registered.alias else " (replaced since)"
     return f"{registered.name} v{registered.version}{alias}"

@@ -16,6 +16,7 @@ from src.search.earlier_model import EarlierModel
 from src.search.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, last_search_day
 from src.search.search_task import SearchTask, task_sampler, verbose
 from src.search.starting_points import Params, store_starting_points
+from src.search.study_features import choose_study_features, with_study_features
 from src.study.pruner import make_pruner
 from src.study.store_lock import store_lock
 from src.study.studies import OptunaStudyManager, set_optuna_verbosity
@@ -90,7 +91,7 @@ def open_study(task: SearchTask) -> OpenStudy:
         if _is_new(study, record):
             _initialize(study, task, earlier)
             study.set_user_attr(SETTINGS_ATTR, record)  # written last: it marks the study as complete
-    return OpenStudy(study, manager, _with_total(task, study))
+    return OpenStudy(study, manager, _with_total(with_study_features(task, study), study))
 
 
 def refuse_incompatible_studies(tasks: Sequence[SearchTask]) -> None:
@@ -135,6 +136,7 @@ def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
 
 def _initialize(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
     study.set_user_attr(OPTIONS_ATTR, make_study_options(task.settings, task.data.target, task.data.source))
+    choose_study_features(task, study)
     study.set_user_attr(SEARCH_UNTIL_ATTR, last_search_day(task))
     if task.user_objective is None:
         store_starting_points(study, task.settings.search.seed, earlier)

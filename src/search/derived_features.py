@@ -25,6 +25,7 @@ from src.suggest import listing
 
 log = logging.getLogger(__name__)
 
+EXAMPLE_ROWS = 5
 FEATURES_ATTR = "derived_features"
 """Study attribute with the derived features of all its trials; each process that works on the study reads it."""
 
@@ -135,21 +136,20 @@ def describe_features(data: Dataset, derived: DerivedFeatures | None) -> dict[st
     }
 
 
-def input_example(data: Dataset, rows: NDArray[np.int64], n_rows: int) -> pd.DataFrame:
+def input_example(data: Dataset, rows: NDArray[np.int64], n_past: int) -> pd.DataFrame:
     """The last rows of the search as a request: own features, or the past of an account and a row to predict.
 
     Args:
         data: the table.
         rows: positions of the rows of the search, by date.
-        n_rows: length of the example.
+        n_past: number of past rows that the model needs; 0 without derived features.
     """
-    own = data.features.iloc[rows[-n_rows:]]
-    if data.history is None:
-        return own
+    if data.history is None or not n_past:
+        return data.features.iloc[rows[-EXAMPLE_ROWS:]]
     assert data.accounts is not None or data.history.account_column is None
     if data.accounts is not None:
         rows = rows[data.accounts[rows] == data.accounts[rows[-1]]]
-    history, last = data.history, rows[-n_rows:]
+    history, last = data.history, rows[-n_past - 1 :]
     assert data.positions is not None
     places = data.positions[last]
     example = data.features.iloc[last].reset_index(drop=True)

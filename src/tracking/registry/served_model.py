@@ -37,7 +37,6 @@ MODEL_NAME = "model"
 DIGEST_TAG = "model_sha256"
 PREDICTION, ANSWER_ALL = "prediction", "answer_all"
 """Column of the predictions of a model with derived features, and its parameter that predicts rows with a target."""
-EXAMPLE_ROWS = 5
 # A path, not an import: the file is only copied, and src/serving comes later in the import order.
 _MODEL_CODE = Path(__file__).parents[2] / "serving" / "model_code.py"
 _REQUIRED = ("mlflow", "lightgbm", "numpy", "pandas")
@@ -52,7 +51,7 @@ class ModelCard:
         model_text_path: LightGBM's text file.
         metadata: the training metadata, JSON values: serving needs `feature_names` and `categorical_levels`, or
             `input_columns` and `derived_features`; `study_name` and the scores become tags.
-        example: raw rows with the model's input columns; the first rows become the input example.
+        example: raw rows with the model's input columns; they become the input example.
     """
 
     target: str
@@ -89,7 +88,7 @@ def log_served_model(run_id: str, card: ModelCard, digest: str) -> str:
             run_id=run_id,
             model_id=logged.model_id,
             signature=served_signature(card.metadata),
-            input_example=card.example[input_columns(card.metadata)].head(EXAMPLE_ROWS),
+            input_example=card.example[input_columns(card.metadata)],
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIRED],
             **_model_parts(Path(folder), card),
         )

@@ -48,7 +48,8 @@ def predict_rows(
     chosen = frame.loc[:, needed]
     try:
         if "derived_features" in metadata:
-            answers = model.predict(chosen, params={ANSWER_ALL: True})[PREDICTION].to_numpy(dtype=np.float64)
+            answered: Any = model.predict(chosen, params={ANSWER_ALL: True})
+            answers: NDArray[np.float64] = answered[PREDICTION].to_numpy(dtype=np.float64)
             return answers if rows is None else answers[rows]
         chosen = chosen if rows is None else chosen.iloc[rows]
         if metadata and "decimal_marks" not in metadata:
