@@ -57,7 +57,7 @@ def _after_holiday(dates: Dates, sessions: Dates) -> Floats:
     place = np.searchsorted(sessions, dates, side="left")
     known = (place > 0) & (dates <= sessions[-1])
     previous = sessions[np.maximum(place - 1, 0)]
-    return np.where(known, np.busday_count(previous, dates) > 1, np.nan)
+    return np.where(known, np.busday_count(previous + 1, dates) > 0, np.nan)
 
 
 def _before_holiday(dates: Dates, sessions: Dates) -> Floats:
@@ -65,7 +65,7 @@ def _before_holiday(dates: Dates, sessions: Dates) -> Floats:
     place = np.searchsorted(sessions, dates, side="right")
     known = (place < len(sessions)) & (dates >= sessions[0])
     following = sessions[np.minimum(place, len(sessions) - 1)]
-    return np.where(known, np.busday_count(dates, following) > 1, np.nan)
+    return np.where(known, np.busday_count(dates + 1, following) > 0, np.nan)
 
 
 def _sessions_left_in_month(dates: Dates, sessions: Dates) -> Floats:

@@ -31,6 +31,10 @@ class OwnPast:
         return sums(self.rows, (~np.isnan(self.values)).astype(np.float64))
 
     @cached_property
+    def _sums(self) -> Windows:
+        return sums(self.rows, np.where(np.isnan(self.values), 0.0, self.values))
+
+    @cached_property
     def _positives(self) -> Windows:
         return sums(self.rows, (self.values > 0).astype(np.float64))
 
@@ -71,8 +75,7 @@ class OwnPast:
         return self._std(feature.window)
 
     def _mean(self, window: int) -> Floats:
-        count, mean, _ = self._moments[window]
-        return np.where(count > 0, mean, np.nan)
+        return self._sums[window][0] / self._counts[window][0]
 
     def _std(self, window: int) -> Floats:
         count, _, squares = self._moments[window]

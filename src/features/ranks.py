@@ -6,7 +6,7 @@ import numpy as np
 
 from .blocks import blocks
 from .panel import Floats, Integers, Panel
-from .states import moments
+from .states import sums
 
 CHUNK_ROWS = 1 << 15
 """Dates are taken together up to so many rows."""
@@ -61,8 +61,11 @@ def _means_so_far(panel: Panel, column: str, window: int) -> Floats:
     """The mean of the account's last `window` rows, the row itself included; NaN without values, (n_rows,)."""
     found = np.empty(len(panel))
     for block in blocks(panel, window):
-        count, mean, _ = moments(block.rows, block.values(column))[window]
-        block.write(np.where(count > 0, mean, np.nan), found)
+        values = block.values(column)
+        missing = np.isnan(values)
+        total = sums(block.rows, np.where(missing, 0.0, values))[window][0]
+        count = sums(block.rows, (~missing).astype(np.float64))[window][0]
+        block.write(total / count, found)
     return found
 
 

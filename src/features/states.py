@@ -10,7 +10,7 @@ from .windows import Rows, State, Windows
 
 
 def sums(rows: Rows, values: Floats) -> Windows:
-    """State: the sum of the values."""
+    """State: the sum of the values, none of which is missing."""
     return Windows(rows, (values,), (0.0,), lambda older, newer, _: (older[0] + newer[0],))
 
 

@@ -37,7 +37,7 @@ def cases(draw: Any) -> Case:
         {
             "account": np.repeat([f"a{i}" for i in range(n_accounts)], n_dates),
             "date": np.tile(pd.date_range("2024-01-01", periods=n_dates), n_accounts),
-            "desk": rng.choice(["u", "v", None], n_accounts * n_dates, p=[0.5, 0.4, 0.1]),
+            "desk": rng.choice(np.array(["u", "v", None], object), n_accounts * n_dates, p=[0.5, 0.4, 0.1]),
         }
     )
     for column in COLUMNS:
@@ -59,7 +59,7 @@ def random_values(rng: np.random.Generator, kind: str, size: int) -> np.ndarray:
         "normal": rng.normal(size=size),
         "heavy": rng.normal(size=size) * 10.0 ** rng.integers(-6, 9, size),
         "few": rng.choice([-1.0, -0.0, 0.0, 1.0], size),
-        "equal": np.full(size, 0.1),
+        "equal": np.full(size, 0.375),
     }
     return values[kind]
 

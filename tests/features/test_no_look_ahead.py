@@ -62,7 +62,7 @@ def test_a_truncated_history_gives_the_same_bits(case: Case) -> None:
     expected = everything[everything.index.get_level_values("date") == case.date]
     before = table[table["date"] < case.date]
     for history in {feature.history for feature in CANDIDATES}:
-        dates = np.sort(before["date"].unique())[len(before["date"].unique()) - history :] if history else []
+        dates = sorted(before["date"].unique())[-history:] if history else []
         last_rows = before.sort_values("date").groupby("account").tail(history).index
         kept = before[before.index.isin(last_rows) | before["date"].isin(dates)]
         features = [feature for feature in CANDIDATES if feature.history <= history]
