@@ -79,7 +79,7 @@ def choose_columns(names: Sequence[str], table: TableConfig, target: str) -> Col
 def _feature_mode(table: TableConfig, features: Sequence[str], date: str | None) -> tuple[str, str]:
     """The mode and its reason. A table whose only other columns are peer groups has no feature columns."""
     if table.features is not None:
-        return table.features, "as configured"
+        return table.features, f"--features {table.features}, or features: in --config"
     own = [name for name in features if name not in table.groups]
     if own or date is None:
         return "own", f"the table has {len(features)} feature columns"

@@ -33,11 +33,12 @@ HEADER = ("target", "metric", "validation", "test", "95 % interval", "best basel
 
 
 def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
-    """The table, the trials of each model, the reports and the command that opens MLflow's UI."""
+    """The table, features and trials of each model, the reports and the command that opens MLflow's UI."""
     rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
+    features = dict.fromkeys(f"features {features_of(outcome.metadata)}" for outcome in outcomes)
     models = [f"model    {made_of(outcome.metadata)}" for outcome in outcomes]
     notes = [
         f"interval {outcome.metadata['target']}, {name}: {note}"
@@ -55,7 +56,7 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
         command += f" --backend-store-uri {tracking_uri.replace(f'sqlite:///{Path.cwd()}/', 'sqlite:///')}"
     elif at_server:
         command = f"open {tracking_uri}"
-    return "\n".join(["", *lines, "", *notes, *models, *reports, f"MLflow   {command}"])
+    return "\n".join(["", *lines, "", *notes, *features, *models, *reports, f"MLflow   {command}"])
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -74,6 +75,16 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         "-" if skill is None else f"{100 * skill:+.1f} %",
         outcome.version,
     )
+
+
+def features_of(metadata: Mapping[str, Any]) -> str:
+    """`own: the table has 43 feature columns`, or `net_profit: 30 of 176 derived ones, the table has …`."""
+    mode, reason, derived = metadata["feature_mode"], metadata["feature_mode_reason"], metadata.get("derived_features")
+    if derived is None:
+        return f"{mode}: {reason}"
+    own = f"{len(metadata['feature_names']) - len(derived['features'])} own and " if mode == "both" else ""
+    kept = f"{own}{len(derived['features'])} of {derived['considered']} derived ones"
+    return f"{metadata['target']}: {kept}, {reason}"
 
 
 def made_of(metadata: Mapping[str, Any]) -> str:
