@@ -47,8 +47,10 @@ class CommandLine:
         settings = run_settings(
             with_study_options(self.args, self.given, study_options, study_name or self.args.study_name)
         )
-        if "config" not in self.given:
-            settings = replace(settings, data=replace(settings.data, table=table_from_json(study_options["table"])))
+        stored = table_from_json(study_options["table"])
+        table = settings.data.table if "config" in self.given else stored
+        features = self.args.features if "features" in self.given else table.features or stored.features
+        settings = replace(settings, data=replace(settings.data, table=replace(table, features=features)))
         keep = "n_trials" not in self.given
         return replace(settings, search=replace(settings.search, keep_total=keep, wait_for_store=self.wait))
 

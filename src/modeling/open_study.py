@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETTINGS_ATTR = "settings"
+FEATURES_OPTION = "features"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def settings_record(task: SearchTask) -> dict[str, Any]:
         "metric": task.data.config.metric,
         "objective": "lightgbm" if task.user_objective is None else "user",
         "seed": task.settings.search.seed,
+        FEATURES_OPTION: task.data.mode,
         "data": task.data.source,
         "data_digest": task.data.digest,
         "split": split,
@@ -171,7 +173,7 @@ def _is_new(study: optuna.Study, settings: dict[str, Any]) -> bool:
                 f"study {study.study_name!r} has trials without a record of data and split: use another --study-name"
             )
         return True
-    for name, before, now in _differences(stored, settings):
+    for name, before, now in _differences({FEATURES_OPTION: "own"} | stored, settings):  # older studies lack the key
         raise ConfigError(
             f"study {study.study_name!r} was created with {name} {before!r}, now it is {now!r}: "
             f"give the same value, or use another --study-name"

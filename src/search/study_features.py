@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import optuna
 
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
 from src.search.derived_features import (
     FEATURES_ATTR,
     DerivedFeatures,
@@ -63,6 +63,6 @@ def with_study_features(task: SearchTask, study: optuna.Study) -> SearchTask:
         )
     try:
         derived = DerivedFeatures.from_json(stored)
-    except ValueError as error:  # written by a later version
+    except DataError as error:  # written by a later version; the message lacks the study
         raise ConfigError(f"study {study.study_name!r}: {error}") from error
     return replace(task, data=add_derived_features(task.data, derived), derived=derived)
