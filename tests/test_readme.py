@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from src.data.encoding import MISSING_TEXTS
@@ -38,7 +39,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     table.to_parquet(path / "table.parquet")
     own = table.rename(columns={"account_id": "trader", "date": "day", "net_profit": "pnl", "is_profitable": "win"})
     own.rename(columns={"signal": "spread", "style": "session"}).to_csv(path / "trades.csv", index=False)
-    (path / "trades.yaml").write_text(next(text for language, text in BLOCKS if language == "yaml"))
+    days = pd.bdate_range("2024-01-02", periods=90)
+    past = table.assign(date=table["date"].map(dict(zip(table["date"].unique(), days, strict=False))))
+    past = past.rename(columns={"net_profit": "daily_pnl", "style": "desk", "signal": "volume"})
+    past[["account_id", "date", "daily_pnl", "desk", "volume"]].to_csv(path / "history.csv", index=False)
+    for text in (text for language, text in BLOCKS if language == "yaml" and text.startswith("# ")):
+        (path / text.split()[1].rstrip(":")).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         yield path
