@@ -43,9 +43,11 @@ class CommandLine:
         settings = run_settings(self.args)
         keep_total = False
         if stored is not None:
+            from src.data.sources.dispatch import describe_source
             from src.study.study_settings import resumed
 
-            if "data" not in self.given and stored.lacks_source:
+            passed_from_python = stored.data.source is None and stored.described_source != describe_source(None, None)
+            if passed_from_python and "data" not in self.given:
                 raise ConfigError(
                     f"study {study_name or self.args.study_name!r} does not record where its table is "
                     f"({stored.described_source}), because it was passed from Python: give --data"

@@ -23,7 +23,6 @@ import optuna
 
 from src.config import Metric, RunSettings, SearchSettings, SplitSettings, TableConfig, Task
 from src.config_file import FileTableConfig
-from src.data.sources.dispatch import describe_source
 from src.data.table import Dataset
 from src.secrets import MASK, mask_url, scrub
 
@@ -57,11 +56,6 @@ class StudySettings(RunSettings):
     described_source: str
     data_digest: str
 
-    @property
-    def lacks_source(self) -> bool:
-        """Whether the table was passed from Python, so that the location of the table is unknown."""
-        return self.data.source is None and self.described_source != describe_source(None, None)
-
 
 def make_study_settings(settings: RunSettings, data: Dataset, objective: str) -> StudySettings:
     """The settings of a new study: file paths are absolute, and there is no password."""
@@ -70,10 +64,8 @@ def make_study_settings(settings: RunSettings, data: Dataset, objective: str) ->
         settings.data, source=_location(source), query=None if query is None else scrub(query, source or "")
     )
     return StudySettings(
-        **vars(settings) | {"data": stored},
+        **vars(settings) | vars(data.config) | {"data": stored},
         target=data.target,
-        task=data.config.task,
-        metric=data.config.metric,
         objective=objective,
         described_source=data.source,
         data_digest=data.digest,

@@ -1,6 +1,5 @@
 import json
 from argparse import Namespace
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,6 @@ def stored(settings: RunSettings, described: str = SAMPLE) -> StudySettings:
     return from_json(StudySettings, document)
 
 
-def given_names(options: Collection[str]) -> set[str]:
-    return {name[2:].replace("-", "_") for name in options}
-
-
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "--n-trials": st.integers(1, 10**6),
     "--timeout": st.floats(0.001, 1e6),
@@ -94,7 +89,7 @@ def test_given_options_have_priority(options: dict[str, Any], given_now: dict[st
     study = stored(run_settings(parsed(*(f"{name}={value}" for name, value in options.items()))))
     args = parsed(*(f"{name}={value}" for name, value in given_now.items()))
     now = run_settings(args)
-    followed = resumed(study, now, given_names(given_now))
+    followed = resumed(study, now, {name[2:].replace("-", "_") for name in given_now})
     for part, from_command, from_study in (
         (followed.search, now.search, study.search),
         (followed.split, now.split, study.split),
@@ -168,12 +163,6 @@ def test_a_file_is_kept_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.Mo
     assert stored(run_settings(parsed("--data", "t.csv"))).data.source == str(tmp_path / "t.csv")
 
 
-def test_only_a_table_passed_from_python_has_no_source() -> None:
-    assert stored(RunSettings(), "data frame").lacks_source
-    assert not stored(RunSettings()).lacks_source
-    assert not stored(run_settings(parsed("--data", "t.csv")), "t.csv").lacks_source
-
-
 def test_another_source_drops_the_old_query() -> None:
     study = stored(run_settings(parsed("--data", "postgresql://u@h/db", "--query", "SELECT 1")))
     assert resumed(study, run_settings(parsed()), ()).data.query == "SELECT 1"
@@ -232,7 +221,6 @@ def test_a_study_of_an_earlier_version_without_a_recipe_is_read() -> None:
     study = study_settings_of({"settings": EARLIER_ATTRIBUTES["settings"]})
     assert study is not None
     assert (study.target, study.search.n_trials, study.search.seed, study.split.n_folds) == ("net_profit", 100, 43, 3)
-    assert study.lacks_source
 
 
 def test_a_timeout_runs_from_the_first_worker_on(monkeypatch: pytest.MonkeyPatch) -> None:
