@@ -60,7 +60,7 @@ def test_its_arguments_are_the_contracts() -> None:
 
 def split_of(study: optuna.Study) -> tuple[bool, int | None]:
     split = study.user_attrs["settings"]["split"]
-    return split["use_cv"], split.get("n_folds")
+    return split["use_cv"], split["n_folds"] if split["use_cv"] else None
 
 
 @pytest.mark.parametrize(
