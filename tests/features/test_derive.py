@@ -79,6 +79,14 @@ def test_rows_without_a_group_have_no_peers() -> None:
     assert found["market_x_mean_1"].tolist()[1] == 1.0
 
 
+def test_a_group_that_returns_after_a_long_gap_begins_anew() -> None:
+    away = one_account([float(i) for i in range(90)])
+    seen = away.assign(account="b", desk="v")[lambda table: (table.index < 2) | (table.index > 85)]
+    found = features_of(pd.concat([away, seen])).xs("b", level="account")
+    np.testing.assert_array_equal(found["desk_x_mean_20"], [NAN, 0, NAN, 86, 86.5, 87])
+    np.testing.assert_array_equal(found["x_mean_20"], [NAN, 0, 0.5, 29, 43.5, np.float32(52.4)])
+
+
 def test_no_rows_and_no_features() -> None:
     table = one_account([1.0, 2.0])
     assert features_of(table.iloc[:0]).shape == (0, len(CANDIDATES))
