@@ -61,6 +61,8 @@ class Feature:
                 f"feature {self.name!r} is of family {self.family!r} and statistic {self.statistic!r}, which this "
                 "version does not know: use the version that made it"
             )
+        if self.statistic == "exponential_mean" and self.parameter not in DECAYS:
+            raise ValueError(f"feature {self.name!r} has the half-life {self.parameter}: use one of {list(DECAYS)}")
 
     @property
     def history(self) -> int:

@@ -36,7 +36,7 @@ def derive(
     Args:
         panel: the rows.
         features: some of `candidates`.
-        sessions: of the exchange, datetime64[D], sorted; only features of holidays and sessions need them.
+        sessions: of the exchange, datetime64[D], in any order; only features of holidays and sessions need them.
         threads: None takes one per CPU.
 
     Returns:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from src.features import blocks, peers, ranks
 from tests.features.random_tables import CANDIDATES, COLUMNS, Case, cases, features_of
 
-often = settings(max_examples=60, deadline=None)
+often = settings(max_examples=40, deadline=None)
 
 
 def assert_same_bits(found: pd.DataFrame, expected: pd.DataFrame) -> None:
