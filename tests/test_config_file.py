@@ -37,6 +37,16 @@ def test_every_key(tmp_path: Path) -> None:
     )
 
 
+def test_keys_of_derived_features(tmp_path: Path) -> None:
+    text = "features: both\nknown_after: [fees, net_profit]\ngroups: [desk]\ncalendar: XNYS\nuse: [desk]"
+    table = load_table_config(write(tmp_path, text))
+    assert (table.features, table.known_after) == ("both", ("fees", "net_profit"))
+    assert (table.groups, table.calendar, table.use) == (("desk",), "XNYS", ("desk",))
+    dropped = load_table_config(write(tmp_path, "groups: [desk]\ndrop: [desk]"))
+    assert dropped.groups == dropped.drop, "peers by a column that is no feature itself"
+    assert load_table_config(write(tmp_path, "calendar: null\nnumbers: [fees]\nknown_after: [fees]")).calendar is None
+
+
 def test_missing_keys_are_defaults_that_may_be_missing_in_the_table(tmp_path: Path) -> None:
     table = load_table_config(write(tmp_path, "drop: [comment]"))
     assert (table.account, table.date, table.use) == (TableConfig().account, TableConfig().date, None)
@@ -89,6 +99,22 @@ def test_null_means_none_and_a_named_column_is_not_optional(tmp_path: Path) -> N
         ("targets: {a: {task: [binary]}}", "task \"['binary']\" is unknown"),
         ("targets: {a: {task: regression, metric: auc}}", "target 'a': metric 'auc' does not fit task 'regression'"),
         ("targets: {a: {task: regression, metric: 1}}", "metric '1' is not a text"),
+        ("features: derivd", "`features` is 'derivd' (did you mean 'derived'?): use one of own, derived, both"),
+        ("features: [a]", "use one of own, derived, both: columns that are features belong under `use`"),
+        ("features: null", "`features` is 'None'"),
+        ("known_after: fees", "`known_after` is 'fees': write a list"),
+        ("known_after: [fees, fees]", "`known_after` names 'fees' twice"),
+        ("known_after: [x]\nuse: [x]", "x is in both `known_after` and `use`"),
+        ("known_after: [x]\ngroups: [x]", "x is in both `known_after` and `groups`"),
+        ("known_after: [x]\ncategories: [x]", "x is in both `known_after` and `categories`"),
+        ("known_after: [x]\ndrop: [x]", "x is in both `known_after` and `drop`"),
+        ("known_after: [date]", "`known_after` names 'date', the date column: remove it there"),
+        ("groups: [account_id]", "`groups` names 'account_id', the account column: remove it there"),
+        ("groups: [net_profit]", "target net_profit is in `groups`: remove it, a target is a number"),
+        ("groups: [x]\nnumbers: [x]", "x is in both `groups` and `numbers`"),
+        ("groups: desk", "`groups` is 'desk': write a list"),
+        ("calendar: [XNYS]", "`calendar` is \"['XNYS']\": write an exchange's code, such as XNYS"),
+        ('calendar: ""', "`calendar` is ''"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str | bytes, said: str) -> None:

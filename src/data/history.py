@@ -33,7 +33,7 @@ class History:
         date_column: the name of the date column.
         accounts: (n_rows,) text, as objects.
         dates: (n_rows,) datetime64[D].
-        past: (n_rows,) float64 by column: all targets of the table and `known_after`; missing values are NaN.
+        past: (n_rows,) float64 by column: the targets of the table and `known_after`; missing values are NaN.
         groups: (n_rows,) text by peer group column, None where it is missing.
         booleans: names of the past columns that hold booleans as text.
         decimal_marks: decimal mark by past column, for texts that are formatted numbers.
@@ -78,7 +78,7 @@ def read_history(frame: pd.DataFrame, table: TableConfig, columns: Columns) -> H
             f"the table has {n_dates} dates: features of past rows need {MIN_DATES} or more; give more history, or "
             "use --features own"
         )
-    past, booleans, marks = _read_past(frame, table)
+    past, booleans, marks = _read_past(frame, table, columns.target)
     groups = {name: _group_texts(frame[name], name) for name in table.groups}
     warnings = [
         *_short_accounts(accounts),
@@ -90,10 +90,14 @@ def read_history(frame: pd.DataFrame, table: TableConfig, columns: Columns) -> H
 
 
 def _read_past(
-    frame: pd.DataFrame, table: TableConfig
+    frame: pd.DataFrame, table: TableConfig, target: str
 ) -> tuple[dict[str, NDArray[np.float64]], tuple[str, ...], dict[str, str]]:
-    """Values of the targets and of `known_after`, names of the boolean columns, and decimal marks."""
-    targets = [name for name in table.targets if name in frame.columns and not frame[name].isna().all()]
+    """Values of the targets and of `known_after`, names of the boolean columns, and decimal marks.
+
+    Of a target under `drop` only the predicted one is read.
+    """
+    used = [name for name in table.targets if name == target or name not in table.drop]
+    targets = [name for name in used if name in frame.columns and not frame[name].isna().all()]
     past = {name: read_target(frame[name], name, table) for name in targets}
     booleans = [name for name in targets if _is_boolean_text(frame[name])]
     marks = {name: mark for name in targets if (mark := _decimal_mark(frame[name], name, table)) is not None}
@@ -153,10 +157,12 @@ def _lonely(name: str, groups: NDArray[np.object_], accounts: NDArray[np.object_
     """A warning for peer groups with one account.
 
     Raises:
-        DataError: every group has one account only.
+        DataError: every group has one account only, or the column has no value.
     """
     pairs = pd.DataFrame({"group": groups, "account": accounts}).dropna().drop_duplicates()
     sizes = pairs["group"].value_counts()
+    if sizes.empty:
+        raise DataError(f"column {name!r} (groups:) has no value: remove it from groups: in --config")
     single = sorted(sizes.index[sizes == 1])
     if len(single) == len(sizes):
         raise DataError(

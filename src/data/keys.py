@@ -106,11 +106,16 @@ def _check_duplicates(days: NDArray[Any], labels: NDArray[Any], order: RowIndice
         return
     at = int(np.argmax(same))
     first, second = order[at], order[at + 1]
-    account = f"account {one_line(labels[first], 60)!r} on " if labels[first] else ""
+    rows_of_both = f"(rows {rows[first] + 1} and {rows[second] + 1})"
+    if not labels[first]:
+        raise DataError(
+            f"{np.count_nonzero(same)} rows repeat the date of another row, the first is {days[first]} {rows_of_both}, "
+            "and the rows belong to no account: name the account column with account: in --config, or keep one row "
+            "per day"
+        )
     raise DataError(
-        f"{np.count_nonzero(same)} rows repeat the account and date of another row, the first is "
-        f"{account}{days[first]} (rows {rows[first] + 1} and {rows[second] + 1}): "
-        "keep one row per account and day"
+        f"{np.count_nonzero(same)} rows repeat the account and date of another row, the first is account "
+        f"{one_line(labels[first], 60)!r} on {days[first]} {rows_of_both}: keep one row per account and day"
     )
 
 

@@ -137,9 +137,9 @@ TABLES = {
     "no date": bad(IN_BAD, "'date' (the date) is missing", "did you mean 'Date'", make=table(date=None, Date=1)),
     "no account": bad(IN_BAD, "'account_id' (the account) is missing", "account: null", make=table(account_id=None)),
     "no feature": bad(
-        IN_BAD,
+        f"{IN_BAD} --features own",
         "no column is left as a feature",
-        "add columns",
+        "or use --features derived",
         make=table(signal=None, noise=None, style=None, is_open=None),
     ),
     "rows twice": bad(
