@@ -23,6 +23,7 @@ import optuna
 
 from src.config import Metric, RunSettings, SearchSettings, SplitSettings, TableConfig, Task
 from src.config_file import FileTableConfig
+from src.data.sources.dispatch import SAMPLE
 from src.data.table import Dataset
 from src.secrets import MASK, mask_url, scrub
 
@@ -47,6 +48,7 @@ class StudySettings(RunSettings):
         objective: `lightgbm`, or `user` for a user's own objective.
         described_source: description of the table's source.
         data_digest: of the table's content.
+        feature_mode: own, derived or both.
     """
 
     target: str
@@ -55,6 +57,7 @@ class StudySettings(RunSettings):
     objective: str
     described_source: str
     data_digest: str
+    feature_mode: str = "own"
 
 
 def make_study_settings(settings: RunSettings, data: Dataset, objective: str) -> StudySettings:
@@ -215,8 +218,8 @@ def seconds_left(
 
 def _location(source: str | None) -> str | None:
     """The table's location for other processes: a file's absolute path, or a URL without its password."""
-    if source is None:
-        return None
+    if source is None or source.startswith(SAMPLE):
+        return source
     if "://" not in source:
         return str(Path(source).expanduser().absolute())
     return _MASKED_PARAMETER.sub("", _MASKED_USER.sub("@", mask_url(source))).rstrip("?&")

@@ -31,7 +31,13 @@ BARE = ["account_id", "date", "net_profit"]
             "--features both, or features: in --config",
             ("desk",),
         ),
-        (["net_profit", "desk"], FileTableConfig(groups=("desk",), optional=("account_id", "date")), "own", "", ("desk",)),
+        (
+            ["net_profit", "desk"],
+            FileTableConfig(groups=("desk",), optional=("account_id", "date")),
+            "own",
+            "",
+            ("desk",),
+        ),
     ],
 )
 def test_mode_and_its_reason(
@@ -45,9 +51,17 @@ def test_mode_and_its_reason(
 @pytest.mark.parametrize(
     ("names", "table", "said"),
     [
-        ([*BARE, "fee"], TableConfig(known_after=("fees",)), "column 'fees' (known_after:) is missing (did you mean 'fee'?)"),
+        (
+            [*BARE, "fee"],
+            TableConfig(known_after=("fees",)),
+            "column 'fees' (known_after:) is missing (did you mean 'fee'?)",
+        ),
         (BARE, TableConfig(groups=("desk",)), "column 'desk' (groups:) is missing: the table has account_id, date"),
-        (BARE, TableConfig(features="own"), "no column is left as a feature, the table has account_id, date, net_profit"),
+        (
+            BARE,
+            TableConfig(features="own"),
+            "no column is left as a feature, the table has account_id, date, net_profit",
+        ),
         (BARE, TableConfig(features="own"), "or use --features derived, which needs account, date and target only"),
         (BARE, TableConfig(features="both"), "no column is left as a feature"),
         (["account_id", "net_profit"], TableConfig(date=None), "no column is left as a feature"),
@@ -77,5 +91,7 @@ def test_keys_without_effect_on_own_features_are_warned_of() -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ConfigError, match=re.escape("features 'derivd' is unknown (did you mean 'derived'?): use one of own")):
+    with pytest.raises(
+        ConfigError, match=re.escape("features 'derivd' is unknown (did you mean 'derived'?): use one of own")
+    ):
         TableConfig(features="derivd")

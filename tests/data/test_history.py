@@ -88,7 +88,19 @@ def test_formatted_numbers_of_the_past_keep_their_decimal_mark() -> None:
         (table(gross_profit=["a", "b"] * 30), None, "target 'gross_profit' is not numeric: 'a' in row 1"),
         (table(desk=[["u"]] * 60), None, "column 'desk' (groups:) cannot be a group: a value of type list"),
     ],
-    ids=["dates", "repeated", "no account", "one row", "lonely", "no group", "empty", "texts", "infinite", "other", "lists"],
+    ids=[
+        "dates",
+        "repeated",
+        "no account",
+        "one row",
+        "lonely",
+        "no group",
+        "empty",
+        "texts",
+        "infinite",
+        "other",
+        "lists",
+    ],
 )
 def test_tables_without_a_usable_past(frame: pd.DataFrame, config: TableConfig | None, said: str) -> None:
     assert said in refused(frame, config or PEERS)

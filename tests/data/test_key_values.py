@@ -110,7 +110,9 @@ def test_training_names_the_row_of_the_table_that_was_read() -> None:
         parse_days(pd.Series(["2024-01-01", "never"], name="day"), np.array([7, 40]))
 
 
-@given(st.lists(st.one_of(st.integers(20240101, 20240131), st.dates(dt.date(2024, 1, 1)).map(str)), min_size=1), st.data())
+@given(
+    st.lists(st.one_of(st.integers(20240101, 20240131), st.dates(dt.date(2024, 1, 1)).map(str)), min_size=1), st.data()
+)
 def test_a_date_does_not_depend_on_other_rows(values: list[Any], data: st.DataObject) -> None:
     together = read_days(pd.Series(values, dtype=object))
     order = data.draw(st.permutations(range(len(values))))

@@ -23,9 +23,17 @@ def test_sessions_reach_from_before_the_table_into_the_future() -> None:
 @pytest.mark.parametrize(
     ("code", "dates", "said"),
     [
-        ("XNYC", days("2024-01-02"), "calendar: 'XNYC' of --config is unknown (did you mean 'XNYS'?): use an exchange's"),
+        (
+            "XNYC",
+            days("2024-01-02"),
+            "calendar: 'XNYC' of --config is unknown (did you mean 'XNYS'?): use an exchange's",
+        ),
         ("no", days("2024-01-02"), "calendar: 'no' of --config is unknown"),
-        ("XNYS", days("2024-01-06", "2024-01-07"), "has no session on any date of the table (2024-01-06 to 2024-01-07)"),
+        (
+            "XNYS",
+            days("2024-01-06", "2024-01-07"),
+            "has no session on any date of the table (2024-01-06 to 2024-01-07)",
+        ),
         ("XNYS", days("1492-10-12"), "calendar: 'XNYS'"),
         ("XNYS", days("2400-10-12"), "calendar: 'XNYS'"),
         ("XKRX", days("1950-10-12"), "calendar: 'XKRX' of --config cannot be used: "),

@@ -90,8 +90,16 @@ def test_a_feature_of_a_later_version_is_refused() -> None:
 @pytest.mark.parametrize(
     ("frame", "table", "said"),
     [
-        (FRAME.assign(net_profit_lag_1=1.5 * np.arange(60)), BOTH, "columns net_profit_lag_1 have the names of derived"),
-        (FRAME.rename(columns={"desk": "weekday"}), replace(PEERS, groups=("weekday",)), "columns weekday have the names"),
+        (
+            FRAME.assign(net_profit_lag_1=1.5 * np.arange(60)),
+            BOTH,
+            "columns net_profit_lag_1 have the names of derived",
+        ),
+        (
+            FRAME.rename(columns={"desk": "weekday"}),
+            replace(PEERS, groups=("weekday",)),
+            "columns weekday have the names",
+        ),
         (
             FRAME.assign(market=FRAME["desk"]),
             replace(PEERS, groups=("market", "desk")),
