@@ -4,7 +4,7 @@ The training record says which columns to read and how; values and keys are read
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -62,10 +62,20 @@ def read_rows(frame: pd.DataFrame, record: Mapping[str, Any], encoding: ModuleTy
     past = {}
     for name in record["past"]:
         mark, is_boolean = record["decimal_marks"].get(name), name in record["booleans"]
-        past[name] = encoding.to_numbers(frame[name], name, mark, boolean=is_boolean)
+        past[name] = _finite(encoding.to_numbers(frame[name], name, mark, boolean=is_boolean), name)
     groups = {name: pd.factorize(encoding.texts_of(frame[name]))[0].astype(np.int64) for name in record["groups"]}
     panel, order = make_panel(accounts, dates, past, groups)
     return RawHistory(panel, order, np.isnan(panel.past[record["target"]]))
+
+
+def _finite(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise ValueError(
+            f"column {name!r} holds {np.count_nonzero(infinite)} infinite values, the first in row "
+            f"{int(np.argmax(infinite)) + 1}: replace them, or leave them empty if they are unknown"
+        )
+    return values
 
 
 def derived_matrix(rows: RawHistory, derived: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -82,14 +92,24 @@ def derived_matrix(rows: RawHistory, derived: Mapping[str, Any]) -> NDArray[np.f
     return matrix
 
 
-def history_warnings(rows: RawHistory, derived: Mapping[str, Any]) -> list[str]:
-    """One line for each way in which the past of the rows to predict differs from that in training."""
+def history_warnings(
+    rows: RawHistory, derived: Mapping[str, Any], chosen: NDArray[np.int64] | None = None
+) -> list[str]:
+    """One line for each way in which the past of the rows to predict differs from that in training.
+
+    Args:
+        rows: the rows.
+        derived: the training record.
+        chosen: positions of the rows to predict in the frame; None means those without a target.
+    """
+    if chosen is not None:
+        rows = replace(rows, to_predict=np.isin(rows.order, chosen))
     if not rows.to_predict.any():
         return []
     features = [Feature.from_dict(values) for values in derived["features"]]
     return [
         *_short_history(rows, longest_history(features)),
-        *_unknown_previous(rows),
+        *_unknown_previous(rows, derived["history"]["target"]),
         *(_absent_peers(rows) if any(feature.family in OF_OTHER_ACCOUNTS for feature in features) else ()),
     ]
 
@@ -106,10 +126,10 @@ def _short_history(rows: RawHistory, needed: int) -> Iterator[str]:
         )
 
 
-def _unknown_previous(rows: RawHistory) -> Iterator[str]:
+def _unknown_previous(rows: RawHistory, target: str) -> Iterator[str]:
     """Rows to predict whose account's previous row has no target yet."""
     follows = np.zeros(len(rows.panel), dtype=bool)
-    follows[1:] = rows.to_predict[:-1]
+    follows[1:] = np.isnan(rows.panel.past[target])[:-1]
     unknown = rows.to_predict & follows & (rows.panel.positions > 0)
     if unknown.any():
         yield (
@@ -120,17 +140,16 @@ def _unknown_previous(rows: RawHistory) -> Iterator[str]:
 
 def _absent_peers(rows: RawHistory) -> Iterator[str]:
     """Accounts that had rows on recent dates, and have none on the date before the predicted ones."""
-    panel = rows.panel
-    codes, dates = panel.date_codes, np.unique(panel.dates)
-    for number, code in enumerate(np.unique(codes[rows.to_predict & (codes > 0)])):
-        recent = np.unique(panel.accounts[(codes >= code - 1 - RECENT_DATES) & (codes < code - 1)])
-        present = panel.accounts[codes == code - 1]
-        absent = np.setdiff1d(recent, present)
-        if not len(absent):
-            continue
-        if number >= MOST_LINES:
-            return
-        yield (
-            f"{len(absent)} of {len(recent)} accounts with rows on the {RECENT_DATES} dates before have none on "
-            f"{dates[code - 1]}: features of all accounts for {dates[code]} use the others alone"
-        )
+    panel, n_lines = rows.panel, 0
+    codes, dates = panel.date_codes, panel.distinct_dates
+    accounts = panel.accounts[np.argsort(codes, kind="stable")]
+    starts = np.searchsorted(np.sort(codes), np.arange(len(dates) + 1))
+    for code in np.unique(codes[rows.to_predict & (codes > 0)]):
+        recent = np.unique(accounts[starts[max(0, code - 1 - RECENT_DATES)] : starts[code - 1]])
+        absent = np.setdiff1d(recent, accounts[starts[code - 1] : starts[code]])
+        if len(absent) and n_lines < MOST_LINES:
+            n_lines += 1
+            yield (
+                f"{len(absent)} of {len(recent)} accounts with rows on the {RECENT_DATES} dates before have none on "
+                f"{dates[code - 1]}: features of all accounts for {dates[code]} use the others alone"
+            )

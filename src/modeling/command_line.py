@@ -52,11 +52,11 @@ class CommandLine:
                     f"study {study_name or self.args.study_name!r} does not record where its table is "
                     f"({stored.described_source}), because it was passed from Python: give --data"
                 )
-            given_features = settings.data.table.features
+            asked_for = settings.data.table.features
             settings, keep_total = resumed(stored, settings, self.given), "n_trials" not in self.given
-            if "features" in self.given and "config" not in self.given:  # else `--features` would change nothing
-                table = replace(settings.data.table, features=given_features)
-                settings = replace(settings, data=replace(settings.data, table=table))
+            # `--features` alone must not be lost, nor that of the study when a `--config` does not name any.
+            table = replace(settings.data.table, features=asked_for or stored.data.table.features)
+            settings = replace(settings, data=replace(settings.data, table=table))
         return replace(settings, search=replace(settings.search, keep_total=keep_total, wait_for_store=self.wait))
 
     def targets(self, settings: RunSettings, stored: "StudySettings | None" = None) -> list[str]:

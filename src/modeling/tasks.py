@@ -44,6 +44,7 @@ def make_tasks(
     from src.data.split_rows import make_split_rows
     from src.data.table import load_dataset
     from src.modeling.preflight import check_locations
+    from src.search.derived_features import all_candidates
     from src.search.search_task import SearchTask
     from src.tracking.connection.tracking_check import TrackingCheck
 
@@ -62,6 +63,8 @@ def make_tasks(
             if warning not in logged:
                 log.warning("%s", warning)
         logged.update(dataset.warnings)
+        if dataset.history is not None:
+            all_candidates(dataset)  # only checked here: a mistake must not leave an empty study behind
         target_settings = replace(target_settings, split=choose_folds(dataset, target_settings), cv_auto=False)
         rows = make_split_rows(dataset, target_settings.split)
         tasks.append(SearchTask(dataset, rows, target_settings, shares_outer_run=several))

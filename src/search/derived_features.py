@@ -56,10 +56,18 @@ class DerivedFeatures:
         """What `to_json` wrote.
 
         Raises:
-            ValueError: a feature is of a kind that this version does not know.
+            DataError: it is of a later version: a feature of an unknown kind, or another form.
         """
-        features = tuple(Feature.from_dict(values) for values in stored["features"])
-        return cls(features, tuple(stored["sessions"]), stored["considered"], stored["choice"])
+        try:
+            features = tuple(Feature.from_dict(values) for values in stored["features"])
+            return cls(features, tuple(stored["sessions"]), stored["considered"], stored["choice"])
+        except ValueError as error:  # its message names the feature and the remedy
+            raise DataError(str(error)) from error
+        except (KeyError, TypeError) as error:  # names are missing, or a value is of another type
+            raise DataError(
+                "the record of derived features has a form that this version does not know: use the version that "
+                "made it"
+            ) from error
 
 
 def all_candidates(data: Dataset) -> DerivedFeatures:

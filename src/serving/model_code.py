@@ -128,10 +128,15 @@ class DailyProfitModel(PythonModel):
         except ValueError as error:  # the message has column, value and row
             raise MlflowException.invalid_parameter_value(f"the rows do not fit the model: {error}") from error
 
-    def history_warnings(self, rows: Any) -> list[str]:
-        """How the past of the rows to predict differs from that in training."""
+    def history_warnings(self, rows: Any, chosen: NDArray[np.int64] | None = None) -> list[str]:
+        """How the past of the rows to predict differs from that in training.
+
+        Args:
+            rows: from `read_history`.
+            chosen: positions of the rows to predict; None means those without a target.
+        """
         assert self.raw_rows is not None
-        lines: list[str] = self.raw_rows.history_warnings(rows, self.metadata["derived_features"])
+        lines: list[str] = self.raw_rows.history_warnings(rows, self.metadata["derived_features"], chosen)
         return lines
 
     def _with_text_names(self, frame: pd.DataFrame) -> pd.DataFrame:

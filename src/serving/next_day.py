@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.data.keys import parse_accounts, parse_days
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
+from src.suggest import listing
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ def add_next_day(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> tuple[pd.D
     """A table with one more row per account, for the next trading day, without values that are known after it.
 
     Args:
-        frame: (n_rows, at least the model's input columns), not empty.
+        frame: (n_rows, at least the model's input columns).
         metadata: of a model with derived features.
 
     Returns:
@@ -30,15 +31,18 @@ def add_next_day(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> tuple[pd.D
 
     Raises:
         ConfigError: the model uses columns of the predicted day itself.
-        DataError: an account or a date is missing or cannot be read.
+        DataError: an account or a date is missing or cannot be read, or there are no rows.
     """
     derived = metadata.get("derived_features")
     own = [name for name in metadata.get("feature_names", ()) if name not in _names(derived)]
     if derived is None or own:
+        shown = f" ({listing(own)})" if own else ""
         raise ConfigError(
-            f"--next-day cannot fill in {own[0]!r} and {len(own) - 1} more columns of the predicted day that the model "
-            "uses: add rows of that day to the table, with these columns, and give --from"
+            f"--next-day cannot fill in the columns of the predicted day that the model uses{shown}: add rows of that "
+            "day to the table, with these columns, and give --from"
         )
+    if not len(frame):
+        raise DataError("--next-day needs the past of each account, and the table has no rows: give another table")
     history, rows = derived["history"], np.arange(len(frame))
     days = parse_days(frame[history["date"]], rows)
     accounts = np.full(len(frame), "", dtype=object)
@@ -87,7 +91,8 @@ def _as_in(column: pd.Series, day: np.datetime64) -> Any:
     """The day as the column writes its dates: a time stamp, an integer such as 20240131, a date or an ISO text."""
     date = day.astype(dt.date)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return pd.Timestamp(date).tz_localize(column.dt.tz)
+        # Where clocks are set forward at midnight, the day begins later.
+        return pd.Timestamp(date).tz_localize(column.dt.tz, ambiguous=True, nonexistent="shift_forward")
     if pd.api.types.is_datetime64_dtype(column.dtype):
         return pd.Timestamp(date)
     if pd.api.types.is_numeric_dtype(column.dtype):

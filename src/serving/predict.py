@@ -77,14 +77,15 @@ def _predict(
     model: "PyFuncModel", frame: "pd.DataFrame", table: TableConfig, rows: RowsToPredict = RowsToPredict()
 ) -> "pd.DataFrame":
     from src.tracking.registry.served_model import served_metadata
-    from src.tracking.registry.served_rows import history_warnings, predict_rows, unseen_warnings
+    from src.tracking.registry.served_rows import check_columns, history_warnings, predict_rows, unseen_warnings
 
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     metadata = served_metadata(model)
-    frame, positions = _choose_rows(frame, table, metadata, rows)
     keys = _key_columns(list(frame.columns), table, metadata)
+    check_columns(model, list(frame.columns))
+    frame, positions = _choose_rows(frame, table, metadata, rows)
     prediction = predict_rows(model, frame, positions)
-    for warning in (*unseen_warnings(frame, metadata), *history_warnings(model, frame)):
+    for warning in (*unseen_warnings(frame, metadata), *history_warnings(model, frame, positions)):
         log.warning("%s", warning)
     chosen = frame if positions is None else frame.iloc[positions]
     return chosen[keys].reset_index(drop=True).assign(**{PREDICTION: prediction})
@@ -96,8 +97,8 @@ def _choose_rows(
     """The table, with rows of the next day if asked, and the positions of the rows to predict; None means all.
 
     Raises:
-        ConfigError: `--from` is no date or later than the table, or `--next-day` does not suit the model.
-        DataError: a date cannot be read.
+        ConfigError: `--from` is later than the table, or `--next-day` does not suit the model.
+        DataError: a date cannot be read, or there is none.
     """
     if rows.next_day:
         from src.serving.next_day import add_next_day
@@ -114,7 +115,7 @@ def _choose_rows(
         raise ConfigError(f"--from {rows.since} needs dates, and the table has no column {date!r}: name it in --config")
     days = parse_days(frame[date], np.arange(len(frame)))
     positions = np.flatnonzero(days >= np.datetime64(rows.since))
-    if not len(positions):
+    if len(days) and not len(positions):
         raise ConfigError(f"--from {rows.since} is after the table's last date, {days.max()}: give an earlier date")
     return frame, positions
 

@@ -48,7 +48,7 @@ class StudySettings(RunSettings):
         objective: `lightgbm`, or `user` for a user's own objective.
         described_source: description of the table's source.
         data_digest: of the table's content.
-        feature_mode: own, derived or both.
+        features: own, derived or both.
     """
 
     target: str
@@ -57,7 +57,7 @@ class StudySettings(RunSettings):
     objective: str
     described_source: str
     data_digest: str
-    feature_mode: str = "own"
+    features: str = "own"
 
 
 def make_study_settings(settings: RunSettings, data: Dataset, objective: str) -> StudySettings:
@@ -72,7 +72,7 @@ def make_study_settings(settings: RunSettings, data: Dataset, objective: str) ->
         objective=objective,
         described_source=data.source,
         data_digest=data.digest,
-        feature_mode=data.mode,
+        features=data.mode,
     )
 
 
@@ -82,7 +82,7 @@ def differences(before: StudySettings, now: StudySettings) -> Iterator[tuple[str
     An equal table may have another location.
     """
     yield from _differences(before, now, ("target", "task", "metric", "objective"))
-    yield from _differences(before, now, ("feature_mode",))
+    yield from _differences(before, now, ("features",))
     yield from _differences(before.search, now.search, ("seed",))
     if before.data_digest != now.data_digest:
         old, new = (f"{each.described_source} ({each.data_digest})" for each in (before, now))

@@ -7,6 +7,7 @@ import pytest
 from src.cli import given_options
 from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
+from src.config import TableConfig
 from src.errors import ConfigError
 from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.open_study import open_study
@@ -58,6 +59,21 @@ def test_the_study_name_alone_is_enough(made: Path) -> None:
     assert targets == ["net_profit"]
     assert (settings.search.n_trials, settings.search.seed, settings.split.seed) == (7, 43, 42), "each seed is its own"
     assert settings.search.keep_total, "nobody asked for a total"
+
+
+def test_features_are_those_of_the_study_unless_they_are_given(tmp_path: Path) -> None:
+    open_study(make_task(tmp_path, table=TableConfig(features="both")))
+    (tmp_path / "plain.yaml").write_text("drop: [noise]")
+    (tmp_path / "own.yaml").write_text("features: own")
+    for options, features in (
+        ([], "both"),
+        (["--features", "derived"], "derived"),
+        (["--config", str(tmp_path / "plain.yaml")], "both"),
+        (["--config", str(tmp_path / "own.yaml")], "own"),
+        (["--config", str(tmp_path / "own.yaml"), "--features", "derived"], "derived"),
+    ):
+        _, settings = resolve_settings(command_line(tmp_path, "--study-name", NAME, "--data", "t.csv", *options))
+        assert settings.data.table.features == features, options
 
 
 def test_a_given_option_overrides_the_study_s(made: Path) -> None:

@@ -83,8 +83,10 @@ def test_json_keeps_everything() -> None:
 def test_a_feature_of_a_later_version_is_refused() -> None:
     stored = all_candidates(loaded()).to_json()
     stored["features"][0] |= {"statistic": "kurtosis"}
-    with pytest.raises(ValueError, match="which this version does not know"):
+    with pytest.raises(DataError, match="which this version does not know"):
         DerivedFeatures.from_json(stored)
+    with pytest.raises(DataError, match="a form that this version does not know"):
+        DerivedFeatures.from_json({"features": []})
 
 
 @pytest.mark.parametrize(

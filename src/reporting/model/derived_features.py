@@ -42,8 +42,8 @@ def derived_chapter(metadata: Metadata) -> Chapter | None:
     blocks: list[Block] = [Paragraph(text)]
     choice = derived.get("choice") or {}
     if choice.get("scores"):
-        caption = "Sets of features, scored on later rows of the search; neither validation nor test rows were read"
-        columns = ("set", f"{metric_name(metadata)} on later rows", "")
+        caption = f"Sets of features, scored on {choice['blocks']} later blocks of the search; test rows were not read"
+        columns = ("set", f"mean {metric_name(metadata)}", "")
         rows = tuple(
             (name, value, "used" if name == choice["set"] else None) for name, value in choice["scores"].items()
         )

@@ -40,12 +40,7 @@ def predict_rows(
     from mlflow.exceptions import MlflowException
 
     metadata = served_metadata(model)
-    schema = model.metadata.get_input_schema()
-    needed = metadata.get("input_columns") or metadata.get("feature_names")
-    needed = needed or (schema.required_input_names() if schema else list(frame.columns))
-    # Checked before MLflow does, whose message contains the whole table.
-    _check_columns(list(frame.columns), needed)
-    chosen = frame.loc[:, needed]
+    chosen = frame.loc[:, check_columns(model, list(frame.columns))]
     try:
         if "derived_features" in metadata:
             answered: Any = model.predict(chosen, params={ANSWER_ALL: True})
@@ -59,17 +54,18 @@ def predict_rows(
         raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
 
 
-def history_warnings(model: "PyFuncModel", frame: pd.DataFrame) -> list[str]:
-    """How the past of the rows without a target differs from that in training; empty without derived features.
+def history_warnings(model: "PyFuncModel", frame: pd.DataFrame, rows: NDArray[np.int64] | None = None) -> list[str]:
+    """How the past of the rows to predict differs from that in training; empty without derived features.
 
     Args:
         model: a loaded MLflow model.
         frame: (n_rows, at least the model's input columns); `predict_rows` has checked them.
+        rows: positions of the rows to predict; None means those without a target.
     """
     if "derived_features" not in served_metadata(model):
         return []
     code: Any = model.unwrap_python_model()
-    lines: list[str] = code.history_warnings(code.read_history(frame))
+    lines: list[str] = code.history_warnings(code.read_history(frame), rows)
     return lines
 
 
@@ -95,7 +91,19 @@ def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[st
     return warnings
 
 
-def _check_columns(names: list[Any], needed: list[str]) -> None:
+def check_columns(model: "PyFuncModel", names: list[Any]) -> list[str]:
+    """The columns of a table that a model needs; checked before MLflow does, whose message contains the whole table.
+
+    Args:
+        model: a loaded MLflow model.
+        names: of the table's columns.
+
+    Raises:
+        DataError: columns are missing or duplicated.
+    """
+    metadata, schema = served_metadata(model), model.metadata.get_input_schema()
+    needed: list[str] = metadata.get("input_columns") or metadata.get("feature_names") or []
+    needed = needed or (schema.required_input_names() if schema else list(names))
     if missing := [name for name in needed if name not in names]:
         close = did_you_mean(missing[0], map(str, names))
         raise DataError(
@@ -104,6 +112,7 @@ def _check_columns(names: list[Any], needed: list[str]) -> None:
         )
     if duplicates := [name for name in needed if names.count(name) > 1]:
         raise DataError(f"column(s) {listing(duplicates)} are duplicated in the table: keep one of each")
+    return needed
 
 
 def _encode_for_older_models(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
