@@ -5,8 +5,8 @@ scored on the next one, for each of the last blocks, and the set with the best m
 
 - all: every candidate, but features of the position in the year only where the search covers two years;
 - lags: the latest values alone;
-- account: all but those of other accounts (families market and groups), which have one value for many rows of a date, so
-  that a model may learn single dates by heart;
+- account: all but those of other accounts (families market and groups), which have one value for many rows of a date,
+  so that a model may learn single dates by heart;
 - filtered: candidates whose gain in a model of the target exceeds their gains in models of the permuted target, after
   A. Altmann, L. Tolosi, O. Sander, T. Lengauer, "Permutation importance: a corrected feature importance measure",
   Bioinformatics 26 (2010). Each block is scored with a filter of its own, so that no score knows its rows;
