@@ -14,7 +14,6 @@ from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.search.derived_features import DerivedFeatures
-from src.search.earlier_model import EarlierModel
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
@@ -35,6 +34,7 @@ class SearchTask:
     `derived` are the derived features of the study, which `data` has after its own columns; None without them.
     `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
     """
+    """Table, split and settings of a search, and the user's objective and callbacks if given."""
 
     data: Dataset
     rows: SplitRows

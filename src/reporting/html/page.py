@@ -8,7 +8,9 @@ from src.reporting.html.blocks import block_html
 
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing: it contains everything it shows."""
-STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "script.js"))
+STYLE, SCRIPT = (
+    "\n" + Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
+)
 
 
 def page_html(document: Document) -> str:
@@ -29,8 +31,7 @@ def page_html(document: Document) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}</style>
+<style>{STYLE}</style>
 <script>{get_plotlyjs()}</script>
 </head>
 <body>
@@ -40,8 +41,7 @@ def page_html(document: Document) -> str:
 <noscript><p class="note">The figures need JavaScript; tables and text do not.</p></noscript>
 {body}
 </main>
-<script>
-{SCRIPT.read_text(encoding="utf-8")}</script>
+<script>{SCRIPT}</script>
 </body>
 </html>
 """
