@@ -118,8 +118,8 @@ def test_workers_that_keep_at_once_do_not_disturb_each_other(
         stores[number % 8].keep(number, float(number), np.full(5000, number, dtype=np.float32))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(200)))
-    best = range(200 - MAX_KEPT, 200)
+        list(pool.map(work, range(80)))
+    best = range(80 - MAX_KEPT, 80)
     assert numbers(managers[0].storage.engine) == set(best)
     for number, found in stores[0].load({number: float(number) for number in best}, 5000):
         assert set(found.tolist()) == {number}

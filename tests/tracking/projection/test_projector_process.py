@@ -17,6 +17,8 @@ from mlflow.tracking import MlflowClient
 from src.study.studies import OptunaStudyManager
 from src.tracking.projection.projector_process import NICENESS, ProjectedStudy, ProjectorProcess
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SECONDS = 120
 

@@ -57,6 +57,7 @@ def test_an_embedded_store_without_a_model_is_not_read(mlflow_store: str, tmp_pa
     assert may_hold_models({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_REGISTRY_URI": mlflow_store})
 
 
+@pytest.mark.slow
 def test_a_registry_that_does_not_answer_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
@@ -67,6 +68,7 @@ def test_a_registry_that_does_not_answer_is_not_waited_for(caplog: pytest.LogCap
         wait_for_the_registry_process()
 
 
+@pytest.mark.slow
 def test_an_unavailable_registry_is_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as server:
