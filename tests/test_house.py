@@ -40,6 +40,8 @@ RANKING = (
 )
 """The folders of src, itself first: a module imports only from its own folder and from those before it."""
 
+FEATURES = ROOT / "src/features"
+"""A copy of it travels with registered models and is loaded under another name: its modules import relatively."""
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
@@ -55,8 +57,9 @@ def imported_names(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively: write the module's full name"
-            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+            assert node.level <= (path.parent == FEATURES), f"{path.name} imports relatively: write the full name"
+            module = f"src.features.{node.module}" if node.level else str(node.module)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return names
 
 
@@ -122,6 +125,13 @@ def private_names_of_optuna(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and node.attr in OPTUNA_ATTRIBUTES:
             yield node.attr
+
+
+def test_features_need_only_numpy_and_pandas() -> None:
+    used = set().union(*(EXTERNAL[name] for name in MODULES if name.startswith("src.features.")))
+    assert used - sys.stdlib_module_names == {"numpy", "pandas", "src"}
+    absolute = [path.name for path in FEATURES.glob("*.py") if "from src" in path.read_text(encoding="utf-8")]
+    assert not absolute, "another name of the package would not be followed"
 
 
 def test_private_names_of_optuna_are_used_in_one_module() -> None:
