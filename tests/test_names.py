@@ -24,8 +24,8 @@ from src.tracking.registry.served_model import load_served, pinned_uri
 from tests.tiny_model import tiny_model
 
 ODD = [
-    "net profit", "größe", "日本", "a.b", "ab.", "a..b", "100%", "%", "a%b", "5%-tail", "a'b", "a`b", "a;b", "a=b",
-    "a+b&c", "$a", "(a)[b]{c}", "a|b<c>d", "a!b~c^d*", "1", "champion", "latest", "ALL", "x" * 180,
+    "net profit", "größe", "日本", "ab.", "a..b", "100%", "a%b", "$a'b`c;d=e", "(a)[b]{c}+d&e|f<g>h!i~j^k*", "1",
+    "champion", "latest", "ALL",
 ]  # fmt: skip
 REFUSED = {
     "ret@close": "contains '@'", "a/b": "contains '/'", "a\\b": r"contains '\\'", "a:b": "contains ':'",
@@ -50,7 +50,7 @@ def test_a_name_that_cannot_be_addressed_is_refused_with_what_to_do(name: str) -
         TableConfig(targets={"fine": TargetConfig("binary", "auc"), name: TargetConfig("binary", "auc")})
 
 
-@pytest.mark.parametrize("name", [name for name in ODD if name != "x" * 180])
+@pytest.mark.parametrize("name", ODD)
 def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_path: Path, mlflow_store: str) -> None:
     check_target_name(name)
     session, client = TrackingSession(), MlflowClient()
