@@ -32,9 +32,7 @@ class SearchTask:
     """Table, split and settings of a search, and the user's objective and callbacks if given.
 
     `derived` are the derived features of the study, which `data` has after its own columns; None without them.
-    `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
     """
-    """Table, split and settings of a search, and the user's objective and callbacks if given."""
 
     data: Dataset
     rows: SplitRows
@@ -43,7 +41,6 @@ class SearchTask:
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
     derived: DerivedFeatures | None = None
-    registered_models: Callable[[str], Sequence[EarlierModel]] | None = None
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":
