@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
 
-LAGS: Final = (1, 2, 3, 5)
+LAGS: Final = (1, 2, 3, 4, 5, 7, 10)
 WINDOWS: Final = (5, 20, 60)
 LONGEST_WINDOW: Final = 60
 """No feature needs more rows of an account, or more dates of the table."""

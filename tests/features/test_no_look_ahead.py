@@ -94,5 +94,5 @@ def test_the_past_is_used(case: Case) -> None:
             features_of(table).loc[pd.MultiIndex.from_frame(asked[["account", "date"]])]
             for table in (changed, case.table)
         )
-        with pytest.raises(AssertionError, match="mean_5"):
+        with pytest.raises(AssertionError, match="x_lag_1"):
             assert_same_bits(found, expected)
