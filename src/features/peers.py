@@ -85,7 +85,7 @@ def write_peer_features(
             found = means.mean(feature)
         else:
             of_date = daily.std if feature.statistic == "std" else daily.share_positive
-            found = chunk.dates.earlier(of_date, feature.window, np.nan)
+            found = chunk.dates.earlier(of_date, 1, np.nan)
         result[chunk.rows, place] = found[chunk.cells]
 
 

@@ -61,10 +61,10 @@ def _means_so_far(panel: Panel, column: str, window: int) -> Floats:
     """The mean of the account's last `window` rows, the row itself included; NaN without values, (n_rows,)."""
     found = np.empty(len(panel))
     for block in blocks(panel, window):
-        values = block.values(column)
+        rows, values = block.make_rows(), block.values(column)
         missing = np.isnan(values)
-        total = sums(block.rows, np.where(missing, 0.0, values))[window][0]
-        count = sums(block.rows, (~missing).astype(np.float64))[window][0]
+        total = sums(rows, np.where(missing, 0.0, values))[window][0]
+        count = sums(rows, (~missing).astype(np.float64))[window][0]
         block.write(total / count, found)
     return found
 
