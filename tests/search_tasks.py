@@ -5,7 +5,7 @@ from typing import Any
 
 import optuna
 
-from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
+from src.config import DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig
 from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
 from src.search.search_task import SearchTask
@@ -22,9 +22,8 @@ def make_task(folder: Path, target: str = "net_profit", **changes: Any) -> Searc
     search = SearchSettings(
         n_trials=changes.get("n_trials", 2), seed=changes.get("seed", 42), study_name=NAME, storage_dir=folder
     )
-    return SearchTask(
-        data, make_split_rows(data, split), RunSettings(split=split, search=search), changes.get("objective")
-    )
+    settings = RunSettings(DataSettings(table=changes.get("table", TableConfig())), split, search)
+    return SearchTask(data, make_split_rows(data, split), settings, changes.get("objective"))
 
 
 def uniform(trial: optuna.Trial, *_: Any) -> float:

@@ -24,6 +24,7 @@ from src.modeling.run_search import run_search
 from src.search.search_space import suggest_hyperparameters
 from src.search.search_task import SearchTask
 from src.search.starting_points import GOSS_SAMPLED, LOW_RATE_SAMPLED
+from tests.bare_table import PEERS, bare_table, with_peers
 from tests.small_table import small_table
 
 GBDT = LOW_RATE_SAMPLED | {"num_leaves": 12, "max_depth": 4, "min_child_samples": 10, "learning_rate": 0.15}
@@ -54,8 +55,8 @@ def searched(
     opened = open_study(task)
     for each in drawn:
         opened.study.enqueue_trial(each)
-    run_search(task, opened)
-    return task, opened
+    run_search(opened.task, opened)
+    return opened.task, opened
 
 
 def read_back(task: SearchTask, opened: OpenStudy, model: FinalModel) -> dict[str, Any]:
@@ -146,6 +147,21 @@ def test_the_table_may_come_in_another_format(tmp_path: Path, mlflow_store: str)
     frame.to_parquet(tmp_path / "table.parquet")
     for name in ("table.csv", "table.parquet"):
         assert_the_same_again(model, metadata, read_table(str(tmp_path / name), None))
+
+
+@pytest.mark.parametrize("features", ["derived", "both"])
+def test_a_model_with_derived_features(tmp_path: Path, mlflow_store: str, features: str) -> None:
+    frame = with_peers(bare_table(40, 6))
+    settings = RunSettings(data=DataSettings(table=replace(PEERS, features=features)))
+    model, metadata = trained(tmp_path, frame, "net_profit", settings, [GBDT, GOSS])
+    assert metadata["feature_names"][:1] == (["desk"] if features == "both" else ["net_profit_lag_1"])
+    assert (metadata["feature_mode"], metadata["history_rows"]) == (features, 60)
+    assert_the_same_again(model, metadata, frame.sample(frac=1, random_state=0))
+    with pytest.raises(DataError, match="give the table of the training"):
+        retrain(metadata, frame.assign(volume=0.5))
+    metadata["derived_features"]["features"][0]["statistic"] = "kurtosis"
+    with pytest.raises(DataError, match="use the version that made it"):
+        retrain(metadata, frame)
 
 
 @pytest.mark.parametrize("kind", ["gbdt", "dart", "goss"])

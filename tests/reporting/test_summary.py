@@ -10,6 +10,7 @@ FOUND: dict[str, Any] = {
     "test_interval": [58.0, 63.123456], "baselines": {"median": 90.0, "previous_day": 88.0},
     "best_baseline": "previous_day", "skill": 0.3125, "validation_baselines": {"median": 91.0},
     "validation_best_baseline": "median", "validation_skill": -0.054, "best_trial": {"number": 4},
+    "feature_mode": "own", "feature_mode_reason": "the table has 43 feature columns", "feature_names": ["x", "y", "z"],
 }  # fmt: skip
 FILE, PAGE = "artefacts/reports/s/report.html", "#/experiments/1/runs/ab/artifacts/report/report.html"
 NO_TEST: dict[str, Any] = {
@@ -70,6 +71,22 @@ def test_it_says_which_trials_each_model_is_made_of() -> None:
     assert [line for line in lines if line.startswith("model    ")] == [
         "model    net_profit is the weighted mean of 2 trials: 12 (62 %), 7 (38 %)",
         "model    other is trial 4",
+    ]
+
+
+def test_it_says_which_features_the_models_use_and_why() -> None:
+    derived = {"features": [{"name": "y"}, {"name": "z"}], "considered": 176}
+    outcomes = [
+        outcome(),
+        outcome(target="same"),
+        outcome(target="bare", feature_mode="derived", feature_mode_reason="none", derived_features=derived),
+        outcome(target="all", feature_mode="both", feature_mode_reason="--features both", derived_features=derived),
+    ]
+    lines = summary_text(outcomes, "sqlite:///mlflow.db").splitlines()
+    assert [line for line in lines if line.startswith("features ")] == [
+        "features own: the table has 43 feature columns",
+        "features bare: 2 of 176 derived ones, none",
+        "features all: 1 own and 2 of 176 derived ones, --features both",
     ]
 
 
