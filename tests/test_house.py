@@ -175,6 +175,7 @@ REGISTRY_HOSTS = re.compile(
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [REGISTRY_HOSTS, UNFINISHED], ids=["registry hosts", "unfinished work"])
 def test_no_file_holds(pattern: re.Pattern[str]) -> None:
     """Hosts of registries belong to each machine's own settings; unfinished work belongs to an issue."""
@@ -227,6 +228,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     """So that `--help` and a mistyped option answer at once."""

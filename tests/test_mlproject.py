@@ -82,6 +82,7 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *old, *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_make_help_lists_every_task() -> None:
     run = make()
     tasks = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -89,6 +90,7 @@ def test_make_help_lists_every_task() -> None:
     assert re.findall(r"^  make ([a-z-]+)", run.stdout, re.MULTILINE) == tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -104,6 +106,7 @@ def test_make_refuses_in_one_line(words: list[str], said: str) -> None:
     assert "secret" not in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_a_query_may_contain_equals_signs() -> None:
     run = make("help", "QUERY=select a from b where c=1 and d=2")
     assert run.returncode == 0, run.stderr

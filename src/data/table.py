@@ -82,18 +82,13 @@ def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: s
     frame, left_out = drop_nameless_counters(frame.set_axis([str(name) for name in frame.columns], axis=1), table)
     columns = choose_columns(list(frame.columns), table, target)
     history = None if columns.mode == "own" else read_history(frame, table, columns)
-    y, rows = _read_target(frame, target, table)
-    if len(rows) < len(frame):
-        left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows have no target {target!r}: they are left out")
-        frame = frame.iloc[rows]
+    frame, y, rows = _rows_with_target(frame, target, table, left_out)
     keys = sort_by_keys(_column(frame, columns.date), _column(frame, columns.account), rows)
     read = _read_features(frame, columns.features, rows, table)
-    warnings = [*columns.warnings, *left_out, *keys.warnings, *_feature_warnings(read, frame, table)]
-    warnings += [] if history is None else history.warnings
     features = _in_order(read, keys.order)
     y, categorical = y[keys.order], _of_kind(read, "category")
-    for name in likely_leaks(features, categorical, y):
-        warnings.append(f"feature {name!r} is a copy of the target {target!r}: likely a leak")
+    warnings = [*columns.warnings, *left_out, *keys.warnings, *_feature_warnings(read, frame, table)]
+    warnings += [*(history.warnings if history else ()), *_leak_warnings(features, categorical, y, target)]
     return Dataset(
         target,
         table.targets[target],
@@ -120,12 +115,24 @@ def _refuse_empty(frame: pd.DataFrame) -> None:
         raise DataError(f"the table is empty, it has no {'rows' if frame.shape[1] else 'columns'}: give another table")
 
 
-def _read_target(frame: pd.DataFrame, target: str, table: TableConfig) -> tuple[NDArray[np.float64], RowIndices]:
-    """The target without missing values, and the positions of its rows."""
+def _rows_with_target(
+    frame: pd.DataFrame, target: str, table: TableConfig, left_out: list[str]
+) -> tuple[pd.DataFrame, NDArray[np.float64], RowIndices]:
+    """The rows that have a target, their targets, and their positions; adds a warning if others are left out."""
     y = read_target(frame[target], target, table)
     rows = np.flatnonzero(~np.isnan(y))
     check_target(y[rows], target, table.targets[target])
-    return y[rows], rows
+    if len(rows) == len(frame):
+        return frame, y, rows
+    left_out.append(f"{len(frame) - len(rows)} of {len(frame)} rows have no target {target!r}: they are left out")
+    return frame.iloc[rows], y[rows], rows
+
+
+def _leak_warnings(
+    features: pd.DataFrame, categorical: tuple[str, ...], y: NDArray[np.float64], target: str
+) -> list[str]:
+    leaks = likely_leaks(features, categorical, y)
+    return [f"feature {name!r} is a copy of the target {target!r}: likely a leak" for name in leaks]
 
 
 def _net_profit(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ class Block:
     start: int
     stop: int
 
-    @cached_property
-    def rows(self) -> Rows:
+    def make_rows(self) -> Rows:
         """All rows from `first` to `stop`; those before `start` have too little history."""
         n_rows = self.stop - self.first
         return Rows(np.minimum(self.panel.positions[self.first : self.stop], np.arange(n_rows, dtype=np.int64)))

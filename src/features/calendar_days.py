@@ -4,16 +4,14 @@ import numpy as np
 
 from .panel import Dates, Floats, Integers
 
-Sessions = Dates | None
 
-
-def calendar_values(statistic: str, dates: Dates, sessions: Sessions) -> Floats:
+def calendar_values(statistic: str, dates: Dates, sessions: Dates | None) -> Floats:
     """One calendar feature.
 
     Args:
         statistic: one of `DAILY`, or one of `WITH_SESSIONS` of the catalogue.
         dates: datetime64[D], (n_dates,).
-        sessions: the exchange's sessions, datetime64[D], sorted; only the second kind needs them.
+        sessions: the exchange's sessions, datetime64[D], in any order; only the second kind needs them.
 
     Returns:
         By date, (n_dates,). Of the second kind NaN where the sessions do not say: before the first and after the last
@@ -26,7 +24,7 @@ def calendar_values(statistic: str, dates: Dates, sessions: Sessions) -> Floats:
         return _DAILY[statistic](dates).astype(np.float64)
     if sessions is None or not len(sessions):
         raise ValueError(f"the feature {statistic!r} needs the sessions of an exchange: give them, or leave it out")
-    return _WITH_SESSIONS[statistic](dates, sessions.astype("datetime64[D]"))
+    return _WITH_SESSIONS[statistic](dates, np.unique(sessions.astype("datetime64[D]")))
 
 
 def _weekday(dates: Dates) -> Integers:

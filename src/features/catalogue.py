@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
 
-LAGS: Final = (1, 2, 3, 5)
+LAGS: Final = (1, 2, 3, 4, 5, 7, 10)
 WINDOWS: Final = (5, 20, 60)
 LONGEST_WINDOW: Final = 60
 """No feature needs more rows of an account, or more dates of the table."""
@@ -61,6 +61,8 @@ class Feature:
                 f"feature {self.name!r} is of family {self.family!r} and statistic {self.statistic!r}, which this "
                 "version does not know: use the version that made it"
             )
+        if self.statistic == "exponential_mean" and self.parameter not in DECAYS:
+            raise ValueError(f"feature {self.name!r} has the half-life {self.parameter}: use one of {list(DECAYS)}")
 
     @property
     def history(self) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -36,7 +36,7 @@ def derive(
     Args:
         panel: the rows.
         features: some of `candidates`.
-        sessions: of the exchange, datetime64[D], sorted; only features of holidays and sessions need them.
+        sessions: of the exchange, datetime64[D], in any order; only features of holidays and sessions need them.
         threads: None takes one per CPU.
 
     Returns:
@@ -103,9 +103,10 @@ def _peer_tasks(panel: Panel, features: Placed, result: Result) -> Iterator[Task
 
 
 def _own_tasks(panel: Panel, features: Placed, result: Result) -> Iterator[Task]:
-    for block in blocks(panel, longest_history([feature for _, feature in features])):
-        for column, of_column in _by(features, "column").items():
-            yield partial(_write_own, block, str(column), of_column, result)
+    if features:
+        by_column = _by(features, "column")
+        for block in blocks(panel, longest_history([feature for _, feature in features])):
+            yield partial(_write_own, block, by_column, result)
 
 
 def _by(features: Placed, attribute: str) -> dict[str | None, Placed]:
@@ -119,10 +120,12 @@ def _write(result: Result, compute: Callable[..., Floats], *arguments: object) -
     result[:] = compute(*arguments)
 
 
-def _write_own(block: Block, column: str, features: Placed, result: Result) -> None:
-    past = OwnPast(block.rows, block.values(column))
-    for place, feature in features:
-        block.write(OWN_STATISTICS[feature.statistic](past, feature), result[:, place])
+def _write_own(block: Block, by_column: Mapping[str | None, Placed], result: Result) -> None:
+    rows = block.make_rows()
+    for column, features in by_column.items():
+        past = OwnPast(rows, block.values(str(column)))
+        for place, feature in features:
+            block.write(OWN_STATISTICS[feature.statistic](past, feature), result[:, place])
 
 
 def _run(tasks: Sequence[Task], threads: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalogue import Feature
+from .catalogue import LONGEST_WINDOW, Feature
 from .own_past import OwnPast
 from .panel import Floats, Integers, Panel
 from .windows import Rows
@@ -17,12 +17,14 @@ CHUNK_CELLS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some groups, each with all dates of the table from its first row to its last.
+    """Some groups, with the dates of the table from each group's first row to its last.
+
+    Dates in a gap longer than any window are left out: the dates after it are a sequence of their own.
 
     Attributes:
         rows: the groups' rows in the panel, by group, then account: sums over accounts have one order.
         cells: the row's group and date, as a position in `dates`, (n_rows,).
-        dates: the groups' dates, one group after the other.
+        dates: sequences of dates.
     """
 
     rows: Integers
@@ -35,23 +37,34 @@ def chunks(panel: Panel, group: str | None) -> Iterator[Chunk]:
     codes = np.zeros(len(panel), dtype=np.int64) if group is None else panel.groups[group]
     rows = np.argsort(codes, kind="stable")
     rows = rows[np.searchsorted(codes[rows], 0) :]
-    starts = np.flatnonzero(np.diff(codes[rows], prepend=-1))
-    if not len(starts):
+    if not len(rows):
         return
-    first = np.minimum.reduceat(panel.date_codes[rows], starts)
-    n_dates = np.maximum.reduceat(panel.date_codes[rows], starts) - first + 1
-    ends, low = np.cumsum(n_dates), 0
-    while low < len(starts):
-        before = ends[low] - n_dates[low]
-        high = max(low + 1, int(np.searchsorted(ends, before + CHUNK_CELLS, side="right")))
-        part = slice(starts[low], starts[high] if high < len(starts) else len(rows))
-        numbers = np.repeat(np.arange(low, high), np.diff(np.append(starts[low:high], part.stop)))
-        offsets = ends - n_dates - before - first
-        positions = np.arange(ends[high - 1] - before) - np.repeat(
-            (ends - n_dates - before)[low:high], n_dates[low:high]
-        )
-        yield Chunk(rows[part], panel.date_codes[rows[part]] + offsets[numbers], Rows(positions))
-        low = high
+    n_dates = len(panel.distinct_dates)
+    distinct, of_row = np.unique(codes[rows] * n_dates + panel.date_codes[rows], return_inverse=True)
+    steps, groups = np.diff(distinct, prepend=distinct[0]), distinct // n_dates
+    is_new_group = np.diff(groups, prepend=-1) != 0
+    is_new = is_new_group | (steps > LONGEST_WINDOW)
+    places = np.cumsum(np.where(is_new, 1, steps)) - 1
+    positions = _count_from(places[is_new], places[-1] + 1)
+    cell_bounds = np.append(places[is_new_group], len(positions))
+    row_bounds = np.append(np.flatnonzero(np.diff(codes[rows], prepend=-1)), len(rows))
+    for low, high in _ranges(cell_bounds):
+        part, first = slice(row_bounds[low], row_bounds[high]), cell_bounds[low]
+        yield Chunk(rows[part], places[of_row[part]] - first, Rows(positions[first : cell_bounds[high]]))
+
+
+def _count_from(starts: Integers, length: int) -> Integers:
+    """0, 1, 2, … again from each start on, (length,)."""
+    return np.arange(length) - np.repeat(starts, np.diff(np.append(starts, length)))
+
+
+def _ranges(cell_bounds: Integers) -> Iterator[tuple[int, int]]:
+    """Ranges of groups with at most `CHUNK_CELLS` cells, or of one group."""
+    low = 0
+    while low < len(cell_bounds) - 1:
+        high = int(np.searchsorted(cell_bounds, cell_bounds[low] + CHUNK_CELLS, side="right")) - 1
+        yield low, max(low + 1, high)
+        low = max(low + 1, high)
 
 
 def write_peer_features(
@@ -72,7 +85,7 @@ def write_peer_features(
             found = means.mean(feature)
         else:
             of_date = daily.std if feature.statistic == "std" else daily.share_positive
-            found = chunk.dates.earlier(of_date, feature.window, np.nan)
+            found = chunk.dates.earlier(of_date, 1, np.nan)
         result[chunk.rows, place] = found[chunk.cells]
 
 

@@ -8,7 +8,7 @@ from .blocks import blocks
 from .panel import Floats, Integers, Panel
 from .states import sums
 
-CHUNK_ROWS = 1 << 15
+CHUNK_ROWS = 1 << 14
 """Dates are taken together up to so many rows."""
 
 
@@ -61,19 +61,21 @@ def _means_so_far(panel: Panel, column: str, window: int) -> Floats:
     """The mean of the account's last `window` rows, the row itself included; NaN without values, (n_rows,)."""
     found = np.empty(len(panel))
     for block in blocks(panel, window):
-        values = block.values(column)
+        rows, values = block.make_rows(), block.values(column)
         missing = np.isnan(values)
-        total = sums(block.rows, np.where(missing, 0.0, values))[window][0]
-        count = sums(block.rows, (~missing).astype(np.float64))[window][0]
+        total = sums(rows, np.where(missing, 0.0, values))[window][0]
+        count = sums(rows, (~missing).astype(np.float64))[window][0]
         block.write(total / count, found)
     return found
 
 
 def _ranks_by_date(own: Floats, own_dates: Integers, others: Floats, other_dates: Integers) -> Floats:
-    """The share of the other values of the same date that are lower, where equal ones count half."""
+    """The share of the other values of the same date that are lower, where equal ones count half; own dates ascend."""
     distinct, codes = np.unique(np.concatenate([own, others]), return_inverse=True)
     keys = codes + np.concatenate([own_dates, other_dates]) * len(distinct)
     own_keys, other_keys = keys[: len(own)], np.sort(keys[len(own) :])
-    first, last = (np.searchsorted(other_keys, (own_dates + more) * len(distinct)) for more in (0, 1))
+    dates = np.arange(own_dates[0], own_dates[-1] + 2)
+    starts = np.searchsorted(other_keys, dates * len(distinct))
+    first, last = (starts[own_dates - own_dates[0] + later] for later in (0, 1))
     below, until = (np.searchsorted(other_keys, own_keys, side) for side in ("left", "right"))
     return np.where(np.isnan(own), np.nan, ((below - first) + 0.5 * (until - below)) / (last - first))

@@ -18,10 +18,9 @@ from src.modeling.run_ending import failure_text
 from src.reporting.final_report import FinalReport, same_command, write_final_report
 from src.reporting.summary import Outcome
 from src.search.derived_features import describe_features, input_example
-from src.search.earlier_searches import last_search_day
 from src.search.search_task import SearchTask
 from src.study.studies import FINISHED
-from src.study.study_options import table_as_json
+from src.study.study_settings import as_json
 from src.tracking.projection.final_record import log_dataset, log_files, log_final_scores, report_page
 from src.tracking.projection.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
 from src.tracking.registry.model_versions import register_model
@@ -82,15 +81,14 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
 
 def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
-    """What `retrain` needs besides the table, and what a later search reads of this one."""
+    """What `retrain` needs besides the table."""
     data = task.data
     return {
         "seed": task.settings.search.seed,
         "split": split_record(data, task.rows, task.settings.split),
-        "search_until": last_search_day(task),
         "data": data.source,
         "data_digest": data.digest,
-        "table": table_as_json(task.settings.data.table),
+        "table": as_json(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
     }
 

@@ -14,7 +14,6 @@ from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.search.derived_features import DerivedFeatures
-from src.search.earlier_model import EarlierModel
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
@@ -33,7 +32,6 @@ class SearchTask:
     """Table, split and settings of a search, and the user's objective and callbacks if given.
 
     `derived` are the derived features of the study, which `data` has after its own columns; None without them.
-    `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
     """
 
     data: Dataset
@@ -43,7 +41,6 @@ class SearchTask:
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
     derived: DerivedFeatures | None = None
-    registered_models: Callable[[str], Sequence[EarlierModel]] | None = None
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":

@@ -31,7 +31,7 @@ def choose_study_features(task: SearchTask, study: optuna.Study) -> None:
 
     candidates = all_candidates(task.data)
     data = add_derived_features(task.data, candidates)
-    names, record = choose_features(data, candidates, task.rows, task.settings.search.seed)
+    names, record = choose_features(data, candidates.features, task.rows, task.settings.search.seed)
     _, chosen = keep_features(data, candidates, names)
     study.set_user_attr(FEATURES_ATTR, replace(chosen, choice=record).to_json())
     log.info("%s", describe_choice(replace(chosen, choice=record)))
@@ -43,7 +43,7 @@ def describe_choice(derived: DerivedFeatures) -> str:
     families = [name for name, counts in choice.get("families", {}).items() if counts["kept"]]
     return (
         f"{len(derived.features)} of {derived.considered} derived features are used "
-        f"({choice.get('set')}: {choice.get('reason')}): {', '.join(families)}"
+        f"({choice.get('set')}): {', '.join(families)}"
     )
 
 

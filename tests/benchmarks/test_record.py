@@ -22,6 +22,7 @@ from benchmarks.record import (
 )
 
 
+@pytest.mark.slow
 def test_a_result_is_written_with_the_machine_that_it_belongs_to(tmp_path: Path) -> None:
     result = {"ratio": np.float64(1.5), "runs": (1, 2), "lost": float("nan"), "table": Path("x"), "inner": {1: True}}
     path = write_result("speed", result, tmp_path / "new")
@@ -33,11 +34,13 @@ def test_a_result_is_written_with_the_machine_that_it_belongs_to(tmp_path: Path)
     assert record["result"] == {"ratio": 1.5, "runs": [1, 2], "lost": None, "table": "x", "inner": {"1": True}}
 
 
+@pytest.mark.slow
 def test_results_lie_in_artefacts_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write_result("speed", {}).resolve() == tmp_path / "artefacts" / "benchmarks" / "speed.json"
 
 
+@pytest.mark.slow
 def test_facts_name_what_a_measurement_depends_on() -> None:
     facts = machine_facts()
     assert facts["cores"]["affinity"] >= 1

@@ -88,7 +88,7 @@ def test_storm_is_told_by_its_past_and_judged_a_day_later() -> None:
 
 
 @given(st.lists(st.integers(10, 150), min_size=9, max_size=14), st.integers(5, 8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10)
 def test_storm_features_do_not_see_later_observations(wind: list[int], n: int) -> None:
     whole, begun = storms_ahead(storm_log(wind)), storms_ahead(storm_log(wind[:n]))
     pd.testing.assert_frame_equal(whole.iloc[: len(begun)], begun)

@@ -10,6 +10,8 @@ import yaml
 
 from tests.k8s.manifests import container, named, of_kind, overlay
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORDS = {"OPTUNA_POSTGRES_PASSWORD": "one", "MLFLOW_POSTGRES_PASSWORD": "two"}
 

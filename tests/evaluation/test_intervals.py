@@ -251,6 +251,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
             score_estimate("mae", bad, bad, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocorrelation", REQUIRED)
 @pytest.mark.parametrize(("part", "n_accounts"), [(errors, 4), (ranks, 12), (money, 12)])
 def test_intervals_have_the_nominal_coverage(part: Part, n_accounts: int, autocorrelation: float) -> None:

@@ -65,10 +65,13 @@ def test_an_extended_study_is_waited_for_in_any_start_order(fleet: Fleet) -> Non
 
 @pytest.mark.timeout(400)
 def test_a_longer_timeout_is_waited_for_and_counts_from_the_new_run(fleet: Fleet) -> None:
+    timed = ("--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
     fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
-    assert "its timeout has passed" in fleet.done(
-        fleet.worker(0, "--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
-    )
+    assert "its timeout has passed" in fleet.done(fleet.worker(0, *timed))
+    before = [trial.number for trial in fleet.study().trials if trial.state.is_finished()]
+    fleet.done(fleet.worker(1, *timed))
+    after = [trial.number for trial in fleet.study().trials if trial.state.is_finished()]
+    assert after == before, "a replacement pod gets no extra time"
     assert "has ended: " in fleet.done(waiter(fleet, "--run-token", "t1"))
     total = str(sum(trial.state.is_finished() for trial in fleet.study().trials) + 2)
 
@@ -76,16 +79,6 @@ def test_a_longer_timeout_is_waited_for_and_counts_from_the_new_run(fleet: Fleet
     fleet.done(fleet.create(int(total), "--timeout", "600", "--run-token", "t2"))
     assert f"it has all {total} trials" in fleet.done(worker)
     assert f"has ended: {total} of {total} trials are finished" in fleet.done(waits)
-
-
-@pytest.mark.timeout(400)
-def test_a_replacement_pod_gets_no_extra_time(fleet: Fleet) -> None:
-    timed = ("--n-trials", "5000", "--timeout", "1", "--run-token", "t1")
-    fleet.done(fleet.create(5000, "--timeout", "1", "--run-token", "t1"))
-    fleet.done(fleet.worker(0, *timed))
-    before = [trial.number for trial in fleet.study().trials if trial.state.is_finished()]
-    fleet.done(fleet.worker(1, *timed))
-    assert [trial.number for trial in fleet.study().trials if trial.state.is_finished()] == before
 
 
 @pytest.mark.timeout(400)

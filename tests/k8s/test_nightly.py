@@ -27,13 +27,6 @@ def test_the_containers_run_in_their_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 class TestNightly:
-    def test_nights_do_not_overlap(self, name: str) -> None:
-        spec = named(overlay(name), "CronJob", "nightly")["spec"]
-        assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
-        assert spec["startingDeadlineSeconds"] > 0
-        assert spec["successfulJobsHistoryLimit"] > 0 and spec["failedJobsHistoryLimit"] > 0
-        assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86400
-
     def test_study_and_run_are_named_after_the_nights_job(self, name: str) -> None:
         """Which is new every night and the same in all of its pods, also in those that replace lost ones."""
         labels = {"STUDY_NAME": "job-name", "RUN_TOKEN": "controller-uid"}

@@ -9,7 +9,6 @@ from tests.k8s.manifests import (
     OVERLAYS,
     TEAM,
     Pod,
-    container,
     environment,
     of_kind,
     overlay,
@@ -77,11 +76,6 @@ class TestResources:
                 assert 0 < cpus(asked["cpu"]) <= cpus(most["cpu"]), each.owner
                 assert 0 < mebibytes(asked["memory"]) <= mebibytes(most["memory"]), each.owner
 
-    @pytest.mark.parametrize("owner", ["Job/work", "CronJob/nightly"])
-    def test_a_worker_is_one_cpu(self, owner: str) -> None:
-        resources = container(overlay("production"), owner, "work")["resources"]
-        assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("1", "1")
-
 
 def jobs(name: str) -> list[tuple[str, Any]]:
     found = [(each["metadata"]["name"], each["spec"]) for each in of_kind(overlay(name), "Job")]
@@ -91,9 +85,6 @@ def jobs(name: str) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 class TestJobs:
-    def test_they_come_in_the_order_of_the_flow(self, name: str) -> None:
-        assert [each for each, _ in jobs(name)][:3] == ["create", "work", "finish"]
-
     def test_every_job_ends_and_is_deleted(self, name: str) -> None:
         for job, spec in jobs(name):
             assert spec["template"]["spec"]["restartPolicy"] == "Never", job

@@ -18,7 +18,7 @@ def test_the_same_search_gives_the_same_study(tmp_path: Path, mlflow_store: str)
     whole, parts = make_task(tmp_path / "whole", n_trials=4), tmp_path / "parts"
     opened = open_study(whole)
     run_search(whole, opened)
-    for total in (1, 3, 4):
+    for total in (1, 4):
         task = make_task(parts, n_trials=total)
         again = open_study(task)
         run_search(task, again)

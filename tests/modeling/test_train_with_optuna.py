@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import mean_absolute_error
 
 from src.data.encoding import encode
+from src.modeling.optuna_parallel_optimization import main as shared_search
 from src.modeling.train_with_optuna import main
 from src.study.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
@@ -343,7 +344,10 @@ def test_a_finish_after_the_timeout_runs_no_trials(new_desk: Callable[[], Desk])
     """Like the finish of a cluster run on an incomplete study; also with several targets."""
     desk = new_desk()
     targets = ("--targets", "net_profit,num_trades", "--study-name", "both", "--no-register")
-    assert desk.run(*targets, "--n-trials", "2").status == 0
+    worker = ("--mode", "distributed", "--create", "--data", "table.parquet", *targets, "--n-trials", "2")
+    searched = run_here(shared_search, worker, desk.folder, desk.environ)
+    assert searched.status == 0, searched.err
+    assert desk.models() == []
     finish = desk.run(*targets, "--n-trials", "50", "--timeout", "0.001")
     assert finish.status == 0, finish.err
     assert {target: desk.metadata(target)["n_trials"] for target in ("net_profit", "num_trades")} == {

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from src.config import SplitSettings, TableConfig
+from src.data.encoding import encode, learn_levels
 from src.data.split_rows import make_split_rows
 from src.data.table import Dataset, load_dataset
 from src.search.binned_folds import BinnedFolds, make_lightgbm_dataset
@@ -73,8 +74,9 @@ def test_validation_rows_are_binned_by_the_training_rows_borders(data: Dataset) 
     booster = lgb.Booster(params, train_set).add_valid(valid_set, "valid")
     for _ in range(10):
         booster.update()
-    valid = folds.folds[0].valid
-    raw = booster.predict(folds._matrix(folds._levels[0])[valid])
+    fold = folds.folds[0]
+    valid, levels = fold.valid, learn_levels(data.features, data.categorical, fold.train)
+    raw = booster.predict(encode(data.features, levels)[valid])
     assert booster.eval_valid()[0][2] == pytest.approx(np.abs(raw - data.y[valid]).mean(), rel=1e-6)
 
 

@@ -54,6 +54,7 @@ def test_trying_never_waits(tmp_path: Path) -> None:
         assert again
 
 
+@pytest.mark.slow
 def test_a_paused_holder_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 1.0)
     with paused_holder(HOLD, str(tmp_path)) as pid:

@@ -1,14 +1,16 @@
 """Renders a document as one self-contained HTML page."""
 
 from html import escape
+from pathlib import Path
 
 from src.reporting.document.blocks import Document
 from src.reporting.html.blocks import block_html
-from src.reporting.html.script import SCRIPT
-from src.reporting.html.style import STYLE
 
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing: it contains everything it shows."""
+STYLE, SCRIPT = (
+    "\n" + Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
+)
 
 
 def page_html(document: Document) -> str:

@@ -9,6 +9,7 @@ from src.reporting.document.blocks import Block, Chapter, Facts, Figure, Grid, P
 from src.reporting.document.words import Metadata, describe_baseline, format_number, metric_name, short_period
 from src.reporting.model import plots as draw
 from src.reporting.model import wording as say
+from src.reporting.model.derived_features import derived_chapter
 from src.reporting.model.numbers import Groups, ModelNumbers, RankCurves
 
 MAX_MISSING = 15
@@ -24,11 +25,13 @@ def model_chapters(numbers: ModelNumbers, metadata: Metadata) -> list[Chapter]:
         numbers: as measured when the model was trained.
         metadata: of the same model.
     """
+    derived = derived_chapter(metadata)
     return [
         _money(numbers),
         _fit(numbers),
         _stability(numbers, metric_name({"metric": numbers.metric} | dict(metadata))),
         _features(numbers, bool(metadata.get("members"))),
+        *([] if derived is None else [derived]),
         _data(numbers),
     ]
 

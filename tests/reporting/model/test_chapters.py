@@ -80,6 +80,7 @@ def test_every_shape_of_table_has_all_chapters(shape: str) -> None:
     assert page_html(Document("t", "s", chapters))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["regression", "binary", "no hold-out", "no keys", "tiny"])
 def test_the_same_chapters_go_into_a_pdf(shape: str, tmp_path: Path) -> None:
     write_pdf(Document("t", "s", model_chapters(of_shape(shape), {})), tmp_path / "r.pdf")
@@ -182,7 +183,7 @@ def test_an_ensembles_gain_is_told_apart() -> None:
 
 def test_json_gives_the_same_page() -> None:
     numbers = numbers_of(trained("is_profitable"))
-    again = ModelNumbers.from_json(json.loads(json.dumps(numbers.to_json())))
+    again = ModelNumbers.from_json(json.dumps(numbers.to_json()))
     assert page_html(Document("t", "s", model_chapters(again, {}))) == page_html(
         Document("t", "s", model_chapters(numbers, {}))
     )

@@ -34,6 +34,8 @@ from tests.reporting.demo_document import demo, history
 from tests.reporting.nasty_documents import FOREIGN, documents
 from tests.reporting.pdf_reader import PageText, Piece, read_bookmarks, read_links, read_pages, read_parts
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = documents()
 SHORT = Document("Study", "A search", [Chapter("one", "One", [])])
 LEFT = (595.28 - WIDTH) / 2

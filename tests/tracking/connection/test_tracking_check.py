@@ -62,6 +62,7 @@ def test_a_new_store_has_only_the_default_experiment(
             refuse_permanent_errors({f"MLFLOW_{name}": value})
 
 
+@pytest.mark.slow
 def test_an_unavailable_server_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://somebody:s3cret@127.0.0.1:{server.getsockname()[1]}"
@@ -73,6 +74,7 @@ def test_an_unavailable_server_is_a_warning(caplog: pytest.LogCaptureFixture) ->
     assert "s3cret" not in line
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and never answers
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
