@@ -29,6 +29,12 @@ class Trained:
     matrix: NDArray[np.float64]
     booster: lgb.Booster
 
+    def answers(self, frame: pd.DataFrame, **params: bool) -> pd.DataFrame:
+        """What the served model answers."""
+        answered = self.served.predict(PythonModelContext({}, {}), frame, params)
+        assert isinstance(answered, pd.DataFrame)
+        return answered
+
     def rows(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         """Positions in the training of the rows of a table with the same keys."""
         assert self.data.dates is not None and self.data.accounts is not None

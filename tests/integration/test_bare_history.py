@@ -67,7 +67,8 @@ class Trained:
         data = load_dataset(pd.read_csv(self.folder / "bare.csv"), TableConfig(), "net_profit")
         data = add_derived_features(data, DerivedFeatures.from_json(self.metadata["derived_features"]))
         booster = lgb.Booster(model_file=self.folder / self.metadata["model_file"])
-        keys = [data.accounts, np.datetime_as_string(data.dates)]  # type: ignore[arg-type]  # the table has dates
+        assert data.accounts is not None and data.dates is not None
+        keys = [data.accounts, np.datetime_as_string(data.dates)]
         return pd.Series(booster.predict(encode(data.features, {})), pd.MultiIndex.from_arrays(keys))
 
 
@@ -92,10 +93,9 @@ def test_three_columns_end_in_a_registered_model(trained: Trained) -> None:
     metadata = trained.metadata
     kept = len(metadata["feature_names"])
     assert "warning" not in trained.done.err
-    assert (
-        f"features net_profit: {kept} of {metadata['derived_features']['considered']} derived ones, the table has no feature columns"
-        in trained.done.out
-    )
+    considered = metadata["derived_features"]["considered"]
+    said = f"features net_profit: {kept} of {considered} derived ones, the table has no feature columns"
+    assert said in trained.done.out
     assert "net_profit v1 @champion" in trained.done.out
     assert (metadata["feature_mode"], metadata["feature_mode_reason"]) == (
         "derived", "the table has no feature columns",

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc.model import PythonModelContext
 
 from src.config import TableConfig, TargetConfig
 from tests.bare_table import PEERS, bare_table, with_peers
@@ -20,7 +19,6 @@ from tests.derived_model import Trained, trained
 from tests.features.random_tables import random_values
 
 KEYS = ["account", "day"]
-NOTHING = PythonModelContext({}, {})
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def test_served_rows_have_the_bits_of_the_training(case: Case) -> None:
     expected = model.booster.predict(model.matrix, num_threads=1)
     asked = asked_at(case)
     for name, request in requests(case, asked, model.served.metadata["history_rows"]).items():
-        answered = model.served.predict(NOTHING, request)
+        answered = model.answers(request)
         assert list(answered.columns) == [*KEYS, "prediction"]
         assert np.array_equal(answered.index, request.index[request["pnl"].isna()]), name
         answers = answered.loc[asked.index]
@@ -125,7 +123,7 @@ def test_served_rows_have_the_bits_of_the_training(case: Case) -> None:
 def test_the_whole_table_has_the_bits_of_the_training(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = trained(case.table, case.config, "pnl", Path(folder))
-    answered = model.served.predict(NOTHING, case.table, {"answer_all": True})
+    answered = model.answers(case.table, answer_all=True)
     assert len(answered) == len(case.table)
     places = model.rows(answered)
     expected = model.booster.predict(model.matrix, num_threads=1)
@@ -160,18 +158,18 @@ def test_formats_of_a_request_do_not_matter(model: Trained) -> None:
         "further columns": request.assign(more=1, market_net_profit_mean_1="text"),
     }
     for name, frame in others.items():
-        answered = model.served.predict(NOTHING, frame)
+        answered = model.answers(frame)
         assert np.array_equal(answered["prediction"], expected), name
         assert answered["account_id"].astype(str).tolist() == FRAME["account_id"].tail(6).tolist(), name
 
 
 def test_an_account_without_a_past_is_answered(model: Trained, caplog: pytest.LogCaptureFixture) -> None:
     new = pd.DataFrame({"account_id": ["new"], "date": [LAST], "net_profit": [np.nan]}).assign(desk="u", volume=np.nan)
-    answered = model.served.predict(NOTHING, pd.concat([asking(FRAME), new], ignore_index=True))
+    answered = model.answers(pd.concat([asking(FRAME), new], ignore_index=True))
     assert answered["account_id"].tolist()[-1] == "new"
     assert answered["prediction"].notna().all()
     assert "7 of 7 rows to predict have fewer than 60 earlier rows of their account (at least 0)" in caplog.text
-    alone = model.served.predict(NOTHING, new)
+    alone = model.answers(new)
     assert len(alone) == 1
 
 
@@ -190,18 +188,18 @@ def test_an_account_without_a_past_is_answered(model: Trained, caplog: pytest.Lo
 )
 def test_requests_that_cannot_be_answered(model: Trained, frame: pd.DataFrame, said: str) -> None:
     with pytest.raises(MlflowException) as caught:
-        model.served.predict(NOTHING, frame)
+        model.answers(frame)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_an_empty_table_has_no_answers(model: Trained) -> None:
-    assert len(model.served.predict(NOTHING, FRAME.head(0), {"answer_all": True})) == 0
+    assert len(model.answers(FRAME.head(0), answer_all=True)) == 0
 
 
 def test_two_models_in_one_process_keep_their_own_code(model: Trained, tmp_path: Path) -> None:
     other = trained(FRAME, PEERS, "net_profit", tmp_path)
     assert other.served.raw_rows is not model.served.raw_rows
     request = asking(FRAME)
-    first, second = (each.served.predict(NOTHING, request)["prediction"] for each in (model, other))
+    first, second = (each.answers(request)["prediction"] for each in (model, other))
     assert np.array_equal(first, second)
