@@ -64,7 +64,7 @@ def test_features_of_a_later_version_are_refused_in_one_line(tmp_path: Path) -> 
     stored["features"][0] |= {"statistic": "kurtosis"}
     opened.study.set_user_attr(FEATURES_ATTR, stored)
     with pytest.raises(
-        ConfigError, match=f"study '{NAME}': feature 'net_profit_lag_1' is of family 'lags' and"
+        ConfigError, match=f"study '{NAME}': the derived .*: feature 'net_profit_lag_1' is of"
     ) as caught:
         open_study(make_task(tmp_path, frame=FRAME, table=PEERS))
     assert "use the version that made it" in str(caught.value)
