@@ -83,14 +83,15 @@ def new_study(job: Job, settings: "RunSettings") -> "optuna.Study":
     from src.config import TableConfig
     from src.data.split_rows import make_split_rows
     from src.data.table import load_dataset
-    from src.modeling.open_study import SETTINGS_ATTR, settings_record
+    from src.modeling.open_study import study_settings
     from src.search.search_task import SearchTask
     from src.study.studies import OptunaStudyManager
+    from src.study.study_settings import SETTINGS_ATTR, as_json
 
     data = load_dataset(pd.read_parquet(job.data), TableConfig(), TARGET)
-    record = settings_record(SearchTask(data, make_split_rows(data, settings.split), settings))
+    document = as_json(study_settings(SearchTask(data, make_split_rows(data, settings.split), settings)))
     manager = OptunaStudyManager(settings.search.storage_dir)
-    return manager.create_or_load_study(STUDY, data.config.direction, user_attrs={SETTINGS_ATTR: record})
+    return manager.create_or_load_study(STUDY, data.config.direction, user_attrs={SETTINGS_ATTR: document})
 
 
 def timings(study: "optuna.Study", first: int = 0) -> Result:

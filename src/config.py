@@ -31,6 +31,10 @@ PRUNERS = ("median", "hyperband", "asha", "none")
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
+LOCAL = {"study": False}
+"""Metadata of a field that belongs to one process: it is not stored on the study. All other fields are, and a command
+that resumes a study takes them from there unless the option with the field's name, or one of `options` in the field's
+metadata, is given."""
 PREDICTIONS = Path("predictions.parquet")
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
@@ -105,9 +109,9 @@ class TableConfig:
 class DataSettings:
     """Where the table comes from. `source` None is the sample table; `query` is for a SQL URL."""
 
-    source: str | None = None
-    query: str | None = None
-    table: TableConfig = TableConfig()
+    source: str | None = field(default=None, metadata={"options": ("data",)})
+    query: str | None = field(default=None, metadata={"options": ("query", "data")})
+    table: TableConfig = field(default=TableConfig(), metadata={"options": ("config",)})
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class SplitSettings:
 
     test_fraction: float = 0.2
     valid_fraction: float = 0.2
-    use_cv: bool = False
+    use_cv: bool = field(default=False, metadata={"options": ("use_cv", "cv")})
     n_folds: int = 5
     purge_days: int = 1
     seed: int = 42
@@ -153,15 +157,15 @@ class SearchSettings:
 
     n_trials: int = 100
     timeout: float | None = None
-    max_workers: int = 1
+    max_workers: int = field(default=1, metadata=LOCAL)
     sampler: str = "auto"
     pruner: str = "median"
     seed: int = 42
-    study_name: str | None = None
-    storage_url: str | None = field(default=None, repr=False)
-    storage_dir: Path = Path("artefacts/optuna_studies")
-    keep_total: bool = False
-    wait_for_store: float = 0.0
+    study_name: str | None = field(default=None, metadata=LOCAL)
+    storage_url: str | None = field(default=None, repr=False, metadata=LOCAL)
+    storage_dir: Path = field(default=Path("artefacts/optuna_studies"), metadata=LOCAL)
+    keep_total: bool = field(default=False, metadata=LOCAL)
+    wait_for_store: float = field(default=0.0, metadata=LOCAL)
 
     def __post_init__(self) -> None:
         if self.n_trials < 1:
@@ -184,11 +188,11 @@ class RunSettings:
     data: DataSettings = DataSettings()
     split: SplitSettings = SplitSettings()
     search: SearchSettings = SearchSettings()
-    output_dir: Path = Path("artefacts")
-    register: bool = True
+    output_dir: Path = field(default=Path("artefacts"), metadata=LOCAL)
+    register: bool = field(default=True, metadata=LOCAL)
     ensemble_size: int = 10
     """Most distinct trials in the final model; 1 is the best trial alone."""
-    cv_auto: bool = False
+    cv_auto: bool = field(default=False, metadata=LOCAL)
     """`src.data.auto_folds` decides between folds and one validation window."""
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Parts of messages: lists of names, suggestions for misspelled names, numbers, and a bounded length."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
 
@@ -53,3 +53,11 @@ def shorten(message: object, limit: int = LONGEST_MESSAGE) -> str:
 def number(value: float | None) -> str:
     """Five significant digits; a dash for a missing value."""
     return "-" if value is None else f"{value:.5g}"
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table with aligned columns and a line of dashes below the header."""
+    all_rows = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
+    all_rows.insert(1, ["-" * width for width in widths])
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in all_rows]

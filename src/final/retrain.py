@@ -6,17 +6,17 @@ the library versions of the metadata, the model text is identical byte for byte,
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from src.config import SplitSettings
+from src.config_file import FileTableConfig
 from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
 from src.errors import DataError
 from src.final.final_model import Fit, TrainedModel, train_fits
-from src.study.study_options import table_from_json
+from src.study.study_settings import from_json
 
 
 def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
@@ -35,12 +35,12 @@ def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
             f"the metadata lacks {' and '.join(map(repr, missing))}, which earlier versions did not store: "
             f"train {metadata.get('target')!r} and register it again"
         )
-    data = load_dataset(frame, table_from_json(metadata["table"]), metadata["target"])
+    data = load_dataset(frame, from_json(FileTableConfig, metadata["table"]), metadata["target"])
     if data.digest != metadata["data_digest"]:
         raise DataError(
             f"the table has the digest {data.digest}, but the model was trained on {metadata['data']} with digest "
             f"{metadata['data_digest']}: give the table of the training"
         )
-    split = SplitSettings(**{field.name: metadata["split"][field.name] for field in fields(SplitSettings)})
+    split = from_json(SplitSettings, metadata["split"])
     fits = [Fit(fit["params"], fit["weight"]) for fit in metadata["fits"]]
     return train_fits(fits, data, make_split_rows(data, split))

@@ -1,22 +1,23 @@
 """The parsed command line: option values, which options the user gave, and defaults taken from an existing study.
 
-A study stores the options that created it (`study_options`). A command that resumes it by name uses the stored options;
-an option given on the command line takes precedence. Options that would make scores incomparable are refused when the
-study is opened.
+A study stores the settings that created it (`study_settings`). A command that resumes it by name uses the stored
+settings; an option given on the command line takes precedence. Options that would make scores incomparable are refused
+when the study is opened.
 """
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from src.cli import chosen_targets, given_options, run_settings
 from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError
 
-StudyOptions = Mapping[str, Any]
+if TYPE_CHECKING:
+    from src.study.study_settings import StudySettings
 
 
 @dataclass(frozen=True)
@@ -33,39 +34,39 @@ class CommandLine:
     given: frozenset[str]
     wait: float = 0.0
 
-    def settings(self, study_options: StudyOptions | None = None, study_name: str | None = None) -> RunSettings:
+    def settings(self, stored: "StudySettings | None" = None, study_name: str | None = None) -> RunSettings:
         """The settings; options that the user did not give are taken from the study.
 
         Raises:
             ConfigError: a value is out of range, or the study does not store the location of its table.
         """
-        if study_options is None:
-            settings = run_settings(self.args)
-            return replace(settings, search=replace(settings.search, wait_for_store=self.wait))
-        from src.study.study_options import table_from_json, with_study_options
+        settings = run_settings(self.args)
+        keep_total = False
+        if stored is not None:
+            from src.data.sources.dispatch import describe_source
+            from src.study.study_settings import resumed
 
-        settings = run_settings(
-            with_study_options(self.args, self.given, study_options, study_name or self.args.study_name)
-        )
-        if "config" not in self.given:
-            settings = replace(settings, data=replace(settings.data, table=table_from_json(study_options["table"])))
-        keep = "n_trials" not in self.given
-        return replace(settings, search=replace(settings.search, keep_total=keep, wait_for_store=self.wait))
+            passed_from_python = stored.data.source is None and stored.described_source != describe_source(None, None)
+            if passed_from_python and "data" not in self.given:
+                raise ConfigError(
+                    f"study {study_name or self.args.study_name!r} does not record where its table is "
+                    f"({stored.described_source}), because it was passed from Python: give --data"
+                )
+            settings, keep_total = resumed(stored, settings, self.given), "n_trials" not in self.given
+        return replace(settings, search=replace(settings.search, keep_total=keep_total, wait_for_store=self.wait))
 
-    def targets(self, settings: RunSettings, study_options: StudyOptions | None = None) -> list[str]:
+    def targets(self, settings: RunSettings, stored: "StudySettings | None" = None) -> list[str]:
         """Names of the targets; the study's target if the user gave none.
 
         Raises:
             ConfigError: a name is unknown, or differs from the study's target.
         """
-        if study_options is None:
-            return chosen_targets(self.args.targets, settings.data.table.targets)
-        if "targets" not in self.given:
-            return [study_options["target"]]
+        if stored is not None and "targets" not in self.given:
+            return [stored.target]
         targets = chosen_targets(self.args.targets, settings.data.table.targets)
-        if targets != [study_options["target"]]:
+        if stored is not None and targets != [stored.target]:
             raise ConfigError(
-                f"study {self.args.study_name!r} was created with target {study_options['target']!r}, but --targets is "
+                f"study {self.args.study_name!r} was created with target {stored.target!r}, but --targets is "
                 f"{', '.join(targets)!r}: give the same target, or use another --study-name"
             )
         return targets
@@ -91,14 +92,14 @@ def resolve_settings(command_line: CommandLine) -> tuple[list[str], RunSettings]
         StoreError: timed out waiting for the store.
     """
     settings = command_line.settings()
-    study_options = options_of_named_study(command_line, settings)
-    if study_options is not None:
-        settings = command_line.settings(study_options)
-    return command_line.targets(settings, study_options), settings
+    stored = settings_of_named_study(command_line, settings)
+    if stored is not None:
+        settings = command_line.settings(stored)
+    return command_line.targets(settings, stored), settings
 
 
-def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> StudyOptions | None:
-    """The stored options of the study that `--study-name` names; None if it does not exist yet.
+def settings_of_named_study(command_line: CommandLine, settings: RunSettings) -> "StudySettings | None":
+    """The stored settings of the study that `--study-name` names; None if it does not exist yet.
 
     Raises:
         ConfigError: the store cannot be reached, or a location cannot be used.
@@ -109,30 +110,30 @@ def options_of_named_study(command_line: CommandLine, settings: RunSettings) -> 
     from src.modeling.preflight import check_locations
 
     check_locations(settings)
-    return find_study_options(settings.search, command_line.args.study_name)
+    return find_study_settings(settings.search, command_line.args.study_name)
 
 
-def find_study_options(search: SearchSettings, study_name: str) -> StudyOptions | None:
-    """The stored options of a study, None if it does not exist or has none; `timeout` is the remaining time.
+def find_study_settings(search: SearchSettings, study_name: str) -> "StudySettings | None":
+    """The stored settings of a study, None if it does not exist or has none; `timeout` is the remaining time.
 
     Raises:
         ConfigError: the store cannot be reached.
         StoreError: timed out waiting for the store.
     """
     from src.study.studies import OptunaStudyManager
-    from src.study.study_options import seconds_left, study_options_of
+    from src.study.study_settings import seconds_left, study_settings_of
 
     if not store_exists(search):
         return None
     manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
     try:
-        study = manager.load_study(study_name) if study_name in manager.list_studies() else None
-        study_options = None if study is None else study_options_of(study)
-        if study is None or study_options is None:
-            return None
-        return study_options | {"timeout": seconds_left(study.user_attrs, study_options["timeout"])}
+        attributes = manager.load_study(study_name).user_attrs if study_name in manager.list_studies() else {}
     finally:
         manager.storage.engine.dispose()
+    stored = study_settings_of(attributes)
+    if stored is None:
+        return None
+    return replace(stored, search=replace(stored.search, timeout=seconds_left(attributes, stored.search.timeout)))
 
 
 def store_exists(search: SearchSettings) -> bool:

@@ -1,8 +1,8 @@
 """Creates a shared study (`--mode create`), and runs one worker of it (`--mode distributed`).
 
-With `--run-token`, create, workers and finish belong to one run: see `study_options`.
+With `--run-token`, create, workers and finish belong to one run: see `study_settings`.
 
-A worker needs the store and the study's name; everything else is stored on the study (`study_options`). A worker may be
+A worker needs the store and the study's name; all settings are stored on the study (`study_settings`). A worker may be
 killed at any time. No worker owns the parent run in MLflow: the worker that holds the projection lock writes it, and
 the first worker that leaves the complete study ends it.
 """
@@ -19,7 +19,7 @@ from dataclasses import replace
 from src.cli import chosen_targets
 from src.config import SearchSettings
 from src.errors import ConfigError, Interrupted, RunError, StoreError, TrackingError, UserError
-from src.modeling.command_line import CommandLine, find_study_options, options_of_named_study, store_exists
+from src.modeling.command_line import CommandLine, find_study_settings, settings_of_named_study, store_exists
 from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
 from src.modeling.run_ending import end_parent_run_as, failure_text
@@ -29,7 +29,7 @@ from src.names import study_option
 from src.search.search_task import SearchTask
 from src.study.store_lock import store_lock, try_store_lock
 from src.study.studies import OptunaStudyManager, n_finished, new_study_name
-from src.study.study_options import STARTED_ATTR, begin_run, record_failure, seconds_left, study_options_of
+from src.study.study_settings import STARTED_ATTR, begin_run, record_failure, seconds_left, study_settings_of
 from src.tracking.projection.parent_run import RunEnding, end_parent_run, find_parent_run
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def join_studies(command_line: CommandLine, worker: str) -> None:
     first does the work of create.
 
     Raises:
-        UserError: the input is wrong, or contradicts the study's options.
+        UserError: the input is wrong, or contradicts the study's settings.
         Interrupted: a stop was requested; the running trial is queued again for another worker.
         RunError: the store was unavailable for longer than the retry time, or the search failed.
     """
@@ -75,7 +75,7 @@ def create_studies(command_line: CommandLine) -> list[str]:
         The studies' names; without `--study-name` they are new.
 
     Raises:
-        UserError: the input is wrong, or contradicts a study's options.
+        UserError: the input is wrong, or contradicts a study's settings.
         StoreError: timed out waiting for the store.
     """
     with _recording_failure(command_line, "create"):
@@ -148,16 +148,16 @@ def _tasks(
         default_name: returns the study to use when the user gave no name; None creates a new one.
     """
     base = command_line.settings()
-    study_options = options_of_named_study(command_line, base)
-    targets = command_line.targets(command_line.settings(study_options) if study_options else base, study_options)
+    stored = settings_of_named_study(command_line, base)
+    targets = command_line.targets(command_line.settings(stored) if stored else base, stored)
     several = len(targets) > 1
     for target in targets:
         name = settings_of_target(base, target, several).search.study_name or default_name(base.search, target)
-        study_options = find_study_options(base.search, name) if name else None
-        settings = command_line.settings(study_options, name)
+        stored = find_study_settings(base.search, name) if name else None
+        settings = command_line.settings(stored, name)
         settings = replace(settings, search=replace(settings.search, study_name=name))
         # An existing study needs no MLflow here: another worker, or the finish, writes its runs.
-        needs_mlflow = study_options is None or command_line.args.mode == "create"
+        needs_mlflow = stored is None or command_line.args.mode == "create"
         (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)
         yield replace(task, shares_outer_run=several)
 
@@ -210,8 +210,9 @@ def _run_worker(opened: OpenStudy, worker: str, has_run_token: bool) -> None:
 
 def _with_remaining_time(opened: OpenStudy) -> SearchTask:
     """The task with the remaining time of the study: a pod that replaces a lost one gets no extra time."""
-    task, study = opened.task, opened.study
-    left = seconds_left(study.user_attrs, (study_options_of(study) or {}).get("timeout"))
+    task, attributes = opened.task, opened.study.user_attrs
+    stored = study_settings_of(attributes)
+    left = seconds_left(attributes, None if stored is None else stored.search.timeout)
     return replace(task, settings=replace(task.settings, search=replace(task.settings.search, timeout=left)))
 
 

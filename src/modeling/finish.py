@@ -20,7 +20,7 @@ from src.reporting.summary import Outcome
 from src.search.earlier_searches import last_search_day
 from src.search.search_task import SearchTask
 from src.study.studies import FINISHED
-from src.study.study_options import table_as_json
+from src.study.study_settings import as_json
 from src.tracking.projection.final_record import log_dataset, log_files, log_final_scores, report_page
 from src.tracking.projection.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
 from src.tracking.registry.model_versions import register_model
@@ -90,7 +90,7 @@ def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
         "search_until": last_search_day(task),
         "data": data.source,
         "data_digest": data.digest,
-        "table": table_as_json(task.settings.data.table),
+        "table": as_json(task.settings.data.table),
         "fits": [asdict(member.fit) for member in model.members],
     }
 

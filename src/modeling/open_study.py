@@ -4,10 +4,10 @@ MLflow is imported at the first write, so that trials begin seconds earlier.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 
@@ -19,7 +19,15 @@ from src.search.starting_points import Params, store_starting_points
 from src.study.pruner import make_pruner
 from src.study.store_lock import store_lock
 from src.study.studies import OptunaStudyManager, set_optuna_verbosity
-from src.study.study_options import OPTIONS_ATTR, TOTAL_OPTION, make_study_options, set_total, study_options_of
+from src.study.study_settings import (
+    SETTINGS_ATTR,
+    StudySettings,
+    as_json,
+    change_search,
+    differences,
+    make_study_settings,
+    study_settings_of,
+)
 from src.tracking.projection.parent_run import RunEnding
 
 if TYPE_CHECKING:
@@ -27,8 +35,6 @@ if TYPE_CHECKING:
     from src.tracking.projection.study_projection import StudyProjection
 
 log = logging.getLogger(__name__)
-
-SETTINGS_ATTR = "settings"
 
 
 @dataclass(frozen=True)
@@ -83,13 +89,13 @@ def open_study(task: SearchTask) -> OpenStudy:
         sampler=task_sampler(settings, task.user_objective),
         pruner=make_pruner(settings.pruner),
     )
-    record = settings_record(task)
+    now = study_settings(task)
     # Before the store lock is taken, because a registry may take ten seconds to answer.
-    earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, record)
+    earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, now)
     with store_lock(manager.url, "begin", manager.storage.retry_policy):  # one of several processes initializes it
-        if _is_new(study, record):
+        if _is_new(study, now):
             _initialize(study, task, earlier)
-            study.set_user_attr(SETTINGS_ATTR, record)  # written last: it marks the study as complete
+            study.set_user_attr(SETTINGS_ATTR, as_json(now))  # written last: it marks the study as complete
     return OpenStudy(study, manager, _with_total(task, study))
 
 
@@ -105,23 +111,29 @@ def refuse_incompatible_studies(tasks: Sequence[SearchTask]) -> None:
         search = task.settings.search
         manager = OptunaStudyManager(search.storage_dir, search.storage_url, search.wait_for_store)
         if search.study_name in manager.list_studies():
-            _is_new(manager.load_study(search.study_name), settings_record(task))
+            _is_new(manager.load_study(search.study_name), study_settings(task))
+
+
+def study_settings(task: SearchTask) -> StudySettings:
+    """The settings that a new study of this task stores."""
+    return make_study_settings(task.settings, task.data, "lightgbm" if task.user_objective is None else "user")
 
 
 def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     """Takes the total of trials from the study if the user gave none; else stores the given total on the study."""
-    search, study_options = task.settings.search, study_options_of(study)
-    if not search.keep_total or study_options is None:
-        set_total(study, search.n_trials)
+    search, stored = task.settings.search, study_settings_of(study.user_attrs)
+    if not search.keep_total or stored is None:
+        change_search(study, n_trials=search.n_trials)
         return task
-    return replace(task, settings=replace(task.settings, search=replace(search, n_trials=study_options[TOTAL_OPTION])))
+    search = replace(search, n_trials=stored.search.n_trials)
+    return replace(task, settings=replace(task.settings, search=search))
 
 
-def _earlier_params(task: SearchTask, study: optuna.Study, record: Mapping[str, Any]) -> list[Params]:
+def _earlier_params(task: SearchTask, study: optuna.Study, now: StudySettings) -> list[Params]:
     """Starting points from earlier searches for a LightGBM study; a user's own objective gets none."""
     if task.user_objective is not None:
         return []
-    same = {name: record[name] for name in ("target", "task", "metric", "objective")}
+    same = {name: getattr(now, name) for name in ("target", "task", "metric", "objective")}
     return best_of_earlier_searches(task, study, same, partial(_registered_models, task))
 
 
@@ -134,58 +146,27 @@ def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
 
 
 def _initialize(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
-    study.set_user_attr(OPTIONS_ATTR, make_study_options(task.settings, task.data.target, task.data.source))
     study.set_user_attr(SEARCH_UNTIL_ATTR, last_search_day(task))
     if task.user_objective is None:
         store_starting_points(study, task.settings.search.seed, earlier)
 
 
-def settings_record(task: SearchTask) -> dict[str, Any]:
-    """The settings that two comparable scores share, as stored on the study; it holds no secrets."""
-    split = asdict(task.settings.split)
-    del split["valid_fraction" if split["use_cv"] else "n_folds"]  # the one that has no effect may differ
-    return {
-        "target": task.data.target,
-        "task": task.data.config.task,
-        "metric": task.data.config.metric,
-        "objective": "lightgbm" if task.user_objective is None else "user",
-        "seed": task.settings.search.seed,
-        "data": task.data.source,
-        "data_digest": task.data.digest,
-        "split": split,
-    }
-
-
-def _is_new(study: optuna.Study, settings: dict[str, Any]) -> bool:
+def _is_new(study: optuna.Study, now: StudySettings) -> bool:
     """Whether the study still has to be initialized.
 
     Raises:
         ConfigError: it was initialized with other settings.
     """
-    stored = study.user_attrs.get(SETTINGS_ATTR)
+    stored = study_settings_of(study.user_attrs)
     if stored is None:
         if study.get_trials(deepcopy=False):
             raise ConfigError(
                 f"study {study.study_name!r} has trials without a record of data and split: use another --study-name"
             )
         return True
-    for name, before, now in _differences(stored, settings):
+    for name, before, after in differences(stored, now):
         raise ConfigError(
-            f"study {study.study_name!r} was created with {name} {before!r}, now it is {now!r}: "
+            f"study {study.study_name!r} was created with {name} {before!r}, now it is {after!r}: "
             f"give the same value, or use another --study-name"
         )
     return False
-
-
-def _differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, before, now) of each difference, the most important first; an equal table may have another location."""
-    for name in dict.fromkeys([*now, *stored]):
-        before, after = stored.get(name), now.get(name)
-        if before == after or name == "data":
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _differences(before, after)
-        elif name == "data_digest":
-            yield "data", f"{stored.get('data')} ({before})", f"{now.get('data')} ({after})"
-        else:
-            yield name, before, after

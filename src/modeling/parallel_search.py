@@ -13,7 +13,6 @@ from src.modeling.run_search import progress_text, projected_in_background, run_
 from src.search.progress import SearchProgress
 from src.search.search_task import SearchTask, verbose
 from src.search.stop_flag import StopFlag, interrupted_by, stop_on_signals
-from src.study.optuna_internals import id_of_study
 from src.study.studies import n_finished
 from src.study.study_storage import requeue_dead_trials
 from src.workers.cpus import available_cpus
@@ -139,12 +138,7 @@ def _pooled_search(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> 
         timeout=settings.timeout,
         max_workers=missing,
         count_ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
-        fail_trial_of=lambda pid, reason: _fail_trials_of(opened, pid, reason),
     )
-
-
-def _fail_trials_of(opened: OpenStudy, pid: int, reason: str) -> None:
-    opened.manager.storage.fail_trials_of(id_of_study(opened.study), pid, reason)
 
 
 def _no_work(stop_flag: StopFlag) -> None:

@@ -24,7 +24,7 @@ from src.modeling.command_line import CommandLine
 from src.secrets import mask_url, scrub
 from src.study.retry_policy import is_transient
 from src.study.store_location import connect_args, store_url
-from src.study.study_options import OPTIONS_ATTR, RUN_ATTR, TOTAL_OPTION, failure_of, seconds_left
+from src.study.study_settings import RUN_ATTR, failure_of, seconds_left, study_document
 
 log = logging.getLogger(__name__)
 
@@ -270,15 +270,15 @@ def _read(connection: sqlalchemy.Connection, name: str, token: str | None) -> St
         return NotReady(f"create has not prepared it yet for run {token}")
     study = {"id": rows[0][0]}
     states = {state: int(count) for state, count in connection.execute(_STATES, study)}
-    study_options = attributes.get(OPTIONS_ATTR, {})
-    left = seconds_left(attributes, study_options.get("timeout"), at_least=None)
+    search = (study_document(attributes) or {}).get("search", {})
+    left = seconds_left(attributes, search.get("timeout"), at_least=None)
     finished = states.get("COMPLETE", 0) + states.get("PRUNED", 0)
     best = next(
         (high if direction == "MAXIMIZE" else low for direction, low, high in connection.execute(_BEST, study)), None
     )
     heartbeat = connection.execute(_HEARTBEAT, study).scalar()
     return StudyProgress(
-        finished, states.get("RUNNING", 0), study_options.get(TOTAL_OPTION), left, best, heartbeat and str(heartbeat)
+        finished, states.get("RUNNING", 0), search.get("n_trials"), left, best, heartbeat and str(heartbeat)
     )
 
 

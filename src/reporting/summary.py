@@ -7,7 +7,7 @@ from typing import Any
 
 from src.errors import RunError
 from src.reporting.document.words import interval_notes
-from src.suggest import number
+from src.suggest import number, text_table
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,7 @@ HEADER = ("target", "metric", "validation", "test", "95 % interval", "best basel
 
 def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     """The table, the trials of each model, the reports and the command that opens MLflow's UI."""
-    rows = [HEADER, *[_row(outcome) for outcome in outcomes]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines = text_table(HEADER, map(_row, outcomes))
     models = [f"model    {made_of(outcome.metadata)}" for outcome in outcomes]
     notes = [
         f"interval {outcome.metadata['target']}, {name}: {note}"

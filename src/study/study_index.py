@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from src.errors import ConfigError
 from src.study.optuna_internals import id_of_study
 from src.study.studies import OptunaStudyManager
-from src.study.study_options import FAILED_RUN_ATTR
+from src.study.study_settings import FAILED_RUN_ATTR
 from src.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ from src.study.trial_owners import (
     server_uptime,
 )
 from src.study.trial_times import local_time
-from src.study.worker_identity import is_known_dead, is_process_here, worker_identity
+from src.study.worker_identity import is_known_dead, worker_identity
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ RETRIED_METHODS = (
     "get_trial_param", "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr",
     "set_trial_system_attr", "get_trial_id_from_study_id_trial_number", "get_trial_user_attrs",
     "get_trial_system_attrs", "get_trial", "get_all_trials", "_get_trials", "get_best_trial", "_get_best_trial_id",
-    "_get_stale_trial_ids", "requeue_own_trials", "fail_trials_of", "flush_trial", "finish_trial",
+    "_get_stale_trial_ids", "requeue_own_trials", "flush_trial", "finish_trial",
 )  # fmt: skip
 """All methods that open a transaction, except heartbeats, which are useless when they are late."""
 
@@ -121,25 +121,6 @@ class StudyStorage(BufferedStorage):
                 raise
             log.debug("the parameters of trial %d could not be written", self._running[trial_id].trial.number)
         return self._to_waiting(trial_id, worker_identity())
-
-    def fail_trials_of(self, study_id: int, pid: int, reason: str) -> int:
-        """Records the trial of a dead process of this machine as failed, so that it is not run again.
-
-        Args:
-            study_id: Optuna's id of the study.
-            pid: of the dead process.
-            reason: stored as the trial's `error`.
-
-        Returns:
-            Number of failed trials: 1, or 0 if another worker has started the trial again meanwhile.
-        """
-        failed = 0
-        for trial_id, owner, _ in self._owned_trials(study_id, (TrialState.RUNNING, TrialState.WAITING)):
-            if is_process_here(owner, pid):
-                with contextlib.suppress(UpdateFinishedTrialError):  # it has ended meanwhile
-                    self.set_trial_user_attr(trial_id, "error", reason)
-                    failed += super().set_trial_state_values(trial_id, TrialState.FAIL)
-        return failed
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
         """As in Optuna, but a requeued trial becomes WAITING, and no trial starts beyond the budget."""

@@ -41,9 +41,3 @@ def is_known_dead(identity: str) -> bool:
         return not same or process.status() == psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return True
-
-
-def is_process_here(identity: str, pid: int) -> bool:
-    """Whether the identity is that of a process of this machine with this PID, alive or dead."""
-    parts = identity.split("|")
-    return len(parts) == 4 and parts[0] == _this_machine() and parts[1] == str(pid)

@@ -22,6 +22,7 @@ from src.cli import chosen_targets, command_parser, data_settings, run_command, 
 from src.config import PromotionSettings
 from src.errors import ConfigError, UserError
 from src.options import PROMOTE_MODES
+from src.suggest import number, text_table
 from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
@@ -156,17 +157,11 @@ def _write(result: "ModelComparison", decision: str, settings: PromotionSettings
 
 def table_text(results: Sequence["ModelComparison"], decisions: Sequence[str]) -> str:
     """One row per comparison, then notes on the intervals."""
-    table_rows = [_row(result, decision) for result, decision in zip(results, decisions, strict=True)]
-    rows = [HEADER, *table_rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    rows.insert(1, tuple("-" * width for width in widths))
     notes = [f"{result.target}: {result.difference.note}" for result in results if result.difference.note]
-    return "\n".join(["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] + notes)
+    return "\n".join(text_table(HEADER, map(_row, results, decisions)) + notes)
 
 
 def _row(result: "ModelComparison", decision: str) -> tuple[str, ...]:
-    from src.suggest import number
-
     compared, interval = result.comparison, result.difference.interval
     return (
         result.target,

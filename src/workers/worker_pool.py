@@ -25,9 +25,8 @@ POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 1.0
 DEATHS_IN_A_ROW = 6
 """A search fails after more killed workers than this (or more, see `DEATHS_PER_WORKER`) if no trial ends in between. A
-trial that kills its worker each time is recorded as failed after five attempts (`study_storage.MAX_ATTEMPTS`)."""
+trial that kills its worker each time is ended by the store before, after `study_storage.MAX_ATTEMPTS` attempts."""
 DEATHS_PER_WORKER = 3
-MEMORY_DEATHS_ALONE = 3
 GRACE_SHARE, GRACE_SECONDS = 0.03, 1.0
 """Wait after the deadline for running rounds: a share of the timeout, and the minimum in seconds."""
 KILL_SECONDS = 1.0
@@ -43,7 +42,6 @@ class PooledSearch:
         timeout: seconds from the start of its first worker.
         max_workers: maximum number of workers; more workers than missing trials would be idle.
         count_ended: returns the number of trials that have ended, in any state.
-        fail_trial_of: called with PID and reason to fail the trial that killed its worker.
     """
 
     name: str
@@ -51,7 +49,6 @@ class PooledSearch:
     timeout: float | None = None
     max_workers: int = sys.maxsize
     count_ended: Callable[[], int] = lambda: 0
-    fail_trial_of: Callable[[int, str], None] = lambda pid, reason: None
 
 
 @dataclass
@@ -61,7 +58,7 @@ class _SearchState:
     Attributes:
         ending: workers must not start another trial.
         deaths: number of killed workers since the last trial ended.
-        alone: how many were killed out of memory as the only worker.
+        ended_at_death: number of ended trials at the last of these deaths.
     """
 
     search: PooledSearch
@@ -70,7 +67,6 @@ class _SearchState:
     ending: bool = False
     error: DailyProfitError | None = None
     deaths: int = 0
-    alone: int = 0
     ended_at_death: int = -1
 
     @property
@@ -215,21 +211,22 @@ class WorkerPool:
         if status is not None and status >= 0:
             running.error = RunError(f"a worker of {name!r} exited with status {status} and no message")
             return
-        if running.search.count_ended() != running.ended_at_death:  # a trial has ended since: the search makes progress
-            running.deaths = running.alone = 0
-        running.deaths += 1
-        out_of_memory = self._was_out_of_memory(status)
-        if out_of_memory:
-            running.search.fail_trial_of(worker.pid, "killed for memory: the kernel ended the process that ran it")
-            running.alone += self._size == 1
+        ended = running.search.count_ended()
+        running.deaths = running.deaths + 1 if ended == running.ended_at_death else 1
+        running.ended_at_death = ended
+        cause = _signal_name(status)
+        if self._was_out_of_memory(status):
+            cause = "out of memory"
             self._memory_deaths += 1
             if self._memory_deaths > 1:
                 self._size = max(1, self._size - 1)
-        running.ended_at_death = running.search.count_ended()
-        running.error = self._error_after_deaths(running)
-        if running.error is None:
-            cause = "out of memory, its trial is recorded as failed" if out_of_memory else _signal_name(status)
-            log.warning("a worker of %s was killed (%s); continuing with up to %d workers", name, cause, self._size)
+        if running.deaths > max(DEATHS_IN_A_ROW, DEATHS_PER_WORKER * self._size):
+            running.error = SearchError(
+                f"workers of {name!r} keep being killed ({cause}), {running.deaths} without a trial in between: "
+                f"use fewer --max-workers, now {self._size}, more memory or a smaller table, and read the system's log"
+            )
+            return
+        log.warning("a worker of %s was killed (%s); continuing with up to %d workers", name, cause, self._size)
 
     def _was_out_of_memory(self, status: int | None) -> bool:
         """Whether the kernel has counted a new out-of-memory kill; one counted kill explains one dead worker."""
@@ -237,19 +234,6 @@ class WorkerPool:
             self._oom_kills += 1
             return True
         return False
-
-    def _error_after_deaths(self, running: _SearchState) -> SearchError | None:
-        if running.alone >= MEMORY_DEATHS_ALONE:
-            return SearchError(
-                f"the search of {running.search.name!r} was killed out of memory {running.alone} times in a row with a "
-                f"single worker: give it more memory, or a smaller table"
-            )
-        if running.deaths > max(DEATHS_IN_A_ROW, DEATHS_PER_WORKER * self._size):
-            return SearchError(
-                f"workers of {running.search.name!r} keep being killed, {running.deaths} without a trial in between: "
-                f"use fewer --max-workers, now {self._size}, and read the system's log"
-            )
-        return None
 
 
 def _signal_workers(running: _SearchState) -> None:

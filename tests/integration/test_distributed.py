@@ -24,7 +24,7 @@ from src.search.trial_loop import WorkerContext, run_trials
 from src.study import study_storage
 from src.study.store_lock import store_lock
 from src.study.studies import OptunaStudyManager
-from src.study.study_options import study_options_of
+from src.study.study_settings import study_settings_of
 from tests.integration.fleet import FINISH, NAME, ROOT, SHARED, Fleet
 from tests.integration.servers import PostgresServer
 
@@ -81,7 +81,8 @@ def test_a_worker_and_the_finish_need_only_the_name(fleet: Fleet) -> None:
     assert "trial 2 starts" in said
     assert "worker 5 leaves study num_trades_20240101_120000: it has all 3 trials" in said
     assert "worker 6 leaves" in fleet.done(fleet.worker(6, "--n-trials", "5"))
-    assert (study_options_of(fleet.study()) or {})["n_trials"] == 5
+    stored = study_settings_of(fleet.study().user_attrs)
+    assert stored is not None and stored.search.n_trials == 5
     assert "already has its 5 trials" in fleet.done(fleet.worker(7)), (
         "the total is the study's, not the worker's default"
     )
@@ -116,9 +117,9 @@ def test_a_table_in_a_database_is_found_without_storing_its_password(fleet: Flee
         pd.read_parquet(fleet.folder / "table.parquet").to_sql("days", connection)
     given = ("--data", fleet.url.replace("t0p-secret", "data-secret"), "--query", "SELECT * FROM days ORDER BY index")
     fleet.done(fleet.run(SHARED, "--mode", "create", "--study-name", NAME, "--targets", "num_trades", *given))
-    study_options = study_options_of(fleet.study()) or {}
+    stored = study_settings_of(fleet.study().user_attrs)
     assert "data-secret" not in str(fleet.study().user_attrs)
-    assert study_options["query"] == "SELECT * FROM days ORDER BY index"
+    assert stored is not None and stored.data.query == "SELECT * FROM days ORDER BY index"
     said = fleet.done(fleet.worker(0, "--n-trials", "1", "--verbose"))
     assert "leaves study" in said
     assert "secret" not in said

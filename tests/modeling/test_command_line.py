@@ -1,14 +1,21 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from src.cli import given_options
+from src.data.split_rows import make_split_rows
+from src.data.table import load_dataset
 from src.errors import ConfigError
 from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.open_study import open_study
 from src.modeling.optuna_parallel_optimization import build_parser
+from src.search.search_task import SearchTask
+from src.study.studies import OptunaStudyManager
+from tests.earlier_study import EARLIER_ATTRIBUTES
 from tests.search_tasks import NAME, make_task
+from tests.small_table import small_table
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def command_line(folder: Path, *options: str) -> CommandLine:
 def test_the_study_name_alone_is_enough(made: Path) -> None:
     targets, settings = resolve_settings(command_line(made, "--study-name", NAME))
     assert targets == ["net_profit"]
-    assert (settings.search.n_trials, settings.search.seed, settings.split.seed) == (7, 43, 43)
+    assert (settings.search.n_trials, settings.search.seed, settings.split.seed) == (7, 43, 42), "each seed is its own"
     assert settings.search.keep_total, "nobody asked for a total"
 
 
@@ -67,6 +74,30 @@ def test_another_target_is_refused_before_the_table_is_read(made: Path) -> None:
         resolve_settings(
             command_line(made, "--study-name", NAME, "--targets", "num_trades", "--data", "missing.parquet")
         )
+
+
+def test_a_table_passed_from_python_needs_data(tmp_path: Path) -> None:
+    open_study(make_task(tmp_path, source="data frame"))
+    with pytest.raises(ConfigError, match=r"does not record where its table is \(data frame\).*give --data"):
+        resolve_settings(command_line(tmp_path, "--study-name", NAME))
+    _, settings = resolve_settings(command_line(tmp_path, "--study-name", NAME, "--data", "t.csv"))
+    assert settings.data.source == "t.csv"
+
+
+def test_a_study_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    study = OptunaStudyManager(tmp_path).create_or_load_study(NAME)
+    for name, value in EARLIER_ATTRIBUTES.items():
+        study.set_user_attr(name, value)
+    targets, settings = resolve_settings(command_line(tmp_path, "--study-name", NAME))
+    assert (targets, settings.data.source, settings.ensemble_size) == (["net_profit"], "/data/table.csv", 3)
+    data = load_dataset(small_table(), settings.data.table, "net_profit", "elsewhere.csv")
+    task = SearchTask(data, make_split_rows(data, settings.split), settings)
+    assert open_study(task).task.settings.search.n_trials == 7
+    open_study(replace(task, settings=replace(settings, search=replace(settings.search, n_trials=9, keep_total=False))))
+    _, settings = resolve_settings(command_line(tmp_path, "--study-name", NAME, "--seed", "44"))
+    assert (settings.search.n_trials, settings.search.timeout) == (9, 90.0), "the new total is stored"
+    with pytest.raises(ConfigError, match="created with seed 43, now it is 44"):
+        open_study(replace(task, settings=settings))
 
 
 def test_several_targets_make_the_name_a_prefix(made: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from src.config import MODEL_CONFIGS, SplitSettings, TableConfig, TargetConfig
 from src.data.sources.dispatch import describe_source
 from src.errors import ConfigError
-from src.modeling.open_study import SETTINGS_ATTR, open_study, settings_record
+from src.modeling.open_study import open_study
+from src.study.study_settings import SETTINGS_ATTR, study_settings_of
 from tests.search_tasks import NAME, make_task, uniform
 from tests.small_table import small_table
 
@@ -19,10 +20,10 @@ RMSE = TableConfig(targets={**MODEL_CONFIGS, "net_profit": TargetConfig("regress
 def test_a_study_stores_the_settings_that_make_scores_comparable(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     opened = open_study(task)
-    noted = opened.study.user_attrs[SETTINGS_ATTR]
-    assert noted == settings_record(task)
-    assert (noted["target"], noted["metric"], noted["seed"]) == ("net_profit", "mae", 42)
-    assert noted["split"]["test_fraction"] == 0.2
+    stored = study_settings_of(opened.study.user_attrs)
+    assert stored is not None
+    assert (stored.target, stored.metric, stored.search.seed) == ("net_profit", "mae", 42)
+    assert (stored.split, stored.data_digest) == (SplitSettings(), task.data.digest)
     assert opened.study.study_name == NAME
     assert opened.study.direction.name == "MINIMIZE"
 
@@ -32,6 +33,12 @@ def test_without_a_name_it_is_named_by_target_and_time(tmp_path: Path) -> None:
     settings = replace(task.settings, search=replace(task.settings.search, study_name=None))
     name = open_study(replace(task, settings=settings)).study.study_name
     assert pd.to_datetime(name.removeprefix("net_profit_"), format="%Y%m%d_%H%M%S") is not None
+
+
+def test_a_study_with_folds_is_not_resumed_without_them(tmp_path: Path) -> None:
+    open_study(make_task(tmp_path, split=SplitSettings(use_cv=True)))
+    with pytest.raises(ConfigError, match="created with use_cv True, now it is False"):
+        open_study(make_task(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def test_a_study_resumes_only_with_the_settings_it_was_created_with(
 def test_the_same_table_may_have_another_location_and_row_order(made: Path) -> None:
     shuffled = small_table().sample(frac=1, random_state=0)
     again = open_study(make_task(made, frame=shuffled, source="s3://b/t.csv", n_trials=99))  # the total may grow
-    assert again.study.user_attrs[SETTINGS_ATTR]["data"] == "table.parquet", "the first note stays"
+    assert again.study.user_attrs[SETTINGS_ATTR]["described_source"] == "table.parquet", "the first stays"
 
 
 def test_trials_without_recorded_settings_are_refused(tmp_path: Path) -> None:

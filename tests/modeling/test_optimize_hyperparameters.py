@@ -60,7 +60,7 @@ def test_its_arguments_are_the_contracts() -> None:
 
 def split_of(study: optuna.Study) -> tuple[bool, int | None]:
     split = study.user_attrs["settings"]["split"]
-    return split["use_cv"], split.get("n_folds")
+    return split["use_cv"], split["n_folds"] if split["use_cv"] else None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_settings_apply_where_no_argument_is_given(
 def test_without_settings_it_is_as_on_the_command_line() -> None:
     stop = OptunaCallbacks.target_value(1.0)
     study, _ = optimize_hyperparameters("net_profit", data=small_table(), objective=far_from_a_third, callbacks=[stop])
-    assert study.user_attrs["recipe"]["n_trials"] == SearchSettings().n_trials == 100
+    assert study.user_attrs["settings"]["search"]["n_trials"] == SearchSettings().n_trials == 100
     assert split_of(study) == (False, None)
 
 
@@ -160,8 +160,8 @@ def test_a_file_a_config_and_settings_of_ones_own(tmp_path: Path) -> None:
     assert study.study_name == "mine"
     assert (tmp_path / "elsewhere/studies.db").exists()
     noted = study.user_attrs["settings"]
-    assert (noted["metric"], noted["seed"], noted["split"]["test_fraction"]) == ("rmse", 7, 0.5)
-    assert noted["data"] == "t.csv"
+    assert (noted["metric"], noted["search"]["seed"], noted["split"]["test_fraction"]) == ("rmse", 7, 0.5)
+    assert noted["described_source"] == "t.csv"
     again, _ = optimize_hyperparameters(
         "pnl", TargetConfig("regression", "rmse"), 4, data=tmp_path / "t.csv", settings=settings,
         objective=far_from_a_third,

@@ -139,7 +139,7 @@ def test_a_deadline_is_kept_by_an_objective_that_ignores_it(tmp_path: Path) -> N
     assert [trial.state for trial in opened.study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
 
 
-def test_a_trial_killed_out_of_memory_is_failed_permanently(
+def test_a_trial_that_is_killed_out_of_memory_each_time_is_failed_by_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kills = tmp_path / "kills"
@@ -160,9 +160,9 @@ def test_a_trial_killed_out_of_memory_is_failed_permanently(
         assert run_searches([(task, opened)], 2) == {}
     trials = opened.study.trials
     assert [trial.state for trial in trials if trial.number == 1] == [TrialState.FAIL]
-    assert trials[1].user_attrs["error"].startswith("killed for memory: ")
+    assert trials[1].user_attrs["error"] == "its process died 5 times"
     assert sum(trial.state == TrialState.COMPLETE for trial in trials) == 3, "the total is one of finished trials"
-    assert "its trial is recorded as failed" in caplog.text
+    assert len(list(kills.iterdir())) == caplog.text.count("was killed (out of memory)") == 5
 
 
 def test_more_workers_than_cpus_give_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from src.config import Direction
 from src.errors import ConfigError, StoreError
 from src.modeling import waiting
 from src.modeling.command_line import CommandLine, parse_command_line
@@ -12,7 +13,14 @@ from src.modeling.optuna_parallel_optimization import build_parser
 from src.modeling.waiting import StudyProgress, read_progress, wait_for_run, wait_for_studies
 from src.study.store_location import store_url
 from src.study.studies import OptunaStudyManager
-from src.study.study_options import OPTIONS_ATTR, RUN_ATTR, STARTED_ATTR, begin_run, record_failure
+from src.study.study_settings import (
+    RUN_ATTR,
+    SETTINGS_ATTR,
+    STARTED_ATTR,
+    begin_run,
+    change_search,
+    record_failure,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +34,11 @@ def command_line(folder: Path, *options: str) -> CommandLine:
     )
 
 
-def make(folder: Path, name: str = "s", total: int = 2, timeout: float | None = None) -> optuna.Study:
-    study = OptunaStudyManager(folder).create_or_load_study(name)
-    study.set_user_attr(OPTIONS_ATTR, {"n_trials": total, "timeout": timeout})
+def make(
+    folder: Path, name: str = "s", total: int = 2, timeout: float | None = None, direction: Direction = "minimize"
+) -> optuna.Study:
+    study = OptunaStudyManager(folder).create_or_load_study(name, direction)
+    study.set_user_attr(SETTINGS_ATTR, {"target": "net_profit", "search": {"n_trials": total, "timeout": timeout}})
     return study
 
 
@@ -136,7 +146,7 @@ def test_a_study_of_an_earlier_run_does_not_end_the_wait(tmp_path: Path, caplog:
     with caplog.at_level(logging.INFO, logger="src"):
         waiter.start()
         waiter.join(0.2)
-        study.set_user_attr(OPTIONS_ATTR, {"n_trials": 3, "timeout": None})
+        change_search(study, n_trials=3)
         waiter.join(0.2)
         begin_run(study, "t2", None)
         waiter.join(0.2)
@@ -203,7 +213,7 @@ def test_a_study_without_active_workers_times_out(tmp_path: Path) -> None:
         waited.append(str(caught.value))
 
     waiter, worker = threading.Thread(target=wait), threading.Thread(target=work)
-    study.set_user_attr(OPTIONS_ATTR, {"n_trials": 10_000, "timeout": None})
+    change_search(study, n_trials=10_000)
     waiter.start()
     worker.start()
     waiter.join(4)
@@ -223,8 +233,7 @@ def test_it_logs_best_value_and_rate(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "LOG_SECONDS", 0.0)
-    study = OptunaStudyManager(tmp_path).create_or_load_study("s", "maximize")
-    study.set_user_attr(OPTIONS_ATTR, {"n_trials": 3, "timeout": None})
+    study = make(tmp_path, total=3, direction="maximize")
     waiter = threading.Thread(target=wait_for_studies, args=[command_line(tmp_path, "--study-name", "s")])
     with caplog.at_level(logging.INFO, logger="src"):
         waiter.start()

@@ -1,5 +1,4 @@
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -132,17 +131,6 @@ def test_a_worker_that_lost_a_trial_continues_with_the_next(
         run_trials(study, lose_the_second, context)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING", "COMPLETE", "COMPLETE"]
     assert "trial 1 was taken over by another worker; this worker continues with the next trial" in caplog.text
-
-
-def test_the_trial_that_killed_a_process_fails_with_the_reason(
-    manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
-) -> None:
-    study.ask()
-    storage = OptunaStudyManager(tmp_path).storage
-    assert storage.fail_trials_of(study._study_id, os.getpid() + 1, "another's") == 0
-    assert storage.fail_trials_of(study._study_id, os.getpid(), "killed for memory") == 1
-    seen = as_another_reads_it(study, tmp_path)[0]
-    assert (seen.state, seen.user_attrs["error"]) == (TrialState.FAIL, "killed for memory")
 
 
 def test_nothing_is_kept_of_trials_that_ended(manager: OptunaStudyManager, study: optuna.Study) -> None:

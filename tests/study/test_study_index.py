@@ -9,7 +9,7 @@ import pytest
 from src.errors import ConfigError
 from src.study.studies import OptunaStudyManager
 from src.study.study_index import KnownStudy, choose_several, choose_study, known_studies
-from src.study.study_options import record_failure
+from src.study.study_settings import record_failure
 
 
 def store_of(folder: Path, *studies: str | tuple[str, Mapping[str, Any]]) -> list[KnownStudy]:

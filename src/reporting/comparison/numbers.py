@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from src.reporting.document import words
 from src.reporting.document.blocks import Table
 from src.reporting.study.numbers import Snapshot, count_states, history, search_seconds, value_of
+from src.reporting.study.parameter_ranges import ParameterRange, parameter_ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,16 +158,12 @@ def _performance(item: ComparedStudy) -> tuple[Any, ...]:
         item.label,
         None if validation is None else validation.model,
         None if test is None else test.model,
-        None if test is None else _bounds(test.interval, words.format_number),
+        None if test is None else words.format_interval(test.interval),
         name,
         reference,
         None if skill is None else words.format_percent(skill),
-        None if comparison is None else _bounds(comparison.skill_interval, words.format_percent),
+        None if comparison is None else words.format_interval(comparison.skill_interval, words.format_percent),
     )
-
-
-def _bounds(interval: tuple[float, float] | None, write: Any) -> str | None:
-    return None if interval is None else f"{write(interval[0])} to {write(interval[1])}"
 
 
 def skills(items: Sequence[ComparedStudy]) -> list[Skill]:
@@ -222,37 +219,22 @@ def spreads(items: Sequence[ComparedStudy]) -> list[NumericSpread | ChoiceSpread
     A parameter is numeric if it is numeric in every good trial of every study, otherwise categorical.
     """
     good = {item.label: good_trials(item.snapshot) for item in items}
-    everyone = [trial for trials in good.values() for trial in trials]
-    names = dict.fromkeys(name for trial in everyone for name in trial.params)
-    n_studies = {name: sum(any(name in t.params for t in trials) for trials in good.values()) for name in names}
-    return [_spread(name, good) for name in sorted(names, key=lambda name: -n_studies[name])]
+    ranges = parameter_ranges(trial for trials in good.values() for trial in trials)
+    n_studies = {name: sum(any(name in t.params for t in trials) for trials in good.values()) for name in ranges}
+    return [_spread(ranges[name], good) for name in sorted(ranges, key=lambda name: -n_studies[name])]
 
 
-def _spread(name: str, good: Mapping[str, Sequence["FrozenTrial"]]) -> NumericSpread | ChoiceSpread:
-    having = {
-        label: matching for label, trials in good.items() if (matching := [t for t in trials if name in t.params])
+def _spread(known: ParameterRange, good: Mapping[str, Sequence["FrozenTrial"]]) -> NumericSpread | ChoiceSpread:
+    sampled = {
+        label: [t.params[known.name] for t in trials if known.name in t.params] for label, trials in good.items()
     }
-    drawn: list[Any] = [trial.distributions[name] for trials in having.values() for trial in trials]
-    values = {label: [trial.params[name] for trial in trials] for label, trials in having.items()}
-    if any(hasattr(distribution, "choices") for distribution in drawn) or not all(
-        _is_finite(x) for xs in values.values() for x in xs
-    ):
-        return _choices(name, drawn, values)
-    lows, highs = (
-        [float(distribution.low) for distribution in drawn],
-        [float(distribution.high) for distribution in drawn],
-    )
-    log = all(distribution.log for distribution in drawn)
+    values = {label: xs for label, xs in sampled.items() if xs}
+    if known.choices:
+        taken = {label: [str(x) for x in xs] for label, xs in values.items()}
+        shares = tuple(tuple(xs.count(choice) / len(xs) for choice in known.choices) for xs in taken.values())
+        return ChoiceSpread(known.name, known.choices, tuple(taken), shares)
     rows = tuple(_quartiles(label, sorted(float(x) for x in xs)) for label, xs in values.items())
-    return NumericSpread(name, log, (min(lows), max(highs)), rows)
-
-
-def _choices(name: str, drawn: Sequence[Any], values: Mapping[str, Sequence[Any]]) -> ChoiceSpread:
-    offered = [str(choice) for distribution in drawn for choice in getattr(distribution, "choices", ())]
-    taken = {label: [str(x) for x in xs] for label, xs in values.items()}
-    choices = tuple(dict.fromkeys([*offered, *(x for xs in taken.values() for x in xs)]))
-    shares = tuple(tuple(xs.count(choice) / len(xs) for choice in choices) for xs in taken.values())
-    return ChoiceSpread(name, choices, tuple(taken), shares)
+    return NumericSpread(known.name, known.log, (known.low, known.high), rows)
 
 
 def _quartiles(label: str, ordered: Sequence[float]) -> Quartiles:
@@ -260,10 +242,6 @@ def _quartiles(label: str, ordered: Sequence[float]) -> Quartiles:
         return Quartiles(label, 1, *([ordered[0]] * 5))
     first, median, third = quantiles(ordered, n=4, method="inclusive")
     return Quartiles(label, len(ordered), ordered[0], first, median, third, ordered[-1])
-
-
-def _is_finite(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
 
 
 def differences(items: Sequence[ComparedStudy]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -244,14 +244,13 @@ def _money(items: Sequence[ComparedStudy]) -> Chapter:
         f"{words.format_number(earned.mean_of_all)} (dotted). Line: 95 % interval ({words.INTERVAL_METHOD})."
     )
     columns = ("ranked by", "mean net profit in the top tenth", "95 % interval", "difference to all rows")
-    rows = tuple((label, mean, _bounds(interval), mean - earned.mean_of_all) for label, mean, interval in earned.rows)
+    rows = tuple(
+        (label, mean, words.format_interval(interval), mean - earned.mean_of_all)
+        for label, mean, interval in earned.rows
+    )
     return Chapter("money", title, [
         Figure("money", draw.profit_plot(earned), caption), TableBlock(Table(columns, rows))
     ])  # fmt: skip
-
-
-def _bounds(interval: tuple[float, float] | None) -> str | None:
-    return None if interval is None else " to ".join(words.format_number(bound) for bound in interval)
 
 
 def _studies(items: Sequence[ComparedStudy]) -> Chapter:

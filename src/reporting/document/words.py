@@ -5,7 +5,7 @@ objective; unknown facts are left out, never guessed.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +133,7 @@ def _significance(comparison: BaselineComparison) -> str:
     if comparison.skill_interval is None or comparison.skill is None:
         return ""
     low, high = comparison.skill_interval
-    bounds = f"{format_percent(low)} to {format_percent(high)}"
+    bounds = format_interval((low, high), format_percent)
     if low <= 0 <= high:
         return f" The 95 % interval of the skill, {bounds}, includes zero: the difference may be chance."
     return f" The 95 % interval of the skill, {bounds}, does not include zero."
@@ -172,8 +172,16 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
     """A score with its 95 % interval, if there is one."""
     if interval is None:
         return format_number(value)
-    low, high = (format_number(bound) for bound in interval)
-    return f"{format_number(value)} (95 % interval {low} to {high})"
+    return f"{format_number(value)} (95 % interval {format_interval(interval)})"
+
+
+def format_interval(
+    interval: tuple[float | None, float | None] | None, write: Callable[[float], str] | None = None
+) -> str | None:
+    """`1.2 to 3.4`, each bound written by `write` (`format_number` when None); None without an interval."""
+    low, high = interval or (None, None)
+    write = write or format_number
+    return None if low is None or high is None else f"{write(low)} to {write(high)}"
 
 
 def short_period(days: int | None) -> str | None:

@@ -1,14 +1,14 @@
 """Renders a document as one self-contained HTML page."""
 
 from html import escape
+from pathlib import Path
 
 from src.reporting.document.blocks import Document
 from src.reporting.html.blocks import block_html
-from src.reporting.html.script import SCRIPT
-from src.reporting.html.style import STYLE
 
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing: it contains everything it shows."""
+STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "script.js"))
 
 
 def page_html(document: Document) -> str:
@@ -29,7 +29,8 @@ def page_html(document: Document) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>{STYLE}</style>
+<style>
+{STYLE.read_text(encoding="utf-8")}</style>
 <script>{get_plotlyjs()}</script>
 </head>
 <body>
@@ -39,7 +40,8 @@ def page_html(document: Document) -> str:
 <noscript><p class="note">The figures need JavaScript; tables and text do not.</p></noscript>
 {body}
 </main>
-<script>{SCRIPT}</script>
+<script>
+{SCRIPT.read_text(encoding="utf-8")}</script>
 </body>
 </html>
 """

@@ -5,25 +5,15 @@ print. Plotly interprets some HTML in users' names, so `plain_text` escapes them
 plotly.js: plotly's Python classes would validate every number, which is many times slower.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.reporting.document.palette import GREY, color_of
 from src.reporting.document.plot import Plot, Rule
 from src.reporting.document.plot_layout import Limits, holds_names, limits, place, rules_of, ticks, zero_inside
 from src.reporting.html.plotly_marks import Digits, moment, plain_text, traces
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 Spec = dict[str, Any]
 CLEAR = "rgba(0,0,0,0)"
-
-
-def plotly_figure(plot: Plot) -> "go.Figure":
-    """The plot as a plotly object, which validates every property."""
-    import plotly.graph_objects as go
-
-    return go.Figure(plotly_spec(plot))
 
 
 def plotly_spec(plot: Plot) -> Spec:

@@ -11,30 +11,21 @@ MAX_POINTS = 200
 def rank_curves(y: Floats, prediction: Floats) -> RankCurves | None:
     """Both curves; None if a class is missing.
 
-    The area under the precision-recall curve is the average precision: the sum over thresholds of precision times the
-    gain in recall, as in scikit-learn's `average_precision_score`, without linear interpolation.
+    The area under the precision-recall curve is the average precision.
 
     Args:
         y: (n_rows,) 0 or 1.
         prediction: (n_rows,) on any increasing scale.
     """
-    n_ones = float(y.sum())
-    if n_ones in (0.0, float(y.size)):
+    if y.min() == y.max():
         return None
-    ones, zeros = _counts_above(y, prediction)
-    recall, precision = ones / n_ones, ones / (ones + zeros)
-    average = float(np.sum(np.diff(recall, prepend=0) * precision))
-    false_alarms = np.r_[0.0, zeros / (y.size - n_ones)]
-    roc = _downsample(false_alarms, np.r_[0.0, recall], score("auc", y, prediction))
-    return RankCurves(roc, _downsample(recall, precision, average), n_ones / y.size)
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-
-def _counts_above(y: Floats, prediction: Floats) -> tuple[Floats, Floats]:
-    """Numbers of ones and zeros at or above each distinct prediction, the highest first."""
-    order = np.argsort(-prediction, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(prediction[order]) != 0, True])
-    ones = np.cumsum(y[order])[last]
-    return ones, last + 1 - ones
+    false_alarms, hits, _ = roc_curve(y, prediction, drop_intermediate=False)
+    precision, recall, _ = precision_recall_curve(y, prediction)
+    # scikit-learn adds a last point, recall 0, that no threshold gives.
+    by_recall = _downsample(recall[-2::-1], precision[-2::-1], float(average_precision_score(y, prediction)))
+    return RankCurves(_downsample(false_alarms, hits, score("auc", y, prediction)), by_recall, float(y.mean()))
 
 
 def _downsample(x: Floats, y: Floats, area: float) -> RankCurve:

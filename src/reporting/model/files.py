@@ -44,7 +44,7 @@ def read_model_numbers(folder: Path) -> ModelNumbers | None:
     """The numbers in a report folder; None if there are none, None and a warning if the file is unreadable."""
     path = folder / NUMBERS_FILE
     try:
-        return ModelNumbers.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return ModelNumbers.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:  # a study without a final model, or of another version
         return None
     except ValueError as error:  # of another version, or truncated; JSON and Unicode errors are ValueErrors

@@ -4,10 +4,8 @@ A later `report` command does not have the table and shows the same numbers. All
 could not be computed is None or empty.
 """
 
-import types
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -230,40 +228,16 @@ class ModelNumbers:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The numbers from the result of `to_json`, or from its JSON file.
+    def from_json(cls, text: str) -> Self:
+        """The numbers from the JSON text of `to_json`.
 
         Raises:
-            ValueError: a value is missing or of another type, as in a file of another version.
+            ValueError: not JSON, or a value is missing or of another type, as in a file of another version.
         """
-        numbers = _read(cls, values, "the model's numbers")
-        assert isinstance(numbers, cls)
-        return numbers
+        from pydantic import TypeAdapter, ValidationError
 
-
-def _read(kind: Any, value: Any, path: str) -> Any:
-    """Reads a value of a declared type from its JSON form."""
-    if isinstance(kind, types.UnionType):
-        (inner,) = (arg for arg in get_args(kind) if arg is not type(None))
-        return None if value is None else _read(inner, value, path)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{path} is {value!r:.60}: a list is needed")
-        inner = get_args(kind)[0]
-        return tuple(_read(inner, item, path) for item in value)
-    if is_dataclass(kind):
-        return _read_dataclass(kind, value, path)
-    accepted = (int, float) if kind is float else (kind,)
-    if not isinstance(value, accepted):
-        raise ValueError(f"{path} is {value!r:.60}: a value of type {kind.__name__} is needed")
-    return value
-
-
-def _read_dataclass(kind: Any, values: Any, path: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{path} is {values!r:.60}: an object is needed")
-    hints = get_type_hints(kind)
-    missing = [field.name for field in fields(kind) if field.name not in values]
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}: it was written by another version")
-    return kind(**{field.name: _read(hints[field.name], values[field.name], field.name) for field in fields(kind)})
+        try:
+            return TypeAdapter(cls).validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from error

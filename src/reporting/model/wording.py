@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from src.reporting.document.blocks import Table
-from src.reporting.document.words import drawn_intervals, format_number, format_percent, with_interval
+from src.reporting.document.words import drawn_intervals, format_interval, format_number, format_percent, with_interval
 from src.reporting.model.numbers import Bin, Choice, Feature, Groups, ModelNumbers, ProfitByPrediction, RankCurves, Span
 from src.reporting.model.plots import SHIFTED, STABLE, sum_of
 
@@ -115,7 +115,7 @@ def bins_table(bins: Sequence[Bin], realised: str) -> Table:
     """One row per bin."""
     columns = ("bin", "rows", "days", "mean prediction", realised, "95 % interval")
     rows = [
-        (i, item.rows, item.days, item.prediction, item.realised, _interval(item.low, item.high))
+        (i, item.rows, item.days, item.prediction, item.realised, format_interval((item.low, item.high)))
         for i, item in enumerate(bins, 1)
     ]
     return _without_empty(Table(columns, tuple(rows)))
@@ -130,7 +130,8 @@ def choices_table(choices: Sequence[Choice]) -> Table:
     rows = [
         (
             f"{sum_of(choices, i):.0%}".replace("%", " %"), choice.rows, choice.per_row, choice.per_day,
-            _interval(choice.low, choice.high), choice.gain, _interval(choice.gain_low, choice.gain_high),
+            format_interval((choice.low, choice.high)),
+            choice.gain, format_interval((choice.gain_low, choice.gain_high)),
         )
         for i, choice in enumerate(choices)
     ]  # fmt: skip
@@ -212,10 +213,9 @@ def groups_table(groups: Groups, metric: str, limit: int) -> Table:
     columns = (groups.kind, "rows", "days", metric, "95 % interval", "baseline", "skill", "skill's 95 % interval")
     rows = [
         (
-            group.name, group.rows, group.days, group.score, _interval(group.low, group.high), group.baseline,
+            group.name, group.rows, group.days, group.score, format_interval((group.low, group.high)), group.baseline,
             None if group.skill is None else format_percent(group.skill),
-            None if group.skill_low is None or group.skill_high is None
-            else f"{format_percent(group.skill_low)} to {format_percent(group.skill_high)}",
+            format_interval((group.skill_low, group.skill_high), format_percent),
         )
         for group in groups.scores[-limit:]
     ]  # fmt: skip
@@ -292,7 +292,3 @@ def shift_caption(numbers: ModelNumbers, moved: Sequence[Feature]) -> str:
 
 def _pair(low: float | None, high: float | None) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
-
-
-def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{format_number(low)} to {format_number(high)}"

@@ -11,7 +11,6 @@ from functools import cached_property
 import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from src.errors import ConfigError, TrackingError
@@ -19,7 +18,7 @@ from src.secrets import mask_url
 from src.tracking.connection.destination import Experiment, FoundRun, choose_experiment, experiment_name
 from src.tracking.connection.embedded_store import prepare_embedded_store
 from src.tracking.connection.tracking_database import check_database_answers
-from src.tracking.connection.tracking_errors import tracking_errors
+from src.tracking.connection.tracking_errors import none_if_absent, tracking_errors
 
 # MLflow's defaults retry a dead server for minutes; a later pass writes missing runs anyway.
 _REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -75,7 +74,7 @@ class TrackingSession:
         try:
             return self.client.create_experiment(name, tags=_EXPERIMENT_TAGS)
         except MlflowException as error:  # another process created it a moment earlier
-            found = self._chosen_experiment() if error.error_code == ErrorCode.Name(RESOURCE_ALREADY_EXISTS) else None
+            found = self._chosen_experiment() if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
             if found is None:
                 raise
             return found
@@ -94,23 +93,13 @@ class _ClientLookup:
         return self._find_experiment(self._client.get_experiment_by_name, name)
 
     def run(self, run_id: str) -> FoundRun | None:
-        try:
-            info = self._client.get_run(run_id).info
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return None
-        return FoundRun(info.experiment_id, info.lifecycle_stage == "active")
+        run = none_if_absent(self._client.get_run, run_id)
+        return None if run is None else FoundRun(run.info.experiment_id, run.info.lifecycle_stage == "active")
 
     def _find_experiment(
         self, read: Callable[[str], "mlflow.entities.Experiment | None"], id_or_name: str
     ) -> Experiment | None:
-        try:
-            found = read(id_or_name)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return None
+        found = none_if_absent(read, id_or_name)
         if found is None:
             return None
         active = found.lifecycle_stage == "active"

@@ -5,13 +5,15 @@ The client raises its own exceptions and those of the SQL store, of S3, and of t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from src.disk import is_full
 from src.errors import TrackingError
 from src.secrets import scrub
 
+T = TypeVar("T")
 _LONGEST_REASON = 300
 _SQL = re.compile(r"\s*(?:\[SQL: |\(Background on this error at: )")
 """Start of the text that SQLAlchemy adds to a driver's message."""
@@ -34,6 +36,18 @@ def tracking_errors(action: str) -> Iterator[None]:
         if is_full(error):
             remedy = "free space on the disk of MLflow's store and of its artifacts"
         raise TrackingError(f"cannot {action}: {one_line(error)}; {remedy}") from error
+
+
+def none_if_absent(read: Callable[[str], T], id_or_name: str) -> T | None:
+    """What a method of MLflow's client reads; None if MLflow has no such object."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return read(id_or_name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def one_line(error: Exception) -> str:

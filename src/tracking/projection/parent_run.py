@@ -97,23 +97,16 @@ def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun
     stored = user_attrs.get(PARENT_ATTR)
     if not isinstance(stored, Mapping) or "run_id" not in stored:
         return None
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
     from src.tracking.connection.session import TrackingSession, shown_uri
-    from src.tracking.connection.tracking_errors import tracking_errors
+    from src.tracking.connection.tracking_errors import none_if_absent, tracking_errors
 
     run_id, session = str(stored["run_id"]), TrackingSession()
     remedy = f"set MLFLOW_TRACKING_URI to where it was written: {stored.get('tracking_uri', 'unknown')}"
     _refuse_missing_store(remedy)
     with tracking_errors(f"read the run of study {study_name!r}"):
-        try:
-            run = session.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            absent = f"MLflow at {shown_uri()} has no run {run_id} of study {study_name!r}: {remedy}"
-            raise TrackingError(absent) from error
+        run = none_if_absent(session.client.get_run, run_id)
+    if run is None:
+        raise TrackingError(f"MLflow at {shown_uri()} has no run {run_id} of study {study_name!r}: {remedy}")
     if run.info.lifecycle_stage != "active":
         raise TrackingError(f"run {run_id} of study {study_name!r} is deleted in MLflow: restore it")
     return ParentRun(session, run_id)

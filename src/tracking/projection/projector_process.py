@@ -17,7 +17,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import make_url
 
 from src.cli import set_up_logging
-from src.errors import DailyProfitError
+from src.errors import DailyProfitError, TrackingError
 
 if TYPE_CHECKING:
     from src.tracking.projection.study_projection import StudyProjection
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NICENESS = 15
+PASS_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 60.0
 SECONDS_TO_EXIT = 2.0
 SECONDS_BETWEEN_ATTEMPTS = 2.0
 SECONDS_BEFORE_MLFLOW = 2.0
@@ -109,10 +110,10 @@ class ProjectorProcess:
 
 
 def serve(given: dict[str, Any]) -> None:
-    """The child process: projects each study in a thread until standard input ends."""
+    """The child process: projects the studies until standard input ends."""
     os.nice(NICENESS)
     set_up_logging(given["verbose"])
-    if select.select([sys.stdin], [], [], SECONDS_BEFORE_MLFLOW)[0]:
+    if _search_ends_within(SECONDS_BEFORE_MLFLOW):
         return
     studies = [ProjectedStudy(**study) for study in given["studies"]]
     with contextlib.ExitStack() as locks:
@@ -121,15 +122,39 @@ def serve(given: dict[str, Any]) -> None:
 
 
 def _project(studies: Sequence[ProjectedStudy], verbose: bool) -> None:
-    # Imported late: MLflow reads the logging settings at import.
     from src.study.studies import set_optuna_verbosity
-    from src.tracking.projection.background_projector import BackgroundProjector
 
     set_optuna_verbosity(verbose)
-    with contextlib.ExitStack() as stack:
-        for study in studies:
-            stack.enter_context(BackgroundProjector(_projection(study)))
-        sys.stdin.read()
+    run_passes([_projection(study) for study in studies], _search_ends_within)
+
+
+def run_passes(projections: "Sequence[StudyProjection]", search_ends_within: Callable[[float], bool]) -> None:
+    """Runs passes until the search ends; after a failure the pause grows.
+
+    Args:
+        projections: one per study.
+        search_ends_within: waits the given seconds at most; returns whether the search has ended.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    pause, warned = PASS_SECONDS, False
+    for projection in projections:
+        projection.ends_early = partial(search_ends_within, 0.0)
+    while not search_ends_within(pause):
+        failed = False
+        for projection in projections:
+            try:
+                projection.project()
+            except (DailyProfitError, StorageInternalError) as error:  # an outage must not stop trials: retried later
+                problem = "MLflow is unavailable" if isinstance(error, TrackingError) else "projection failed"
+                level = logging.DEBUG if warned else logging.WARNING
+                log.log(level, "%s, the search continues and its runs are written later: %s", problem, error)
+                failed = warned = True
+        pause = min(2 * pause, MAX_BACKOFF_SECONDS) if failed else PASS_SECONDS
+
+
+def _search_ends_within(seconds: float) -> bool:
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
 
 
 def _acquires_projector_lock(study: ProjectedStudy, stack: contextlib.ExitStack) -> bool:
@@ -145,12 +170,13 @@ def _acquires_projector_lock(study: ProjectedStudy, stack: contextlib.ExitStack)
                     return True
         except DailyProfitError as error:  # the store is unavailable; the search reports it
             log.debug("%s", error)
-        if select.select([sys.stdin], [], [], SECONDS_BETWEEN_ATTEMPTS)[0]:
+        if _search_ends_within(SECONDS_BETWEEN_ATTEMPTS):
             return False
     return True
 
 
 def _projection(projected: ProjectedStudy) -> "StudyProjection":
+    # Imported late: MLflow reads the logging settings at import.
     from src.study.retry_policy import RETRY_SECONDS
     from src.study.store_lock import store_lock
     from src.study.studies import OptunaStudyManager

@@ -8,7 +8,6 @@ twice changes nothing. A lock in the study's store lets one process at a time ru
 import getpass
 import logging
 import math
-import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,8 +16,6 @@ from typing import Any
 
 import optuna
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,7 +24,7 @@ from src.names import mlflow_key
 from src.study.trial_times import epoch_ms, seconds_taken
 from src.study.worker_identity import worker_identity
 from src.tracking.connection.session import TrackingSession, shown_uri
-from src.tracking.connection.tracking_errors import tracking_errors
+from src.tracking.connection.tracking_errors import none_if_absent, tracking_errors
 from src.tracking.projection.parent_run import OUTCOME_TAG, PARENT_ATTR, SEARCHING
 
 log = logging.getLogger(__name__)
@@ -67,8 +64,8 @@ class StudyProjection:
         self._lock = lock
         self._shares_outer_run = shares_outer_run
         self._metric_name = metric_name
-        self.finish_early = threading.Event()
-        """Set from another thread: the running pass ends after its current trial."""
+        self.ends_early: Callable[[], bool] = lambda: False
+        """Whether the running pass has to end after its current trial."""
         self._parent_id: str | None = None
         self._written: set[int] = set()
         self._unfinished: dict[int, str] = {}
@@ -106,7 +103,7 @@ class StudyProjection:
         The curve is written before the children: a pass killed in between starts with the same trials again, and MLflow
         stores a repeated point once. In the other order the points of the last children would be lost.
         """
-        if self.finish_early.is_set():
+        if self.ends_early():
             return
         self._check_lock()
         points = [
@@ -117,7 +114,7 @@ class StudyProjection:
         if points:
             self.session.client.log_batch(str(self._parent_id), metrics=points)
         for trial in trials:
-            if self.finish_early.is_set():
+            if self.ends_early():
                 return
             self._check_lock()
             self._write_child(trial)
@@ -149,15 +146,8 @@ class StudyProjection:
     def _stored_parent(self, attrs: dict[str, Any]) -> Run | None:
         """The run stored on the study, if this tracking store has it."""
         stored = attrs.get(PARENT_ATTR)
-        if not stored:
-            return None
-        try:
-            run = self.session.client.get_run(stored["run_id"])
-        except MlflowException as error:
-            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):  # another tracking store than last time
-                return None
-            raise
-        return run if run.info.lifecycle_stage == "active" else None
+        run = none_if_absent(self.session.client.get_run, stored["run_id"]) if stored else None
+        return run if run is not None and run.info.lifecycle_stage == "active" else None
 
     def _tagged_parent(self, uid: str) -> Run | None:
         """The run of a pass that was killed before it stored the run id on the study."""

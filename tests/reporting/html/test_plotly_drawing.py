@@ -3,10 +3,11 @@
 import json
 import math
 
+import plotly.graph_objects as go
 import pytest
 
 from src.reporting.document.plot import Axis, Band, Bars, Heat, Line, Mark, Plot, Points, Rule
-from src.reporting.html.plotly_drawing import plotly_figure, plotly_spec
+from src.reporting.html.plotly_drawing import plotly_spec
 from tests.reporting.demo_document import drift, figures, history, scores, series, timeline
 from tests.reporting.nasty_documents import strange_plots
 
@@ -18,7 +19,7 @@ def _plots() -> list[Plot]:
 @pytest.mark.parametrize("plot", _plots(), ids=[figure.key for figure in figures()])
 def test_plotly_accepts_every_property(plot: Plot) -> None:
     spec = plotly_spec(plot)
-    drawn = json.loads(str(plotly_figure(plot).to_json()))
+    drawn = json.loads(str(go.Figure(plotly_spec(plot)).to_json()))
     assert len(drawn["data"]) == len(spec["data"])
     assert drawn["layout"]["height"] == plot.height
 
@@ -125,4 +126,4 @@ def test_markup_of_users_stays_text() -> None:
 def test_strange_plots_are_drawn(key: str) -> None:
     plot = strange_plots()[key]
     assert json.dumps(plotly_spec(plot), allow_nan=False)
-    assert plotly_figure(plot).data
+    assert go.Figure(plotly_spec(plot)).data

@@ -182,7 +182,7 @@ def test_an_ensembles_gain_is_told_apart() -> None:
 
 def test_json_gives_the_same_page() -> None:
     numbers = numbers_of(trained("is_profitable"))
-    again = ModelNumbers.from_json(json.loads(json.dumps(numbers.to_json())))
+    again = ModelNumbers.from_json(json.dumps(numbers.to_json()))
     assert page_html(Document("t", "s", model_chapters(again, {}))) == page_html(
         Document("t", "s", model_chapters(numbers, {}))
     )

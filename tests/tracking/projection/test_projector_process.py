@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
+from optuna.exceptions import StorageInternalError
 
+from src.errors import ConfigError, TrackingError
 from src.study.studies import OptunaStudyManager
-from src.tracking.projection.projector_process import NICENESS, ProjectedStudy, ProjectorProcess
+from src.tracking.projection.projector_process import NICENESS, ProjectedStudy, ProjectorProcess, run_passes
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 120
@@ -96,3 +99,50 @@ with ProjectorProcess([ProjectedStudy(**{asdict(studied)!r})]) as projector:
         projector = psutil.Process(int(search.stdout.readline()))
         search.send_signal(signal.SIGKILL)
     projector.wait(SECONDS)
+
+
+class Passes:
+    """Replaces a projection: each pass raises the next error of a list, or does nothing for None."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        self.errors = list(errors)
+        self.ended_early: list[bool] = []
+        self.ends_early: Callable[[], bool] = lambda: False
+
+    def project(self) -> None:
+        self.ended_early.append(self.ends_early())
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
+
+
+def pauses_of(n_passes: int, *passes: Any) -> list[float]:
+    """The pauses before the first passes; the search ends after the last of them."""
+    pauses: list[float] = []
+
+    def search_ends_within(seconds: float) -> bool:
+        if seconds:
+            pauses.append(seconds)
+        return len(pauses) > n_passes
+
+    run_passes(passes, search_ends_within)
+    assert [each.ended_early for each in passes] == [[False] * n_passes] * len(passes)
+    assert all(each.ends_early() for each in passes), "a pass that is running would end after its current trial"
+    return pauses[:n_passes]
+
+
+@pytest.mark.parametrize(
+    "error", [TrackingError("away\nfar"), StorageInternalError("store away"), ConfigError("no lock")]
+)
+def test_passes_continue_after_an_outage_that_is_reported_once(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "src.tracking.projection.projector_process"):
+        pauses_of(4, Passes(error, error, error), Passes())
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG"]
+    assert ("MLflow is unavailable" in caplog.messages[0]) == isinstance(error, TrackingError)
+    assert "the search continues and its runs are written later" in caplog.messages[0]
+
+
+def test_the_pause_grows_during_an_outage_and_is_reset_after_it() -> None:
+    assert pauses_of(10, Passes(*[TrackingError("away")] * 8)) == [1, 2, 4, 8, 16, 32, 60, 60, 60, 1]

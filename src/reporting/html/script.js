@@ -1,6 +1,3 @@
-"""The page's JavaScript: draws figures, sorts tables, resizes figures for printing."""
-
-SCRIPT = """
 // No mode bar: it would cover small figures, and it offers to upload them.
 for (const plot of document.querySelectorAll(".plot")) {
   const {data, layout} = JSON.parse(plot.nextElementSibling.textContent);
@@ -38,4 +35,3 @@ addEventListener("scroll", mark, {passive: true});
 mark();
 addEventListener("beforeprint", () => redraw("640px"));
 addEventListener("afterprint", () => redraw(""));
-"""
