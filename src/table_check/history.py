@@ -58,7 +58,7 @@ class History:
             return np.column_stack(columns)
         columns += [self.lag(y, k) for k in range(1, self.n_lags + 1)]
         columns += [self._mean_so_far(y), *_weekdays(self.dates)]
-        return np.column_stack(columns)
+        return np.asarray(np.column_stack(columns))
 
     @cached_property
     def n_lags(self) -> int:
@@ -70,7 +70,8 @@ class History:
         total = np.cumsum(y) - y
         start = np.arange(len(y)) - self.position
         with np.errstate(invalid="ignore"):  # 0/0 in an account's first row, which has no past
-            return np.asarray((total - total[start]) / self.position)
+            mean: Floats = (total - total[start]) / self.position
+        return mean
 
 
 def change_since_last(data: Dataset) -> Floats:
@@ -79,7 +80,7 @@ def change_since_last(data: Dataset) -> Floats:
         return np.full(len(data.y), np.nan)
     y = pd.Series(data.y)
     change = y.diff() if data.accounts is None else y.groupby(data.accounts).diff()
-    return change.to_numpy(dtype=np.float64)
+    return np.asarray(change, dtype=np.float64)
 
 
 def make_history(data: Dataset, seed: int, most_rows: int = MOST_ROWS) -> History:

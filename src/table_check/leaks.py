@@ -22,7 +22,7 @@ from src.table_check.explained import Explained, Residuals, explained_by
 from src.table_check.findings import Finding
 from src.table_check.group_means import GroupMeans, compare_with_group_means
 from src.table_check.history import Floats, History, change_since_last, make_history
-from src.table_check.own_row import LEAST_EQUAL, LEAST_TOWARDS, share_equal, share_towards
+from src.table_check.own_row import LEAST_AUC, LEAST_EQUAL, LEAST_TOWARDS, share_equal, share_towards, side_auc
 from src.table_check.recomputed import equal_mean, recomputed_means
 
 CHECK = "leaks"
@@ -123,7 +123,12 @@ def _signs_of_values(data: Dataset, name: str, values: Floats, history: History)
     equal = share_equal(values, data.y)
     if equal >= LEAST_EQUAL:
         yield Sign(name, y, 1, f"equals {y} in {100 * equal:.3g} % of the rows, although its values hardly ever repeat")
-    towards = 0.0 if data.dates is None else share_towards(history, values[history.order])
+    if data.dates is None:
+        return
+    auc, border = side_auc(history, values[history.order])
+    if auc >= LEAST_AUC:
+        yield Sign(name, y, 3, f"tells without error whether {y} is above {border:.4g} (AUC {auc:.4f})")
+    towards = share_towards(history, values[history.order])
     if towards >= LEAST_TOWARDS:
         yield Sign(
             name, y, 3, f"moves towards {y} of its own row in {100 * towards:.4g} % of the rows, as a mean does that "

@@ -1,16 +1,20 @@
 """Features that show by their values alone that they contain the target of their own row.
 
-Two signs need no assumption on how strong an honest feature can be: the feature equals a target whose values hardly
-ever repeat, or it always moves towards the row's own target, as a mean does when the row is added to it.
+None of these signs needs an assumption on how strong an honest feature can be: the feature equals a target whose
+values hardly ever repeat, it always moves towards the row's own target, as a mean does when the row is added to it, or
+it tells without error on which side of zero the target lies.
 """
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from src.table_check.history import Floats, History
 
 LEAST_EQUAL = 0.05
 """Share of the rows with a value of their own in which the feature equals the target."""
 LEAST_TOWARDS = 0.995
+LEAST_AUC = 0.999
 LEAST_ROWS = 100
 LEAST_VALUES = 20
 
@@ -46,3 +50,30 @@ def share_towards(history: History, feature: Floats) -> float:
     step = (feature[moved] - before[moved]) / (history.y[moved] - before[moved])
     towards = (step > 0) & (step < 1)
     return float(min(towards.mean(), towards[differs].mean()))
+
+
+def side_auc(history: History, feature: Floats) -> tuple[float, float]:
+    """How well the feature tells on which side of a border (0 or the median) the target lies: the AUC, and the border.
+
+    Of the feature or its negative, over all rows or over those in which the account changed the side, whichever is
+    lower: a lasting level fails in the latter, the target of the row before in both. A plan not to trade does not
+    count: both sides need many target values. (0, 0) with too few changes.
+    """
+    return max(_auc_at(border, history, feature) for border in (0.0, float(np.median(history.y))))
+
+
+def _auc_at(border: float, history: History, feature: Floats) -> tuple[float, float]:
+    y, last = history.y, history.lag(history.y, 1)
+    rows = (y != border) & ~np.isnan(feature)
+    changed = rows & ((y - border) * (last - border) < 0)
+    sides = (y[changed & (y > border)], y[changed & (y < border)])
+    if min(map(len, sides)) * 2 < LEAST_ROWS or min(len(np.unique(side)) for side in sides) < LEAST_VALUES:
+        return 0.0, 0.0
+    everywhere, there = (_auc(feature[where], y[where] > border) for where in (rows, changed))
+    return max(min(everywhere, there), min(1 - everywhere, 1 - there)), border
+
+
+def _auc(feature: Floats, above: NDArray[np.bool_]) -> float:
+    ranks = pd.Series(feature).rank().to_numpy()
+    n_above = int(np.count_nonzero(above))
+    return float((ranks[above].sum() - n_above * (n_above + 1) / 2) / (n_above * (len(above) - n_above)))

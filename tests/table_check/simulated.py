@@ -83,7 +83,7 @@ def _counts(frame: pd.DataFrame, rng: Rng) -> Floats:
     orders = rng.poisson(4, len(frame)) * (rng.random(len(frame)) < 0.6)
     frame["planned_orders"] = orders
     frame["will_trade"] = orders > 0
-    return orders + 2.0 * rng.poisson(0.7 * (orders > 0))
+    return np.asarray(orders + 2.0 * rng.poisson(0.7 * (orders > 0)))
 
 
 def _leveraged(frame: pd.DataFrame, rng: Rng) -> Floats:
@@ -91,21 +91,21 @@ def _leveraged(frame: pd.DataFrame, rng: Rng) -> Floats:
     leverage = rng.integers(0, 5, len(frame)) * np.exp(rng.normal(size=len(frame)) * 0.3)
     frame["planned_leverage"] = leverage
     shock = rng.standard_t(4, frame["date"].nunique())[pd.factorize(frame["date"])[0]]
-    return leverage * (shock + rng.standard_t(4, len(frame))) - 0.1 * leverage
+    return np.asarray(leverage * (shock + rng.standard_t(4, len(frame))) - 0.1 * leverage)
 
 
 def _accounts_differ(frame: pd.DataFrame, rng: Rng) -> Floats:
     level = 2 * rng.normal(size=frame["account_id"].max() + 1)[frame["account_id"]]
     frame["capital"] = np.exp(level) + 0.1
     frame["desk_level"] = np.round(level, 1)
-    return level + rng.normal(size=len(frame))
+    return np.asarray(level + rng.normal(size=len(frame)))
 
 
 def _weekly(frame: pd.DataFrame, rng: Rng) -> Floats:
     weekday = frame["date"].dt.dayofweek.to_numpy()
     frame["promotion"] = rng.random(len(frame)) < 0.3
     season = np.array([3.0, 1.0, 0.0, 1.5, 4.0])[weekday] + 1.5 * frame["promotion"]
-    return 20 + season + autoregressive(frame, rng, 0.7) * 0.5
+    return np.asarray(20 + season + autoregressive(frame, rng, 0.7) * 0.5)
 
 
 CLEAN: dict[str, Callable[[pd.DataFrame, Rng], Floats]] = {
