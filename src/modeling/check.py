@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,11 +69,19 @@ def _findings(
 
 def _datasets(frame: "pd.DataFrame", table: TableConfig, targets: Sequence[str], source: str) -> list["Dataset"]:
     """The table once per target; without named targets, per target that it has."""
+    import numpy as np
+
     from src.data.table import load_dataset
 
     names = {str(name) for name in frame.columns}
     chosen = targets or [target for target in table.targets if target in names] or list(table.targets)[:1]
-    return [load_dataset(frame, table, target, source) for target in chosen]
+    datasets: list[Dataset] = []
+    for target in chosen:
+        data = load_dataset(frame, table, target, source)
+        if datasets and np.array_equal(data.positions, datasets[0].positions):  # the same features: kept once
+            data = replace(data, features=datasets[0].features)
+        datasets.append(data)
+    return datasets
 
 
 def _raw(frame: "pd.DataFrame", table: TableConfig, datasets: Sequence["Dataset"]) -> "RawTable":

@@ -148,7 +148,8 @@ def explained_by(residuals: Residuals, feature: NDArray[np.float64], level: floa
         found += _rolling(residuals, feature, level)
     if not found:
         return None
-    best = max(found, key=lambda each: (each.at_least, each.share))
+    # A value that is ahead is also among the two values of the shift before: of equal bounds the larger shift is right.
+    best = max(found, key=lambda each: (round(each.at_least, 3), each.shift, each.share))
     return replace(best, lagged=max((each.share for each in found if each.shift == best.shift + 1), default=0.0))
 
 

@@ -22,6 +22,9 @@ MOST_RATIO = 0.2
 LEAST_SHARE = 0.75
 """Share of the variance between group means that the feature has to explain."""
 _EXACT = 1e-6
+_LARGE = 100_000
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Spreads the bits of a number over the upper ones of a product."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def compare_with_group_means(feature: Floats, y: Floats, change: Floats) -> Grou
         change: (n_rows,) the target less that of the account's row before, NaN where there is none.
     """
     given = ~np.isnan(feature)
+    if _hardly_repeats(feature[given]):
+        return None
     values, codes, counts = np.unique(feature[given], return_inverse=True, return_counts=True)
     repeated = counts >= 2
     if len(values) < 2 or counts[repeated].sum() * 2 < given.sum():
@@ -72,6 +77,16 @@ def compare_with_group_means(feature: Floats, y: Floats, change: Floats) -> Grou
     if exact or np.count_nonzero(counts >= 4) < LEAST_GROUPS:
         return GroupMeans(len(values), exact)
     return _f_test(_Groups(codes, values, means, counts), y, change)
+
+
+def _hardly_repeats(feature: Floats) -> bool:
+    """Whether most values occur once, judged in a large table by a 64th of the values with all their rows."""
+    if len(feature) < _LARGE:
+        return False
+    bits = (feature + 0.0).view(np.uint64) * _ODD  # + 0.0 turns -0.0 into 0.0
+    some = feature[bits >> np.uint64(58) == 0]
+    _, counts = np.unique(some, return_counts=True)
+    return len(some) > _LARGE // 1000 and counts[counts >= 2].sum() * 4 < len(some)
 
 
 def _is_mean(values: Floats, means: Floats, counts: Indices) -> bool:

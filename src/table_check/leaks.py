@@ -22,7 +22,15 @@ from src.table_check.explained import Explained, Residuals, explained_by
 from src.table_check.findings import Finding
 from src.table_check.group_means import GroupMeans, compare_with_group_means
 from src.table_check.history import Floats, History, change_since_last, make_history
-from src.table_check.own_row import LEAST_AUC, LEAST_EQUAL, LEAST_TOWARDS, share_equal, share_towards, side_auc
+from src.table_check.own_row import (
+    LEAST_AUC,
+    LEAST_EQUAL,
+    LEAST_TOWARDS,
+    rows_with_own_target,
+    share_equal,
+    share_towards,
+    side_auc,
+)
 from src.table_check.recomputed import equal_mean, recomputed_means
 
 CHECK = "leaks"
@@ -90,14 +98,19 @@ def _signs(data: Dataset, seed: int) -> Iterable[Sign]:
     copies = likely_leaks(data.features, data.categorical, data.y)
     history = make_history(data, seed)
     residuals, change, recomputed = Residuals(history), change_since_last(data), recomputed_means(data)
-    level = LEVEL / max(1, data.features.shape[1])
+    level, own_rows = LEVEL / max(1, data.features.shape[1]), rows_with_own_target(data.y)
     relations: dict[str, Explained] = {}
     for name in map(str, data.features.columns):
         if name in copies:
             yield Sign(name, data.target, 0, f"is a copy of the target {data.target}")
             continue
         values = _numbers(data, name)
-        yield from _signs_of_values(data, name, values, history)
+        equal = share_equal(values, data.y, own_rows)
+        if equal >= LEAST_EQUAL:
+            text = f"equals {data.target} in {100 * equal:.3g} % of the rows, although its values hardly ever repeat"
+            yield Sign(name, data.target, 1, text)
+        if data.dates is not None:
+            yield from _signs_in_history(name, data.target, values[history.order], history)
         if (rows := equal_mean(values, recomputed)) is not None:
             yield Sign(name, data.target, 2, f"equals the mean of {data.target} {rows}")
         means = None if name in data.categorical else compare_with_group_means(values, data.y, change)
@@ -118,22 +131,14 @@ def _numbers(data: Dataset, name: str) -> Floats:
     return np.where(column.isna(), np.nan, column.map(codes).fillna(-1.0).to_numpy(dtype=np.float64))
 
 
-def _signs_of_values(data: Dataset, name: str, values: Floats, history: History) -> Iterable[Sign]:
-    y = data.target
-    equal = share_equal(values, data.y)
-    if equal >= LEAST_EQUAL:
-        yield Sign(name, y, 1, f"equals {y} in {100 * equal:.3g} % of the rows, although its values hardly ever repeat")
-    if data.dates is None:
-        return
-    auc, border = side_auc(history, values[history.order])
+def _signs_in_history(name: str, y: str, values: Floats, history: History) -> Iterable[Sign]:
+    auc, border = side_auc(history, values)
     if auc >= LEAST_AUC:
         yield Sign(name, y, 3, f"tells without error whether {y} is above {border:.4g} (AUC {auc:.4f})")
-    towards = share_towards(history, values[history.order])
+    towards = share_towards(history, values)
     if towards >= LEAST_TOWARDS:
-        yield Sign(
-            name, y, 3, f"moves towards {y} of its own row in {100 * towards:.4g} % of the rows, as a mean does that "
-            "includes the row"
-        )  # fmt: skip
+        rows = f"{100 * towards:.4g} % of the rows"
+        yield Sign(name, y, 3, f"moves towards {y} of its own row in {rows}, as a mean does that includes the row")
 
 
 def _text_of_means(target: str, means: GroupMeans) -> str:

@@ -33,6 +33,8 @@ def check_missing_values(data: Dataset, months: Months) -> list[Finding]:
 
 def _missing_again(column: pd.Series, data: Dataset) -> pd.Series:
     given = column.notna()
+    if given.all():
+        return ~given
     seen = given.cummax() if data.accounts is None else given.groupby(data.accounts).cummax()
     return seen & ~given
 

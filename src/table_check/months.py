@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 20
 """Rows of a month that is compared with others."""
+MOST_ROWS = 200_000
+"""Of a larger table, every second, third, ... row is used."""
 LEAST_MONTHS = 3
 """Months on each side of a lasting change."""
 
@@ -24,7 +26,7 @@ class Months:
 
     Attributes:
         names: such as 2024-03, ascending.
-        codes: (n_rows,) month of each row as a position in `names`, -1 for a month with few rows.
+        codes: (n_rows,) month of each row as a position in `names`, -1 for a row that is not used.
     """
 
     names: tuple[str, ...]
@@ -53,5 +55,6 @@ def months_of(data: Dataset) -> Months:
     months = data.dates.astype("datetime64[M]")
     names, codes, counts = np.unique(months, return_inverse=True, return_counts=True)
     kept = counts >= LEAST_ROWS
-    renumbered = np.where(kept, np.cumsum(kept) - 1, -1)
-    return Months(tuple(map(str, names[kept])), renumbered[codes])
+    of_rows = np.where(kept, np.cumsum(kept) - 1, -1)[codes]
+    of_rows[np.arange(len(of_rows)) % (1 + len(of_rows) // MOST_ROWS) != 0] = -1
+    return Months(tuple(map(str, names[kept])), of_rows)

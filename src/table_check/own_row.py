@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.table_check.history import Floats, History
+from src.table_check.history import Floats, History, Indices
 
 LEAST_EQUAL = 0.05
 """Share of the rows with a value of their own in which the feature equals the target."""
@@ -19,18 +19,23 @@ LEAST_ROWS = 100
 LEAST_VALUES = 20
 
 
-def share_equal(feature: Floats, y: Floats) -> float:
-    """Share of rows in which the feature equals the target or its negative; 0 if most target values repeat.
+def rows_with_own_target(y: Floats) -> Indices:
+    """Rows whose target value, without its sign, occurs once; none if these are few of the rows.
 
-    Only rows count whose target value occurs once: counts of trades may equal a plan by chance, profits in cents do
-    not.
+    Counts of trades may equal a plan by chance, profits in cents do not.
     """
     _, codes, counts = np.unique(np.abs(y), return_inverse=True, return_counts=True)
-    rows = np.flatnonzero((counts[codes] == 1) & ~np.isnan(feature))
-    if len(rows) < LEAST_ROWS or len(rows) * 3 < len(y):
+    rows = np.flatnonzero(counts[codes] == 1)
+    return rows if len(rows) * 3 >= len(y) else rows[:0]
+
+
+def share_equal(feature: Floats, y: Floats, rows: Indices) -> float:
+    """Share of the rows of `rows_with_own_target` in which the feature equals the target or its negative."""
+    rows = rows[~np.isnan(feature[rows])]
+    if len(rows) < LEAST_ROWS:
         return 0.0
-    equal = np.abs(np.abs(feature[rows]) - np.abs(y[rows])) <= 1e-9 * np.abs(y[rows])
-    return float(equal.mean())
+    target = np.abs(y[rows])
+    return float(np.mean(np.abs(np.abs(feature[rows]) - target) <= 1e-9 * target))
 
 
 def share_towards(history: History, feature: Floats) -> float:

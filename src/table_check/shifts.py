@@ -21,11 +21,8 @@ def check_shifts(data: Dataset, months: Months) -> list[Finding]:
     """A finding per numeric feature with a lasting jump."""
     if len(months.names) < 2 * LEAST_MONTHS:
         return []
-    numeric = [
-        str(name)
-        for name in data.features.columns
-        if name not in data.categorical and name not in data.booleans and data.features[name].nunique() > 2
-    ]
+    others = {*data.categorical, *data.booleans}
+    numeric = [name for name in map(str, data.features.columns) if name not in others]
     findings = [finding for name in numeric if (finding := _finding(name, data, months))]
     return findings or [
         Finding("ok", CHECK, "", f"{len(numeric)} numeric features keep their level from month to month")

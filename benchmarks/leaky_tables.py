@@ -102,7 +102,7 @@ def _accounts_differ(frame: pd.DataFrame, rng: Rng) -> Floats:
 
 
 def _weekly(frame: pd.DataFrame, rng: Rng) -> Floats:
-    weekday = frame["date"].dt.dayofweek.to_numpy()
+    weekday = frame["date"].dt.day_of_week.to_numpy()
     frame["promotion"] = rng.random(len(frame)) < 0.3
     season = np.array([3.0, 1.0, 0.0, 1.5, 4.0])[weekday] + 1.5 * frame["promotion"]
     return np.asarray(20 + season + autoregressive(frame, rng, 0.7) * 0.5)
@@ -149,7 +149,7 @@ def _with_past(frame: pd.DataFrame, rng: Rng) -> pd.DataFrame:
     new["persistent"] = autoregressive(frame, rng, 0.99)
     new["walk"] = autoregressive(frame, rng, 1.0)
     new["fixed"] = rng.normal(size=frame["account_id"].max() + 1)[frame["account_id"]]
-    new["weekday"], new["month"] = frame["date"].dt.dayofweek, frame["date"].dt.month
+    new["weekday"], new["month"] = frame["date"].dt.day_of_week, frame["date"].dt.month
     new["flag"] = rng.random(len(frame)) < 0.3
     new["noise"] = rng.normal(size=len(frame))
     return frame.assign(**new)
