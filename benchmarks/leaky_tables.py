@@ -189,6 +189,12 @@ def encoding_of_all_rows(groups: int, smoothing: float = 0.0) -> Callable[[pd.Da
     return planted
 
 
+def encoding_without_the_row(frame: pd.DataFrame, rng: Rng) -> Floats:
+    """The target's mean over all other rows of the same desk."""
+    level, y = pd.factorize(frame["desk"])[0], frame["y"].to_numpy()
+    return np.asarray((np.bincount(level, y)[level] - y) / (np.bincount(level)[level] - 1))
+
+
 LEAKS: dict[str, Callable[[pd.DataFrame, Rng], Floats]] = {
     "tomorrow": tomorrow,
     "gross": gross_with_noise(0.0),

@@ -69,8 +69,6 @@ def _findings(
 
 def _datasets(frame: "pd.DataFrame", table: TableConfig, targets: Sequence[str], source: str) -> list["Dataset"]:
     """The table once per target; without named targets, per target that it has."""
-    import numpy as np
-
     from src.data.table import load_dataset
 
     names = {str(name) for name in frame.columns}
@@ -78,10 +76,15 @@ def _datasets(frame: "pd.DataFrame", table: TableConfig, targets: Sequence[str],
     datasets: list[Dataset] = []
     for target in chosen:
         data = load_dataset(frame, table, target, source)
-        if datasets and np.array_equal(data.positions, datasets[0].positions):  # the same features: kept once
+        if datasets and _same_rows(data, datasets[0]):  # the same features: kept in memory once
             data = replace(data, features=datasets[0].features)
         datasets.append(data)
     return datasets
+
+
+def _same_rows(data: "Dataset", other: "Dataset") -> bool:
+    assert data.positions is not None and other.positions is not None
+    return len(data.y) == len(other.y) and bool((data.positions == other.positions).all())
 
 
 def _raw(frame: "pd.DataFrame", table: TableConfig, datasets: Sequence["Dataset"]) -> "RawTable":

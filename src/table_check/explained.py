@@ -32,7 +32,7 @@ class Explained:
         share: of the squared residuals of the regression on the past that it removes; 1 means all.
         at_least: lower confidence bound of the share.
         shift: rows by which the feature is ahead: its value of the row `shift` rows earlier explains this row's target.
-        how: `value`, `change`, `rows so far` (mean of all rows so far) or `window N` (rolling mean).
+        how: `value`, `change`, `all rows` (their mean) or `N rows` (rolling mean).
         n_rows: rows compared.
         lagged: the largest share of the same feature one row later; it is low where the feature tells of one day alone.
     """
@@ -144,7 +144,7 @@ def explained_by(residuals: Residuals, feature: NDArray[np.float64], level: floa
         count = history.position[rows] + 1.0
         now, before = lags[0][rows], lags[1][rows]
         so_far = count * now - (count - 1) * before
-        found.append(_bound(fit, _after_line(fit, [so_far]), False, 0, "rows so far", level))
+        found.append(_bound(fit, _after_line(fit, [so_far]), False, 0, "all rows", level))
         found += _rolling(residuals, feature, level)
     if not found:
         return None
@@ -213,4 +213,4 @@ def _rolling(residuals: Residuals, feature: Floats, level: float) -> list[Explai
     rows = np.flatnonzero(~np.isnan(change + old) & residuals.has_past)
     fit = residuals.of_rows(rows)
     after = _after_line(fit, [change[rows], old[rows]])
-    return [_bound(fit, after, False, 0, f"window {window}", level)]
+    return [_bound(fit, after, False, 0, f"{window} rows", level)]

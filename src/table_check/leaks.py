@@ -153,15 +153,20 @@ def _text_of_means(target: str, means: GroupMeans) -> str:
 def _signs_of_relations(data: Dataset, relations: Mapping[str, Explained]) -> Iterable[Sign]:
     usual = float(np.median([explained.share for explained in relations.values()])) if relations else 0.0
     for name, explained in relations.items():
-        ahead = f"{explained.shift} rows before" if explained.shift > 1 else "the row before"
-        when = f"its value of {ahead} explains" if explained.shift else "explains"
-        how = {"value": "", "change": ", with its change"}.get(explained.how, f", as a mean over {explained.how},")
-        text = f"{when}{how} {_percent(explained.share)} of what the past of {data.target} leaves open"
+        text = _text_of_relation(data.target, explained)
         if explained.at_least >= HONEST[data.config.task]:
             yield Sign(name, data.target, 4, text)
         elif explained.at_least >= WORTH_A_NOTE and explained.lagged <= COLLAPSED * explained.share:
             beside = f" (lagged by one row {_percent(explained.lagged)}, the median feature {_percent(usual)})"
             yield Sign(name, data.target, 5, text + beside, suspicious=False)
+
+
+def _text_of_relation(target: str, explained: Explained) -> str:
+    shift = explained.shift
+    ahead = f"is {shift} row{'s' * (shift > 1)} ahead: it " if shift else ""
+    how = {"value": "", "change": ", taken with the value of the row before it"}
+    taken = how.get(explained.how, f", as a mean of {explained.how} up to its own")
+    return f"{ahead}explains {_percent(explained.share)} of what the past of {target} leaves open{taken}"
 
 
 def _percent(share: float) -> str:

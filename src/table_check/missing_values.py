@@ -44,7 +44,7 @@ def _finding(name: str, shares: NDArray[np.float64], months: Months) -> Finding 
         return None
     usual = float(np.median(shares))
     odd = np.flatnonzero(shares > usual + UNUSUAL)
-    stopped = next((i for i in range(len(shares)) if np.all(shares[i:] >= STOPPED)), 0)
+    stopped = next((i for i in range(len(shares) - 1) if np.all(shares[i:] >= STOPPED)), 0)  # two months at least
     if stopped >= LEAST_MONTHS and np.max(shares[:stopped]) < STOPPED - UNUSUAL:
         text = (
             f"is missing from {months.names[stopped]} on ({100 * shares[stopped:].mean():.0f} % of the rows, before "

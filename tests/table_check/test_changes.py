@@ -44,6 +44,12 @@ def test_a_source_that_stopped_is_suspicious_and_one_bad_month_is_a_note() -> No
     assert "100 % of the rows of 2023-05, usually in 0 %" in finding.text
 
 
+def test_a_feature_that_lacks_the_last_days_has_not_stopped() -> None:
+    until = FRAME[FRAME["date"] < "2023-11-03"]
+    november = until["date"] >= "2023-11-01"
+    assert found(until.assign(size=until["size"].where(~november))) == [("note", "size")]
+
+
 def test_a_cold_start_is_no_gap() -> None:
     assert not found(FRAME.assign(size=FRAME.groupby("account_id")["size"].shift(60)))
 

@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 
-from src.table_check.group_means import GroupMeans, compare_with_group_means
+from src.table_check.group_means import Floats, GroupMeans, Indices, compare_with_group_means
 
 N = 6000
 LEVEL = 1e-4
 
 
-def groups(seed: int, n_groups: int = 40) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def groups(seed: int, n_groups: int = 40) -> tuple[np.random.Generator, Indices, Floats]:
     rng = np.random.default_rng(seed)
     return rng, rng.integers(0, n_groups, N), rng.standard_t(4, N)
 
 
-def compare(feature: np.ndarray, y: np.ndarray) -> GroupMeans:  # type: ignore[type-arg]
+def compare(feature: Floats, y: Floats) -> GroupMeans:
     found = compare_with_group_means(feature, y, np.full(len(y), np.nan))
     assert found is not None
     return found

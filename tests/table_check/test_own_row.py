@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks.leaky_tables import by_account, clean_table, datasets_of
-from src.table_check.history import make_history
+from src.table_check.history import Floats, make_history
 from src.table_check.own_row import rows_with_own_target, share_equal, share_towards, side_auc
 
 FRAME = clean_table("noise", seed=2)
@@ -9,7 +9,7 @@ DATA = datasets_of(FRAME)[0]
 HISTORY = make_history(DATA, seed=0)
 
 
-def in_history(values: object) -> np.ndarray:  # type: ignore[type-arg]
+def in_history(values: object) -> Floats:
     """Values in the frame's order in that of the history."""
     assert DATA.positions is not None
     return np.asarray(values, dtype=np.float64)[DATA.positions][HISTORY.order]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ DATA = datasets_of(FRAME)[0]
 MEANS = recomputed_means(DATA)
 
 
-def by_desk_and_day(shift: int) -> pd.Series:
+def by_desk_and_day(shift: int) -> Any:
     daily = FRAME.groupby(["date", "desk"])["y"].agg(["sum", "count"]).unstack(fill_value=0).cumsum().shift(shift)
     means = (daily["sum"] / daily["count"]).stack()
     return means.reindex(pd.MultiIndex.from_arrays([FRAME["date"], FRAME["desk"]]))
