@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from src.table_check.history import Floats, History, Indices
+from src.table_check.history import Floats, History, Indices, scaled
 
 MOST_SHIFT = 5
 """Rows by which a feature may look ahead."""
@@ -49,7 +49,7 @@ class Residuals:
     """The target's residuals given its past, on the rows with enough history; computed once per target."""
 
     def __init__(self, history: History) -> None:
-        self.history = history
+        self.history = history = replace(history, y=scaled(history.y))
         self.past = history.past("values")
         self.ranked_past = history.past("ranks")
         self.has_past = ~np.isnan(self.past).any(axis=1)
@@ -123,7 +123,7 @@ def explained_by(residuals: Residuals, feature: NDArray[np.float64], level: floa
         feature: (n_rows,) in the order of the history, NaN where missing.
         level: error probability of the lower bound, one-sided.
     """
-    history = residuals.history
+    history, feature = residuals.history, scaled(feature)
     most = min(MOST_SHIFT, history.n_lags) if history.dates is not None else -1
     lags = [history.lag(feature, k) for k in range(most + 2)]
     usable = residuals.has_past & ~np.isnan(lags[-1] if most < 0 else np.sum(lags, axis=0))
@@ -149,7 +149,7 @@ def explained_by(residuals: Residuals, feature: NDArray[np.float64], level: floa
     if not found:
         return None
     # A value that is ahead is also among the two values of the shift before: of equal bounds the larger shift is right.
-    best = max(found, key=lambda each: (round(each.at_least, 3), each.shift, each.share))
+    best = max(found, key=lambda each: (round(each.at_least, 3), each.shift * (each.at_least > 0.5), each.share))
     return replace(best, lagged=max((each.share for each in found if each.shift == best.shift + 1), default=0.0))
 
 

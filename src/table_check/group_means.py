@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from src.table_check.history import Floats, Indices, scaled
 
+LEAST_EXACT = (2, 50)
+"""Groups of 4 rows or more that are compared, and the rows that two of them need if all values are whole numbers: means
+of a few counts are whole by chance."""
 LEAST_SMOOTHED = 5
 """Groups that show a smoothed mean, whose two constants are fitted."""
 LEAST_GROUPS = 8
@@ -95,7 +97,8 @@ def _is_mean(values: Floats, means: Floats, counts: Indices) -> bool:
     value (count + m) = count mean + m c, so that count (mean - value) = m value - m c is a line in the value.
     """
     if np.all(np.abs(means - values) <= _EXACT * np.ptp(means)):
-        return True
+        few = np.count_nonzero(counts >= LEAST_EXACT[1]) < 2 and bool(np.all(values == np.round(values)))
+        return not few and int(np.count_nonzero(counts >= 4)) >= LEAST_EXACT[0]
     if len(values) < LEAST_SMOOTHED:
         return False
     surplus = counts * (means - values)
@@ -121,6 +124,9 @@ def _f_test(groups: _Groups, y: Floats, change: Floats) -> GroupMeans:
     weights = groups.counts[kept].astype(np.float64)
     x, m = groups.values[kept], groups.means[kept]
     x, m = x - np.average(x, weights=weights), m - np.average(m, weights=weights)
+    if not np.ptp(x):
+        return GroupMeans(len(x), False)
+    x = scaled(x)
     rest = m - x * (weights @ (x * m)) / (weights @ x**2)
     # A lasting level of an account is known before the day and is not chance; the change since the row before lacks it.
     in_groups = kept[groups.codes]

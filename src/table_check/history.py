@@ -114,6 +114,13 @@ def _some_accounts(sizes: Indices, most_rows: int, seed: int) -> NDArray[np.bool
     return kept
 
 
+def scaled(values: Floats) -> Floats:
+    """Values divided by the largest size, so that squares neither overflow nor vanish."""
+    sizes = np.abs(values[~np.isnan(values)])
+    largest = float(sizes.max()) if len(sizes) else 0.0
+    return values / largest if largest > 0 else values
+
+
 def normal_scores(values: Floats) -> Floats:
     """Ranks as quantiles of a standard normal distribution; equal values share their mean rank, NaN stays NaN."""
     from scipy.special import ndtri

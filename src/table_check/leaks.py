@@ -42,6 +42,8 @@ COLLAPSED = 0.5
 """Share of the relation that may be left when the feature is lagged by one row, for a note."""
 LEVEL = 0.01
 LEAST_LEVEL_ROWS = 12
+LEAST_COPY_ROWS, LEAST_COPY_VALUES = 30, 5
+"""Rows or distinct target values of a copy that is no coincidence."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def _signs(data: Dataset, seed: int) -> Iterable[Sign]:
     relations: dict[str, Explained] = {}
     for name in map(str, data.features.columns):
         if name in copies:
-            yield Sign(name, data.target, 0, f"is a copy of the target {data.target}")
+            certain = len(data.y) >= LEAST_COPY_ROWS or len(np.unique(data.y)) >= LEAST_COPY_VALUES
+            yield Sign(name, data.target, 0, f"is a copy of the target {data.target}", certain)
             continue
         values = _numbers(data, name)
         equal = share_equal(values, data.y, own_rows)

@@ -14,6 +14,8 @@ from src.table_check.months import LEAST_MONTHS, Months
 CHECK = "levels"
 LEAST_SHARE = 0.01
 """Share of the rows of its months that a level needs to be named."""
+RECURRING = 0.5
+"""Share of a month's rows with a level of the month before, below which a column is a key rather than a category."""
 REPLACED = 0.9
 """Share of the rows before, and after, a month whose levels do not occur on the other side of it."""
 
@@ -42,6 +44,9 @@ class _Lives:
 def _findings(name: str, column: pd.Series, months: Months) -> list[Finding]:
     lives = _lives(column, months)
     n_months = len(months.names)
+    if _recurring(lives) < RECURRING:
+        text = f"hardly one of its {len(lives.labels)} levels recurs from month to month: if it is a key, drop: it"
+        return [Finding("note", CHECK, name, text)]
     if month := _replaced(lives):
         old, new = lives.labels[lives.last < month], lives.labels[lives.first >= month]
         text = (
@@ -73,6 +78,13 @@ def _lives(column: pd.Series, months: Months) -> _Lives:
     first = np.argmax(rows > 0, axis=1)
     last = rows.shape[1] - 1 - np.argmax(rows[:, ::-1] > 0, axis=1)
     return _Lives(np.asarray(labels, dtype=object), rows, first, last)
+
+
+def _recurring(lives: _Lives) -> float:
+    """Share of a month's rows whose level had rows in the month before; the median month."""
+    before = lives.rows[:, :-1] > 0
+    shares = (lives.rows[:, 1:] * before).sum(axis=0) / np.maximum(lives.rows[:, 1:].sum(axis=0), 1)
+    return float(np.median(shares))
 
 
 def _replaced(lives: _Lives) -> int:

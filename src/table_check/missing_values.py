@@ -22,8 +22,9 @@ def check_missing_values(data: Dataset, months: Months) -> list[Finding]:
     """
     findings = []
     for name in map(str, data.features.columns):
-        missing = _missing_again(data.features[name], data)
-        if missing.any() and (finding := _finding(name, months.means(missing), months)):
+        column = data.features[name]
+        missing = _missing_again(column, data)
+        if missing.any() and (finding := _finding(name, months.means(missing), months.means(column.isna()), months)):
             findings.append(finding)
     if findings:
         return findings
@@ -39,13 +40,14 @@ def _missing_again(column: pd.Series, data: Dataset) -> pd.Series:
     return seen & ~given
 
 
-def _finding(name: str, shares: NDArray[np.float64], months: Months) -> Finding | None:
+def _finding(name: str, shares: NDArray[np.float64], with_start: NDArray[np.float64], months: Months) -> Finding | None:
+    """What is unusual in the share of missing values per month, without and with the rows before a first value."""
     if not len(shares):
         return None
     usual = float(np.median(shares))
     odd = np.flatnonzero(shares > usual + UNUSUAL)
     stopped = next((i for i in range(len(shares) - 1) if np.all(shares[i:] >= STOPPED)), 0)  # two months at least
-    if stopped >= LEAST_MONTHS and np.max(shares[:stopped]) < STOPPED - UNUSUAL:
+    if stopped >= LEAST_MONTHS and np.median(with_start[:stopped]) < STOPPED / 2:
         text = (
             f"is missing from {months.names[stopped]} on ({100 * shares[stopped:].mean():.0f} % of the rows, before "
             f"{100 * shares[:stopped].mean():.0f} %): restore its source, or name it under drop:"

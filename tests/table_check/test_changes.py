@@ -66,6 +66,18 @@ def test_levels_that_come_go_or_are_all_replaced() -> None:
     assert found(FRAME.assign(desk=FRAME["desk"].where(~LATER, FRAME["desk"].str.upper()))) == [("suspicious", "desk")]
 
 
+def test_a_key_is_no_category() -> None:
+    tickets = FRAME.assign(desk=[f"T{i // 7}" for i in range(len(FRAME))])
+    (finding,) = (each for each in changes(tickets) if each.severity != "ok")
+    assert (finding.severity, finding.subject) == ("note", "desk")
+    assert "recurs from month to month" in finding.text
+
+
+def test_a_feature_that_is_mostly_missing_has_not_stopped() -> None:
+    rare = np.random.default_rng(5).random(len(FRAME)) < 0.04
+    assert ("suspicious", "size") not in found(FRAME.assign(size=FRAME["size"].where(rare)))
+
+
 def test_another_unit_is_suspicious() -> None:
     cents = FRAME.assign(size=FRAME["size"].where(~LATER, 100 * FRAME["size"]))
     assert found(cents) == [("suspicious", "size")]

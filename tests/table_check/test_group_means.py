@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from src.table_check.group_means import Floats, GroupMeans, Indices, compare_with_group_means
+from src.table_check.group_means import GroupMeans, compare_with_group_means
+from src.table_check.history import Floats, Indices
 
 N = 6000
 LEVEL = 1e-4
@@ -74,3 +75,13 @@ def test_values_that_hardly_repeat_are_no_groups(n: int) -> None:
     codes = rng.integers(0, n // 20, n)
     feature, y = rng.normal(size=n // 20)[codes], rng.normal(size=n)
     assert compare_with_group_means(feature, y, np.full(n, np.nan)) is not None
+
+
+def test_means_of_a_few_counts_are_whole_by_chance() -> None:
+    y = np.array([0.0, 1.0, 2.0, 1.0, 2.0] + [0.0] * 20)
+    feature = np.array([1.0] * 4 + [2.0] + [np.nan] * 20)
+    found = compare_with_group_means(feature, y, np.full(len(y), np.nan))
+    assert found is None or not found.exact
+    feature = np.array([0.0] * 60 + [1.0] * 60)
+    y = feature + np.tile([0.5, -0.5], 60)
+    assert compare(feature, y).exact
