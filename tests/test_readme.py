@@ -39,8 +39,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     own = table.rename(columns={"account_id": "trader", "date": "day", "net_profit": "pnl", "is_profitable": "win"})
     own.rename(columns={"signal": "spread", "style": "session"}).to_csv(path / "trades.csv", index=False)
     (path / "trades.yaml").write_text(next(text for language, text in BLOCKS if language == "yaml"))
+    features = next(text for language, text in BLOCKS if language == "python" and text.startswith("# my_features.py"))
+    (path / "my_features.py").write_text(features)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
+        patch.syspath_prepend(path)
         yield path
 
 
