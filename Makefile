@@ -32,7 +32,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # Ordered by duration; `quality` takes hours.
-BENCHMARKS := report leaks overhead scaling memory distributed coverage growth quality
+BENCHMARKS := report features leaks overhead scaling memory distributed coverage growth quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
@@ -106,9 +106,9 @@ ui: $(RUN) ## Start MLflow's UI of the embedded store (PORT=5000)
 	@exec mlflow ui --backend-store-uri sqlite:///mlflow.db --port "$$PORT" --workers 1
 
 test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
-	@python -m pytest -n 2 --dist loadfile $(ARGS)
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(DEV) ## Run the tests that start no process, server or browser
+test-fast: $(DEV) ## Run the tests that are not slow: without processes, servers and browsers
 	@python -m pytest -n 2 --dist loadfile --fast $(ARGS)
 
 test-cluster: $(DEV) ## Check fan-out, nights and stores on the cluster that kubectl points to (ARGS="-k losses")

@@ -77,8 +77,8 @@ OPTIONS: tuple[Option, ...] = (
         ("predict",),
     ),
     Option(
-        "data", str, None, "Parquet file or folder, CSV file, s3://… or SQL URL; default: the sample table", "what",
-        ON_TABLES,
+        "data", str, None, "Parquet file or folder, CSV file, s3://…, SQL URL, sample:bare; default: the sample table",
+        "what", ON_TABLES,
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(

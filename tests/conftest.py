@@ -1,18 +1,17 @@
 """What every test stands on: none of the machine's settings, one thread, nothing left in the tree."""
 
 import os
-import re
 import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
@@ -26,28 +25,71 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["DO_NOT_TRACK"] = "true"
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "daily-profit-hypothesis")
-settings.register_profile("house", derandomize=True, deadline=None, max_examples=50, database=None)
+# On a busy machine drawing examples may be slow, which is no failure.
+settings.register_profile(
+    "house",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("house")
 
-STARTS_PROCESSES = re.compile(r"^(?:import|from) (?:subprocess|multiprocessing|tests\.integration)\b", re.MULTILINE)
 SETTINGS_OF_THE_MACHINE = ("MLFLOW_", "_MLFLOW_", "OPTUNA_", "AWS_")
+STARTS_A_PROCESS_OR_SERVER = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind"}
+"""Audit events of Python; `multiprocessing` binds a socket for its fork server."""
+SLOW = "starts processes or servers, has an MLflow store, typesets PDFs, trains many models or simulates"
+INTEGRATION = Path(__file__).with_name("integration")
+SLOW_FOLDERS = {INTEGRATION, Path(__file__).with_name("k8s")}
+
+_fast_test: list[str] = []
+"""With --fast, the name of the running test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="only tests that start no process, server or browser")
+    parser.addoption("--fast", action="store_true", help=f"leave out the tests marked slow: what {SLOW}")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"slow: {SLOW}; given to tests/integration, tests/k8s and users of an MLflow store"
+    )
+    if config.getoption("fast"):
+        sys.addaudithook(_refuse_processes)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast the imports of the slow folders are not worth their seconds."""
+    return True if config.getoption("fast") and collection_path in SLOW_FOLDERS else None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fast leaves out the integration tests, and the modules that import what starts processes."""
-    if not config.getoption("fast"):
-        return
-    slow = {path for path in {item.path for item in items} if _starts_processes(path)}
-    config.hook.pytest_deselected(items=[item for item in items if item.path in slow])
-    items[:] = [item for item in items if item.path not in slow]
+    """Marks what is always slow, leaves out what is slow with --fast, and begins with the longest files."""
+    for item in items:
+        if SLOW_FOLDERS.intersection(item.path.parents) or "_empty_mlflow_store" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+    if config.getoption("fast"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    # Two processes end at about the same time only if no file of minutes is begun last.
+    items.sort(key=lambda item: INTEGRATION not in item.path.parents)
 
 
-def _starts_processes(path: Path) -> bool:
-    return "integration" in path.parts or STARTS_PROCESSES.search(path.read_text(encoding="utf-8")) is not None
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.config.getoption("fast"):
+        _fast_test[:] = [item.nodeid]
+    result = yield
+    _fast_test.clear()
+    return result
+
+
+def _refuse_processes(event: str, arguments: tuple[object, ...]) -> None:
+    """Fails a fast test that starts a process or a server, so that it gets its mark."""
+    if _fast_test and event in STARTS_A_PROCESS_OR_SERVER:
+        pytest.fail(f"{event} {arguments}: mark {_fast_test[0]} with pytest.mark.slow")
 
 
 @pytest.fixture(autouse=True)

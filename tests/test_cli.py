@@ -235,6 +235,7 @@ def test_mlflow_run_would_record_a_password(option: str, monkeypatch: pytest.Mon
     assert settings_of(option, "postgresql://user@host:5432/db") is not None
 
 
+@pytest.mark.slow
 def test_help_works_in_a_process_and_imports_nothing_heavy() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "src.modeling.train_with_optuna", "--help"]
     seen = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)

@@ -38,6 +38,7 @@ def write_test(folder: Path, name: str, parameters: str) -> None:
     (folder / f"test_{name}.py").write_text(f"{HEAD}\n@pytest.mark.parametrize('value', {parameters}){BODY}")
 
 
+@pytest.mark.slow
 def test_names_that_differ_are_shown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ def test_names_that_differ_are_shown(
     assert "give these parameters explicit ids" in caplog.text
 
 
+@pytest.mark.slow
 def test_names_that_are_the_same_are_fine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_test(tmp_path, "same", "[1, 'a', b'b', object()]")
     assert collect.main([str(tmp_path)]) == 0
@@ -61,6 +63,7 @@ def test_a_test_that_is_missing_once_differs() -> None:
     assert collect.differences(["a", "b"], ["a"]) == ["b is then nothing"]
 
 
+@pytest.mark.slow
 def test_no_test_at_all_is_no_agreement(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert collect.main([str(tmp_path)]) == 1
     assert "cannot be collected" in caplog.text

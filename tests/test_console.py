@@ -57,6 +57,7 @@ def run(command: Sequence[str], encoding: str, **options: str) -> "subprocess.Co
     return subprocess.run([sys.executable, *command], cwd=ROOT, env=environ, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("module", COMMANDS)
 def test_help_in_every_encoding(module: str, encoding: str) -> None:
@@ -67,6 +68,7 @@ def test_help_in_every_encoding(module: str, encoding: str) -> None:
     assert ("…" in text or "..." in text) and "?" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(
     "command",
@@ -80,6 +82,7 @@ def test_mistakes_in_every_encoding(command: list[str], encoding: str) -> None:
     assert line.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_an_encoding_of_the_locale_without_python_s_help() -> None:
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | plain
@@ -89,6 +92,7 @@ def test_an_encoding_of_the_locale_without_python_s_help() -> None:
     assert "..." in done.stdout.decode("ascii")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirect", "reason"),
     [(">/dev/full", "No space left on device"), ("| true", "Broken pipe")],

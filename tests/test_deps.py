@@ -77,7 +77,7 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern", "replacement", "said"),
+    ("name", "pattern", "replacement", "message"),
     [
         ("pyproject.toml", r'"optuna>=5.0,<5.1"', '"optuna>=9"', "does not satisfy 'optuna>=9'"),
         ("pyproject.toml", r'^    "tqdm",', '    "tqdm", "left-pad",', "requirements.lock lacks 'left-pad'"),
@@ -108,12 +108,12 @@ def test_each_disagreement_is_one_line(
     name: str,
     pattern: str,
     replacement: str,
-    said: str,
+    message: str,
 ) -> None:
     edit(project / name, pattern, replacement)
     assert deps.main(["check", "--root", str(project)]) == 1
     lines = [record.getMessage() for record in caplog.records]
-    assert any(said in line for line in lines), lines
+    assert any(message in line for line in lines), lines
     assert not [line for line in lines if "\n" in line]
 
 

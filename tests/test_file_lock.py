@@ -32,6 +32,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.2)
 
 
+@pytest.mark.slow
 def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "lock"
     with paused_holder(HOLD, str(path), "600") as pid:
@@ -45,6 +46,7 @@ def test_a_paused_holder_is_given_up(tmp_path: Path, caplog: pytest.LogCaptureFi
         take(path)
 
 
+@pytest.mark.slow
 def test_a_live_holder_is_waited_for_without_limit(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path / "lock"), "7"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
@@ -59,6 +61,7 @@ def take(path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     with paused_holder(HOLD, str(tmp_path / "lock"), "600") as pid:
         os.kill(pid, signal.SIGKILL)

@@ -41,6 +41,8 @@ RANKING = (
 )
 """The folders of src, itself first: a module imports only from its own folder and from those before it."""
 
+FEATURES = ROOT / "src/features"
+"""A copy of it travels with registered models and is loaded under another name: its modules import relatively."""
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
@@ -56,8 +58,9 @@ def imported_names(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively: write the module's full name"
-            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+            assert node.level <= (path.parent == FEATURES), f"{path.name} imports relatively: write the full name"
+            module = f"src.features.{node.module}" if node.level else str(node.module)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return names
 
 
@@ -126,6 +129,13 @@ def private_names_of_optuna(path: Path) -> Iterator[str]:
             yield node.attr
 
 
+def test_features_need_only_numpy_and_pandas() -> None:
+    used = set().union(*(EXTERNAL[name] for name in MODULES if name.startswith("src.features.")))
+    assert used - sys.stdlib_module_names == {"numpy", "pandas", "src"}
+    absolute = [path.name for path in FEATURES.glob("*.py") if "from src" in path.read_text(encoding="utf-8")]
+    assert not absolute, "another name of the package would not be followed"
+
+
 def test_private_names_of_optuna_are_used_in_one_module() -> None:
     used = {name: sorted(private_names_of_optuna(path)) for name, path in MODULES.items()}
     users = {name: names for name, names in used.items() if names and not name.endswith(".optuna_internals")}
@@ -167,6 +177,7 @@ REGISTRY_HOSTS = re.compile(
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [REGISTRY_HOSTS, UNFINISHED], ids=["registry hosts", "unfinished work"])
 def test_no_file_holds(pattern: re.Pattern[str]) -> None:
     """Hosts of registries belong to each machine's own settings; unfinished work belongs to an issue."""
@@ -220,6 +231,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     """So that `--help` and a mistyped option answer at once."""

@@ -82,6 +82,7 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *old, *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_make_help_lists_every_task() -> None:
     run = make()
     tasks = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -89,21 +90,23 @@ def test_make_help_lists_every_task() -> None:
     assert re.findall(r"^  make ([a-z-]+)", run.stdout, re.MULTILINE) == tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["tune", "NTRIALS=3"], "NTRIALS is unknown: use TARGET"),
         (["tune", "STORAGE_URL=postgresql://u:secret@h/db"], "STORAGE_URL contains a password"),
         (["tune", "DATA=postgresql://u@h/db?password=secret"], "DATA contains a password"),
     ],
 )
-def test_make_refuses_in_one_line(words: list[str], said: str) -> None:
+def test_make_refuses_in_one_line(words: list[str], message: str) -> None:
     run = make(*words)
     assert run.returncode == 2
-    assert said in run.stderr.splitlines()[0]
+    assert message in run.stderr.splitlines()[0]
     assert "secret" not in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_a_query_may_contain_equals_signs() -> None:
     run = make("help", "QUERY=select a from b where c=1 and d=2")
     assert run.returncode == 0, run.stderr

@@ -18,15 +18,14 @@ from src.final.model_files import write_metadata, write_model_text
 from src.names import check_experiment_name, check_study_name, check_target_name, mlflow_key
 from src.tracking.connection.session import TrackingSession
 from src.tracking.projection.final_record import log_files
-from src.tracking.registry.earlier_models_process import registered
 from src.tracking.registry.model_versions import ScoreComparison, register_model, version_aliases
 from src.tracking.registry.promotion import promote_challenger
 from src.tracking.registry.served_model import load_served, pinned_uri
 from tests.tiny_model import tiny_model
 
 ODD = [
-    "net profit", "größe", "日本", "a.b", "ab.", "a..b", "100%", "%", "a%b", "5%-tail", "a'b", "a`b", "a;b", "a=b",
-    "a+b&c", "$a", "(a)[b]{c}", "a|b<c>d", "a!b~c^d*", "1", "champion", "latest", "ALL", "x" * 180,
+    "net profit", "größe", "日本", "ab.", "a..b", "100%", "a%b", "$a'b`c;d=e", "(a)[b]{c}+d&e|f<g>h!i~j^k*", "1",
+    "champion", "latest", "ALL",
 ]  # fmt: skip
 REFUSED = {
     "ret@close": "contains '@'", "a/b": "contains '/'", "a\\b": r"contains '\\'", "a:b": "contains ':'",
@@ -51,7 +50,7 @@ def test_a_name_that_cannot_be_addressed_is_refused_with_what_to_do(name: str) -
         TableConfig(targets={"fine": TargetConfig("binary", "auc"), name: TargetConfig("binary", "auc")})
 
 
-@pytest.mark.parametrize("name", [name for name in ODD if name != "x" * 180])
+@pytest.mark.parametrize("name", ODD)
 def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_path: Path, mlflow_store: str) -> None:
     check_target_name(name)
     session, client = TrackingSession(), MlflowClient()
@@ -70,7 +69,6 @@ def test_every_other_name_works_from_registration_to_promotion(name: str, tmp_pa
     compared = ScoreComparison("mae", holders["champion"], holders["challenger"], 2.0, 1.0, -1.0, True, 9)
     assert promote_challenger(name, compared)
     assert version_aliases(name) == {"champion": f"models:/{name}/2"}
-    assert registered(name) == []
     path = write_model_text(f"text of {name}", tmp_path / "out", name)
     log_files(session, run_id, [("", path), ("", write_metadata({}, tmp_path / "out", name))])
     assert path.name in [file.path for file in client.list_artifacts(run_id)]

@@ -19,12 +19,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
 BLOCKS = [block for page in PAGES for block in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
 STARTS = ("make ", "mlflow ", "python ")
-COMMANDS = [
-    line
-    for language, text in BLOCKS
-    if not language and all(line.startswith(STARTS) for line in text.splitlines())  # others show output
-    for line in text.splitlines()
-]
+COMMANDS = list(
+    dict.fromkeys(
+        line
+        for language, text in BLOCKS
+        if not language and all(line.startswith(STARTS) for line in text.splitlines())  # others show output
+        for line in text.splitlines()
+    )
+)
+"""Each once."""
 IN_PROCESS = [line for line in COMMANDS if line.startswith("python -m ")]
 TUNING = [line for line in IN_PROCESS if "_optuna" in line or "optuna_parallel" in line]
 AFTERWARDS = [line for line in IN_PROCESS if line not in TUNING]
@@ -48,10 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(line: str, monkeypatch: pytest.MonkeyPatch, store: str) -> int:
-    """The command as it stands but for its size, in this process."""
+    """The command in this process, with fewer trials, a smaller table, and two targets in place of all."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     words = shlex.split(re.sub(r"--n-trials \d+", "--n-trials 2", line))
     module, arguments = words[2], words[3:]
+    if line in TUNING and "--targets" not in arguments and "--study-name" not in arguments:
+        arguments += ["--targets", "net_profit,num_trades"]
     if "--data" not in arguments and "optuna_visualization" not in module and "--mode wait" not in line:
         arguments += ["--data", "table.parquet"]
     status = import_module(module).main(arguments)
@@ -71,6 +76,7 @@ def test_the_readme_shows_commands() -> None:
     assert {"make tune", "mlflow run . -e tune -P target=net_profit"} <= set(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", TUNING)
 def test_a_tuning_command_runs_as_it_stands(
     line: str, folder: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -79,6 +85,7 @@ def test_a_tuning_command_runs_as_it_stands(
     assert "models" in os.listdir(folder / "artefacts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", AFTERWARDS)
 def test_a_command_on_registered_models_runs_as_it_stands(
     line: str, folder: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -86,6 +93,7 @@ def test_a_command_on_registered_models_runs_as_it_stands(
     assert run(line, monkeypatch, store) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [text for language, text in BLOCKS if language == "python"])
 def test_a_program_runs_as_it_stands(program: str, folder: Path, store: str) -> None:
     small = re.sub(r"n_trials=\d+", 'n_trials=2, data="table.parquet"', program)
@@ -96,6 +104,7 @@ def test_a_program_runs_as_it_stands(program: str, folder: Path, store: str) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_mlflow_run_tunes_as_the_readme_says(folder: Path, tmp_path: Path) -> None:
     line = next(line for line in COMMANDS if line.startswith("mlflow run"))
     options = f"--env-manager local -P n_trials=2 -P data={folder / 'table.parquet'} -P output_dir={tmp_path / 'out'}"
@@ -112,6 +121,7 @@ def test_mlflow_run_tunes_as_the_readme_says(folder: Path, tmp_path: Path) -> No
     assert list((tmp_path / "out" / "models").glob("lgb_net_profit_optuna_v1.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_a_task_of_make_exists(line: str) -> None:
     done = subprocess.run([*shlex.split(line), "-n"], cwd=ROOT, capture_output=True, text=True)

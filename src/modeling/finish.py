@@ -17,7 +17,6 @@ from src.modeling.open_study import OpenStudy
 from src.modeling.run_ending import failure_text
 from src.reporting.final_report import FinalReport, same_command, write_final_report
 from src.reporting.summary import Outcome
-from src.search.earlier_searches import last_search_day
 from src.search.search_task import SearchTask
 from src.study.studies import FINISHED
 from src.study.study_settings import as_json
@@ -82,12 +81,11 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
 
 
 def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
-    """What `retrain` needs besides the table, and what a later search reads of this one."""
+    """What `retrain` needs besides the table."""
     data = task.data
     return {
         "seed": task.settings.search.seed,
         "split": split_record(data, task.rows, task.settings.split),
-        "search_until": last_search_day(task),
         "data": data.source,
         "data_digest": data.digest,
         "table": as_json(task.settings.data.table),

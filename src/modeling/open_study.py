@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 import optuna
 
 from src.errors import ConfigError
-from src.search.earlier_model import EarlierModel
-from src.search.earlier_searches import SEARCH_UNTIL_ATTR, best_of_earlier_searches, last_search_day
 from src.search.search_task import SearchTask, task_sampler, verbose
-from src.search.starting_points import Params, store_starting_points
+from src.search.starting_points import store_starting_points
 from src.study.pruner import make_pruner
 from src.study.store_lock import store_lock
 from src.study.studies import OptunaStudyManager, set_optuna_verbosity
@@ -90,11 +88,9 @@ def open_study(task: SearchTask) -> OpenStudy:
         pruner=make_pruner(settings.pruner),
     )
     now = study_settings(task)
-    # Before the store lock is taken, because a registry may take ten seconds to answer.
-    earlier = [] if SETTINGS_ATTR in study.user_attrs else _earlier_params(task, study, now)
     with store_lock(manager.url, "begin", manager.storage.retry_policy):  # one of several processes initializes it
         if _is_new(study, now):
-            _initialize(study, task, earlier)
+            _initialize(study, task)
             study.set_user_attr(SETTINGS_ATTR, as_json(now))  # written last: it marks the study as complete
     return OpenStudy(study, manager, _with_total(task, study))
 
@@ -129,26 +125,9 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
     return replace(task, settings=replace(task.settings, search=search))
 
 
-def _earlier_params(task: SearchTask, study: optuna.Study, now: StudySettings) -> list[Params]:
-    """Starting points from earlier searches for a LightGBM study; a user's own objective gets none."""
-    if task.user_objective is not None:
-        return []
-    same = {name: getattr(now, name) for name in ("target", "task", "metric", "objective")}
-    return best_of_earlier_searches(task, study, same, partial(_registered_models, task))
-
-
-def _registered_models(task: SearchTask) -> Sequence[EarlierModel]:
-    """The target's registered models; the registry is read now unless it was read in advance."""
-    from src.tracking.registry.earlier_models import EarlierModels
-
-    target = task.data.target
-    return (task.registered_models or EarlierModels([target]).of)(target)
-
-
-def _initialize(study: optuna.Study, task: SearchTask, earlier: Sequence[Params]) -> None:
-    study.set_user_attr(SEARCH_UNTIL_ATTR, last_search_day(task))
+def _initialize(study: optuna.Study, task: SearchTask) -> None:
     if task.user_objective is None:
-        store_starting_points(study, task.settings.search.seed, earlier)
+        store_starting_points(study, task.settings.search.seed)
 
 
 def _is_new(study: optuna.Study, now: StudySettings) -> bool:

@@ -160,7 +160,7 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     n_workers = settings.search.max_workers
     if in_processes or n_workers > 1:
         start_fork_server()
-    tasks = _make_tasks(targets, settings)
+    tasks = make_tasks(targets, settings, writes_results=True)
     if settings.search.study_name and len(tasks) > 1:
         from src.modeling.open_study import refuse_incompatible_studies
 
@@ -174,14 +174,6 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     return _collect_outcomes(
         targets, chain.from_iterable(search_together(batch, n_workers, _finish_target) for batch in batches)
     )
-
-
-def _make_tasks(targets: Sequence[str], settings: RunSettings) -> list["SearchTask"]:
-    """The checked tasks; for new studies the registry is read in the background while the table is read."""
-    from src.tracking.registry.earlier_models import EarlierModels
-
-    registered = None if settings.search.study_name else EarlierModels(targets).of
-    return [replace(task, registered_models=registered) for task in make_tasks(targets, settings, writes_results=True)]
 
 
 def _collect_outcomes(targets: Sequence[str], results: "Iterable[Outcome | RunError]") -> list["Outcome"]:

@@ -13,7 +13,6 @@ import optuna
 from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
-from src.search.earlier_model import EarlierModel
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
@@ -29,10 +28,7 @@ UserObjective = Callable[..., float]
 
 @dataclass(frozen=True)
 class SearchTask:
-    """Table, split and settings of a search, and the user's objective and callbacks if given.
-
-    `registered_models` returns the versions of a target's registered model, if the registry was queried in advance.
-    """
+    """Table, split and settings of a search, and the user's objective and callbacks if given."""
 
     data: Dataset
     rows: SplitRows
@@ -40,7 +36,6 @@ class SearchTask:
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
-    registered_models: Callable[[str], Sequence[EarlierModel]] | None = None
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":

@@ -4,18 +4,16 @@ A sampler without finished trials draws at random, and a random dart trial with 
 can take a minute. The study therefore starts with
 
 1. LightGBM's defaults, or the nearest values in the search space,
-2. the best parameters of earlier studies of this target, from the same store and from registered models, if these
-   studies used no test rows of this search,
-3. fixed configurations that do well on many tables: low learning rates with sampling of rows and features, large and
+2. fixed configurations that do well on many tables: low learning rates with sampling of rows and features, large and
    small trees,
-4. random draws, so that the first ten trials cover the space.
+3. random draws, so that the first ten trials cover the space.
 
-Groups 3 and 4 are sorted together by estimated cost. The list is stored on the study when it is created, and trial k
+Groups 2 and 3 are sorted together by estimated cost. The list is stored on the study when it is created, and trial k
 takes entry k: the first trials do not depend on the workers or on interruptions.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -29,7 +27,6 @@ from src.study.sampler import ReseededSampler, make_sampler
 Params = dict[str, Any]
 N_STARTING_POINTS = 10
 """As many as TPE's random startup trials, and as the median pruner's startup trials."""
-N_EARLIER = 2
 STARTING_POINTS_ATTR = "starting_points"
 
 _USUAL_BINS = 32 + 2 * MAX_BIN_STEP
@@ -103,26 +100,15 @@ def make_starting_sampler(name: str, seed: int) -> BaseSampler:
     return StartingSampler(make_sampler(name, seed))
 
 
-def store_starting_points(study: optuna.Study, seed: int, earlier: Sequence[Params] = ()) -> None:
+def store_starting_points(study: optuna.Study, seed: int) -> None:
     """Stores the starting points on a new study."""
-    study.set_user_attr(STARTING_POINTS_ATTR, starting_points(seed, earlier))
+    study.set_user_attr(STARTING_POINTS_ATTR, starting_points(seed))
 
 
-def starting_points(seed: int, earlier: Sequence[Params] = ()) -> list[Params]:
-    """The parameters of the first trials, in order, without duplicates.
-
-    Args:
-        seed: of the random draws.
-        earlier: the best parameters of earlier studies.
-    """
-    first = [FIXED_CONFIGS[0], *earlier[:N_EARLIER]]
-    n_random = N_STARTING_POINTS - len(first) - len(FIXED_CONFIGS[1:])
-    rest = sorted([*FIXED_CONFIGS[1:], *_random_draws(seed, n_random)], key=estimated_cost)
-    chosen: list[Params] = []
-    for params in [*first, *rest]:
-        if params not in chosen:
-            chosen.append(params)
-    return chosen
+def starting_points(seed: int) -> list[Params]:
+    """The parameters of the first trials, in order, with random draws from a seed."""
+    random = _random_draws(seed, N_STARTING_POINTS - len(FIXED_CONFIGS))
+    return [FIXED_CONFIGS[0], *sorted([*FIXED_CONFIGS[1:], *random], key=estimated_cost)]
 
 
 def estimated_cost(params: Mapping[str, Any]) -> float:

@@ -50,6 +50,7 @@ def test_intervals_hits_and_passes_are_counted() -> None:
         assert of_auc.passed == passed, "a higher AUC is better"
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert coverage.main(["--quick", "--tables", "3", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

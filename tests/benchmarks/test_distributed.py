@@ -34,6 +34,7 @@ def test_the_claim_is_that_of_two_seconds_and_most_workers(capsys: pytest.Captur
     assert "8 workers, trials of 2 s: 0.952 of the ideal rate" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_it_runs_on_a_real_postgres(tmp_path: Path) -> None:
     line = ["--workers", "1", "--seconds", "0.01", "--cell-seconds", "0.05", "--least", "3"]

@@ -61,6 +61,7 @@ def test_peers_get_categories_of_the_search_rows_and_the_last_dates_for_validati
     assert dates[rows.n_train :].nunique() == round(0.2 * dates.nunique())
 
 
+@pytest.mark.slow
 def test_a_contender_that_fails_is_written_down_with_its_last_words(table: Table, tmp_path: Path) -> None:
     problem, search, test = make_problem(table, 1, 5.0, 1)
     write_problem(tmp_path, problem, search, test)
@@ -110,6 +111,7 @@ def test_contenders_take_turns() -> None:
     assert len(plan.keys()) == 12
 
 
+@pytest.mark.slow
 def test_a_peer_runs_in_a_process_and_what_is_written_down_is_not_run_again(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_peer_runs_in_a_process_and_what_is_written_down_is_not_run_again(
     assert "losses: 1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path) -> None:
     plan = quality.Plan(("t",), ("ours", "ours+use-cv=true", "plain"), seeds=1, seconds=5.0, cores=1)
     scores = {"ours": 3.0, "ours+use-cv=true": 1.0, "plain": 2.0}
@@ -145,7 +148,7 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--tables", "diamond"], "--tables 'diamond' is unknown"),
         (["--contenders", "ours,plane"], "--contenders 'plane' is unknown"),
@@ -153,10 +156,10 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
         (["--seconds", "-1"], "--seconds -1 is too few"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert quality.main(["--contenders", "ours,defaults", *words]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from benchmarks.record import (
 )
 
 
+@pytest.mark.slow
 def test_a_result_is_written_with_the_machine_that_it_belongs_to(tmp_path: Path) -> None:
     result = {"ratio": np.float64(1.5), "runs": (1, 2), "lost": float("nan"), "table": Path("x"), "inner": {1: True}}
     path = write_result("speed", result, tmp_path / "new")
@@ -33,11 +34,13 @@ def test_a_result_is_written_with_the_machine_that_it_belongs_to(tmp_path: Path)
     assert record["result"] == {"ratio": 1.5, "runs": [1, 2], "lost": None, "table": "x", "inner": {"1": True}}
 
 
+@pytest.mark.slow
 def test_results_lie_in_artefacts_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write_result("speed", {}).resolve() == tmp_path / "artefacts" / "benchmarks" / "speed.json"
 
 
+@pytest.mark.slow
 def test_facts_name_what_a_measurement_depends_on() -> None:
     facts = machine_facts()
     assert facts["cores"]["affinity"] >= 1
@@ -57,8 +60,8 @@ def test_contenders_take_turns(n: int, rounds: int) -> None:
     measured = interleave({name: partial(contender, name) for name in names}, rounds)
     by_round = [calls[i * n : (i + 1) * n] for i in range(rounds)]
     assert len(calls) == n * rounds
-    assert all(sorted(each) == names for each in by_round)
-    assert [each[0] for each in by_round] == [names[i % n] for i in range(rounds)]
+    assert all(sorted(item) == names for item in by_round)
+    assert [item[0] for item in by_round] == [names[i % n] for i in range(rounds)]
     # What it measured is kept under its own name, in the order of the rounds.
     assert all(measured[name] == [i + 1 for i, called in enumerate(calls) if called == name] for name in names)
 

@@ -43,16 +43,6 @@ class TestService:
                 assert how["condition"] == "service_completed_successfully"
                 assert other in TUNING, f"{other} never ends"
 
-    def test_image_is_built_here_or_official(self, name: str) -> None:
-        image = SERVICES[name]["image"]
-        if "build" not in SERVICES[name]:
-            assert image == "postgres:15-bookworm"
-            return
-        assert re.fullmatch(r"daily-profit/\w+:local", image)
-        kind = image.removeprefix("daily-profit/").removesuffix(":local")
-        assert SERVICES[name]["build"] == {"context": "..", "dockerfile": f"docker/{kind}.Dockerfile"}
-        assert (ROOT / "docker" / f"{kind}.Dockerfile").is_file()
-
     def test_is_open_to_this_machine_only(self, name: str) -> None:
         assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
@@ -77,11 +67,6 @@ def test_only_mlflow_reaches_the_s3_store_and_has_its_keys() -> None:
     assert [name for name, service in SERVICES.items() if "objects" in service["networks"]] == ["s3", "mlflow"]
     keys = [name for name, service in SERVICES.items() if "AWS_SECRET_ACCESS_KEY" in service["environment"]]
     assert keys == ["s3", "mlflow"]
-
-
-def test_stores_are_cut_off_from_outside() -> None:
-    assert [name for name, network in COMPOSE["networks"].items() if network.get("internal")] == ["database", "objects"]
-    assert (SERVICES["postgres"]["networks"], SERVICES["s3"]["networks"]) == (["database"], ["objects"])
 
 
 def test_a_missing_password_is_told_with_its_remedy() -> None:

@@ -1,6 +1,8 @@
 """From finished trials to one booster: candidates, selection, refits and their mean."""
 
 import logging
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from src.search.search_task import SearchTask, make_task_objective
 from src.search.starting_points import FIXED_CONFIGS
 from src.search.stop_flag import StopFlag
 from src.study.optuna_internals import storage_behind_cache
+from src.study.store_location import EMBEDDED_FILE
 from src.study.studies import OptunaStudyManager
 from src.study.validation_predictions import MAX_KEPT, TABLE, PredictionStore
 from tests.small_table import small_table
@@ -49,13 +52,26 @@ def make_task(folder: Path, target: str = "net_profit", split: str = "hold-out",
     return SearchTask(data, make_split_rows(data, settings.split), settings)
 
 
+_finished_stores: dict[str, bytes] = {}
+"""The embedded stores of finished studies, by what their trials depend on."""
+
+
 def run_trials(task: SearchTask, drawn: list[dict[str, Any]]) -> optuna.Study:
+    """The study of a task after these trials; trials that another test has run are copied with their store."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    file = task.settings.search.storage_dir / EMBEDDED_FILE
+    keeps_predictions = task.settings.ensemble_size > 1
+    key = repr((task.data.target, task.data.y.size, task.settings.split, keeps_predictions, drawn))
+    if key in _finished_stores:
+        file.write_bytes(_finished_stores[key])
     manager = OptunaStudyManager(task.settings.search.storage_dir)
     study = manager.create_or_load_study("s", task.data.config.direction, pruner=optuna.pruners.NopPruner())
-    for each in drawn:
-        study.enqueue_trial(each)
-    study.optimize(make_task_objective(task, study, StopFlag()), n_trials=len(drawn))
+    if key not in _finished_stores:
+        for params in drawn:
+            study.enqueue_trial(params)
+        study.optimize(make_task_objective(task, study, StopFlag()), n_trials=len(drawn))
+        with closing(sqlite3.connect(file)) as connection:
+            _finished_stores[key] = connection.serialize()
     return study
 
 
@@ -125,11 +141,11 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     assert sum(weights) == pytest.approx(1)
     alone = train_alone(task, study, model)
     x = encode(task.data.features, model.levels)[task.rows.test]
-    raw = [np.asarray(each.booster.predict(x, raw_score=True)) for each in alone]
+    raw = [np.asarray(item.booster.predict(x, raw_score=True)) for item in alone]
     mean = np.average(raw, axis=0, weights=weights)
     expected = 1 / (1 + np.exp(-mean)) if target == "is_profitable" else mean
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), expected, rtol=1e-9)
-    assert model.rounds == tuple(each.booster.num_trees() for each in alone)
+    assert model.rounds == tuple(item.booster.num_trees() for item in alone)
     assert model.booster.num_trees() == sum(model.rounds)
     assert model.heaviest.fit.weight == max(weights)
     assert model.heaviest.hyperparameters == study.trials[model.heaviest.trial].params
@@ -199,10 +215,10 @@ def test_with_ties_any_of_the_best_trials_may_be_first(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, [BASE])
     first = study.trials[0]
-    for _ in range(60):
+    for _ in range(MAX_KEPT + 5):
         study.add_trial(first)
     assert len(gather_candidates(task, study).trials) == MAX_KEPT
-    model = fit_final_model(task, study, study.trials[60])
+    model = fit_final_model(task, study, study.trials[-1])
     assert [member.hyperparameters for member in model.members] == [BASE]
 
 

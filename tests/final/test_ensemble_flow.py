@@ -66,7 +66,6 @@ def test_an_ensemble_is_trained_evaluated_reported_and_registered(tmp_path: Path
     assert again.encode() == (tmp_path / found["model_file"]).read_bytes(), "trained again from the metadata alone"
     tags = mlflow.MlflowClient().get_model_version_by_alias("net_profit", "champion").tags
     assert float(tags["validation_score"]) == found["validation_score"]
-    assert json.loads(tags["starting_point"])["params"] == best["hyperparameters"], "later searches begin with these"
     served = mlflow.pyfunc.load_model("models:/net_profit@champion").predict(table)
     np.testing.assert_array_equal(np.asarray(served), expected)
 

@@ -63,6 +63,7 @@ def test_a_model_that_cannot_be_written_leaves_no_number_behind(tmp_path: Path) 
     assert names(tmp_path / "models") == ["lgb_t_optuna_v1.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["fsync", "chmod", "link", "unlink"])
 def test_a_kill_leaves_no_partial_model_file(tmp_path: Path, call: str) -> None:
     write_model_text("one", tmp_path, "t")

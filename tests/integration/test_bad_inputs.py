@@ -20,6 +20,7 @@ from src.study.studies import OptunaStudyManager
 from src.tracking.connection.tracking_uri import check_tracking_uri
 from tests.commands import run_here
 from tests.integration.bad_inputs import ALL, SECRET, TABLE, Bad
+from tests.integration.readable_messages import assert_readable, errors_seen
 
 ROOT = Path(__file__).parents[2]
 GOOD = ("--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1")
@@ -62,8 +63,10 @@ def test_there_are_enough_cases() -> None:
 def test_bad_input_is_reported_in_one_line(case: Bad, desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
     case.make(desk)
     before = content(desk)
-    done = run_here(main, [*GOOD, *shlex.split(case.options)], desk, case.environ)
+    with errors_seen() as seen:
+        done = run_here(main, [*GOOD, *shlex.split(case.options)], desk, case.environ)
     assert_reported(done.status, done.out, done.err, case.words)
+    assert_readable(done, seen)
     assert content(desk) == before, "a mistake leaves nothing behind"
     assert capfd.readouterr() == ("", ""), "nor do the libraries beneath say anything of their own"
 

@@ -1,10 +1,11 @@
-"""Every message is one line of at most 500 characters, and not just the text of an exception."""
+"""Messages are one line of at most 500 characters, with long names, lists and values, and with random options.
 
-import logging
-import re
+Those of all invalid inputs are checked in `test_bad_inputs`.
+"""
+
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,56 +20,12 @@ from src.modeling.train_with_optuna import main as tune
 from src.serving.predict import main as predict
 from src.study.studies import OptunaStudyManager
 from src.tracking.promote import main as promote
-from tests.commands import Finished, Main, run_here
-from tests.integration.bad_inputs import ALL, CLOSED, SECRET, TABLE, Bad
+from tests.commands import Main, run_here
+from tests.integration.bad_inputs import CLOSED, SECRET, TABLE
+from tests.integration.readable_messages import assert_readable, errors_seen
 
 GOOD = ("--data", "table.parquet", "--targets", "net_profit", "--n-trials", "1")
 LONG = "a_long_name_of_a_column_" * 3
-WORD = re.compile(r"[A-Za-z]{2,}")
-
-
-@contextmanager
-def errors_seen() -> Iterator[list[BaseException]]:
-    """The exceptions that end a command, as `--verbose` shows them."""
-    seen: list[BaseException] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and record.exc_info[1]:
-                seen.append(record.exc_info[1])
-
-    logger, keeper = logging.getLogger("src.cli"), Keeper()
-    logger.addHandler(keeper)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    try:
-        yield seen
-    finally:
-        logger.removeHandler(keeper)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def assert_readable(done: Finished, seen: Sequence[BaseException]) -> str:
-    """Checks all lines; returns the line of the error."""
-    assert "Traceback" not in done.err
-    lines = done.err.splitlines()
-    assert [line for line in lines if len(line) > 500] == []
-    (line,) = [line for line in lines if line.startswith("error: ")]
-    assert len(WORD.findall(line)) >= 4
-    for error in seen:
-        for cause in causes(error):
-            said = " ".join(str(cause).split())
-            ours = line.replace(said, "") if said else line
-            assert len(WORD.findall(ours)) >= 4, f"{line!r} is all the words of {cause!r}"
-    return line
 
 
 def run(main: Main, words: Sequence[str], folder: Path, **environ: str) -> str:
@@ -78,32 +35,30 @@ def run(main: Main, words: Sequence[str], folder: Path, **environ: str) -> str:
     return assert_readable(done, seen)
 
 
-@pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
-def test_messages_of_all_bad_inputs(case: Bad, tmp_path: Path) -> None:
-    TABLE.to_parquet(tmp_path / "table.parquet")
-    case.make(tmp_path)
-    line = run(tune, [*GOOD, *shlex.split(case.options)], tmp_path, **case.environ)
-    assert [word for word in case.words if word not in line] == []
+@pytest.fixture(scope="module")
+def _wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wide")
+    columns = {f"{LONG}{number}": np.arange(20.0) for number in range(1500)}
+    pd.DataFrame(columns).to_parquet(folder / "wide.parquet")
+    TABLE.to_parquet(folder / "table.parquet")
+    empty = {f"{LONG}{number}": np.nan for number in range(300)}
+    pd.concat([TABLE, pd.DataFrame(empty, index=TABLE.index)], axis=1).to_parquet(folder / "empty.parquet")
+    targets = "".join(f"  {LONG}{number}: {{task: binary}}\n" for number in range(400))
+    (folder / "many.yaml").write_text(f"targets:\n{targets}")
+    names = ", ".join(f"{LONG}{number}" for number in range(400))
+    (folder / "both.yaml").write_text(f"use: [{names}]\ndrop: [{names}]\n")
+    (folder / "drop.yaml").write_text(f"drop: [{names}]\n")
+    (folder / "long.yaml").write_text(f"{'k' * 900}: 1\n")
+    (folder / "broken.yaml").write_text("a: [" + "x" * 5000)
+    (folder / "twice.csv").write_text(",".join([LONG] * 400) + "\n" + ",".join(["1"] * 400) + "\n")
+    (folder / "wide.csv").write_text(";".join([LONG] * 400) + "\n")
+    return folder
 
 
 @pytest.fixture
-def wide(tmp_path: Path) -> Path:
+def wide(_wide: Path, tmp_path: Path) -> Path:
     """A folder with a table of 1,500 columns with long names, and other causes of long lists."""
-    columns = {f"{LONG}{number}": np.arange(20.0) for number in range(1500)}
-    pd.DataFrame(columns).to_parquet(tmp_path / "wide.parquet")
-    TABLE.to_parquet(tmp_path / "table.parquet")
-    empty = {f"{LONG}{number}": np.nan for number in range(300)}
-    pd.concat([TABLE, pd.DataFrame(empty, index=TABLE.index)], axis=1).to_parquet(tmp_path / "empty.parquet")
-    targets = "".join(f"  {LONG}{number}: {{task: binary}}\n" for number in range(400))
-    (tmp_path / "many.yaml").write_text(f"targets:\n{targets}")
-    names = ", ".join(f"{LONG}{number}" for number in range(400))
-    (tmp_path / "both.yaml").write_text(f"use: [{names}]\ndrop: [{names}]\n")
-    (tmp_path / "drop.yaml").write_text(f"drop: [{names}]\n")
-    (tmp_path / "long.yaml").write_text(f"{'k' * 900}: 1\n")
-    (tmp_path / "broken.yaml").write_text("a: [" + "x" * 5000)
-    (tmp_path / "twice.csv").write_text(",".join([LONG] * 400) + "\n" + ",".join(["1"] * 400) + "\n")
-    (tmp_path / "wide.csv").write_text(";".join([LONG] * 400) + "\n")
-    return tmp_path
+    return Path(shutil.copytree(_wide, tmp_path, dirs_exist_ok=True))
 
 
 LENGTHY = {
@@ -154,8 +109,8 @@ def test_messages_with_long_names_lists_and_values(name: str, wide: Path, mlflow
         manager = OptunaStudyManager(wide / "artefacts/optuna_studies")
         for number in range(180, 200):
             manager.create_or_load_study(f"{'s' * 150}_study_{number}")
-    told = run(main, [*before, *shlex.split(line)], wide)
-    assert [word for word in words if word not in told] == [], told
+    error = run(main, [*before, *shlex.split(line)], wide)
+    assert [word for word in words if word not in error] == [], error
 
 
 @pytest.mark.parametrize(
@@ -168,9 +123,9 @@ def test_messages_with_long_names_lists_and_values(name: str, wide: Path, mlflow
 )
 def test_messages_of_an_unavailable_server(main: Main, line: str, uri: str, tmp_path: Path) -> None:
     away = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    told = run(main, shlex.split(line), tmp_path, **away)
-    assert told.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
-    assert SECRET not in told
+    error = run(main, shlex.split(line), tmp_path, **away)
+    assert error.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
+    assert SECRET not in error
 
 
 TEXT = st.text(min_size=1, max_size=400) | st.text("a/\\:@?#\"'%,.- \n\x1b[0m…ü日\udcff", min_size=1, max_size=700)

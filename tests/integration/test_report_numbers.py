@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Desk:
     folder: Path
     store: str
     said: str = ""
+    reports: dict[tuple[str, ...], Finished] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
@@ -51,10 +52,13 @@ class Desk:
         assert run.returncode == 0, run.stderr
 
     def report(self, *options: str) -> Finished:
-        environ = {"MLFLOW_TRACKING_URI": self.uri}
-        run = run_here(main, ["--storage-url", self.store, *options], self.folder, environ)
-        assert (run.status, run.err) == (0, "")
-        return run
+        """Runs the command once for all tests."""
+        if options not in self.reports:
+            environ = {"MLFLOW_TRACKING_URI": self.uri}
+            run = run_here(main, ["--storage-url", self.store, *options], self.folder, environ)
+            assert (run.status, run.err) == (0, "")
+            self.reports[options] = run
+        return self.reports[options]
 
     def page(self, name: str) -> Page:
         return Page((self.folder / "artefacts/reports" / name / "report.html").read_text(encoding="utf-8"))
@@ -166,7 +170,7 @@ def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Des
     parts = {row["part"].text: row for row in page.sections["data"].tables[0]}
     assert sum(row["rows"].value or 0 for row in parts.values()) == len(table)
     assert parts["search"]["rows"].value == metadata["training_samples"]
-    for part, (first, last) in {each: metadata["split"][f"{each}_dates"] for each in ("search", "test")}.items():
+    for part, (first, last) in {item: metadata["split"][f"{item}_dates"] for item in ("search", "test")}.items():
         kept = table[table["date"].between(first, last)]
         row = parts[part]
         assert (row["from"].text, row["to"].text) == (first, last)
@@ -177,7 +181,7 @@ def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Des
 def test_both_files_are_artifacts_of_the_run(desk: Desk) -> None:
     desk.report("--study-name", "s_net_profit")
     client, run_id = MlflowClient(desk.uri), desk.run("net_profit").info.run_id
-    names = {each.path for each in client.list_artifacts(run_id, "report")}
+    names = {item.path for item in client.list_artifacts(run_id, "report")}
     assert {"report/report.html", "report/report.pdf"} <= names
     for name in ("report.html", "report.pdf"):
         here = (desk.folder / "artefacts/reports/s_net_profit" / name).read_bytes()
@@ -233,7 +237,7 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
         assert search["best in search"].value == study.best_value == metrics["best_value"]
         assert search["finished trials"].value == metadata["n_trials"]
         assert search["metric"].text == metadata["metric"].upper()
-        (way,) = (each for each in page.sections["convergence"].tables[0] if each["model"].text == target)
+        (way,) = (item for item in page.sections["convergence"].tables[0] if item["model"].text == target)
         assert way["best value"].value == study.best_value
     folder = desk.folder / "artefacts/reports"
     a, b = (pd.read_parquet(folder / f"s_{target}/test_predictions.parquet") for target in TARGETS)
@@ -270,7 +274,7 @@ def test_a_study_of_another_objective_and_any_size_is_reported(desk: Desk, n: in
                 state=state,
                 value=value if state == TrialState.COMPLETE else None,
                 params=params,
-                distributions={name: each for name, each in (ranges | kinds).items() if name in params},
+                distributions={name: item for name, item in (ranges | kinds).items() if name in params},
                 intermediate_values={0: -1.0, 5: float("nan")} if i % 2 else {},
             )
         )

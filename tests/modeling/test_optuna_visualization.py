@@ -71,16 +71,13 @@ def test_every_study_has_every_chapter(tmp_path: Path, n: int, metadata: dict[st
     assert ("Too few trials" in page.text) == (n < 40)
 
 
-def test_a_thousand_trials_fit(tmp_path: Path) -> None:
-    page = write(tmp_path, make_study(1000), METADATA)
-    assert "600 complete, 200 pruned, 199 failed, 1 running" in page.text
-
-
+@pytest.mark.slow
 def test_ten_thousand_trials_fit(tmp_path: Path) -> None:
     page = write(tmp_path, make_study(10_000), METADATA)
     assert "6000 complete, 2000 pruned, 1999 failed, 1 running" in page.text
 
 
+@pytest.mark.slow
 def test_the_pdf_has_the_same_chapters(tmp_path: Path) -> None:
     visualizer = OptunaVisualizer(make_study(12), METADATA)
     path = visualizer.write_pdf(tmp_path / "new" / "report.pdf")

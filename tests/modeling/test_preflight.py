@@ -20,6 +20,7 @@ for value in range(5):
 """
 
 
+@pytest.mark.slow
 def test_checking_an_open_store_keeps_its_locks(tmp_path: Path) -> None:
     study = OptunaStudyManager(tmp_path / "studies").create_or_load_study("s")
     settings = RunSettings(search=SearchSettings(storage_dir=tmp_path / "studies"), output_dir=tmp_path)

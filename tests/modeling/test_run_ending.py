@@ -77,6 +77,7 @@ def test_the_parent_run_ends_as_the_search_did(
     assert [run.info.run_name for run in found] == ["trial-0000"], "what is finished is projected whatever happens"
 
 
+@pytest.mark.slow
 def test_an_mlflow_outage_hides_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

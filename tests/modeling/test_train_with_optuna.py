@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from sklearn.metrics import mean_absolute_error
 
 from src.data.encoding import encode
+from src.modeling.optuna_parallel_optimization import main as shared_search
 from src.modeling.train_with_optuna import main
 from src.study.studies import OptunaStudyManager
 from tests.commands import Finished, run_here
@@ -250,7 +251,8 @@ def test_without_a_hold_out_and_without_the_registry(new_desk: Callable[[], Desk
 def test_several_targets_inside_mlflow_run_are_children_of_its_run(new_desk: Callable[[], Desk]) -> None:
     desk = new_desk()
     client = desk.client
-    outer = client.create_run(client.create_experiment("of-mlflow-run"), run_name="tune").info.run_id
+    experiment = client.create_experiment("of-mlflow-run", artifact_location=str(desk.folder / "mlruns"))
+    outer = client.create_run(experiment, run_name="tune").info.run_id
     options = ("--n-trials", "2", "--study-name", "both", "--no-register")
     run = desk.run("--targets", "net_profit,is_profitable", *options, MLFLOW_RUN_ID=outer)
     assert run.status == 0, run.err
@@ -343,7 +345,10 @@ def test_a_finish_after_the_timeout_runs_no_trials(new_desk: Callable[[], Desk])
     """Like the finish of a cluster run on an incomplete study; also with several targets."""
     desk = new_desk()
     targets = ("--targets", "net_profit,num_trades", "--study-name", "both", "--no-register")
-    assert desk.run(*targets, "--n-trials", "2").status == 0
+    worker = ("--mode", "distributed", "--create", "--data", "table.parquet", *targets, "--n-trials", "2")
+    searched = run_here(shared_search, worker, desk.folder, desk.environ)
+    assert searched.status == 0, searched.err
+    assert desk.models() == []
     finish = desk.run(*targets, "--n-trials", "50", "--timeout", "0.001")
     assert finish.status == 0, finish.err
     assert {target: desk.metadata(target)["n_trials"] for target in ("net_profit", "num_trades")} == {

@@ -35,6 +35,7 @@ def write(one: Trained, folder: Path, settings: RunSettings | None = None) -> Fi
     return write_final_report(task, study, one.model, metadata_of(one), folder)
 
 
+@pytest.mark.slow
 def test_html_pdf_numbers_and_predictions_are_in_the_folder(tmp_path: Path) -> None:
     one, folder = trained("is_profitable"), tmp_path / "reports" / "s"
     report = write(one, folder)
@@ -67,6 +68,7 @@ def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, ca
     assert "\n" not in record.message
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_typeset_has_all_but_its_pdf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,11 +117,12 @@ def test_what_the_disk_refuses_is_named_with_the_command_that_writes_it(tmp_path
     assert (report.files, report.page, report.trials) == ((), None, None)
     assert len(report.write_errors) == 5, "trials, metadata, numbers, page and PDF, each tried"
     assert report.retry_command == "the same command with --study-name s", "without numbers, measure again"
-    told = report.failure(report.retry_command)
-    assert told.startswith(f"{tmp_path / 'reports' / 's'}")
-    assert told.endswith("then the same command with --study-name s writes it and 4 more")
+    line = report.failure(report.retry_command)
+    assert line.startswith(f"{tmp_path / 'reports' / 's'}")
+    assert line.endswith("then the same command with --study-name s writes it and 4 more")
 
 
+@pytest.mark.slow
 def test_a_page_alone_is_written_by_the_report_command(tmp_path: Path) -> None:
     folder, search = tmp_path / "s", SearchSettings(storage_dir=tmp_path / "studies")
     (folder / "report.html").mkdir(parents=True)  # a folder where the page is to lie

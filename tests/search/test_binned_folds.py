@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from src.config import SplitSettings, TableConfig
+from src.data.encoding import encode, learn_levels
 from src.data.split_rows import make_split_rows
 from src.data.table import Dataset, load_dataset
 from src.search.binned_folds import BinnedFolds, make_lightgbm_dataset
@@ -52,7 +53,7 @@ def test_a_dataset_is_built_once_per_number_of_bins(data: Dataset) -> None:
     folds = BinnedFolds(data, make_split_rows(data, CV).folds)
     first = folds.datasets(64)
     assert len(first) == 3
-    assert [id(each) for pair in folds.datasets(64) for each in pair] == [id(each) for pair in first for each in pair]
+    assert [id(item) for pair in folds.datasets(64) for item in pair] == [id(item) for pair in first for item in pair]
     assert folds.datasets(32)[0][0] is not first[0][0]
     assert folds.datasets(64) is first, "another number of bins takes nothing away"
 
@@ -73,8 +74,9 @@ def test_validation_rows_are_binned_by_the_training_rows_borders(data: Dataset) 
     booster = lgb.Booster(params, train_set).add_valid(valid_set, "valid")
     for _ in range(10):
         booster.update()
-    valid = folds.folds[0].valid
-    raw = booster.predict(folds._matrix(folds._levels[0])[valid])
+    fold = folds.folds[0]
+    valid, levels = fold.valid, learn_levels(data.features, data.categorical, fold.train)
+    raw = booster.predict(encode(data.features, levels)[valid])
     assert booster.eval_valid()[0][2] == pytest.approx(np.abs(raw - data.y[valid]).mean(), rel=1e-6)
 
 

@@ -74,14 +74,6 @@ def test_cost_follows_what_a_trial_does() -> None:
     assert estimated_cost(dear) < estimated_cost(dear | {"boosting_type": "dart"})
 
 
-def test_the_best_of_earlier_studies_come_right_after_the_defaults() -> None:
-    earlier = [LOW_RATE_SAMPLED | {"num_leaves": leaves} for leaves in (11, 12, 13)]
-    points = starting_points(1, earlier)
-    assert points[:3] == [LIGHTGBM_DEFAULTS, *earlier[:2]]
-    assert len(points) == N_STARTING_POINTS
-    assert len(starting_points(1, [LIGHTGBM_DEFAULTS])) == N_STARTING_POINTS - 1, "what is known twice is tried once"
-
-
 def test_a_study_begins_with_them_and_goes_on_with_its_sampler(tmp_path: Path) -> None:
     drawn = []
     for pieces in ([12], [1, 5, 12]):

@@ -19,11 +19,18 @@ def objective(trial: optuna.Trial) -> float:
     return float(drawn["learning_rate"] + drawn["feature_fraction"])
 
 
-def drawn_by(name: str, folder: Path, in_runs: int, seed: int = 1, n_trials: int = 16) -> list[dict[str, Any]]:
-    """Parameters of a study that several processes' worth of samplers worked on, one after the other."""
-    for i in range(in_runs):
-        study = OptunaStudyManager(folder).create_or_load_study("s", sampler=make_sampler(name, seed))
-        study.optimize(objective, n_trials=n_trials * (i + 1) // in_runs - n_trials * i // in_runs)
+def draw(name: str, seed: int = 1, n_trials: int = 16) -> list[dict[str, Any]]:
+    """Parameters of the trials of a study in memory."""
+    study = optuna.create_study(sampler=make_sampler(name, seed))
+    study.optimize(objective, n_trials=n_trials)
+    return [trial.params for trial in study.trials]
+
+
+def draw_in_runs(name: str, folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
+    """The same of a study that is loaded from its store with a new sampler for every run."""
+    for n_trials in sizes:
+        study = OptunaStudyManager(folder).create_or_load_study("s", sampler=make_sampler(name, 1))
+        study.optimize(objective, n_trials=n_trials)
     return [trial.params for trial in study.trials]
 
 
@@ -33,10 +40,10 @@ def test_every_promised_name_has_a_maker() -> None:
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_an_interrupted_study_draws_the_same_parameters(name: str, tmp_path: Path) -> None:
-    whole = drawn_by(name, tmp_path / "whole", 1)
-    assert drawn_by(name, tmp_path / "pieces", 3) == whole
+    whole = draw(name)
+    assert draw_in_runs(name, tmp_path, (5, 7, 4)) == whole
     assert len({str(params) for params in whole}) == len(whole), "no two trials are equal"
-    assert drawn_by(name, tmp_path / "other", 1, seed=2) != whole
+    assert draw(name, seed=2) != whole
 
 
 class OptunasTPE(optuna.samplers.TPESampler):
@@ -81,8 +88,8 @@ def test_of_a_long_study_the_best_and_the_latest_are_modelled(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
-def test_num_leaves_is_limited_by_the_depth(name: str, tmp_path: Path) -> None:
-    draws = drawn_by(name, tmp_path, 1, n_trials=40)
+def test_num_leaves_is_limited_by_the_depth(name: str) -> None:
+    draws = draw(name, n_trials=40)
     assert all(drawn["num_leaves"] <= max(10, 2 ** drawn["max_depth"]) for drawn in draws)
     assert any(drawn["num_leaves"] > 64 for drawn in draws), "deep trees keep the whole range"
 

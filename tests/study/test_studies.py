@@ -3,7 +3,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from src.errors import ConfigError, SearchError
 from src.modeling.open_study import open_study
@@ -24,9 +24,22 @@ def test_create_then_load(tmp_path: Path) -> None:
 
 
 def test_the_contracts_pruner() -> None:
-    pruner = default_pruner()
-    assert isinstance(pruner, optuna.pruners.MedianPruner)
-    assert (pruner._n_startup_trials, pruner._n_warmup_steps) == (10, 50)
+    """A median pruner that lets 10 trials complete and each trial run 50 rounds."""
+    study = optuna.create_study(pruner=default_pruner())
+    assert isinstance(study.pruner, optuna.pruners.MedianPruner)
+
+    def is_pruned(step: int) -> bool:
+        trial = study.ask()
+        trial.report(9.0, step)
+        pruned = trial.should_prune()
+        study.tell(trial, state=TrialState.FAIL)
+        return pruned
+
+    for _ in range(10):
+        assert not is_pruned(50)
+        study.add_trial(create_trial(value=1.0, intermediate_values={49: 1.0, 50: 1.0}))
+    assert not is_pruned(49)
+    assert is_pruned(50)
 
 
 def test_an_error_for_an_unknown_study_lists_the_known_ones(tmp_path: Path) -> None:

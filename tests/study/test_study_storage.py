@@ -87,6 +87,7 @@ def test_a_trial_knows_its_process_from_its_first_transaction(study: optuna.Stud
     assert study.trials[0].system_attrs[OWNER] == worker_identity()
 
 
+@pytest.mark.slow
 def test_the_trial_of_a_killed_process_waits_again_with_its_number_and_parameters(
     study: optuna.Study, die_in_a_trial: Callable[[], None]
 ) -> None:
@@ -101,6 +102,7 @@ def test_the_trial_of_a_killed_process_waits_again_with_its_number_and_parameter
     assert study.trials[0].intermediate_values == {}, "the next attempt reports from the first step on"
 
 
+@pytest.mark.slow
 def test_a_recovered_trial_never_runs_with_its_dead_owner(
     manager: OptunaStudyManager,
     study: optuna.Study,
@@ -134,6 +136,7 @@ def test_a_living_owner_keeps_its_trial(study: optuna.Study) -> None:
     assert states(study) == ["RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_trial_that_outlives_many_processes_fails_with_the_reason(
     manager: OptunaStudyManager, study: optuna.Study, die_in_a_trial: Callable[[], None]
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_trial_that_outlives_many_processes_fails_with_the_reason(
     assert study.trials[0].user_attrs["error"] == f"its process died {MAX_ATTEMPTS} times"
 
 
+@pytest.mark.slow
 def test_each_take_over_counts_an_attempt(study: optuna.Study, die_in_a_trial: Callable[[], None]) -> None:
     for _ in range(2):
         die_in_a_trial()
@@ -206,6 +210,7 @@ def test_trials_that_this_process_left_running_are_requeued(manager: OptunaStudy
     assert states(study) == ["WAITING", "RUNNING"]
 
 
+@pytest.mark.slow
 def test_workers_in_processes_meet_the_budget_exactly(tmp_path: Path, study: optuna.Study) -> None:
     code = """
 import os, pathlib, sys, time

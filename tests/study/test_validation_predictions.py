@@ -24,6 +24,11 @@ def store(study: optuna.Study) -> PredictionStore:
     return PredictionStore.of(study)
 
 
+@pytest.fixture
+def engine(manager: OptunaStudyManager) -> sqlalchemy.Engine:
+    return manager.storage.engine
+
+
 @pytest.fixture(scope="module")
 def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlalchemy.Engine]:
     """A store for many examples with separate studies."""
@@ -97,11 +102,13 @@ def test_another_attempt_of_a_trial_takes_the_place_of_the_first(store: Predicti
     np.testing.assert_array_equal(found, SCORES[::-1])
 
 
-def test_predictions_that_rank_too_low_are_not_sent(store: PredictionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_that_rank_too_low_are_not_sent(
+    engine: sqlalchemy.Engine, store: PredictionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(MAX_KEPT):
         store.keep(number, float(number), SCORES)
     sent: list[str] = []
-    sqlalchemy.event.listen(store._engine, "before_cursor_execute", lambda *call: sent.append(call[2].split()[0]))
+    sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *call: sent.append(call[2].split()[0]))
     store.keep(99, 99.0, SCORES)
     assert sent == ["PRAGMA", "SELECT", "PRAGMA"]
     store.keep(98, -1.0, SCORES)
@@ -118,8 +125,8 @@ def test_workers_that_keep_at_once_do_not_disturb_each_other(
         stores[number % 8].keep(number, float(number), np.full(5000, number, dtype=np.float32))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(200)))
-    best = range(200 - MAX_KEPT, 200)
+        list(pool.map(work, range(80)))
+    best = range(80 - MAX_KEPT, 80)
     assert numbers(managers[0].storage.engine) == set(best)
     for number, found in stores[0].load({number: float(number) for number in best}, 5000):
         assert set(found.tolist()) == {number}
@@ -127,7 +134,11 @@ def test_workers_that_keep_at_once_do_not_disturb_each_other(
 
 
 def test_a_large_table_keeps_as_many_of_the_best_as_fit_and_says_so_once(
-    store: PredictionStore, study: optuna.Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: sqlalchemy.Engine,
+    store: PredictionStore,
+    study: optuna.Study,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(validation_predictions, "MAX_STUDY_BYTES", 5 * SCORES.nbytes + 1)
     with caplog.at_level(logging.INFO):
@@ -135,7 +146,7 @@ def test_a_large_table_keeps_as_many_of_the_best_as_fit_and_says_so_once(
         for number in range(1, 12):
             store.keep(number, float(12 - number), SCORES)
         store.keep(12, 50.0, SCORES)
-    assert numbers(store._engine) == {0, 8, 9, 10, 11}
+    assert numbers(engine) == {0, 8, 9, 10, 11}
     (record,) = caplog.records
     assert record.getMessage().startswith("validation predictions of 5 trials are stored, 0 MiB each: the limit is")
 
@@ -155,10 +166,10 @@ def test_a_store_drops_the_predictions_of_its_oldest_studies(
     assert numbers(engine, 1) == {7}, "an old study that is resumed keeps its own"
 
 
-def test_broken_rows_are_not_used(store: PredictionStore) -> None:
+def test_broken_rows_are_not_used(engine: sqlalchemy.Engine, store: PredictionStore) -> None:
     store.keep(1, 0.5, SCORES)
     for content in (b"", SCORES.tobytes()[:-4], SCORES.tobytes() + b"1234"):
-        with store._engine.begin() as connection:
+        with engine.begin() as connection:
             connection.execute(sqlalchemy.update(TABLE).values(scores=content))
         assert load(store, 1, 0.5) is None
     store.keep(2, 0.25, np.full(7, np.nan))
@@ -166,18 +177,18 @@ def test_broken_rows_are_not_used(store: PredictionStore) -> None:
 
 
 def test_without_the_table_there_is_no_cache_and_one_warning(
-    store: PredictionStore, caplog: pytest.LogCaptureFixture
+    engine: sqlalchemy.Engine, store: PredictionStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with store._engine.begin() as connection:
+    with engine.begin() as connection:
         TABLE.drop(connection)
     with caplog.at_level(logging.WARNING):
         store.keep(7, 0.5, SCORES)
         store.keep(8, 0.4, SCORES)
     (record,) = caplog.records
-    said = record.getMessage()
-    assert said.startswith("validation predictions of trial 7 cannot be written to the store: no such table")
-    assert said.endswith("the search continues, and the trial is trained again if the ensemble needs it")
-    assert len(said) <= 500
+    message = record.getMessage()
+    assert message.startswith("validation predictions of trial 7 cannot be written to the store: no such table")
+    assert message.endswith("the search continues, and the trial is trained again if the ensemble needs it")
+    assert len(message) <= 500
     caplog.clear()
     assert dict(store.load({7: 0.5, 8: 0.4}, 7)) == {}
     assert [record.getMessage() for record in caplog.records] == [
@@ -185,18 +196,24 @@ def test_without_the_table_there_is_no_cache_and_one_warning(
     ]
 
 
-def test_a_store_of_an_older_version_gets_the_table_when_it_is_opened(tmp_path: Path, store: PredictionStore) -> None:
-    with store._engine.begin() as connection:
+def test_a_store_of_an_older_version_gets_the_table_when_it_is_opened(
+    engine: sqlalchemy.Engine, tmp_path: Path, store: PredictionStore
+) -> None:
+    with engine.begin() as connection:
         TABLE.drop(connection)
     OptunaStudyManager(tmp_path)
     store.keep(7, 0.5, SCORES)
     assert load(store, 7, 0.5) is not None
-    create_table(store._engine)
+    create_table(engine)
     assert load(store, 7, 0.5) is not None, "creating it again changes nothing"
 
 
 def test_a_locked_store_is_not_waited_for_long(
-    tmp_path: Path, store: PredictionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: sqlalchemy.Engine,
+    tmp_path: Path,
+    store: PredictionStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     short = validation_predictions.SHORT_WAITS["sqlite"].replace("10000", "10")
     monkeypatch.setitem(validation_predictions.SHORT_WAITS, "sqlite", short)
@@ -204,18 +221,20 @@ def test_a_locked_store_is_not_waited_for_long(
         other.execute("BEGIN IMMEDIATE")
         store.keep(7, 0.5, SCORES)
     assert "cannot be written to the store: database is locked: the search continues" in caplog.text
-    with store._engine.connect() as connection:
+    with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000, "Optuna's own patience"
 
 
-def test_a_full_disk_costs_only_the_cache(store: PredictionStore, caplog: pytest.LogCaptureFixture) -> None:
-    with store._engine.connect() as connection:  # the pool has this one connection
+def test_a_full_disk_costs_only_the_cache(
+    engine: sqlalchemy.Engine, store: PredictionStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engine.connect() as connection:  # the pool has this one connection
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     store.keep(7, 0.5, np.zeros(100_000, dtype=np.float32))
     assert "cannot be written to the store: database or disk is full: the search continues" in caplog.text
     assert caplog.records[-1].getMessage().endswith("; free space on the store's disk")
-    assert numbers(store._engine) == set(), "nothing by half"
+    assert numbers(engine) == set(), "nothing by half"
 
 
 @pytest.mark.parametrize("by", ["our storage", "Optuna alone"])

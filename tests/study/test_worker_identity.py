@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from src.study.worker_identity import is_known_dead, worker_identity
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SAY_IDENTITY = "from src.study.worker_identity import worker_identity; print(worker_identity(), flush=True); input()"

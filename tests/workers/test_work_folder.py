@@ -20,6 +20,7 @@ def test_the_folder_is_private_and_removed_afterwards(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_only_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from src.workers.work_folder import work_folder\n"

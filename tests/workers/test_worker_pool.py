@@ -19,6 +19,8 @@ from src.workers.worker_pool import DEATHS_IN_A_ROW, PooledSearch, WorkerPool
 from src.workers.worker_process import Worker, WorkerStart
 from tests.small_table import small_table
 
+pytestmark = pytest.mark.slow
+
 Work = Callable[[StopFlag], None]
 
 

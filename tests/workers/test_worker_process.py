@@ -18,6 +18,8 @@ from src.workers.fork_server import PRELOADED, SINGLE_THREADED, start_fork_serve
 from src.workers.worker_pool import PooledSearch, WorkerPool
 from src.workers.worker_process import Worker, WorkerStopFlag, make_worker_start
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -33,6 +33,11 @@ def sample_table() -> pd.DataFrame:
     return make_sample(load_prices())
 
 
+def bare_sample_table() -> pd.DataFrame:
+    """The same rows with `account_id`, `date` and the five targets only, as many desks have them."""
+    return sample_table()[["account_id", "date", *TARGETS]]
+
+
 def load_prices(path: Path = PRICES_FILE) -> pd.DataFrame:
     """Reads daily bars: `symbol`, `date`, `open`, `high`, `low`, `close` in dollars, `volume` in shares."""
     return pd.read_csv(path, parse_dates=["date"])

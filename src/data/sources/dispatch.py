@@ -12,6 +12,8 @@ from src.suggest import one_line
 
 log = logging.getLogger(__name__)
 SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
+SAMPLE = "sample:"
+BARE_SAMPLE = "sample:bare"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -20,7 +22,8 @@ def read_table(source: str | None, query: str | None) -> pd.DataFrame:
 
     Args:
         source: a Parquet file or a folder of Parquet files, a CSV file (also `.csv.gz`), `s3://bucket/key` of one of
-            these, `postgresql://…` or `sqlite:///…`; None for the sample table.
+            these, `postgresql://…` or `sqlite:///…`; None for the sample table, `sample:bare` for its account, date
+            and targets.
         query: the SELECT, only with a SQL URL.
 
     Returns:
@@ -51,6 +54,8 @@ def describe_source(source: str | None, query: str | None) -> str:
     """Description of a table's source for logs and records, without a password."""
     if source is None:
         return "sample table"
+    if source == BARE_SAMPLE:
+        return "sample table, only account, date and targets"
     if query is None:
         return mask_url(source)
     return f"{mask_url(source)} ({scrub(one_line(query), source)})"
@@ -62,10 +67,8 @@ def _scheme_of(source: str | None) -> str | None:
 
 
 def _read_without_query(source: str | None, scheme: str | None) -> pd.DataFrame:
-    if source is None:
-        from src.data.sample.sample_table import sample_table
-
-        return sample_table()
+    if source is None or source.startswith(SAMPLE):
+        return _read_sample(source)
     if scheme == "s3":
         from src.data.sources.s3 import read_s3
 
@@ -79,3 +82,16 @@ def _read_without_query(source: str | None, scheme: str | None) -> pd.DataFrame:
     from src.data.sources.files import read_path
 
     return read_path(Path(source).expanduser(), source)
+
+
+def _read_sample(source: str | None) -> pd.DataFrame:
+    from src.data.sample.sample_table import bare_sample_table, sample_table
+
+    if source is None:
+        return sample_table()
+    if source != BARE_SAMPLE:
+        raise ConfigError(
+            f"--data {one_line(source, 60)!r} is no form of the sample table: use {BARE_SAMPLE} for its account, date "
+            f"and targets, leave the option out for the whole table, or write ./{one_line(source, 60)} for a file"
+        )
+    return bare_sample_table()

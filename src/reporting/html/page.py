@@ -3,12 +3,15 @@
 from html import escape
 from pathlib import Path
 
+from src.disk import write_atomically
 from src.reporting.document.blocks import Document
 from src.reporting.html.blocks import block_html
 
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing: it contains everything it shows."""
-STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "script.js"))
+STYLE, SCRIPT = (
+    "\n" + Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
+)
 
 
 def page_html(document: Document) -> str:
@@ -29,8 +32,7 @@ def page_html(document: Document) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}</style>
+<style>{STYLE}</style>
 <script>{get_plotlyjs()}</script>
 </head>
 <body>
@@ -40,8 +42,26 @@ def page_html(document: Document) -> str:
 <noscript><p class="note">The figures need JavaScript; tables and text do not.</p></noscript>
 {body}
 </main>
-<script>
-{SCRIPT.read_text(encoding="utf-8")}</script>
+<script>{SCRIPT}</script>
 </body>
 </html>
 """
+
+
+def write_html(document: Document, path: Path) -> Path:
+    """Writes the page; a failed write leaves an earlier file unchanged.
+
+    Args:
+        document: the report.
+        path: the file to write; its folder is created if missing.
+
+    Returns:
+        The same path.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = page_html(document)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+    return path

@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 STUDY_TAG = "study_name"
-STARTING_POINT_TAG = "starting_point"
-"""JSON: the best trial's hyperparameters and the data of its search; a starting point for later studies."""
 _TAGS = (STUDY_TAG, "validation_score", "test_score", "metric", "skill", "trained_at")
 _WAIT_SECONDS = 300
 
@@ -94,23 +92,9 @@ def register_model(run_id: str, card: ModelCard) -> RegisteredVersion:
 
 
 def _version_tags(metadata: Mapping[str, Any], digest: str) -> dict[str, str]:
-    """Tags of a version; all describe the version itself except the starting point."""
     given = {key: metadata[key] for key in _TAGS if metadata.get(key) is not None}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
-    return texts | {DIGEST_TAG: digest} | _starting_point(metadata)
-
-
-def _starting_point(metadata: Mapping[str, Any]) -> dict[str, str]:
-    if "search_until" not in metadata:
-        return {}
-    point = {
-        "params": metadata["best_trial"]["hyperparameters"],
-        "search_until": metadata["search_until"],
-        "data_digest": metadata["data_digest"],
-        "test_fraction": metadata["split"]["test_fraction"],
-        "split_seed": metadata["split"]["seed"],
-    }
-    return {STARTING_POINT_TAG: json.dumps(point, sort_keys=True)}
+    return texts | {DIGEST_TAG: digest}
 
 
 def versions_of(client: "MlflowClient", name: str) -> list["ModelVersion"]:

@@ -183,6 +183,7 @@ def test_calendar_features_agree_with_the_calendar(table: pd.DataFrame) -> None:
     assert days.loc["2012-09-04", "days_since_session"] == 4
 
 
+@pytest.mark.slow
 def test_every_process_makes_the_same_table(table: pd.DataFrame) -> None:
     code = (
         "import pandas as pd; from src.data.sample.sample_table import sample_table;"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
+from src.config import MODEL_CONFIGS
 from src.data.sources.dispatch import describe_source, read_table
 from src.errors import ConfigError, DataError, UserError
 
@@ -189,6 +190,9 @@ def test_missing_paths(tmp_path: Path) -> None:
         ("t.csv", "SELECT 1", "--query 'SELECT 1' needs a SQL URL: give --data"),
         ("s3://bucket/t.csv", "SELECT 1", "needs a SQL URL"),
         (" ", None, "is blank"),
+        ("sample:bear", None, "--data 'sample:bear' is no form of the sample table: use sample:bare for"),
+        ("sample:", None, "leave the option out for the whole table, or write ./sample: for a file"),
+        ("sample:bare", "SELECT 1", "needs a SQL URL"),
         ("ftp://u:secret@host/t.csv", None, "--data ftp://u:***@host/t.csv: ftp:// is unknown"),
         ("postgresql+asyncpg://u:secret@h/db", None, "postgresql+asyncpg:// is unknown"),
         (
@@ -292,8 +296,15 @@ def test_an_endpoint_that_is_not_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
         read_table("s3://bucket/t.parquet", None)
 
 
+def test_the_bare_sample_is_the_sample_without_features() -> None:
+    whole, bare = read_table(None, None), read_table("sample:bare", None)
+    assert list(bare) == ["account_id", "date", *MODEL_CONFIGS]
+    assert_frame_equal(bare, whole[list(bare)], check_exact=True)
+
+
 def test_where_a_table_comes_from_in_words() -> None:
     assert describe_source(None, None) == "sample table"
+    assert describe_source("sample:bare", None) == "sample table, only account, date and targets"
     assert describe_source("a/t.csv", None) == "a/t.csv"
     described = describe_source("postgresql://u:secret@h/db", "SELECT *\n FROM t -- secret")
     assert described == "postgresql://u:***@h/db (SELECT * FROM t -- ***)"

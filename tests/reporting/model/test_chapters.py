@@ -80,6 +80,7 @@ def test_every_shape_of_table_has_all_chapters(shape: str) -> None:
     assert page_html(Document("t", "s", chapters))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["regression", "binary", "no hold-out", "no keys", "tiny"])
 def test_the_same_chapters_go_into_a_pdf(shape: str, tmp_path: Path) -> None:
     write_pdf(Document("t", "s", model_chapters(of_shape(shape), {})), tmp_path / "r.pdf")

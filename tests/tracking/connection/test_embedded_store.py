@@ -33,6 +33,7 @@ def _artifacts_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_incomplete_store_is_created_again(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     process = start(OPEN, uri)  # MLflow itself, killed during its migrations
@@ -46,6 +47,7 @@ def test_an_incomplete_store_is_created_again(tmp_path: Path) -> None:
     assert usable(uri)
 
 
+@pytest.mark.slow
 def test_a_kill_while_preparing_leaves_no_incomplete_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     process = start(PREPARE, uri)
@@ -59,6 +61,7 @@ def test_a_kill_while_preparing_leaves_no_incomplete_store(tmp_path: Path) -> No
     assert usable(uri)
 
 
+@pytest.mark.slow
 def test_concurrent_processes_create_one_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert [process.wait() for process in [start(PREPARE, uri) for _ in range(2)]] == [0, 0]
@@ -83,6 +86,7 @@ def test_a_file_that_is_not_a_database_is_left_unchanged(tmp_path: Path) -> None
     assert path.read_text().startswith("my notes")
 
 
+@pytest.mark.slow
 def test_the_command_prepares_the_store_that_mlflow_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main() == 0
     assert usable(f"sqlite:///{tmp_path / 'mlflow.db'}")

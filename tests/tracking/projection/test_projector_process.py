@@ -20,6 +20,8 @@ from src.errors import ConfigError, TrackingError
 from src.study.studies import OptunaStudyManager
 from src.tracking.projection.projector_process import NICENESS, ProjectedStudy, ProjectorProcess, run_passes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SECONDS = 120
 
