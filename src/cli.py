@@ -113,7 +113,7 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
     data = data_settings(args)
     if args.cv not in CV_MODES:
         raise ConfigError(f"--cv {args.cv!r} is unknown: use one of {', '.join(CV_MODES)}")
-    split = settings_of(SplitSettings, args, use_cv=args.use_cv or args.cv == "on", seed=_seed(args.seed))
+    split = settings_of(SplitSettings, args, use_cv=args.use_cv or args.cv == "on", seed=checked_seed(args.seed))
     return settings_of(
         RunSettings,
         args,
@@ -263,7 +263,12 @@ def _or_default(default: Any, kind: Callable[[str], Any]) -> Callable[[str], Any
     return convert
 
 
-def _seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """The value of `--seed`.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
     if not 0 <= seed < 2**31:
         raise ConfigError(f"--seed {seed} is out of range: 0 to {2**31 - 1}")
     return seed

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Command] = {
     "report": Command("src.modeling.optuna_visualization"),
     "promote": Command("src.tracking.promote"),
     "predict": Command("src.serving.predict"),
+    "check": Command("src.modeling.check"),
 }
 
 
@@ -54,7 +55,7 @@ def _listed(modes: Mapping[str, str]) -> str:
 
 
 TUNING = ("tune", "parallel", "worker", "create")
-ON_TABLES = (*TUNING, "promote", "predict")
+ON_TABLES = (*TUNING, "promote", "predict", "check")
 SHARED = ("worker", "create", "wait")
 """Commands of a study that many machines share."""
 STORED = (*TUNING, "wait", "report")
@@ -68,7 +69,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
-        (*TUNING, "wait", "promote"),
+        (*TUNING, "wait", "promote", "check"),
         metavar="TARGET", parameter="target",
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
@@ -94,6 +95,11 @@ OPTIONS: tuple[Option, ...] = (
         "what",
         ("report",), metavar="TARGET",
     ),
+    Option(
+        "feature-function", str, None,
+        "module:function that makes features from a table: they are recomputed on shorter histories", "what",
+        ("check",), in_pods=False,
+    ),
     Option("n-trials", int, SearchSettings.n_trials, "total of finished trials of the study", "search", TUNING),
     Option(
         "timeout", float, SearchSettings.timeout, "seconds for the search of one target", "search", (*TUNING, "wait")
@@ -112,7 +118,10 @@ OPTIONS: tuple[Option, ...] = (
         "ensemble-size", int, RunSettings.ensemble_size,
         "most trials in the final model; 1 is the best trial alone", "search", TUNING,
     ),
-    Option("seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", TUNING),
+    Option(
+        "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),
+        overrides={"check": {"help": "seed of sampled accounts and of the cuts of --feature-function", "group": "how"}},
+    ),
     Option(  # not in pods: `cv` has the same meaning there
         "use-cv", bool, SplitSettings.use_cv, "walk-forward validation with expanding windows", "evaluation", TUNING,
         in_pods=False,
@@ -169,6 +178,7 @@ OPTIONS: tuple[Option, ...] = (
         "features", "how", ("predict",),
     ),
     Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
+    Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
     Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
     Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),
     Option(

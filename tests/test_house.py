@@ -20,6 +20,7 @@ RANKING = (
     "data",
     "features",
     "evaluation",
+    "table_check",
     "study",
     "search",
     "workers",
@@ -110,7 +111,8 @@ def test_mlflow_is_imported_only_in_tracking_and_serving() -> None:
 
 def test_optuna_is_never_imported_where_data_is_read_or_models_are_served() -> None:
     users = {name for name in MODULES if "optuna" in EXTERNAL[name]}
-    without = ("src.data.", "src.features.", "src.evaluation.", "src.serving.", "src.tracking.registry.")
+    folders = ("data", "features", "evaluation", "table_check", "serving", "tracking.registry")
+    without = tuple(f"src.{folder}." for folder in folders)
     assert not [name for name in users if name.startswith(without)]
 
 
@@ -225,6 +227,7 @@ COMMANDS = [
     "modeling.optuna_visualization",
     "tracking.promote",
     "serving.predict",
+    "modeling.check",
 ]
 
 

@@ -46,10 +46,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     past = table.assign(date=table["date"].map(dict(zip(table["date"].unique(), days, strict=False))))
     past = past.rename(columns={"net_profit": "daily_pnl", "style": "desk", "signal": "volume"})
     past[["account_id", "date", "daily_pnl", "desk", "volume"]].to_csv(path / "history.csv", index=False)
-    for text in (text for language, text in BLOCKS if language == "yaml" and text.startswith("# ")):
+    for text in (text for language, text in BLOCKS if language in ("yaml", "python") and text.startswith("# ")):
         (path / text.split()[1].rstrip(":")).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
+        patch.syspath_prepend(path)
         yield path
 
 
