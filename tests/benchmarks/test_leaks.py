@@ -22,6 +22,7 @@ def test_planted_leaks_are_what_their_names_say() -> None:
     assert frame["y"].groupby(encoding).mean().to_numpy() == pytest.approx(np.unique(encoding))
 
 
+@pytest.mark.slow
 def test_what_is_named_is_counted(tmp_path: Path) -> None:
     assert leaks.main(["--tables", "2", "--results", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "leaks.json").read_text())["result"]

@@ -12,6 +12,9 @@ RELATIVE, OF_SCALE = 1e-6, 1e-9
 """Tolerance: float32 keeps 24 bits; sums of doubles lose a few bits of the column's largest value."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=12, deadline=None)
 @given(case=cases())

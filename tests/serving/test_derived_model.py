@@ -99,6 +99,7 @@ def requests(case: Case, asked: pd.DataFrame, n_rows: int) -> dict[str, pd.DataF
     return {name: pd.concat(parts).sample(frac=1, random_state=2) for name, parts in made.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(cases())
 def test_served_rows_have_the_bits_of_the_training(case: Case) -> None:
