@@ -28,6 +28,7 @@ RANKING = (
     "tracking/projection",
     "tracking/registry",
     "tracking",
+    "serving/online",
     "serving",
     "reporting/document",
     "reporting/html",
@@ -225,6 +226,7 @@ COMMANDS = [
     "modeling.optuna_visualization",
     "tracking.promote",
     "serving.predict",
+    "serving.serve",
 ]
 
 
