@@ -72,7 +72,7 @@ OPTIONS: tuple[Option, ...] = (
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
         (*TUNING, "wait", "promote", "serve"),
         metavar="TARGET", parameter="target",
-        overrides={"serve": {"help": "registered names, separated by spaces or commas; all: those of the table"}},
+        overrides={"serve": {"help": "registered names, separated by spaces or commas, or all"}},
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
     Option(
@@ -85,7 +85,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(
-        "config", Path, None, "YAML file that names columns, features and targets", "what", (*ON_TABLES, "wait", "serve"),
+        "config", Path, None, "YAML file that names columns, features and targets", "what",
+        (*ON_TABLES, "wait", "serve"),
         overrides={"serve": {"help": "YAML file that names targets and, for the log, the account and date columns"}},
     ),
     Option(

@@ -38,6 +38,7 @@ class ServedVersion:
         number: the version's number.
         role: the alias by which it was found.
         model: the loaded model.
+        folder: of its files; it is deleted with the object.
         metadata: its training metadata; empty for a model of another project.
         loaded_at: UTC.
     """
@@ -46,6 +47,7 @@ class ServedVersion:
     number: int
     role: str
     model: PyFuncModel
+    folder: str
     metadata: dict[str, Any]
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -94,7 +96,7 @@ def load_version(target: str, number: int, role: str) -> ServedVersion:
     folder = tempfile.mkdtemp(prefix="daily-profit-serve-")
     try:
         model = load_served(f"models:/{target}/{number}", folder)
-        version = ServedVersion(target, number, role, model, served_metadata(model))
+        version = ServedVersion(target, number, role, model, folder, served_metadata(model))
         _warm_up(version)
     except BaseException:  # is raised again
         shutil.rmtree(folder, ignore_errors=True)
@@ -218,8 +220,8 @@ class _CheckedModel:
             raise self._refuse(413, reason)
         try:
             if isinstance(rows, pd.DataFrame):
-                check_columns(self._version.model, list(rows.columns))
                 self.frame, self.params = rows, params
+                rows = rows[check_columns(self._version.model, list(rows.columns))]  # MLflow warns of others each time
             self.predictions = self._version.model.predict(rows, params=params)
         except DataError as error:
             raise self._refuse(400, str(error)) from error
