@@ -20,6 +20,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,11 @@ def register(folder: Path, n_trees: int) -> tuple[str, list[dict[str, Any]]]:
     mlflow.set_tracking_uri(uri)
     data = load_dataset(read_table(None, None), TableConfig(), TARGET)
     levels = learn_levels(data.features, data.categorical, np.arange(len(data.y)))
-    booster = lgb.train({"objective": "l1", "verbose": -1}, lgb.Dataset(encode(data.features, levels), data.y), n_trees)
+    booster = lgb.train(
+        {"objective": "l1", "verbose": -1, "num_threads": 1},
+        lgb.Dataset(encode(data.features, levels), data.y),
+        n_trees,
+    )
     booster.save_model(folder / "model.txt")
     metadata = {
         "target": TARGET,
@@ -163,7 +168,7 @@ def measure(ports: dict[str, int], bodies: list[bytes], args: Namespace) -> list
 
     for port in ports.values():
         send_all(port, bodies[: len(bodies) // 10], args.clients)
-    throughput = interleave({name: lambda name=name: one_round(name) for name in ports}, args.rounds)
+    throughput = interleave({name: partial(one_round, name) for name in ports}, args.rounds)
     if predicted[OURS] != predicted[THEIRS]:
         raise RuntimeError("the servers' predictions differ: they serve different models")
     return [

@@ -27,7 +27,11 @@ BROKEN = 4
 """The version of `pnl` that cannot be loaded."""
 
 
-METADATA = {"boolean_features": ["is_monday"], "decimal_marks": {}, "trained_at": "2024-01-02T03:04:05+00:00"}
+METADATA: dict[str, Any] = {
+    "boolean_features": ["is_monday"],
+    "decimal_marks": {},
+    "trained_at": "2024-01-02T03:04:05+00:00",
+}
 LIMITS = Limits(1_000_000, 1_000)
 
 

@@ -161,9 +161,9 @@ class Afterwards:
             if name in frame:
                 codes = encoding.level_codes(frame[name], levels)
                 unseen = encoding.texts_of(frame[name]).notna().to_numpy() & np.isnan(codes)
-                self._metrics.unseen_values.labels(*labels, name).inc(np.count_nonzero(unseen))
+                self._metrics.unseen_values.labels(*labels, name).inc(int(np.count_nonzero(unseen)))
         if version.ranges is not None:
             matrix = version.model.unwrap_python_model().encode(frame)
             low, high = version.ranges.T
             outside = ((matrix < low) | (matrix > high)).any(axis=1)
-            self._metrics.rows_outside.labels(*labels).inc(np.count_nonzero(outside))
+            self._metrics.rows_outside.labels(*labels).inc(int(np.count_nonzero(outside)))

@@ -10,6 +10,7 @@ from src.serving.online.http import Answer
 from src.serving.online.version import ServedVersion
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_PREFIX = "daily_profit_"
 _BY_VERSION = ("target", "version")
 
 
@@ -17,42 +18,35 @@ class ServingMetrics:
     """All metrics of one server."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        prefix = "daily_profit_"
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         by_status = (*_BY_VERSION, "status")
-        self.requests = Counter(f"{prefix}requests", "answered requests", by_status, registry=registry)
+        self.requests = self._counter("requests", "answered requests", *by_status)
         self.seconds = Histogram(
-            f"{prefix}request_seconds", "seconds from request to answer", by_status, buckets=_SECONDS, registry=registry
+            f"{_PREFIX}request_seconds", "seconds to the answer", by_status, buckets=_SECONDS, registry=self._registry
         )
-        self.rows = Counter(f"{prefix}rows", "rows of answered requests", _BY_VERSION, registry=registry)
-        self.swaps = Counter(f"{prefix}swaps", "versions that began to answer", ("target", "role"), registry=registry)
-        self.failed_swaps = Counter(
-            f"{prefix}failed_swaps", "versions that were refused", ("target", "role"), registry=registry
+        self.rows = self._counter("rows", "predicted rows", *_BY_VERSION)
+        self.swaps = self._counter("swaps", "versions that began to answer", "target", "role")
+        self.failed_swaps = self._counter("failed_swaps", "versions that were refused", "target", "role")
+        self.failed_polls = self._counter("failed_polls", "polls without an answer of MLflow")
+        self.checked_rows = self._counter("checked_rows", "rows whose values were checked", *_BY_VERSION)
+        self.unseen_values = self._counter(
+            "unseen_values", "values of checked rows whose category was not in training", *_BY_VERSION, "column"
         )
-        self.failed_polls = Counter(f"{prefix}failed_polls", "polls without an answer of MLflow", registry=registry)
-        self.checked_rows = Counter(f"{prefix}checked_rows", "rows whose values were checked", _BY_VERSION,
-                                    registry=registry)  # fmt: skip
-        self.unseen_values = Counter(
-            f"{prefix}unseen_values", "values of checked rows whose category was not in training",
-            (*_BY_VERSION, "column"), registry=registry,
-        )  # fmt: skip
-        self.rows_outside = Counter(
-            f"{prefix}rows_outside_training_range", "checked rows with a number outside its range in training",
-            _BY_VERSION, registry=registry,
-        )  # fmt: skip
-        self.shadow_rows = Counter(f"{prefix}shadow_rows", "rows predicted in the shadow", _BY_VERSION,
-                                   registry=registry)  # fmt: skip
-        self.shadow_failures = Counter(f"{prefix}shadow_failures", "requests that a shadow model refused",
-                                       _BY_VERSION, registry=registry)  # fmt: skip
-        self.dropped = Counter(
-            f"{prefix}dropped_requests", "answered requests neither logged nor predicted in the shadow: the queue was "
-            "full, or the log could not be written", registry=registry,
-        )  # fmt: skip
-        self._version = Gauge(f"{prefix}model_version", "version that answers", ("target",), registry=registry)
-        self._age = Gauge(
-            f"{prefix}model_age_seconds", "seconds since the model was trained", ("target",), registry=registry
+        self.rows_outside = self._counter(
+            "rows_outside_training_range", "checked rows with a number outside its range in training", *_BY_VERSION
         )
+        self.shadow_rows = self._counter("shadow_rows", "rows predicted in the shadow", *_BY_VERSION)
+        self.shadow_failures = self._counter("shadow_failures", "requests that a shadow model refused", *_BY_VERSION)
+        self.dropped = self._counter("dropped_requests", "requests left out of the log or the shadow")
+        self._version = self._gauge("model_version", "version that answers")
+        self._age = self._gauge("model_age_seconds", "seconds since the model was trained")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"{_PREFIX}{name}", text, ("target",), registry=self._registry)
 
     def text(self, versions: Iterable[ServedVersion]) -> Answer:
         """All metrics now.
