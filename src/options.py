@@ -20,6 +20,7 @@ from src.config import (
     PromotionSettings,
     RunSettings,
     SearchSettings,
+    ServeSettings,
     SplitSettings,
 )
 from src.option_types import Command, Option
@@ -47,6 +48,7 @@ COMMANDS: Mapping[str, Command] = {
     "promote": Command("src.tracking.promote"),
     "predict": Command("src.serving.predict"),
     "check": Command("src.modeling.check"),
+    "serve": Command("src.serving.serve"),
 }
 
 
@@ -69,8 +71,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
-        (*TUNING, "wait", "promote", "check"),
+        (*TUNING, "wait", "promote", "serve", "check"),
         metavar="TARGET", parameter="target",
+        overrides={"serve": {"help": "registered names, separated by spaces or commas, or all"}},
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
     Option(
@@ -83,7 +86,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(
-        "config", Path, None, "YAML file that names columns, features and targets", "what", (*ON_TABLES, "wait")
+        "config", Path, None, "YAML file that names columns, features and targets", "what",
+        (*ON_TABLES, "wait", "serve"),
+        overrides={"serve": {"help": "YAML file that names targets and, for the log, the account and date columns"}},
     ),
     Option(
         "features", str, None,
@@ -179,6 +184,29 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
     Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
+    Option(
+        "alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "what", ("serve",)
+    ),
+    Option(
+        "shadow", str, ServeSettings.shadow, "alias, such as challenger, whose versions predict every request after it "
+        "was answered", "what", ("serve",), metavar="ALIAS",
+    ),
+    Option("host", str, ServeSettings.host, "address to listen on; 0.0.0.0 is every address", "how", ("serve",)),
+    Option("port", int, ServeSettings.port, "port to listen on; 0 is any free port", "how", ("serve",)),
+    Option(
+        "poll-seconds", float, ServeSettings.poll_seconds, "seconds between two looks at the aliases", "how",
+        ("serve",),
+    ),
+    Option("max-request-mb", float, ServeSettings.max_request_mb, "largest request, in MB", "how", ("serve",)),
+    Option("max-rows", int, ServeSettings.max_rows, "most rows of a request", "how", ("serve",)),
+    Option(
+        "token-file", Path, ServeSettings.token_file, "file with accepted bearer tokens, one per line; default: none "
+        "is needed", "how", ("serve",),
+    ),
+    Option(
+        "log-predictions", Path, ServeSettings.log_predictions, "folder that gets every prediction, in Parquet files",
+        "where", ("serve",), metavar="FOLDER",
+    ),
     Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
     Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),
     Option(

@@ -29,6 +29,7 @@ RANKING = (
     "tracking/projection",
     "tracking/registry",
     "tracking",
+    "serving/online",
     "serving",
     "reporting/document",
     "reporting/html",
@@ -228,6 +229,7 @@ COMMANDS = [
     "tracking.promote",
     "serving.predict",
     "modeling.check",
+    "serving.serve",
 ]
 
 

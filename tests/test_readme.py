@@ -31,7 +31,9 @@ COMMANDS = list(
 """Each once."""
 IN_PROCESS = [line for line in COMMANDS if line.startswith("python -m ")]
 TUNING = [line for line in IN_PROCESS if "_optuna" in line or "optuna_parallel" in line]
-AFTERWARDS = [line for line in IN_PROCESS if line not in TUNING]
+SERVING = [line for line in IN_PROCESS if "serving.serve " in line]
+"""They run until a signal."""
+AFTERWARDS = [line for line in IN_PROCESS if line not in TUNING + SERVING]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,22 @@ def test_a_command_on_registered_models_runs_as_it_stands(
     line: str, folder: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(line, monkeypatch, store) == 0, capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", SERVING)
+def test_a_server_runs_as_it_stands(line: str, folder: Path, store: str) -> None:
+    words = shlex.split(re.sub(r"--port \d+", "--port 0", line))
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"PYTHONPATH": python_path, "MLFLOW_TRACKING_URI": store}
+    with subprocess.Popen(
+        [sys.executable, *words[1:]], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith(b"serving "), server.communicate()[1]
+        server.terminate()
+        error = server.communicate()[1]
+    assert server.returncode == 143, error
 
 
 @pytest.mark.slow

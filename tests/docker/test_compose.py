@@ -52,7 +52,7 @@ class TestService:
 
 def test_every_option_exists_in_the_command_it_is_given_to() -> None:
     commands = commands_in(TEXT)
-    assert len(commands) == len(TUNING)
+    assert len(commands) == len((*TUNING, "serving"))
     for command in commands:
         assert command.options <= options_of(command.module)
 

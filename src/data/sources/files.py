@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,20 @@ def read_path(path: Path, shown: str) -> pd.DataFrame:
     if path.suffix.casefold() in _PARQUET:
         return _read_parquet([path], path.parent, shown)
     return _read_csv(path, shown)
+
+
+def read_csv_bytes(content: bytes) -> pd.DataFrame:
+    """Reads CSV from memory, by the rules for CSV files.
+
+    Raises:
+        DataError: it is empty or not UTF-8, or has rows of different length.
+    """
+    if not content.strip():
+        raise DataError("the CSV is empty: write the column names into the first line")
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:  # the error messages read the file a second time
+        file.write(content)
+        file.flush()
+        return _read_csv(Path(file.name), "the CSV")
 
 
 def _read_folder(folder: Path, shown: str) -> pd.DataFrame:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
 from src.errors import ConfigError
 from src.secrets import mask_url
 from src.tracking.connection.artifact_store import check_artifacts, check_database_file
-from src.tracking.connection.database_lookup import DatabaseLookup
 from src.tracking.connection.destination import Experiment, NewStore, NoAnswer, choose_experiment
 from src.tracking.connection.embedded_store import DEFAULT_URI
 from src.tracking.connection.server_lookup import (
@@ -27,6 +27,9 @@ from src.tracking.connection.server_lookup import (
     refuse_databricks_without_credentials,
 )
 from src.tracking.connection.tracking_uri import DATABASE_SERVERS
+
+if TYPE_CHECKING:
+    from src.tracking.connection.database_lookup import DatabaseLookup
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +118,7 @@ def refuse_denied_access(environ: Mapping[str, str]) -> None:
     kind = _kind(uri)
     with suppress(NoAnswer):
         if (kind == "sqlite" and _sqlite_path(uri).is_file()) or kind in DATABASE_SERVERS:
-            DatabaseLookup(uri).refuse_other_schema()
+            _database(uri).refuse_other_schema()
         elif kind in ("http", "https") and not needs_mlflow_client(environ):
             _first_experiment(ServerLookup(uri, environ))
         elif kind == "databricks":
@@ -130,10 +133,16 @@ def _first_experiment(server: ServerLookup) -> Experiment | None:
         return None
 
 
-def _open_database(uri: str, environ: Mapping[str, str]) -> DatabaseLookup:
+def _database(uri: str) -> "DatabaseLookup":
+    from src.tracking.connection.database_lookup import DatabaseLookup  # imports Optuna, which a server lacks
+
+    return DatabaseLookup(uri)
+
+
+def _open_database(uri: str, environ: Mapping[str, str]) -> "DatabaseLookup":
     if _kind(uri) == "sqlite":
         check_database_file(_sqlite_path(uri), _shown(environ))
-    lookup = DatabaseLookup(uri)
+    lookup = _database(uri)
     lookup.refuse_other_schema()
     return lookup
 

@@ -5,6 +5,7 @@ The client raises its own exceptions and those of the SQL store, of S3, and of t
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +15,12 @@ from src.errors import TrackingError
 from src.secrets import scrub
 
 T = TypeVar("T")
+_OTHER_ERRORS = (
+    ("sqlalchemy.exc", "SQLAlchemyError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("boto3.exceptions", "Boto3Error"),
+)
 _LONGEST_REASON = 300
 _SQL = re.compile(r"\s*(?:\[SQL: |\(Background on this error at: )")
 """Start of the text that SQLAlchemy adds to a driver's message."""
@@ -60,10 +67,8 @@ def one_line(error: Exception) -> str:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """The client's exception types, imported only after an error, so that they do not slow down the start."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
+    """The client's exception types. A module that was not imported, or is not installed, has raised nothing."""
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
-    return (MlflowException, SQLAlchemyError, BotoCoreError, ClientError, Boto3Error, OSError)
+    found = [getattr(sys.modules[module], name) for module, name in _OTHER_ERRORS if module in sys.modules]
+    return (MlflowException, OSError, *found)

@@ -161,11 +161,12 @@ class _ServedFlavor:
         mlflow.pyfunc.save_model(path, mlflow_model=mlflow_model, **options)
 
 
-def load_served(uri: str) -> "PyFuncModel":
+def load_served(uri: str, folder: str | None = None) -> "PyFuncModel":
     """Loads a model for prediction.
 
     Args:
         uri: an MLflow model URI: `models:/<name>@champion`, `models:/<name>/3`, `runs:/...`, a folder.
+        folder: where its files are downloaded to; None means a new temporary folder, which MLflow leaves behind.
 
     Raises:
         UserError: there is no such model, version or alias.
@@ -174,7 +175,7 @@ def load_served(uri: str) -> "PyFuncModel":
     import mlflow.pyfunc
 
     with _model_errors(uri):
-        model: PyFuncModel = mlflow.pyfunc.load_model(uri)
+        model: PyFuncModel = mlflow.pyfunc.load_model(uri, dst_path=folder)
     return model
 
 

@@ -1,0 +1,169 @@
+"""What happens to a request after its answer: the log, the prediction of a challenger, checks of its values.
+
+One thread does it, fed by a queue with a limit. When the queue is full, requests are dropped from it and counted: no
+answer waits for this thread or fails because of it.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.data import encoding
+from src.serving.online.follower import Slot
+from src.serving.online.metrics import ServingMetrics
+from src.serving.online.prediction_log import FLUSH_SECONDS, PredictionLog
+from src.serving.online.version import ServedVersion
+from src.suggest import one_line
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED_ROWS = 200_000
+MAX_QUEUED_REQUESTS = 2_000
+CHECK_SHARE = 0.05
+"""Most of the thread's time that goes into checks of values: they cost as much as the prediction of a row."""
+_SECONDS_TO_END = 10.0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that was answered.
+
+    Attributes:
+        version: that answered.
+        frame: the request's rows.
+        predictions: what the model returned.
+        params: the request's `params`.
+        when: time of the answer.
+    """
+
+    version: ServedVersion
+    frame: pd.DataFrame
+    predictions: Any
+    params: dict[str, Any] | None
+    when: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Afterwards:
+    """The thread and its queue.
+
+    Args:
+        metrics: of the server.
+        shadows: the slot of the challenger, by target; empty without `--shadow`.
+        prediction_log: None without `--log-predictions`.
+    """
+
+    def __init__(
+        self, metrics: ServingMetrics, shadows: Mapping[str, Slot], prediction_log: PredictionLog | None
+    ) -> None:
+        self._metrics = metrics
+        self._shadows = shadows
+        self._log = prediction_log
+        self._queue: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
+        self._queued_rows = 0
+        self._lock = threading.Lock()
+        self._next_check = 0.0
+        self._log_failed = False
+        self._thread = threading.Thread(target=self._run, name="afterwards", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Handles what is queued, at most for some seconds, and writes the rest of the log."""
+        self._queue.put(None)
+        self._thread.join(timeout=_SECONDS_TO_END)
+
+    def put(self, answered: Answered) -> None:
+        """Hands over a request, or drops it."""
+        rows = len(answered.frame)
+        with self._lock:
+            full = self._queued_rows + rows > MAX_QUEUED_ROWS and self._queued_rows > 0
+            if not full and self._queue.qsize() < MAX_QUEUED_REQUESTS:
+                self._queued_rows += rows
+                self._queue.put(answered)
+                return
+        if self._log is not None or self._shadows:
+            self._metrics.dropped.inc()
+
+    def _run(self) -> None:
+        item: Answered | None
+        while (item := self._next()) is not None:
+            with self._lock:
+                self._queued_rows -= len(item.frame)
+            try:
+                self._handle(item)
+            except Exception as error:  # boundary of the thread: the rows may hold anything
+                self._metrics.dropped.inc()
+                log.debug("", exc_info=True)
+                log.warning("a request could not be handled after its answer: %s", one_line(error))
+        self._flush(now=True)
+
+    def _next(self) -> Answered | None:
+        while True:
+            try:
+                return self._queue.get(timeout=FLUSH_SECONDS)
+            except queue.Empty:  # no request for a while
+                self._flush()
+
+    def _handle(self, item: Answered) -> None:
+        if self._log is not None:
+            self._log.add(item.version, item.frame, item.predictions, item.when)
+        slot = self._shadows.get(item.version.target)
+        shadow = None if slot is None else slot.current
+        if shadow is not None and shadow.number != item.version.number:
+            self._predict_in_shadow(shadow, item)
+        self._flush()
+        if monotonic() >= self._next_check:
+            started = monotonic()
+            self._check(item)
+            self._next_check = monotonic() + (monotonic() - started) / CHECK_SHARE
+
+    def _predict_in_shadow(self, shadow: ServedVersion, item: Answered) -> None:
+        labels = (shadow.target, str(shadow.number))
+        try:
+            predictions = shadow.model.predict(item.frame, params=item.params if shadow.has_history else None)
+        except Exception as error:  # boundary to the model's own code: a challenger may refuse what a champion takes
+            self._metrics.shadow_failures.labels(*labels).inc()
+            log.debug("%s version %s refused a request: %s", *labels, one_line(error), exc_info=True)
+            return
+        self._metrics.shadow_rows.labels(*labels).inc(len(predictions))
+        if self._log is not None:
+            self._log.add(shadow, item.frame, predictions, item.when)
+
+    def _flush(self, *, now: bool = False) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.flush(now=now)
+            self._log_failed = False
+        except OSError as error:  # a full disk: serving goes on without the log
+            self._metrics.dropped.inc()
+            if not self._log_failed:
+                log.error("predictions could not be logged: %s; free space, serving goes on", one_line(error))
+            self._log_failed = True
+
+    def _check(self, item: Answered) -> None:
+        version, frame = item.version, item.frame
+        if not version.metadata or not len(frame):
+            return
+        labels = (version.target, str(version.number))
+        self._metrics.checked_rows.labels(*labels).inc(len(frame))
+        for name, levels in version.metadata.get("categorical_levels", {}).items():
+            if name in frame:
+                codes = encoding.level_codes(frame[name], levels)
+                unseen = encoding.texts_of(frame[name]).notna().to_numpy() & np.isnan(codes)
+                self._metrics.unseen_values.labels(*labels, name).inc(int(np.count_nonzero(unseen)))
+        if version.ranges is not None:
+            matrix = version.model.unwrap_python_model().encode(frame)
+            low, high = version.ranges.T
+            outside = ((matrix < low) | (matrix > high)).any(axis=1)
+            self._metrics.rows_outside.labels(*labels).inc(int(np.count_nonzero(outside)))
