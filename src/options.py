@@ -136,12 +136,31 @@ OPTIONS: tuple[Option, ...] = (
         "share of the remaining dates (the latest) for validation", "evaluation", TUNING,
     ),
     Option(
-        "min-probability", float, PromotionSettings.min_probability, "confidence needed that the challenger is better",
+        "min-probability", float, PromotionSettings.min_probability,
+        "1 minus the chance that challengers that are no better are ever promoted on the same dates",
         "evaluation", ("promote",),
     ),
     Option(
         "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),
         in_pods=False,
+    ),
+    Option(
+        "approve-by", str, PromotionSettings.approve_by, "user who has to confirm before the alias moves", "approval",
+        ("promote",), in_pods=False, metavar="USER",
+    ),
+    Option(
+        "approve", bool, False, "confirm the promotion that waits for you", "approval", ("promote",), in_pods=False
+    ),
+    Option(
+        "rollback", bool, False, "make the former champion champion again", "champions", ("promote",), in_pods=False
+    ),
+    Option(
+        "history", bool, False, "show who was champion, from when to when, and why", "champions", ("promote",),
+        in_pods=False,
+    ),
+    Option(
+        "json", str, None, "JSON file, or - for the terminal", "champions", ("promote",), in_pods=False,
+        overrides={"promote": {"help": "with --history: JSON file, or - for the terminal"}},
     ),
     Option(
         "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
