@@ -49,13 +49,14 @@ def open_decision_run(
             [Metric(key, value, now_ms(), 0) for key, value in _metrics(result, verdict).items()],
             [Param(key, str(value)) for key, value in params.items() if value is not None],
         )
-        models = [session.client.get_model_version(result.target, number).model_id for number in versions]
-        session.client.log_inputs(run_id, models=[LoggedModelInput(model) for model in models if model])
+        sources = [str(session.client.get_model_version(result.target, number).source) for number in versions]
+        models = [source.removeprefix("models:/") for source in sources if source.startswith("models:/m-")]
+        session.client.log_inputs(run_id, models=[LoggedModelInput(model) for model in models])
     return run_id
 
 
 def open_rollback_run(session: TrackingSession, name: str, champion: str, former: str) -> str:
-    """Creates the run of a rollback; returns its id.
+    """Creates the run of a rollback, or finds the one of a rollback that was killed; returns its id.
 
     Args:
         session: connection to MLflow.
@@ -66,8 +67,16 @@ def open_rollback_run(session: TrackingSession, name: str, champion: str, former
     Raises:
         TrackingError: MLflow cannot be reached, or refuses.
     """
+    run_name = f"rollback-{name}-v{champion}-to-v{former}"
     with tracking_errors(f"write the rollback of model {name!r}"):
-        return _create(session, name, f"rollback-{name}-v{champion}-to-v{former}", (former, champion))
+        quote = '"' if "'" in run_name else "'"
+        left = f"attributes.run_name = {quote}{run_name}{quote} AND attributes.status = 'RUNNING'"
+        if runs := session.client.search_runs([session.experiment_id], left, max_results=1):
+            return str(runs[0].info.run_id)
+        run_id = _create(session, name, run_name, (former, champion))
+        for number in (champion, former):
+            session.client.set_model_version_tag(name, number, DECISION_RUN, run_id)
+    return run_id
 
 
 def _create(session: TrackingSession, name: str, run_name: str, versions: tuple[str, str]) -> str:

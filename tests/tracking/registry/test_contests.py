@@ -58,7 +58,8 @@ class Period:
     def model(self, size: float = 1.0) -> NDArray[np.float64]:
         """The predictions of a model whose error has this standard deviation."""
         own = self.rng.normal(size=self.n_dates).repeat(ACCOUNTS) + self.rng.normal(size=self.dates.size)
-        return self.y + size * (self.market + own) / np.sqrt(3)
+        predictions: NDArray[np.float64] = self.y + size * (self.market + own) / np.sqrt(3)
+        return predictions
 
     def predictions(self, champion: NDArray[np.float64], challenger: NDArray[np.float64], number: int) -> Predictions:
         return Predictions("profit", "mae", uris(1, number), champion, challenger, self.y, self.dates, "digest")
@@ -106,7 +107,7 @@ def test_the_shares_of_alpha_add_up_to_alpha() -> None:
 
 @pytest.mark.slow
 def test_a_model_of_shuffled_labels_is_refused_and_a_better_one_accepted() -> None:
-    """Real fits on 20 seeds. The better one also knows a feature: its error is smaller by a tenth or more."""
+    """Real fits on 20 seeds. The better one knows one more feature, so its error is smaller by 7 to 13 %."""
     refused, accepted, gains = 0, 0, []
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -114,12 +115,12 @@ def test_a_model_of_shuffled_labels_is_refused_and_a_better_one_accepted() -> No
         x = rng.normal(size=(rows, 3))
         y = x @ [1.0, 0.7, 0.0] + rng.normal(size=500).repeat(ACCOUNTS) + rng.normal(size=rows)
         shuffled = rng.permutation(y[:split])
-        champion = fit(x[:split, [0, 2]], y[:split]).predict(x[split:, [0, 2]])
+        champion = fit_predict(x[:, [0, 2]], y[:split])
         dates = DAYS[:250].repeat(ACCOUNTS)
         verdicts = []
-        for number, model in ((2, fit(x[:split], shuffled)), (3, fit(x[:split], y[:split]))):
+        for number, prediction in ((2, fit_predict(x, shuffled)), (3, fit_predict(x, y[:split]))):
             predictions = Predictions(
-                "profit", "mae", uris(1, number), champion, model.predict(x[split:]), y[split:], dates, "digest"
+                "profit", "mae", uris(1, number), champion, prediction, y[split:], dates, "digest"
             )
             result = judge(predictions)
             verdicts.append(enter(result, {}))
@@ -131,9 +132,11 @@ def test_a_model_of_shuffled_labels_is_refused_and_a_better_one_accepted() -> No
     assert min(gains) > 0.03 and max(gains) < 0.2
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> lgb.Booster:
+def fit_predict(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trains on the first rows, those with a label, and predicts the others."""
     settings = {"objective": "regression_l1", "num_leaves": 8, "num_threads": 1, "verbose": -1}
-    return lgb.train(settings, lgb.Dataset(x, y), num_boost_round=40)
+    booster = lgb.train(settings, lgb.Dataset(x[: y.size], y), num_boost_round=40)
+    return np.asarray(booster.predict(x[y.size :]), np.float64)
 
 
 def test_enough_new_dates_are_judged_alone() -> None:
@@ -186,7 +189,8 @@ def test_contests_that_share_a_date_are_counted() -> None:
         "judged_without_dates": record(6, None, None),
     }
     verdict = verdict_on(result, records, 0.8)
-    assert (verdict.contest, verdict.required) == (4, pytest.approx(0.99))
+    assert verdict.contest == 4
+    assert verdict.required == pytest.approx(0.99)
     again = verdict_on(result, records | {verdict.key: contest_record(result) | {"contest": 4}}, 0.8)
     assert again == verdict
 
@@ -216,7 +220,7 @@ def a_contest(seed: int = 1) -> ModelComparison:
 def test_a_contest_is_recorded_on_the_model_and_both_versions() -> None:
     result = a_contest()
     verdict = enter_contest(result, 0.8)
-    assert (model_tags().keys(), judged_tags(1)) == ({verdict.key}, {}), "recorded before it is decided"
+    assert (list(model_tags()), judged_tags(1)) == ([verdict.key], {}), "recorded before it is decided"
     record_verdict(result, verdict, 0.8, "run")
     assert model_tags() == judged_tags(1) == judged_tags(2)
     (text,) = model_tags().values()
