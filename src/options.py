@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Command] = {
     "report": Command("src.modeling.optuna_visualization"),
     "promote": Command("src.tracking.promote"),
     "predict": Command("src.serving.predict"),
+    "lineage": Command("src.tracking.lineage"),
 }
 
 
@@ -70,6 +71,10 @@ OPTIONS: tuple[Option, ...] = (
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
         (*TUNING, "wait", "promote"),
         metavar="TARGET", parameter="target",
+    ),
+    Option(
+        "of", str, None, "models:/NAME@ALIAS, models:/NAME/3, a run id or a study name", "what", ("lineage",),
+        metavar="SUBJECT",
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
     Option(
@@ -159,16 +164,19 @@ OPTIONS: tuple[Option, ...] = (
         in_pods=False,
     ),
     Option(
-        "json", str, None, "JSON file, or - for the terminal", "champions", ("promote",), in_pods=False,
-        overrides={"promote": {"help": "with --history: JSON file, or - for the terminal"}},
+        "json", str, None, "JSON file, or - for the terminal", "champions", ("promote", "lineage"), in_pods=False,
+        overrides={
+            "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "how"},
+        },
     ),
     Option(
         "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
-        "where", STORED,
+        "where", (*STORED, "lineage"),
         in_pods=False,
     ),
     Option(
-        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", STORED, in_pods=False
+        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", (*STORED, "lineage"),
+        in_pods=False,
     ),
     Option(
         "study-name", str, SearchSettings.study_name, "study to resume, or name of a new one", "where", STORED,
