@@ -27,9 +27,9 @@ def with_peers(frame: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
     """The table with peer groups `desk` and the day's `volume`; both are missing in some rows."""
     rng = np.random.default_rng(seed)
     accounts = pd.factorize(frame["account_id"])[0]
-    desks = np.array(["u", "v", "w"])[accounts % 3].astype(object)
-    volume = np.where(rng.random(len(frame)) < 0.1, np.nan, rng.poisson(20, len(frame)) + frame["net_profit"].abs())
-    return frame.assign(desk=np.where(rng.random(len(frame)) < 0.05, None, desks), volume=volume)
+    desks = np.array(["u", "v", "w"])[accounts % 3]
+    volume = (rng.poisson(20, len(frame)) + frame["net_profit"].abs()).mask(rng.random(len(frame)) < 0.1)
+    return frame.assign(desk=pd.Series(desks, frame.index).mask(rng.random(len(frame)) < 0.05), volume=volume)
 
 
 PEERS = TableConfig(known_after=("volume",), groups=("desk",))

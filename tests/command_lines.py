@@ -107,5 +107,5 @@ def mlflow_options_of(*command: str) -> frozenset[str]:
 def weed_options_of(command: str) -> frozenset[str]:
     """The options of one of SeaweedFS's commands, as `weed mini -h` lists them."""
     weed = Path(sys.executable).with_name("weed")
-    said = subprocess.run([str(weed), "help", command], capture_output=True, text=True, check=False)
-    return frozenset(re.findall(r"^  (-[\w.]+)", said.stdout + said.stderr, re.MULTILINE))
+    shown = subprocess.run([str(weed), "help", command], capture_output=True, text=True, check=False)
+    return frozenset(re.findall(r"^  (-[\w.]+)", shown.stdout + shown.stderr, re.MULTILINE))

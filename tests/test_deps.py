@@ -77,7 +77,7 @@ def test_mlflow_reads_python_and_packages_from_conda_yaml() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern", "replacement", "said"),
+    ("name", "pattern", "replacement", "message"),
     [
         ("pyproject.toml", r'"optuna>=5.0,<5.1"', '"optuna>=9"', "does not satisfy 'optuna>=9'"),
         ("pyproject.toml", r'^    "tqdm",', '    "tqdm", "left-pad",', "requirements.lock lacks 'left-pad'"),
@@ -108,12 +108,12 @@ def test_each_disagreement_is_one_line(
     name: str,
     pattern: str,
     replacement: str,
-    said: str,
+    message: str,
 ) -> None:
     edit(project / name, pattern, replacement)
     assert deps.main(["check", "--root", str(project)]) == 1
     lines = [record.getMessage() for record in caplog.records]
-    assert any(said in line for line in lines), lines
+    assert any(message in line for line in lines), lines
     assert not [line for line in lines if "\n" in line]
 
 
@@ -146,7 +146,7 @@ def test_src_imports_only_what_is_declared() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
             for top in {module.partition(".")[0] for module in modules} - {"src"} - sys.stdlib_module_names:
                 if not {canonicalize_name(name) for name in shipped_by[top]} & declared:
                     undeclared.add(f"{path.name} imports {top}")

@@ -82,5 +82,5 @@ def test_a_failed_write_leaves_the_former_content(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_atomically(path, "the beginning \ud800")  # half a surrogate pair: no encoding of it exists
     assert path.read_text() == "old"
-    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+    assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644, "others may read a result"

@@ -92,17 +92,17 @@ def test_make_help_lists_every_task() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["tune", "NTRIALS=3"], "NTRIALS is unknown: use TARGET"),
         (["tune", "STORAGE_URL=postgresql://u:secret@h/db"], "STORAGE_URL contains a password"),
         (["tune", "DATA=postgresql://u@h/db?password=secret"], "DATA contains a password"),
     ],
 )
-def test_make_refuses_in_one_line(words: list[str], said: str) -> None:
+def test_make_refuses_in_one_line(words: list[str], message: str) -> None:
     run = make(*words)
     assert run.returncode == 2
-    assert said in run.stderr.splitlines()[0]
+    assert message in run.stderr.splitlines()[0]
     assert "secret" not in run.stdout + run.stderr
 
 

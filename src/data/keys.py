@@ -79,7 +79,7 @@ def _errors_of_table(rows: RowIndices) -> Iterator[None]:
     try:
         yield
     except BadKey as error:
-        raise DataError(error.message(int(rows[error.row]) + 1)) from error
+        raise DataError(f"the table's keys cannot be read: {error.message(int(rows[error.row]) + 1)}") from error
 
 
 def _ranks(labels: NDArray[np.object_]) -> RowIndices:

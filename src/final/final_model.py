@@ -16,6 +16,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 from optuna.trial import FrozenTrial
+from tqdm import tqdm
 
 from src.config import TargetConfig
 from src.data.encoding import encode, learn_levels
@@ -24,11 +25,11 @@ from src.data.table import Dataset
 from src.evaluation.baselines import best_baseline, naive_forecasts, score_baselines
 from src.evaluation.intervals import score_estimate, skill_estimate
 from src.evaluation.scoring import score, skill
-from src.final.fit_progress import FitProgress
 from src.final.merged_model import merge_models
 from src.final.threads import run_in_threads
 from src.search.binned_folds import make_lightgbm_dataset
 from src.search.dart import add_start_to_first_tree, is_dart, make_booster, train_round_and_check
+from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
 from src.search.stop_flag import StopFlag
 
@@ -177,7 +178,7 @@ def train_fits(fits: Sequence[Fit], data: Dataset, rows: SplitRows, n_parallel: 
         for max_bin in dict.fromkeys(fit.params["max_bin"] for fit in fits)
     }
     total = sum(fit.params["num_iterations"] for fit in fits)
-    with FitProgress(f"final fit of {data.target}", total) as progress:
+    with fit_bar(f"final fit of {data.target}", total) as progress:
         jobs = [_job(fit.params, binned[fit.params["max_bin"]], progress) for fit in fits]
         boosters = run_in_threads(jobs, n_parallel)
     merged = _weighted_mean(boosters, [fit.weight for fit in fits])
@@ -190,14 +191,14 @@ def _weighted_mean(boosters: Sequence[lgb.Booster], weights: Sequence[float]) ->
     return lgb.Booster(model_str=merge_models([booster.model_to_string() for booster in boosters], weights))
 
 
-def _job(params: dict[str, Any], train: lgb.Dataset, progress: FitProgress) -> Callable[[StopFlag], lgb.Booster]:
+def _job(params: dict[str, Any], train: lgb.Dataset, progress: "tqdm[Any]") -> Callable[[StopFlag], lgb.Booster]:
     def fit(stop_flag: StopFlag) -> lgb.Booster:
         booster = make_booster(params, train)
         for done in range(params["num_iterations"]):
             if train_round_and_check(booster) and done:  # trained again without the round that failed the check
                 return _job(params | {"num_iterations": done}, train, progress)(stop_flag)
             stop_flag.raise_if_stopped()
-            progress.advance()
+            progress.update()
         return add_start_to_first_tree(booster, train)
 
     return fit

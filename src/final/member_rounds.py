@@ -18,15 +18,16 @@ from statistics import geometric_mean
 from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial
+from tqdm import tqdm
 
 from src.data.auto_folds import FOLDS, make_fold_rows, with_folds
 from src.data.split_rows import SplitRows
 from src.errors import DataError
-from src.final.fit_progress import FitProgress
 from src.final.threads import run_in_threads
 from src.search.binned_folds import BinnedFolds
 from src.search.dart import is_dart
 from src.search.objective import ObjectiveSettings, make_objective
+from src.search.progress import fit_bar
 from src.search.search_task import SearchTask
 from src.search.starting_points import FIXED_CONFIGS, is_fixed_config
 from src.search.stop_flag import StopFlag
@@ -54,7 +55,7 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
     folds = BinnedFolds(task.data, folded.folds)
     for max_bin in {trial.params["max_bin"] for trial in measured}:
         folds.datasets(max_bin)  # built before threads share them
-    with FitProgress(f"{FOLDS} folds of {task.data.target}") as progress:
+    with fit_bar(f"{FOLDS} folds of {task.data.target}") as progress:
         jobs = [_job(folds, trial, task.settings.search.seed, progress) for trial in measured]
         best_rounds = run_in_threads(jobs, available_cpus())
     ratios = [
@@ -92,15 +93,15 @@ def _rank(trial: FrozenTrial) -> tuple[int, int]:
 class _TrialWithProgress(FixedTrial):
     """A trial with given parameters that updates a progress bar."""
 
-    progress: FitProgress
+    progress: "tqdm[Any]"
     last_step = 0
 
     def report(self, value: float, step: int) -> None:
-        self.progress.advance(step - self.last_step)
+        self.progress.update(step - self.last_step)
         self.last_step = step
 
 
-def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int, progress: FitProgress) -> Callable[[StopFlag], int]:
+def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int, progress: "tqdm[Any]") -> Callable[[StopFlag], int]:
     def job(stop_flag: StopFlag) -> int:
         repeated: Any = _TrialWithProgress(trial.params, trial.number)
         repeated.progress = progress

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.cli import command_parser, refuse_recorded_passwords, run_command
-from src.reporting.report_writer import write_html, write_pdf
 
 if TYPE_CHECKING:
     import optuna
@@ -79,10 +78,14 @@ class OptunaVisualizer:
             ConfigError: the study has several objectives.
             OSError: the file cannot be written.
         """
+        from src.reporting.html.page import write_html
+
         return write_html(self.document, path)
 
     def write_pdf(self, path: Path) -> Path:
         """Writes the same chapters as a PDF; arguments, result and errors as for `write_html`."""
+        from src.reporting.pdf.pages import write_pdf
+
         return write_pdf(self.document, path)
 
 

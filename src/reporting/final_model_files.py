@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HTML_FILE, PDF_FILE = "report.html", "report.pdf"
 METADATA_FILE = "metadata.json"
 """A copy in the report folder; it stays when another study of the same target is finished later."""
 METADATA_FILES = "lgb_*_optuna_metadata.json"

@@ -19,10 +19,11 @@ from src.disk import explain, write_atomically
 from src.errors import DailyProfitError
 from src.final.final_model import FinalModel
 from src.names import study_option
-from src.reporting.final_model_files import METADATA_FILE
+from src.reporting.final_model_files import HTML_FILE, METADATA_FILE, PDF_FILE
+from src.reporting.html.page import write_html
 from src.reporting.model.files import write_model_numbers
 from src.reporting.model.measure import measure_model
-from src.reporting.report_writer import HTML_FILE, PDF_FILE, write_html, write_pdf
+from src.reporting.pdf.pages import write_pdf
 from src.reporting.study.chapters import StudyReportInput, study_document
 from src.reporting.study.numbers import take_snapshot
 from src.search.search_task import SearchTask

@@ -21,8 +21,10 @@ from src.disk import check_folder
 from src.errors import ConfigError, StoreError, TrackingError
 from src.reporting.comparison.numbers import ComparedStudy
 from src.reporting.comparison.report import comparison_document
-from src.reporting.final_model_files import FinalModelFiles, find_model_files, report_folder
-from src.reporting.report_writer import write_both
+from src.reporting.document.blocks import Document
+from src.reporting.final_model_files import HTML_FILE, PDF_FILE, FinalModelFiles, find_model_files, report_folder
+from src.reporting.html.page import write_html
+from src.reporting.pdf.pages import write_pdf
 from src.reporting.study.chapters import StudyReportInput, study_document
 from src.reporting.study.numbers import take_snapshot
 from src.secrets import scrub
@@ -103,7 +105,7 @@ def _report_one(settings: ReportSettings, manager: OptunaStudyManager) -> list[P
             study_files.study, take_snapshot(study_files.study), study_files.files.metadata, study_files.files.numbers
         )
     )
-    written = write_both(document, report_folder(settings.output_dir, name))
+    written = _write(document, report_folder(settings.output_dir, name))
     newest = " (the newest; --study-name selects another)" if settings.study_name is None else ""
     _print_lines("study", [f"{name}{newest}"])
     _print_lines("report", written)
@@ -120,10 +122,14 @@ def _report_several(settings: ReportSettings, manager: OptunaStudyManager) -> li
         items.append(ComparedStudy(label, snapshot, study_files.files.metadata, study_files.files.predictions))
     # The same targets always use the same folder, so that a link to it shows the newest report.
     folder = report_folder(settings.output_dir, "_".join(["ensemble", *chosen]))
-    written = write_both(comparison_document(items), folder)
+    written = _write(comparison_document(items), folder)
     _print_lines("studies", [name if name == label else f"{name} ({label})" for label, name in chosen.items()])
     _print_lines("report", written)
     return written
+
+
+def _write(document: Document, folder: Path) -> list[Path]:
+    return [write_html(document, folder / HTML_FILE), write_pdf(document, folder / PDF_FILE)]
 
 
 class _StudyFiles:

@@ -62,7 +62,7 @@ class DerivedFeatures:
             features = tuple(Feature.from_dict(values) for values in stored["features"])
             return cls(features, tuple(stored["sessions"]), stored["considered"], stored["choice"])
         except ValueError as error:  # its message names the feature and the remedy
-            raise DataError(str(error)) from error
+            raise DataError(f"the derived features cannot be computed: {error}") from error
         except (KeyError, TypeError) as error:  # names are missing, or a value is of another type
             raise DataError(
                 "the record of derived features has a form that this version does not know: use the version that "

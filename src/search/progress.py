@@ -12,6 +12,7 @@ from tqdm import tqdm
 from src.study.studies import FINISHED
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BEFORE_FIT_BAR = 5.0
 SECONDS_BETWEEN_UPDATES = 0.5
 """On a small table many trials end per second, and reading a long study takes milliseconds."""
 
@@ -46,6 +47,16 @@ def make_bar(what: str, unit: str, total: int | None, **options: Any) -> "tqdm[A
         dynamic_ncols=terminal,
         **options,
     )
+
+
+def fit_bar(what: str, rounds: int | None = None) -> "tqdm[Any]":
+    """A bar of the boosting rounds of one or more fits, a context manager; a fit of a few seconds shows none.
+
+    Args:
+        what: the description.
+        rounds: total of all fits; None if unknown.
+    """
+    return make_bar(what, "round", rounds, leave=not sys.stderr.isatty(), delay=SECONDS_BEFORE_FIT_BAR)
 
 
 class SearchProgress:

@@ -28,7 +28,7 @@ from typing import Any
 import optuna
 from optuna.samplers._tpe.sampler import _split_trials as split_trials
 from optuna.samplers._tpe.sampler import default_gamma
-from optuna.storages import BaseStorage, _CachedStorage
+from optuna.storages import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session as transaction
 from optuna.study._frozen import FrozenStudy
@@ -46,7 +46,6 @@ __all__ = [
     "split_trials",
     "started_utc",
     "storage_behind_cache",
-    "storage_of",
     "transaction",
 ]
 
@@ -62,11 +61,6 @@ def id_of_study(study: optuna.Study | FrozenStudy) -> int:
 def id_of_trial(trial: optuna.Trial | FrozenTrial) -> int:
     """The trial's id in its store."""
     return trial._trial_id
-
-
-def storage_of(study: optuna.Study) -> BaseStorage:
-    """The study's storage, behind Optuna's cache if there is one."""
-    return study._storage
 
 
 def storage_behind_cache(study: optuna.Study) -> Any:

@@ -40,11 +40,11 @@ def test_drawn_sets_are_trials_of_the_search_space() -> None:
     sets = draw_sets(5, seed=3, fixed={"boosting_type": "goss"})
     assert sets == draw_sets(5, seed=3, fixed={"boosting_type": "goss"})
     study = optuna.create_study()
-    for each in sets:
-        study.enqueue_trial(each)
+    for item in sets:
+        study.enqueue_trial(item)
         trial = study.ask()
         suggest_hyperparameters(trial)
-        assert trial.params == each
+        assert trial.params == item
     with pytest.raises(ValueError, match="num_leaves 100000 is not in the search space"):
         draw_sets(1, fixed={"num_leaves": 100_000})
     assert largest_max_bin() <= 256 < largest_max_bin(512)
@@ -55,7 +55,7 @@ def test_the_nearest_durations_are_kept(seconds: list[float], target: float, n: 
     kept = nearest(seconds, target, n)
     assert kept == sorted(set(kept))
     assert len(kept) == min(n, len(seconds))
-    off = [abs(np.log(each / target)) for each in seconds]
+    off = [abs(np.log(item / target)) for item in seconds]
     left = set(range(len(seconds))) - set(kept)
     assert all(off[i] <= off[j] + 1e-9 for i, j in itertools.product(kept, left))
 

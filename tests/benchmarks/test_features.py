@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.features import BY_PANDAS, by_pandas, main, panel_of, random_table
 from src.features.catalogue import candidates
@@ -16,6 +17,7 @@ def test_pandas_computes_the_same_features() -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow  # records the commit, by git
 def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert main(["--quick", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "features.json").is_file()

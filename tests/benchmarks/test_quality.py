@@ -148,7 +148,7 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--tables", "diamond"], "--tables 'diamond' is unknown"),
         (["--contenders", "ours,plane"], "--contenders 'plane' is unknown"),
@@ -156,10 +156,10 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
         (["--seconds", "-1"], "--seconds -1 is too few"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert quality.main(["--contenders", "ours,defaults", *words]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

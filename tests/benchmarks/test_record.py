@@ -60,8 +60,8 @@ def test_contenders_take_turns(n: int, rounds: int) -> None:
     measured = interleave({name: partial(contender, name) for name in names}, rounds)
     by_round = [calls[i * n : (i + 1) * n] for i in range(rounds)]
     assert len(calls) == n * rounds
-    assert all(sorted(each) == names for each in by_round)
-    assert [each[0] for each in by_round] == [names[i % n] for i in range(rounds)]
+    assert all(sorted(item) == names for item in by_round)
+    assert [item[0] for item in by_round] == [names[i % n] for i in range(rounds)]
     # What it measured is kept under its own name, in the order of the rounds.
     assert all(measured[name] == [i + 1 for i, called in enumerate(calls) if called == name] for name in names)
 

@@ -123,9 +123,9 @@ def test_births_are_told_by_counts_a_week_old() -> None:
     assert texas["births_7d_ago"][7:].tolist() == (texas["births"][7:] - 7).tolist()
     assert texas["births_mean_28d"][100] == pytest.approx(1000 + np.mean(np.arange(66, 94)))
     changed = births_ahead(both.assign(births=both["births"].where(both["date"] < "1970-06-01", -1)))
-    told = changed.columns.drop("births")
+    others = changed.columns.drop("births")
     early = (made["date"] < "1970-06-08").to_numpy()
-    pd.testing.assert_frame_equal(changed.loc[early, told], made.loc[early, told])
+    pd.testing.assert_frame_equal(changed.loc[early, others], made.loc[early, others])
 
 
 def test_demand_is_told_by_yesterday() -> None:
@@ -134,9 +134,9 @@ def test_demand_is_told_by_yesterday() -> None:
     changed = log.assign(Demand=log["Demand"].where(log.index < turn, -1), Temperature=0.0)
     changed["Temperature"] = log["Temperature"].where(log.index < turn, -1)
     made, other = demand_ahead(log), demand_ahead(changed)
-    told = made.columns.drop("demand")
+    others = made.columns.drop("demand")
     until = turn + 48 - 7 * 48
-    pd.testing.assert_frame_equal(made.loc[: until - 1, told], other.loc[: until - 1, told])
+    pd.testing.assert_frame_equal(made.loc[: until - 1, others], other.loc[: until - 1, others])
     assert made["demand_1d_ago"].tolist() == (made["demand"] - 48).tolist()
     assert made["demand_day_max"].tolist() == (made["demand"] - 48).tolist()
 

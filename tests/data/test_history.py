@@ -27,7 +27,7 @@ def loaded(frame: pd.DataFrame, config: TableConfig = PEERS) -> Dataset:
 
 def test_the_past_has_all_rows_targets_and_known_after() -> None:
     frame = table(is_profitable=["True", "False"] * 30, gross_profit=None).sample(frac=1, random_state=0)
-    frame.iloc[3, frame.columns.get_loc("net_profit")] = np.nan
+    frame.loc[frame.index[3], "net_profit"] = np.nan
     data = loaded(frame)
     history = data.history
     assert history is not None

@@ -69,8 +69,8 @@ def test_accounts(values: Any, labels: list[str]) -> None:
     [
         (["2024-01-01", None, None], 1, "column 'k' (the date) is missing in 2 rows, the first is row 2: fill in"),
         (["2024-01-01", "  "], 1, "is missing in 1 rows, the first is row 2"),
-        (pd.to_datetime(["2024-01-01", None]), 1, "is missing in 1 rows, the first is row 2"),
-        (pd.to_datetime(["2024-01-01", None]).tz_localize("UTC"), 1, "is missing in 1 rows"),
+        (pd.to_datetime(["2024-01-01", "NaT"]), 1, "is missing in 1 rows, the first is row 2"),
+        (pd.to_datetime(["2024-01-01", "NaT"]).tz_localize("UTC"), 1, "is missing in 1 rows"),
         (["2024-01-01", "2024-13-01"], 1, "'2024-13-01' in row 2 is not a date: write it as 2024-01-31"),
         (["2024-01"], 0, "'2024-01' in row 1 is not a date"),
         ([20240101, 20249999], 1, "'20249999' in row 2 is not a date"),

@@ -67,7 +67,7 @@ def test_suspicious_texts_are_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ([1.0, np.inf, -np.inf] + [2.0] * 9, "feature 'x' holds 2 infinite values, the first in row 2"),
         (["1", "inf"] * 6, "feature 'x' holds 6 infinite values, the first in row 2"),
@@ -88,8 +88,8 @@ def test_suspicious_texts_are_warned_of() -> None:
         ([10**400] * 12, "feature 'x' holds a number too large"),
     ],
 )
-def test_features_that_are_refused(values: Any, said: str) -> None:
-    assert said in refused(one_column(values))
+def test_features_that_are_refused(values: Any, message: str) -> None:
+    assert message in refused(one_column(values))
 
 
 def test_declared_columns_are_what_they_are_declared_to_be() -> None:
@@ -107,7 +107,7 @@ def test_declared_columns_are_what_they_are_declared_to_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("balance", "mark", "said"),
+    ("balance", "mark", "message"),
     [
         (["1,234", "56"] * 6, None, "'1,234' may have a decimal mark or a thousands separator"),
         (["1,5", "2.5"] * 6, None, "'2.5' has a decimal point, '1,5' a decimal comma"),
@@ -120,8 +120,8 @@ def test_declared_columns_are_what_they_are_declared_to_be() -> None:
         ([dt.date(2024, 1, 1)] * 12, None, "numeric except for 12 values, the first '2024-01-01' in row 1"),
     ],
 )
-def test_declared_numbers_that_cannot_be_read(balance: list[Any], mark: str | None, said: str) -> None:
-    assert said in refused(table(balance=balance), TableConfig(numbers={"balance": mark}))
+def test_declared_numbers_that_cannot_be_read(balance: list[Any], mark: str | None, message: str) -> None:
+    assert message in refused(table(balance=balance), TableConfig(numbers={"balance": mark}))
 
 
 def test_a_stated_decimal_mark_settles_what_the_values_do_not() -> None:

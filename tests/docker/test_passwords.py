@@ -30,11 +30,11 @@ def run(
 def start_of_postgres(folder: Path) -> list[str]:
     """The pod's command, with the scripts that the cluster would mount."""
     found = container(overlay("local"), "StatefulSet/postgres", "postgres")
-    (mount,) = [each for each in found["volumeMounts"] if each["mountPath"] == "/scripts"]
+    (mount,) = [item for item in found["volumeMounts"] if item["mountPath"] == "/scripts"]
     assert mount["name"] == "scripts"
-    for each in of_kind(overlay("local"), "ConfigMap"):
-        if each["metadata"]["name"].startswith("postgres-"):
-            for name, text in each["data"].items():
+    for item in of_kind(overlay("local"), "ConfigMap"):
+        if item["metadata"]["name"].startswith("postgres-"):
+            for name, text in item["data"].items():
                 (folder / name).write_text(text, encoding="utf-8")
     return [word.replace("/scripts", str(folder)) for word in [*found["command"], *found["args"]]]
 
@@ -50,9 +50,9 @@ class TestPostgres:
 
     def test_the_superuser_gets_a_random_password(self, tmp_path: Path) -> None:
         words = start_of_postgres(tmp_path)
-        said = [run(tmp_path, "docker-entrypoint.sh", words, **PASSWORDS).stdout.splitlines() for _ in range(2)]
-        assert said[0][0].partition(" ")[2].startswith("postgres -c hba_file=/scripts/pg_hba.conf -c max_connections=")
-        first, second = (lines[1].removeprefix("superuser: ") for lines in said)
+        outputs = [run(tmp_path, "docker-entrypoint.sh", words, **PASSWORDS).stdout.splitlines() for _ in range(2)]
+        assert outputs[0][0].partition(" ")[2].startswith("postgres -c hba_file=/scripts/pg_hba.conf -c max_conn")
+        first, second = (lines[1].removeprefix("superuser: ") for lines in outputs)
         assert len(first) == len(second) == 44 and first != second
 
     def test_a_first_start_that_was_cut_off_begins_again(self, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ class TestMlflow:
     def test_the_pods_have_both(self, name: str) -> None:
         found = container(overlay(name), "Deployment/mlflow", "mlflow")
         assert "command" not in found, "the image's own entry is what refuses an empty password"
-        asked = {each["name"] for each in found["env"] if "secretKeyRef" in each.get("valueFrom", {})}
+        asked = {item["name"] for item in found["env"] if "secretKeyRef" in item.get("valueFrom", {})}
         assert {"PGPASSWORD", "AWS_SECRET_ACCESS_KEY"} <= asked
 
 

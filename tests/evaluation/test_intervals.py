@@ -54,7 +54,7 @@ def all_estimates(y: Floats, prediction: Floats, reference: Floats, dates: Dates
 
 
 def numbers(found: list[Estimate]) -> list[float]:
-    return [each for e in found for each in (e.value, e.standard_error, e.low, e.high) if each is not None]
+    return [item for e in found for item in (e.value, e.standard_error, e.low, e.high) if item is not None]
 
 
 @pytest.mark.parametrize(("n_dates", "groups"), [(20, 4), (130, 4), (250, 4), (400, 5), (650, 6), (5000, 8)])
@@ -105,7 +105,7 @@ def test_the_error_of_skill_and_difference_is_the_jackknifes(metric: Metric) -> 
     skills, differences = [], []
     for i in range(n):
         rest = np.delete(y, i)
-        one, other = (score(metric, rest, np.delete(each, i)) for each in (prediction, reference))
+        one, other = (score(metric, rest, np.delete(item, i)) for item in (prediction, reference))
         skills.append(skill(metric, one, other) or 0.0)
         differences.append(one - other)
     for found, values in ((gained, skills), (difference, differences)):
@@ -116,7 +116,7 @@ def test_the_error_of_skill_and_difference_is_the_jackknifes(metric: Metric) -> 
 def test_values_are_those_of_scoring() -> None:
     y, prediction, reference, dates = panel(50)
     for metric in METRICS:
-        of_both = [score(metric, y, each) for each in (prediction, reference)]
+        of_both = [score(metric, y, item) for item in (prediction, reference)]
         gained = skill_estimate(metric, y, prediction, reference, dates)
         assert gained is not None
         assert score_estimate(metric, y, prediction, dates).value == of_both[0]
@@ -140,22 +140,22 @@ def test_duplicated_rows_narrow_the_interval_only_without_dates() -> None:
     doubled = all_estimates(*twice, np.repeat(dates, 2))
     per_date = 2  # the sum of a date is twice as large
     assert numbers(doubled[:per_date]) == pytest.approx(numbers(once[:per_date]))
-    assert numbers(doubled[per_date : per_date + 1]) == pytest.approx([2 * each for each in numbers(once[2:3])])
+    assert numbers(doubled[per_date : per_date + 1]) == pytest.approx([2 * item for item in numbers(once[2:3])])
     assert numbers(doubled[per_date + 1 :]) == pytest.approx(numbers(once[3:]))
     errors_once, errors_twice = (
-        [each.standard_error or 0.0 for each in found]
+        [item.standard_error or 0.0 for item in found]
         for found in (all_estimates(y, prediction, reference, None), all_estimates(*twice, None))
     )
-    assert errors_twice == pytest.approx([each / np.sqrt(2) for each in errors_once], rel=0.01)
+    assert errors_twice == pytest.approx([item / np.sqrt(2) for item in errors_once], rel=0.01)
 
 
 @given(st.floats(0.01, 100), st.floats(-50, 50), st.floats(0.1, 10))
 def test_units_scale_errors_and_leave_skill_and_ranks(scale: float, shift: float, stretch: float) -> None:
     y, prediction, reference, dates = panel(30, 4)
-    moved_y, moved, moved_reference = (scale * each + shift for each in (y, prediction, reference))
+    moved_y, moved, moved_reference = (scale * item + shift for item in (y, prediction, reference))
     for metric in METRICS[:2]:
         one, other = score_estimate(metric, y, prediction, dates), score_estimate(metric, moved_y, moved, dates)
-        assert numbers([other]) == pytest.approx([scale * each for each in numbers([one])], rel=1e-6)
+        assert numbers([other]) == pytest.approx([scale * item for item in numbers([one])], rel=1e-6)
         gained = skill_estimate(metric, y, prediction, reference, dates)
         same = skill_estimate(metric, moved_y, moved, moved_reference, dates)
         assert gained is not None and same is not None

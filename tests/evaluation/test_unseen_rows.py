@@ -96,7 +96,7 @@ def test_a_model_trained_without_dates_is_refused_for_a_table_with_dates() -> No
 
 
 @pytest.mark.parametrize(
-    ("frame", "other", "said"),
+    ("frame", "other", "message"),
     [
         (TABLE.head(90), SplitSettings(), r"is not the table that models:/y/1 was trained on \(digest"),
         (TABLE, SplitSettings(seed=7), r"held out different rows .*models:/y/2 with 0.2 and 7"),
@@ -104,12 +104,12 @@ def test_a_model_trained_without_dates_is_refused_for_a_table_with_dates() -> No
     ],
     ids=["another table", "another seed", "another fraction"],
 )
-def test_undated_rows_must_be_held_out_by_both(frame: pd.DataFrame, other: SplitSettings, said: str) -> None:
+def test_undated_rows_must_be_held_out_by_both(frame: pd.DataFrame, other: SplitSettings, message: str) -> None:
     trained, given_ = (
         load_dataset(f.drop(columns=["account_id", "date"]), UNDATED, "net_profit") for f in (TABLE, frame)
     )
     trainings = {"models:/y/1": metadata_of(trained, SplitSettings()), "models:/y/2": metadata_of(trained, other)}
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         unseen_rows(given_, trainings, 0.2, 1)
 
 

@@ -141,11 +141,11 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     assert sum(weights) == pytest.approx(1)
     alone = train_alone(task, study, model)
     x = encode(task.data.features, model.levels)[task.rows.test]
-    raw = [np.asarray(each.booster.predict(x, raw_score=True)) for each in alone]
+    raw = [np.asarray(item.booster.predict(x, raw_score=True)) for item in alone]
     mean = np.average(raw, axis=0, weights=weights)
     expected = 1 / (1 + np.exp(-mean)) if target == "is_profitable" else mean
     np.testing.assert_allclose(model.predict(task.data, task.rows.test), expected, rtol=1e-9)
-    assert model.rounds == tuple(each.booster.num_trees() for each in alone)
+    assert model.rounds == tuple(item.booster.num_trees() for item in alone)
     assert model.booster.num_trees() == sum(model.rounds)
     assert model.heaviest.fit.weight == max(weights)
     assert model.heaviest.hyperparameters == study.trials[model.heaviest.trial].params

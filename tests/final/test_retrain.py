@@ -53,8 +53,8 @@ def searched(
     data = load_dataset(frame, settings.data.table, target, "table.csv")
     task = SearchTask(data, make_split_rows(data, settings.split), settings)
     opened = open_study(task)
-    for each in drawn:
-        opened.study.enqueue_trial(each)
+    for item in drawn:
+        opened.study.enqueue_trial(item)
     run_search(opened.task, opened)
     return opened.task, opened
 

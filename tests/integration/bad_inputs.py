@@ -142,6 +142,21 @@ TABLES = {
         "or use --features derived",
         make=table(signal=None, noise=None, style=None, is_open=None),
     ),
+    "unknown features": bad(
+        f"{IN_BAD} --features all", "features 'all' is unknown", "own, derived, both", make=table()
+    ),
+    "no dates to derive from": bad(
+        f"{IN_BAD} --config c.yaml --features derived",
+        "features 'derived' needs dates",
+        "use --features own",
+        make=lambda folder: [table()(folder), text("c.yaml", "date: null")(folder)],
+    ),
+    "a derived feature's name": bad(
+        f"{IN_BAD} --features both",
+        "columns weekday have the names of derived features",
+        "use --features own",
+        make=table(weekday=1),
+    ),
     "rows twice": bad(
         IN_BAD,
         "4 rows repeat",
@@ -317,6 +332,31 @@ YAML = {
     "another target": bad(WITH_YAML, "target 'net_profit' is unknown", "use pnl, or all", make=text("table.yaml", PNL)),
     "no such column": bad(
         WITH_YAML, "'day' (the date) is missing", "date: in --config", make=text("table.yaml", "date: day")
+    ),
+    "unknown mode of features": bad_yaml("features: derivd", "`features` is 'derivd'", "did you mean 'derived'"),
+    "unknown calendar": bad(
+        f"{WITH_YAML} --features both",
+        "calendar: 'XNYC' of --config is unknown",
+        "did you mean 'XNYS'",
+        make=text("table.yaml", "calendar: XNYC"),
+    ),
+    "no such past": bad(
+        WITH_YAML, "'nois' (known_after:)", "did you mean 'noise'", make=text("table.yaml", "known_after: [nois]")
+    ),
+    "texts in the past": bad(
+        f"{WITH_YAML} --features both",
+        "column 'style' (known_after:) holds texts",
+        "give numbers",
+        make=text("table.yaml", "known_after: [style]"),
+    ),
+    "names of derived features": bad(
+        f"{WITH_YAML} --features both",
+        "two derived features would have the name 'market_net_profit_mean_1'",
+        "rename a column or a group",
+        make=lambda folder: [
+            text("table.yaml", "groups: [market]")(folder),
+            TABLE.rename(columns={"style": "market"}).to_parquet(folder / "table.parquet"),
+        ],
     ),
     "nothing to drop": bad(
         WITH_YAML, "'nois' (drop:)", "did you mean 'noise'", make=text("table.yaml", "drop: [nois]")

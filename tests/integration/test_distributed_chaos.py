@@ -42,8 +42,8 @@ def test_a_run_survives_random_kills_of_workers_and_servers(
         fleet.done(fleet.create(N_TRIALS))
         waiting = fleet.run(SHARED, "--mode", "wait", "--study-name", NAME, "--timeout", str(TIMEOUT))
         kills = _run_with_random_kills(fleet, postgres_server, tracking)
-        said = fleet.done(waiting, seconds=60)
-        assert f"{N_TRIALS} of {N_TRIALS} trials are finished" in said
+        message = fleet.done(waiting, seconds=60)
+        assert f"{N_TRIALS} of {N_TRIALS} trials are finished" in message
         tracking.wait()
         finish = fleet.run(FINISH, "--study-name", NAME)
         assert "num_trades v1 @champion" in fleet.done(finish, seconds=TIMEOUT / 4)

@@ -109,8 +109,8 @@ def test_messages_with_long_names_lists_and_values(name: str, wide: Path, mlflow
         manager = OptunaStudyManager(wide / "artefacts/optuna_studies")
         for number in range(180, 200):
             manager.create_or_load_study(f"{'s' * 150}_study_{number}")
-    told = run(main, [*before, *shlex.split(line)], wide)
-    assert [word for word in words if word not in told] == [], told
+    error = run(main, [*before, *shlex.split(line)], wide)
+    assert [word for word in words if word not in error] == [], error
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_messages_with_long_names_lists_and_values(name: str, wide: Path, mlflow
 )
 def test_messages_of_an_unavailable_server(main: Main, line: str, uri: str, tmp_path: Path) -> None:
     away = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    told = run(main, shlex.split(line), tmp_path, **away)
-    assert told.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
-    assert SECRET not in told
+    error = run(main, shlex.split(line), tmp_path, **away)
+    assert error.endswith("check MLFLOW_TRACKING_URI, its server and its artifact store")
+    assert SECRET not in error
 
 
 TEXT = st.text(min_size=1, max_size=400) | st.text("a/\\:@?#\"'%,.- \n\x1b[0m…ü日\udcff", min_size=1, max_size=700)
@@ -138,7 +138,7 @@ TYPED = st.sampled_from(
 
 
 @given(option=TYPED, value=TEXT, times=st.sampled_from([1, 9]))
-@settings(max_examples=75)
+@settings(max_examples=150)
 def test_messages_of_random_option_values(
     tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int
 ) -> None:

@@ -170,7 +170,7 @@ def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Des
     parts = {row["part"].text: row for row in page.sections["data"].tables[0]}
     assert sum(row["rows"].value or 0 for row in parts.values()) == len(table)
     assert parts["search"]["rows"].value == metadata["training_samples"]
-    for part, (first, last) in {each: metadata["split"][f"{each}_dates"] for each in ("search", "test")}.items():
+    for part, (first, last) in {item: metadata["split"][f"{item}_dates"] for item in ("search", "test")}.items():
         kept = table[table["date"].between(first, last)]
         row = parts[part]
         assert (row["from"].text, row["to"].text) == (first, last)
@@ -181,7 +181,7 @@ def test_members_states_and_rows_are_those_of_metadata_study_and_table(desk: Des
 def test_both_files_are_artifacts_of_the_run(desk: Desk) -> None:
     desk.report("--study-name", "s_net_profit")
     client, run_id = MlflowClient(desk.uri), desk.run("net_profit").info.run_id
-    names = {each.path for each in client.list_artifacts(run_id, "report")}
+    names = {item.path for item in client.list_artifacts(run_id, "report")}
     assert {"report/report.html", "report/report.pdf"} <= names
     for name in ("report.html", "report.pdf"):
         here = (desk.folder / "artefacts/reports/s_net_profit" / name).read_bytes()
@@ -237,7 +237,7 @@ def test_the_ensemble_report_shows_each_studys_own_numbers(desk: Desk) -> None:
         assert search["best in search"].value == study.best_value == metrics["best_value"]
         assert search["finished trials"].value == metadata["n_trials"]
         assert search["metric"].text == metadata["metric"].upper()
-        (way,) = (each for each in page.sections["convergence"].tables[0] if each["model"].text == target)
+        (way,) = (item for item in page.sections["convergence"].tables[0] if item["model"].text == target)
         assert way["best value"].value == study.best_value
     folder = desk.folder / "artefacts/reports"
     a, b = (pd.read_parquet(folder / f"s_{target}/test_predictions.parquet") for target in TARGETS)
@@ -274,7 +274,7 @@ def test_a_study_of_another_objective_and_any_size_is_reported(desk: Desk, n: in
                 state=state,
                 value=value if state == TrialState.COMPLETE else None,
                 params=params,
-                distributions={name: each for name, each in (ranges | kinds).items() if name in params},
+                distributions={name: item for name, item in (ranges | kinds).items() if name in params},
                 intermediate_values={0: -1.0, 5: float("nan")} if i % 2 else {},
             )
         )

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.tracking.registry.served_model import log_served_model
+from src.tracking.registry.served_model import ModelCard, log_served_model
+from tests.bare_table import PEERS, bare_table, with_peers
+from tests.derived_model import trained
 from tests.tiny_model import TinyModel, by_hand, tiny_model
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.
@@ -29,10 +31,29 @@ assert "src" not in sys.modules
 """
 
 
+# The same for a model with derived features: it answers the rows without a target.
+USER_CODE_OF_HISTORY = USER_CODE.replace("pd.read_csv(sys.argv[2])))", "pd.read_csv(sys.argv[2]))['prediction'])")
+
+
+@pytest.mark.timeout(600)
+def test_model_with_derived_features_serves_where_only_its_requirements_are(tmp_path: Path, mlflow_store: str) -> None:
+    frame = with_peers(bare_table(40, 6))
+    model = trained(frame, PEERS, "net_profit", tmp_path)
+    card = ModelCard("net_profit", tmp_path / "trained.txt", model.served.metadata, frame.tail(60))
+    folder = _logged_folder(card, tmp_path)
+    table, answer, elsewhere = tmp_path / "table.csv", tmp_path / "answer.npy", tmp_path / "elsewhere"
+    last = frame["date"] == frame["date"].max()
+    frame.assign(net_profit=frame["net_profit"].mask(last)).to_csv(table, index=False)
+    elsewhere.mkdir()
+    python = _environment(tmp_path / "venv", folder / "requirements.txt")
+    _run([python, "-c", USER_CODE_OF_HISTORY, *map(str, [folder, table, answer, Path.cwd()])], elsewhere)
+    assert np.array_equal(np.load(answer), model.booster.predict(model.matrix[model.rows(frame[last])]))
+
+
 @pytest.mark.timeout(600)
 def test_model_serves_where_only_its_requirements_are(tmp_path: Path, mlflow_store: str) -> None:
     tiny = tiny_model(tmp_path)
-    folder = _logged_folder(tiny, tmp_path)
+    folder = _logged_folder(tiny.card, tmp_path)
     table, answer, elsewhere = tmp_path / "table.csv", tmp_path / "answer.npy", tmp_path / "elsewhere"
     frame = _table_of_today(tiny)
     frame.to_csv(table, index=False)
@@ -43,9 +64,9 @@ def test_model_serves_where_only_its_requirements_are(tmp_path: Path, mlflow_sto
     assert np.array_equal(np.load(answer), tiny.booster.predict(by_hand(frame)))
 
 
-def _logged_folder(tiny: TinyModel, tmp_path: Path) -> Path:
+def _logged_folder(card: ModelCard, tmp_path: Path) -> Path:
     run = mlflow.MlflowClient().create_run("0")
-    model_id = log_served_model(run.info.run_id, tiny.card, "digest")
+    model_id = log_served_model(run.info.run_id, card, "digest")
     return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(tmp_path / "model")))
 
 

@@ -40,9 +40,9 @@ def connect(url: str) -> sqlalchemy.Engine:
 def finish(fleet: Fleet, machine: str) -> tuple[str, dict[str, Any], str]:
     """Runs the finish on a machine with separate folders; returns output, metadata and model."""
     own = ("--output-dir", machine, "--storage-dir", f"{machine}/store")
-    said = fleet.done(fleet.run(FINISH, "--study-name", NAME, *own))
+    output = fleet.done(fleet.run(FINISH, "--study-name", NAME, *own))
     metadata = json.loads((fleet.folder / machine / "models/lgb_num_trades_optuna_metadata.json").read_text())
-    return said, metadata, (fleet.folder / metadata["model_file"]).read_text()
+    return output, metadata, (fleet.folder / metadata["model_file"]).read_text()
 
 
 @pytest.mark.timeout(400)
@@ -51,8 +51,8 @@ def test_the_finish_on_another_machine_retrains_no_trial_and_gives_the_same_mode
     workers = [fleet.worker(number) for number in range(2)]
     for worker in workers:
         fleet.done(worker)
-    said, metadata, model = finish(fleet, "one")
-    assert "training these trials again" not in said
+    output, metadata, model = finish(fleet, "one")
+    assert "training these trials again" not in output
     assert len(metadata["members"]) > 1, "validation predictions chose several trials"
     with connect(fleet.url).begin() as connection:
         assert connection.execute(sqlalchemy.delete(TABLE)).rowcount == 14
@@ -119,8 +119,8 @@ def test_connection_losses_cost_only_the_cached_predictions(
     finally:
         over.set()
         thread.join()
-    (said,) = warnings_in(caplog)
-    assert said.startswith("validation predictions of trial 1 cannot be written to the store: ")
+    (output,) = warnings_in(caplog)
+    assert output.startswith("validation predictions of trial 1 cannot be written to the store: ")
     store.keep(2, 0.4, SCORES)
     ((_, found),) = store.load({2: 0.4}, len(SCORES))
     np.testing.assert_array_equal(found, SCORES)
@@ -145,12 +145,12 @@ def test_a_user_who_may_not_create_tables_searches_without_the_cache(
     for number in range(3):
         store.keep(number, 0.5, SCORES)
         study.optimize(lambda trial: 0.5, n_trials=1)
-    (said,) = warnings_in(caplog)
-    assert said.startswith(
+    (output,) = warnings_in(caplog)
+    assert output.startswith(
         'validation predictions of trial 0 cannot be written to the store: relation "daily_profit_predictions" does '
     )
-    assert said.endswith("; grant the database user the right to create and write the table daily_profit_predictions")
-    assert len(said) <= 500
+    assert output.endswith("; grant the database user the right to create and write the table daily_profit_predictions")
+    assert len(output) <= 500
     assert dict(store.load({0: 0.5}, len(SCORES))) == {}
     manager.storage.engine.dispose()
 

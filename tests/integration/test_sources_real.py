@@ -83,7 +83,7 @@ def test_many_rows_come_in_chunks(engine: Engine, postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "line"),
     [
         ("SELEC 1", 'syntax error at or near "SELEC": correct the SELECT'),
         ("SELECT * FROM missing", 'relation "missing" does not exist'),
@@ -93,10 +93,10 @@ def test_many_rows_come_in_chunks(engine: Engine, postgres_url: str) -> None:
         ("CREATE TABLE u (a int)", "CREATE TABLE"),
     ],
 )
-def test_queries_that_fail_and_change_nothing(engine: Engine, postgres_url: str, query: str, said: str) -> None:
+def test_queries_that_fail_and_change_nothing(engine: Engine, postgres_url: str, query: str, line: str) -> None:
     message = refused(postgres_url, query)
     assert message.startswith(f"--query {query!r} ")
-    assert said in message
+    assert line in message
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 3
 

@@ -46,14 +46,14 @@ def test_waiting_for_a_paused_holder_ends_and_names_it(
     url: URL, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with paused_holder(HOLD, postgres_url, "600") as pid:
-        with pytest.raises(LockError) as told:
+        with pytest.raises(LockError) as caught:
             take(url)
-        said, name = str(told.value), f"daily-profit:{platform.node()[:40]}:{pid}"
-        assert said.startswith("the lock 'projection-s' of the store postgresql+psycopg2://")
-        assert f" is held by {name} (client local, last seen " in said
-        assert len(said) < 500
+        message, name = str(caught.value), f"daily-profit:{platform.node()[:40]}:{pid}"
+        assert message.startswith("the lock 'projection-s' of the store postgresql+psycopg2://")
+        assert f" is held by {name} (client local, last seen " in message
+        assert len(message) < 500
         assert f"held by {name}" in caplog.text, "it is told before it is given up"
-        (statement,) = [part for part in said.split(", ") if "pg_terminate_backend" in part]
+        (statement,) = [part for part in message.split(", ") if "pg_terminate_backend" in part]
         assert answer(url, statement.removeprefix("or run ").removesuffix(" there")) is True
         take(url)
 

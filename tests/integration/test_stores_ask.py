@@ -174,7 +174,7 @@ def test_the_migration_upgrades_both_databases_to_the_schema_of_the_images(postg
     for role in ("mlflow", "optuna"):
         holder = container(objects, "Job/migrate", role)
         variables = environment(objects, holder)
-        (secret,) = [each["valueFrom"]["secretKeyRef"]["key"] for each in holder["env"]]
+        (secret,) = [item["valueFrom"]["secretKeyRef"]["key"] for item in holder["env"]]
         words = [expanded(word, variables) for word in holder.get("command", ["tini", "--", "mlflow"]) + holder["args"]]
         asked = [*words[2:-1], words[-1].replace(f"{role}@postgres:5432/{role}", urls[role].partition("//")[2])]
         asked[0] = str(Path(sys.executable).with_name(asked[0]))

@@ -73,7 +73,7 @@ def test_workers_and_passes_in_three_zones_write_each_point_once(tmp_path: Path,
     assert run_in("America/New_York", PROJECT, str(tmp_path), "9") == 0
     mlflow.set_tracking_uri(mlflow_store)
     client = MlflowClient()
-    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    runs = client.search_runs([item.experiment_id for item in client.search_experiments()])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     curve = client.get_metric_history(parent.info.run_id, "best_value")
     assert sorted((point.step, point.timestamp) for point in curve) == list(enumerate(ends))

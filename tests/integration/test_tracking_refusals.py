@@ -69,7 +69,7 @@ def gone(server: TrackingServer) -> Mapping[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"MLFLOW_EXPERIMENT_NAME": "gone"}, "MLFLOW_EXPERIMENT_NAME 'gone' is a deleted experiment: restore it"),
         ({"MLFLOW_EXPERIMENT_ID": "<deleted>"}, "MLFLOW_EXPERIMENT_ID '<deleted>' is a deleted experiment: restore it"),
@@ -89,7 +89,7 @@ def gone(server: TrackingServer) -> Mapping[str, str]:
     ],
 )
 def test_a_server_is_checked(
-    server: TrackingServer, gone: Mapping[str, str], variables: dict[str, str], said: str
+    server: TrackingServer, gone: Mapping[str, str], variables: dict[str, str], message: str
 ) -> None:
     def filled(text: str) -> str:
         for name, value in gone.items():
@@ -97,14 +97,14 @@ def test_a_server_is_checked(
         return text
 
     environ = {"MLFLOW_TRACKING_URI": server.uri} | {name: filled(value) for name, value in variables.items()}
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         refuse_permanent_errors(environ)
-    assert str(told.value).startswith(filled(said))
-    assert len(str(told.value)) < 500
+    assert str(caught.value).startswith(filled(message))
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         (
             WRONG,
@@ -116,12 +116,12 @@ def test_a_server_is_checked(
         ({"MLFLOW_TRACKING_URI": "http://quant:wr0ng@"}, "refuses the user or password in MLFLOW_TRACKING_URI (401, "),
     ],
 )
-def test_a_refused_login_names_the_variable(proxy: PasswordProxy, variables: dict[str, str], said: str) -> None:
+def test_a_refused_login_names_the_variable(proxy: PasswordProxy, variables: dict[str, str], message: str) -> None:
     uri = proxy.uri.replace("http://", variables.get("MLFLOW_TRACKING_URI", "http://"))
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         refuse_permanent_errors(variables | {"MLFLOW_TRACKING_URI": uri})
-    assert said in str(told.value)
-    assert not {"wr0ng", "t0ken"} & set(str(told.value).replace(":", " ").split())
+    assert message in str(caught.value)
+    assert not {"wr0ng", "t0ken"} & set(str(caught.value).replace(":", " ").split())
 
 
 def test_credentials_that_mlflow_accepts_are_accepted(
@@ -151,25 +151,25 @@ def test_a_user_with_limited_access_is_accepted(
 
 
 def test_another_program_on_the_port_is_refused(server: TrackingServer) -> None:
-    for uri, said in (
+    for uri, message in (
         (f"{server.uri}/elsewhere", "answers, but is not an MLflow server (status 404)"),
         (server.uri.replace("http", "https"), "no secure connection ([SSL: WRONG_VERSION_NUMBER]"),
     ):
-        with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI") as told:
+        with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI") as caught:
             refuse_permanent_errors({"MLFLOW_TRACKING_URI": uri})
-        assert said in str(told.value)
+        assert message in str(caught.value)
 
 
 def test_a_database_refusal_is_reported(postgres_url: str) -> None:
     refuse_permanent_errors({"MLFLOW_TRACKING_URI": postgres_url})  # empty: MLflow creates its tables
-    for old, new, said in (
+    for old, new, message in (
         ("/test_", "/none_", r"database \"none_.*\" does not exist"),
         ("postgres@", "nobody:s3cret@", r"role \"nobody\" does not exist"),
     ):
-        with pytest.raises(ConfigError, match=said) as told:
+        with pytest.raises(ConfigError, match=message) as caught:
             refuse_permanent_errors({"MLFLOW_TRACKING_URI": postgres_url.replace(old, new)})
-        assert "check user, password and database" in str(told.value)
-        assert "s3cret" not in str(told.value)
+        assert "check user, password and database" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
 
 
 def test_a_bucket_is_checked(server: TrackingServer, s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_every_command_that_needs_mlflow_is_refused_at_the_start(
 ) -> None:
     done = run(folder, proxy.uri, command, **WRONG)
     assert done.returncode == 2, done.stderr
-    (line,) = [each for each in done.stderr.splitlines() if "refuses" in each]
+    (line,) = [item for item in done.stderr.splitlines() if "refuses" in item]
     assert line.startswith(
         f"error: {proxy.uri} refuses MLFLOW_TRACKING_USERNAME 'quant' with this MLFLOW_TRACKING_PASS"
     )

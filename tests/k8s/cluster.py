@@ -118,7 +118,7 @@ def pod(job: str, number: int = 0, phase: str = "Running", unscheduled: str = ""
         conditions.append(
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unscheduled}
         )
-    statuses = [{"name": name, "image": "tuner:1", "state": each} for name, each in state.items()]
+    statuses = [{"name": name, "image": "tuner:1", "state": item} for name, item in state.items()]
     return {
         "kind": "Pod",
         "metadata": {
@@ -129,7 +129,7 @@ def pod(job: str, number: int = 0, phase: str = "Running", unscheduled: str = ""
         "status": {
             "phase": phase,
             "conditions": conditions,
-            "initContainerStatuses": [each for each in statuses if each["name"] == "wait"],
-            "containerStatuses": [each for each in statuses if each["name"] != "wait"],
+            "initContainerStatuses": [item for item in statuses if item["name"] == "wait"],
+            "containerStatuses": [item for item in statuses if item["name"] != "wait"],
         },
     }

@@ -65,7 +65,7 @@ def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
 
 
 def named(objects: tuple[Object, ...], kind: str, name: str) -> Object:
-    (found,) = [each for each in of_kind(objects, kind) if each["metadata"]["name"] == name]
+    (found,) = [item for item in of_kind(objects, kind) if item["metadata"]["name"] == name]
     return found
 
 
@@ -80,12 +80,12 @@ def pods(objects: tuple[Object, ...]) -> Iterator[Pod]:
 
 
 def pod(objects: tuple[Object, ...], owner: str) -> Pod:
-    (found,) = [each for each in pods(objects) if each.owner == owner]
+    (found,) = [item for item in pods(objects) if item.owner == owner]
     return found
 
 
 def container(objects: tuple[Object, ...], owner: str, name: str) -> Any:
-    (found,) = [each for each in pod(objects, owner).containers if each["name"] == name]
+    (found,) = [item for item in pod(objects, owner).containers if item["name"] == name]
     return found
 
 
@@ -94,8 +94,8 @@ def environment(objects: tuple[Object, ...], holder: Mapping[str, Any]) -> dict[
     found: dict[str, str] = {}
     for source in holder.get("envFrom", []):
         found |= named(objects, "ConfigMap", source["configMapRef"]["name"])["data"]
-    for each in holder.get("env", []):
-        found[each["name"]] = expanded(each["value"], found) if "value" in each else f"<{each['name']}>"
+    for item in holder.get("env", []):
+        found[item["name"]] = expanded(item["value"], found) if "value" in item else f"<{item['name']}>"
     return found
 
 
@@ -115,10 +115,10 @@ def command_line(objects: tuple[Object, ...], holder: Mapping[str, Any]) -> tupl
 
 def tuner_containers(objects: tuple[Object, ...]) -> Iterator[tuple[str, Any]]:
     """Those that run a command of the product, with their owner's name."""
-    for each in pods(objects):
-        for holder in each.containers:
+    for item in pods(objects):
+        for holder in item.containers:
             if "/tuner:" in holder["image"]:
-                yield f"{each.owner}/{holder['name']}", holder
+                yield f"{item.owner}/{holder['name']}", holder
 
 
 def parser_of(module: str) -> Any:

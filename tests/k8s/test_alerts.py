@@ -30,7 +30,7 @@ def rule() -> Any:
 
 
 def expressions() -> list[str]:
-    return [each["expr"] for group in rule()["spec"]["groups"] for each in group["rules"]]
+    return [item["expr"] for group in rule()["spec"]["groups"] for item in group["rules"]]
 
 
 def test_no_overlay_needs_the_operator() -> None:
@@ -44,7 +44,7 @@ def test_the_expressions_are_about_the_teams_namespace_and_the_cronjob_that_is_t
     assert found["metadata"]["labels"]["release"] == "monitoring"
     text = "\n".join(expressions())
     assert len(expressions()) == 2
-    assert all(re.findall(r'namespace="([^"]*)"', each) == ["research"] for each in expressions())
+    assert all(re.findall(r'namespace="([^"]*)"', item) == ["research"] for item in expressions())
     for name in set(re.findall(r'(?:cronjob|owner_name)="([^"]*)"', text)):
         assert named(overlay(TEAM), "CronJob", name)
     assert set(re.findall(r"\bkube_\w+", text)) == METRICS
@@ -112,7 +112,7 @@ CASES = {
             *cron(success="0x100"),
             *job(1, start_hour=1, failed_from=2, owner='owner_kind="CronJob", owner_name="backup"'),
             *job(2, start_hour=1, failed_from=2, condition="false"),
-            *[each | {"series": each["series"].replace("research", "elsewhere")} for each in job(3, 1, 2)],
+            *[item | {"series": item["series"].replace("research", "elsewhere")} for item in job(3, 1, 2)],
         ],
         [firing(5, FAILED), firing(20, NO_SUCCESS)],
     ),
@@ -125,8 +125,8 @@ def test_prometheus_own_tool_finds_them_right(tmp_path: Path) -> None:
         pytest.skip("promtool is not installed, so that nothing works the expressions out")
     described = rule()["spec"]
     for group in described["groups"]:
-        for each in group["rules"]:  # what an alert says is not what is tried here
-            del each["annotations"]
+        for item in group["rules"]:  # what an alert says is not what is tried here
+            del item["annotations"]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
     tests = [
         {"name": name, "interval": "1h", "input_series": inputs, "alert_rule_test": expected}

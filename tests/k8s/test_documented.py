@@ -50,5 +50,5 @@ def test_the_quota_that_is_told_is_enough_for_a_run() -> None:
         named(rendered("base"), "Job", name)["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
         for name in ("create", "work", "finish")
     ]
-    assert [(each["cpu"], each["memory"]) for each in limits] == [("1", "1Gi"), ("1", "1Gi"), ("2", "2Gi")]
+    assert [(item["cpu"], item["memory"]) for item in limits] == [("1", "1Gi"), ("1", "1Gi"), ("2", "2Gi")]
     assert "count 1 CPU and 1 GiB for each worker, and 3 CPUs and 3 GiB" in re.sub(r"\s+", " ", PAGE)

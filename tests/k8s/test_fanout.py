@@ -28,11 +28,11 @@ def dry(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[Any, ...]:
 
 
 def applied(calls: list[Call]) -> list[tuple[Any, ...]]:
-    return [tuple(documents(each.stdin)) for each in calls if each.words[0] == "apply"]
+    return [tuple(documents(item.stdin)) for item in calls if item.words[0] == "apply"]
 
 
 def created(calls: list[Call]) -> list[Any]:
-    return [found for each in calls if each.words[0] == "create" for found in documents(each.stdin)]
+    return [found for item in calls if item.words[0] == "create" for found in documents(item.stdin)]
 
 
 def secret(**values: str) -> dict[str, Any]:
@@ -65,8 +65,8 @@ class TestDryRun:
         objects = dry(capsys, *words)
         spec = named(objects, "Job", f"work-{RUN}")["spec"]
         assert (spec["parallelism"], spec["completions"], spec["maxFailedIndexes"]) == (9, 9, 4)
-        for each in pods(objects):
-            for holder in each.containers if "Job" in each.owner else []:
+        for item in pods(objects):
+            for holder in item.containers if "Job" in item.owner else []:
                 found = environment(objects, holder)
                 assert (found["N_TRIALS"], found["QUERY"], found["TARGET"]) == ("12", QUERY, "num_trades")
                 assert found["STUDY_NAME"] == STUDY
@@ -81,7 +81,7 @@ class TestDryRun:
         (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
         objects = dry(capsys, f"CONFIG={tmp_path / 't.yaml'}", "TARGET=pnl")
         assert named(objects, "ConfigMap", f"table-{RUN}")["data"] == {"table.yaml": text}
-        found = next(each for each in pods(objects) if each.owner == f"Job/work-{RUN}")
+        found = next(item for item in pods(objects) if item.owner == f"Job/work-{RUN}")
         assert [v["configMap"]["name"] for v in found.spec["volumes"] if "configMap" in v] == [f"table-{RUN}"]
         assert environment(objects, found.containers[0])["CONFIG"] == "/config/table.yaml"
 
@@ -90,7 +90,7 @@ class TestDryRun:
         (budget,) = of_kind(objects, "PodDisruptionBudget")
         assert budget["spec"]["selector"]["matchLabels"]["daily-profit/run"] == RUN
         assert named(objects, "Job", f"work-{RUN}")["spec"]["maxFailedIndexes"] == 0
-        images = {holder["image"] for each in pods(objects) for holder in each.containers}
+        images = {holder["image"] for item in pods(objects) for holder in item.containers}
         assert all(image.startswith("registry.example.com/") for image in images)
 
     def test_by_make(self) -> None:
@@ -116,17 +116,17 @@ class TestUp:
     def test_services_first_then_the_run_to_its_end(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        done = [job(each, RUN, "Complete") for each in ("create", "worker", "finish")]
+        done = [job(item, RUN, "Complete") for item in ("create", "worker", "finish")]
         cluster.answers(WATCHED, "lost", {"items": done})
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "WORKERS=3") == 0
         (space,), services, run = applied(cluster.calls)
         assert space["kind"] == "Namespace" and not of_kind(services, "Namespace")
         assert not [found for found in services if "daily-profit/run" in found["metadata"]["labels"]]
         assert {found["metadata"]["labels"]["daily-profit/run"] for found in run} == {RUN}
-        said = [each.text for each in cluster.calls]
-        waited = [text.split()[4] for text in said if "rollout status" in text]
+        texts = [item.text for item in cluster.calls]
+        waited = [text.split()[4] for text in texts if "rollout status" in text]
         assert waited == ["statefulset/postgres", "statefulset/s3", "deployment/mlflow"]
-        order = [text.split()[2] if "rollout" in text else text.split()[0] for text in said]
+        order = [text.split()[2] if "rollout" in text else text.split()[0] for text in texts]
         assert [word for word in order if word in ("apply", "create", "rollout")] == [
             "apply", "create", "apply", "rollout", "rollout", "rollout", "apply"
         ]  # fmt: skip
@@ -145,7 +145,7 @@ class TestUp:
         assert len(set(values)) == 6 and all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values)
         assert all(found["stringData"].keys() == set(KEYS) for found in made)
         streams = capsys.readouterr()
-        shown = streams.out + streams.err + " ".join(each.text for each in cluster.calls)
+        shown = streams.out + streams.err + " ".join(item.text for item in cluster.calls)
         assert not [value for value in values if value in shown]
 
     def test_passwords_of_the_cluster_stay(self, cluster: FakeCluster) -> None:
@@ -192,9 +192,9 @@ class TestUp:
     def test_production_needs_its_secret(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         cluster.answers("get secret", secret(OPTUNA_POSTGRES_PASSWORD="a", MLFLOW_POSTGRES_PASSWORD=""))
         assert call(cluster, "up", f"STUDY_NAME={STUDY}", "OVERLAY=production") == 2
-        said = capsys.readouterr().err
+        err = capsys.readouterr().err
         assert (
-            "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: create it" in said
+            "lacks MLFLOW_AWS_ACCESS_KEY_ID, MLFLOW_AWS_SECRET_ACCESS_KEY, MLFLOW_POSTGRES_PASSWORD: create it" in err
         )
         assert not applied(cluster.calls)
 
@@ -213,12 +213,12 @@ class TestDown:
     def test_down_takes_the_only_run(self, cluster: FakeCluster) -> None:
         cluster.answers("get jobs", {"items": [job("create", RUN), job("finish", RUN)]})
         assert call(cluster, "down") == call(cluster, "down", f"STUDY_NAME={STUDY}") == 0
-        gone = [each.text for each in cluster.calls if " delete " in each.text]
+        gone = [item.text for item in cluster.calls if " delete " in item.text]
         kinds = "jobs,configmaps,serviceaccounts,poddisruptionbudgets"
         assert gone == [f"-n daily-profit delete {kinds} -l daily-profit/run={RUN}"] * 2
 
     @pytest.mark.parametrize(
-        ("words", "said"),
+        ("words", "message"),
         [
             ([], "STUDY_NAME is missing: use STUDY_NAME=a-1 or b-2"),
             (["STUDY_NAME=c"], "STUDY_NAME=c is not a run: use STUDY_NAME=a-1 or b-2"),
@@ -227,17 +227,17 @@ class TestDown:
         ],
     )
     def test_down_needs_an_unambiguous_run(
-        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+        self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str], message: str
     ) -> None:
         cluster.answers("get jobs", {"items": [job("create", "b-2"), job("create", "a-1")]})
         assert call(cluster, "down", *words) == 2
-        assert said in capsys.readouterr().err
-        assert not [each for each in cluster.calls if "delete" in each.text]
+        assert message in capsys.readouterr().err
+        assert not [item for item in cluster.calls if "delete" in item.text]
 
     @pytest.mark.parametrize("volumes", [False, True])
     def test_down_all_keeps_volumes_and_their_passwords_by_default(self, cluster: FakeCluster, volumes: bool) -> None:
         assert call(cluster, "down", "ALL=1", *(["VOLUMES=1"] if volumes else [])) == 0
-        (listed,) = [json.loads(each.stdin)["items"] for each in cluster.calls if each.stdin]
+        (listed,) = [json.loads(item.stdin)["items"] for item in cluster.calls if item.stdin]
         kinds = {found["kind"] for found in listed}
         assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy", "CronJob"} <= kinds
         assert not kinds & {"Namespace", "Secret"}

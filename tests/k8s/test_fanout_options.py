@@ -65,7 +65,7 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"WORKERS": "0"}, "WORKERS=0 is not a number of workers: use 1 or more"),
         ({"WORKERS": "-1"}, "WORKERS=-1 is not a number"),
@@ -84,8 +84,8 @@ def test_a_config_file_travels_with_the_run(tmp_path: Path) -> None:
         ({"STUDY_NAME": "x" * 60}, "cannot name a run: use letters and digits, 48 at most"),
     ],
 )
-def test_mistakes_are_one_line(values: dict[str, str], said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+def test_mistakes_are_one_line(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         run_of(values, NOON)
     assert len(str(caught.value).splitlines()) == 1
 

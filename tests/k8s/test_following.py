@@ -109,8 +109,8 @@ class TestWhatIsSaid:
         assert up(cluster, waiting, waiting, waiting, waiting, DONE) == 0
         out = capsys.readouterr().out
         assert " finish  waiting for the trials\n" in out
-        told = [line.partition(" trials  ")[2] for line in out.splitlines() if " trials  " in line]
-        assert told == [f"s: {n} of 24 trials are finished, 3 run, best 0.625" for n in (1, 2)]
+        shown = [line.partition(" trials  ")[2] for line in out.splitlines() if " trials  " in line]
+        assert shown == [f"s: {n} of 24 trials are finished, 3 run, best 0.625" for n in (1, 2)]
 
     def test_the_end_names_what_can_be_opened(self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
         log = f"report   http://mlflow:5000/{REPORT}\nMLflow   open http://mlflow:5000"
@@ -170,7 +170,7 @@ class TestFailure:
     def test_of_several_failed_jobs_the_first_of_the_flow_says_why(
         self, cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        failed = [job(each, RUN, "Failed", "BackoffLimitExceeded") for each in ("finish", "worker", "create")]
+        failed = [job(item, RUN, "Failed", "BackoffLimitExceeded") for item in ("finish", "worker", "create")]
         assert up(cluster, items(*failed)) == 1
         assert f"job create-{RUN} failed (BackoffLimitExceeded): why; " in capsys.readouterr().err
 
@@ -232,7 +232,7 @@ class TestStatus:
         cluster.answers("get jobs,configmaps", items(left))
         assert call(cluster, "status") == 0
         assert call(cluster, "status", f"STUDY_NAME={STUDY}") == 0
-        shown = [each.text for each in cluster.calls]
+        shown = [item.text for item in cluster.calls]
         assert any("-l app.kubernetes.io/part-of=daily-profit" in text for text in shown)
         assert f"-n daily-profit get jobs,pods -l daily-profit/run={RUN}" in shown
         assert f"{WORK}: 1 of 3 running, 0 done\n" in capsys.readouterr().out

@@ -42,8 +42,8 @@ DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 def secret_keys(pod: Pod) -> list[dict[str, Any]]:
     """The keys of Secrets that a pod's containers need."""
-    variables = [each for holder in pod.containers for each in holder.get("env", [])]
-    return [each["valueFrom"]["secretKeyRef"] for each in variables if "secretKeyRef" in each.get("valueFrom", {})]
+    variables = [item for holder in pod.containers for item in holder.get("env", [])]
+    return [item["valueFrom"]["secretKeyRef"] for item in variables if "secretKeyRef" in item.get("valueFrom", {})]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ class TestOverlay:
     def test_names_are_dns_labels_and_stand_once(self, name: str) -> None:
         names = [(found["kind"], found["metadata"]["name"]) for found in overlay(name)]
         assert len(set(names)) == len(names)
-        assert not [each for _, each in names if not DNS_LABEL.fullmatch(each)]
+        assert not [item for _, item in names if not DNS_LABEL.fullmatch(item)]
 
     def test_everything_is_in_one_hardened_namespace(self, name: str) -> None:
         (space,) = of_kind(overlay(name), "Namespace")
@@ -154,9 +154,9 @@ class TestOverlay:
 def test_settings_default_to_the_commands_defaults() -> None:
     _, words = command_line(overlay("local"), container(overlay("local"), "Job/create", "create"))
     parser = parser_of("src.modeling.optuna_parallel_optimization")
-    said = {"targets": ["is_profitable"], "study_name": "daily_profit", "mode": "create"}
+    given = {"targets": ["is_profitable"], "study_name": "daily_profit", "mode": "create"}
     plain = vars(parser.parse_args([]))
-    assert vars(parser.parse_args(words)) == plain | said
+    assert vars(parser.parse_args(words)) == plain | given
 
 
 def test_mlflow_and_nothing_else_is_called_beside_the_product() -> None:
@@ -185,16 +185,17 @@ def test_a_run_is_jobs_and_their_settings() -> None:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_services_say_which_keys_their_secret_has(name: str) -> None:
     text = (ROOT / f"k8s/overlays/{name}/services/kustomization.yaml").read_text(encoding="utf-8")
-    told = {word for line in text.splitlines() if line.startswith("#") for word in re.findall(r"[A-Z_0-9]{6,}", line)}
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    documented = {word for line in comments for word in re.findall(r"[A-Z_0-9]{6,}", line)}
     keys = [key for pod in pods(overlay(name)) for key in secret_keys(pod)]
     needed, used = ({k["key"] for k in keys if not k.get("optional")}, {k["key"] for k in keys})
-    assert needed <= told <= used
+    assert needed <= documented <= used
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_who_tunes_has_one_name(name: str) -> None:
     """So that a workload identity is bound once, for all runs and nights; the server has another one."""
-    used = {each.owner: each.spec.get("serviceAccountName") for each in pods(overlay(name))}
+    used = {item.owner: item.spec.get("serviceAccountName") for item in pods(overlay(name))}
     tuning = {owner.rpartition("/")[0] for owner, _ in tuner_containers(overlay(name))}
     assert len(tuning) == 5
     assert {used[owner] for owner in tuning} == {"tuner"}

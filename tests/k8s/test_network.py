@@ -48,14 +48,14 @@ def open_to(objects: tuple[Object, ...], way: str, own: Labels, peer: Labels | s
         if chosen(policy["spec"]["podSelector"], own):
             for rule in policy["spec"].get(way, []):
                 near = rule["to" if way == "egress" else "from"]
-                if port in [p["port"] for p in rule["ports"]] and any(meets(each, labels, address) for each in near):
+                if port in [p["port"] for p in rule["ports"]] and any(meets(item, labels, address) for item in near):
                     return True
     return False
 
 
 def parts(objects: tuple[Object, ...]) -> dict[str, Labels]:
     """One pod's labels for each part: all of the tuner's Jobs count as one."""
-    return {each.labels["app.kubernetes.io/name"]: each.labels for each in pods(objects)}
+    return {item.labels["app.kubernetes.io/name"]: item.labels for item in pods(objects)}
 
 
 def connections(objects: tuple[Object, ...]) -> Iterator[tuple[str, str, int]]:
@@ -109,6 +109,6 @@ def test_a_pod_without_a_policy_of_its_own_can_do_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_all_jobs_are_let_through_alike(name: str) -> None:
-    tuner = [each for each in pods(overlay(name)) if "Job/" in each.owner]
-    assert {each.labels["app.kubernetes.io/name"] for each in tuner} == {"daily-profit"}
+    tuner = [item for item in pods(overlay(name)) if "Job/" in item.owner]
+    assert {item.labels["app.kubernetes.io/name"] for item in tuner} == {"daily-profit"}
     assert len(tuner) >= 3

@@ -21,8 +21,8 @@ def job(name: str) -> Any:
 def test_the_containers_run_in_their_order(name: str) -> None:
     """Also where an overlay changes some of them: a strategic merge patch would put those before the others."""
     spec = pod(overlay(name), NIGHTLY).spec
-    assert [each["name"] for each in spec["initContainers"]] == ["check", "work", "finish"]
-    assert [each["name"] for each in spec["containers"]] == ["promote"]
+    assert [item["name"] for item in spec["initContainers"]] == ["check", "work", "finish"]
+    assert [item["name"] for item in spec["containers"]] == ["promote"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -33,7 +33,7 @@ class TestNightly:
         for step in ("work", "finish"):
             holder = container(overlay(name), NIGHTLY, step)
             for variable, label in labels.items():
-                (found,) = [each for each in holder["env"] if each["name"] == variable]
+                (found,) = [item for item in holder["env"] if item["name"] == variable]
                 path = f"metadata.labels['batch.kubernetes.io/{label}']"
                 assert found["valueFrom"] == {"fieldRef": {"fieldPath": path}}
             assert "--study-name=$(STUDY_NAME)" in holder["args"]
@@ -71,13 +71,13 @@ def called(tmp_path: Path, step: str, **settings: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize("value", ["off", "dry-run", "on", "yes", ""])
 def test_the_setting_reaches_the_command(tmp_path: Path, value: str, step: str, index: str) -> None:
     """Every pod looks at it before the search, so that none begins with a wrong one; one pod promotes."""
-    status, said = called(tmp_path, step, PROMOTE=value, JOB_COMPLETION_INDEX=index)
+    status, arguments = called(tmp_path, step, PROMOTE=value, JOB_COMPLETION_INDEX=index)
     assert status == 0
     if not value or (step == "promote" and index != "0"):
-        assert said == []
+        assert arguments == []
         return
-    assert said[:2] == ["-m", "src.tracking.promote"]
-    args = parser_of("src.tracking.promote").parse_args(said[2:])
+    assert arguments[:2] == ["-m", "src.tracking.promote"]
+    args = parser_of("src.tracking.promote").parse_args(arguments[2:])
     assert (args.mode, args.dry_run, args.check) == (value, False, step == "check")
 
 

@@ -70,9 +70,9 @@ def test_all_kinds_of_needs_are_seen() -> None:
     (job,) = [found for found in rendered("base") if found["metadata"]["name"] == "finish"]
     maps = {("ConfigMap", "settings"), ("ConfigMap", "stores"), ("ConfigMap", "table")}
     assert set(needs(job)) == maps | {("ServiceAccount", "tuner"), ("Secret", "credentials")}
-    said = too_early(tuple(reversed(rendered("overlays/local/services"))))
-    assert "ConfigMap/stores stands before Namespace/daily-profit" in said
-    assert "StatefulSet/postgres stands before Service/postgres" in said
+    problems = too_early(tuple(reversed(rendered("overlays/local/services"))))
+    assert "ConfigMap/stores stands before Namespace/daily-profit" in problems
+    assert "StatefulSet/postgres stands before Service/postgres" in problems
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -26,38 +26,38 @@ class TestHardening:
     """Pod Security `restricted`, and what goes beyond it."""
 
     def test_pods(self, every_pod: list[Pod]) -> None:
-        for each in every_pod:
-            context = each.spec["securityContext"]
-            assert context["runAsNonRoot"] is True, each.owner
-            assert context["runAsUser"] > 0 and context["runAsGroup"] > 0 and context["fsGroup"] > 0, each.owner
-            assert context["seccompProfile"] == {"type": "RuntimeDefault"}, each.owner
-            assert each.spec["automountServiceAccountToken"] is False, each.owner
-            assert each.spec["enableServiceLinks"] is False, each.owner
-            assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & each.spec.keys(), each.owner
+        for item in every_pod:
+            context = item.spec["securityContext"]
+            assert context["runAsNonRoot"] is True, item.owner
+            assert context["runAsUser"] > 0 and context["runAsGroup"] > 0 and context["fsGroup"] > 0, item.owner
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}, item.owner
+            assert item.spec["automountServiceAccountToken"] is False, item.owner
+            assert item.spec["enableServiceLinks"] is False, item.owner
+            assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & item.spec.keys(), item.owner
 
     def test_containers(self, every_pod: list[Pod]) -> None:
-        for each in every_pod:
-            for holder in each.containers:
+        for item in every_pod:
+            for holder in item.containers:
                 assert holder["securityContext"] == {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
-                }, f"{each.owner}/{holder['name']}"
+                }, f"{item.owner}/{holder['name']}"
 
     def test_what_can_be_written_has_an_end(self, every_pod: list[Pod]) -> None:
-        for each in every_pod:
-            for volume in each.spec["volumes"]:
+        for item in every_pod:
+            for volume in item.spec["volumes"]:
                 (kind,) = volume.keys() - {"name"}
-                assert kind in ("emptyDir", "configMap"), each.owner
-                assert kind != "emptyDir" or volume["emptyDir"]["sizeLimit"], each.owner
-            for holder in each.containers:
-                assert "/tmp" in [mount["mountPath"] for mount in holder["volumeMounts"]], each.owner
+                assert kind in ("emptyDir", "configMap"), item.owner
+                assert kind != "emptyDir" or volume["emptyDir"]["sizeLimit"], item.owner
+            for holder in item.containers:
+                assert "/tmp" in [mount["mountPath"] for mount in holder["volumeMounts"]], item.owner
 
     def test_images_have_a_fixed_tag(self, every_pod: list[Pod]) -> None:
-        for each in every_pod:
-            for holder in each.containers:
-                assert re.fullmatch(r"[a-z0-9./-]+:[a-z0-9][a-z0-9.-]*", holder["image"]), each.owner
-                assert not holder["image"].endswith(":latest"), each.owner
+        for item in every_pod:
+            for holder in item.containers:
+                assert re.fullmatch(r"[a-z0-9./-]+:[a-z0-9][a-z0-9.-]*", holder["image"]), item.owner
+                assert not holder["image"].endswith(":latest"), item.owner
 
 
 def cpus(text: Any) -> float:
@@ -70,17 +70,17 @@ def mebibytes(text: str) -> int:
 
 class TestResources:
     def test_every_container_has_requests_and_limits(self, every_pod: list[Pod]) -> None:
-        for each in every_pod:
-            for holder in each.containers:
+        for item in every_pod:
+            for holder in item.containers:
                 asked, most = holder["resources"]["requests"], holder["resources"]["limits"]
-                assert 0 < cpus(asked["cpu"]) <= cpus(most["cpu"]), each.owner
-                assert 0 < mebibytes(asked["memory"]) <= mebibytes(most["memory"]), each.owner
+                assert 0 < cpus(asked["cpu"]) <= cpus(most["cpu"]), item.owner
+                assert 0 < mebibytes(asked["memory"]) <= mebibytes(most["memory"]), item.owner
 
 
 def jobs(name: str) -> list[tuple[str, Any]]:
-    found = [(each["metadata"]["name"], each["spec"]) for each in of_kind(overlay(name), "Job")]
+    found = [(item["metadata"]["name"], item["spec"]) for item in of_kind(overlay(name), "Job")]
     crons = of_kind(overlay(name), "CronJob")
-    return found + [(each["metadata"]["name"], each["spec"]["jobTemplate"]["spec"]) for each in crons]
+    return found + [(item["metadata"]["name"], item["spec"]["jobTemplate"]["spec"]) for item in crons]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -101,7 +101,7 @@ class TestJobs:
             }
             template = spec["template"]["spec"]
             assert codes == {
-                each["name"]: "FailJob" for each in [*template.get("initContainers", []), *template["containers"]]
+                item["name"]: "FailJob" for item in [*template.get("initContainers", []), *template["containers"]]
             }, job
 
     def test_fan_out(self, name: str) -> None:
@@ -125,7 +125,7 @@ class TestJobs:
 
     def test_finish_waits_for_the_study_and_outlives_the_wait(self, name: str) -> None:
         found = pod(overlay(name), "Job/finish")
-        assert [each["name"] for each in found.containers] == ["wait", "finish"]
+        assert [item["name"] for item in found.containers] == ["wait", "finish"]
         waits = int(environment(overlay(name), found.containers[0])["WAIT_SECONDS"])
         assert waits < dict(jobs(name))["finish"]["activeDeadlineSeconds"]
 
@@ -134,7 +134,7 @@ class TestDisruptionBudget:
     def test_it_selects_only_the_workers(self) -> None:
         (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
         wanted = budget["spec"]["selector"]["matchLabels"].items()
-        assert [each.owner for each in pods(overlay("production")) if wanted <= each.labels.items()] == ["Job/work"]
+        assert [item.owner for item in pods(overlay("production")) if wanted <= item.labels.items()] == ["Job/work"]
 
     @pytest.mark.parametrize("running", [1, 2, 40])
     def test_no_drain_waits_for_a_worker(self, running: int) -> None:

@@ -37,7 +37,7 @@ def objects(moved: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Object, ..
 
 @pytest.fixture
 def found(objects: tuple[Object, ...]) -> dict[str, Pod]:
-    by_owner = {each.owner: each for each in pods(objects)}
+    by_owner = {item.owner: item for item in pods(objects)}
     assert by_owner.keys() == SEARCHING | {"Deployment/mlflow"}
     return by_owner
 
@@ -51,12 +51,12 @@ def templates(objects: tuple[Object, ...]) -> dict[str, Any]:
 
 def test_a_namespace_of_its_own(objects: tuple[Object, ...]) -> None:
     (space,) = of_kind(objects, "Namespace")
-    rest = {each["metadata"]["namespace"] for each in objects if each is not space}
+    rest = {item["metadata"]["namespace"] for item in objects if item is not space}
     assert rest == {space["metadata"]["name"]} == {"research"}
 
 
 def test_registry_and_tag_are_set_in_one_place(found: dict[str, Pod]) -> None:
-    used = {holder["image"] for each in found.values() for holder in each.containers}
+    used = {holder["image"] for item in found.values() for holder in item.containers}
     registry = "registry.team.example.com/daily-profit"
     assert used == {f"{registry}/tuner:0.1.0-team.3", f"{registry}/mlflow:0.1.0-team.3"}
     for folder in (EXAMPLE, ROOT / "k8s" / "overlays" / "production"):
@@ -65,7 +65,7 @@ def test_registry_and_tag_are_set_in_one_place(found: dict[str, Pod]) -> None:
 
 
 def test_the_registrys_secret(found: dict[str, Pod]) -> None:
-    assert all(each.spec["imagePullSecrets"] == [{"name": "registry"}] for each in found.values())
+    assert all(item.spec["imagePullSecrets"] == [{"name": "registry"}] for item in found.values())
 
 
 def test_identities_take_the_place_of_keys(objects: tuple[Object, ...], found: dict[str, Pod]) -> None:
@@ -74,7 +74,7 @@ def test_identities_take_the_place_of_keys(objects: tuple[Object, ...], found: d
         assert role.endswith(f"role/daily-profit-{name}")
     assert {found[owner].spec["serviceAccountName"] for owner in SEARCHING} == {"tuner"}
     server = container(objects, "Deployment/mlflow", "mlflow")
-    assert [each["name"] for each in server["env"]] == ["PGPASSWORD"]
+    assert [item["name"] for item in server["env"]] == ["PGPASSWORD"]
 
 
 def test_labels_and_annotations_of_pods(objects: tuple[Object, ...], found: dict[str, Pod]) -> None:
@@ -86,11 +86,11 @@ def test_labels_and_annotations_of_pods(objects: tuple[Object, ...], found: dict
 
 
 def test_what_searches_has_its_nodes_and_its_priority(found: dict[str, Pod]) -> None:
-    for owner, each in found.items():
+    for owner, item in found.items():
         searches = owner in SEARCHING
-        assert each.spec.get("nodeSelector") == ({"team.example.com/pool": "batch"} if searches else None), owner
-        assert each.spec.get("priorityClassName") == ("batch" if searches else None), owner
-        assert [t["key"] for t in each.spec.get("tolerations", [])] == ["team.example.com/batch"] * searches, owner
+        assert item.spec.get("nodeSelector") == ({"team.example.com/pool": "batch"} if searches else None), owner
+        assert item.spec.get("priorityClassName") == ("batch" if searches else None), owner
+        assert [t["key"] for t in item.spec.get("tolerations", [])] == ["team.example.com/batch"] * searches, owner
 
 
 @pytest.mark.parametrize("owner", ["Job/work-a", "CronJob/nightly"])
@@ -100,7 +100,7 @@ def test_a_worker_has_its_gpu(objects: tuple[Object, ...], owner: str) -> None:
         "requests": {"cpu": "1", "memory": "2Gi"},
         "limits": {"cpu": "1", "memory": "4Gi", "nvidia.com/gpu": 1},
     }
-    others = [holder for each in pods(objects) for holder in each.containers if holder["name"] != "work"]
+    others = [holder for item in pods(objects) for holder in item.containers if holder["name"] != "work"]
     assert not [holder for holder in others if "nvidia.com/gpu" in holder["resources"]["limits"]]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from src.cli import given_options
+from src.config import TableConfig
 from src.data.split_rows import make_split_rows
 from src.data.table import load_dataset
-from src.config import TableConfig
 from src.errors import ConfigError
 from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.open_study import open_study

@@ -17,6 +17,8 @@ from src.config import RunSettings, SearchSettings, SplitSettings, TargetConfig
 from src.errors import ConfigError, DataError, SearchError
 from src.modeling.optuna_utils import OptunaCallbacks
 from src.modeling.train_with_optuna import MODEL_CONFIGS, optimize_hyperparameters
+from src.search.derived_features import FEATURES_ATTR
+from tests.bare_table import bare_table
 from tests.small_table import small_table
 
 
@@ -198,3 +200,16 @@ def test_it_can_be_called_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert found == [2]
+
+
+def test_an_objective_of_ones_own_gets_the_derived_features() -> None:
+    seen: list[list[str]] = []
+
+    def objective(trial: optuna.Trial, x_train: pd.DataFrame, *_: Any) -> float:
+        seen.append(list(x_train.columns))
+        return far_from_a_third(trial)
+
+    study, _ = optimize_hyperparameters("net_profit", n_trials=2, data=bare_table(30, 4), objective=objective)
+    stored = [feature["name"] for feature in study.user_attrs[FEATURES_ATTR]["features"]]
+    assert seen == [stored, stored]
+    assert "net_profit_lag_1" in stored

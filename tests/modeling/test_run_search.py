@@ -22,7 +22,7 @@ def test_the_same_search_gives_the_same_study(tmp_path: Path, mlflow_store: str)
         task = make_task(parts, n_trials=total)
         again = open_study(task)
         run_search(task, again)
-    seen = [[(trial.params, trial.value) for trial in each.study.trials] for each in (opened, again)]
+    seen = [[(trial.params, trial.value) for trial in item.study.trials] for item in (opened, again)]
     assert seen[0] == seen[1]
     assert len(seen[0]) == 4
 

@@ -251,7 +251,8 @@ def test_without_a_hold_out_and_without_the_registry(new_desk: Callable[[], Desk
 def test_several_targets_inside_mlflow_run_are_children_of_its_run(new_desk: Callable[[], Desk]) -> None:
     desk = new_desk()
     client = desk.client
-    outer = client.create_run(client.create_experiment("of-mlflow-run"), run_name="tune").info.run_id
+    experiment = client.create_experiment("of-mlflow-run", artifact_location=str(desk.folder / "mlruns"))
+    outer = client.create_run(experiment, run_name="tune").info.run_id
     options = ("--n-trials", "2", "--study-name", "both", "--no-register")
     run = desk.run("--targets", "net_profit,is_profitable", *options, MLFLOW_RUN_ID=outer)
     assert run.status == 0, run.err

@@ -117,9 +117,9 @@ def test_what_the_disk_refuses_is_named_with_the_command_that_writes_it(tmp_path
     assert (report.files, report.page, report.trials) == ((), None, None)
     assert len(report.write_errors) == 5, "trials, metadata, numbers, page and PDF, each tried"
     assert report.retry_command == "the same command with --study-name s", "without numbers, measure again"
-    told = report.failure(report.retry_command)
-    assert told.startswith(f"{tmp_path / 'reports' / 's'}")
-    assert told.endswith("then the same command with --study-name s writes it and 4 more")
+    line = report.failure(report.retry_command)
+    assert line.startswith(f"{tmp_path / 'reports' / 's'}")
+    assert line.endswith("then the same command with --study-name s writes it and 4 more")
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def test_a_study_of_any_name_stays_below_the_output_folder(tmp_path: Path, repor
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--study-name", "net_profit"], f"there is no study 'net_profit' in sqlite:///.*: the newest are {NAME}"),
         (["--ensemble", "net_prfit"], r"--ensemble 'net_prfit' is neither .* \(did you mean 'net_profit'\?\)"),
@@ -116,12 +116,12 @@ def test_a_study_of_any_name_stays_below_the_output_folder(tmp_path: Path, repor
         (["--studyname", NAME], r"unrecognized arguments: --studyname .*did you mean '--study-name'"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(tmp_path: Path, report: Report, options: list[str], said: str) -> None:
+def test_a_mistake_is_one_line(tmp_path: Path, report: Report, options: list[str], message: str) -> None:
     manager(tmp_path).create_or_load_study(NAME)
     run = report(*options)
     assert (run.status, run.out) == (2, "")
     assert len(run.err.splitlines()) == 1
-    assert re.search(said, run.err), run.err
+    assert re.search(message, run.err), run.err
     assert "secret" not in run.err
     assert not (tmp_path / "nowhere").exists()
 
@@ -175,20 +175,20 @@ def test_a_model_that_was_trained_elsewhere_is_read_from_its_run(
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "message"),
     [
         ("http://127.0.0.1:9", "cannot read the run of study"),
         ("sqlite:///other.db", "there is no MLflow store other.db"),
     ],
 )
 def test_an_unreachable_mlflow_costs_one_warning(
-    tmp_path: Path, report: Report, projected: optuna.Study, uri: str, said: str
+    tmp_path: Path, report: Report, projected: optuna.Study, uri: str, message: str
 ) -> None:
     assert projected.user_attrs["mlflow_parent"]
     run = report(MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert run.status == 0
     assert len(run.err.splitlines()) == 1
-    assert run.err.startswith(f"warning: {said}")
+    assert run.err.startswith(f"warning: {message}")
     assert "the report is not logged to MLflow" in run.err
     assert (tmp_path / "artefacts/reports" / NAME / "report.html").exists()
     assert not (tmp_path / "other.db").exists()

@@ -53,7 +53,7 @@ def test_a_dataset_is_built_once_per_number_of_bins(data: Dataset) -> None:
     folds = BinnedFolds(data, make_split_rows(data, CV).folds)
     first = folds.datasets(64)
     assert len(first) == 3
-    assert [id(each) for pair in folds.datasets(64) for each in pair] == [id(each) for pair in first for each in pair]
+    assert [id(item) for pair in folds.datasets(64) for item in pair] == [id(item) for pair in first for item in pair]
     assert folds.datasets(32)[0][0] is not first[0][0]
     assert folds.datasets(64) is first, "another number of bins takes nothing away"
 

@@ -55,8 +55,8 @@ def test_folds_advance_together_and_are_averaged() -> None:
 def test_it_ends_at_the_last_round_and_when_told() -> None:
     falling = [float(10 - i) for i in range(10)]
     assert run([Scripted(falling)]).best_round == 10
-    told = boost([Scripted(falling)], ValidationCurve(False), 10, 3, lambda round_number, score: round_number == 4)  # type: ignore[list-item]
-    assert told.best_round == 4
+    stopped = boost([Scripted(falling)], ValidationCurve(False), 10, 3, lambda round_number, score: round_number == 4)  # type: ignore[list-item]
+    assert stopped.best_round == 4
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=400), st.booleans())

@@ -16,7 +16,7 @@ from tests.bare_table import bare_table
 
 FRAME = bare_table(60, 12)
 ONE_WINDOW, PLAIN = SplitSettings(), TableConfig()
-SETS = {"all", "lags", "filtered", "useful families"}
+SETS = {"all", "lags", "account", "filtered", "filtered account"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chosen(
-    frame: pd.DataFrame, split: SplitSettings = ONE_WINDOW, table: TableConfig = PLAIN, **other: Any
+    frame: pd.DataFrame, split: SplitSettings = ONE_WINDOW, table: TableConfig = PLAIN, target: str = "net_profit"
 ) -> tuple[list[str], dict[str, Any], Dataset, SplitRows]:
-    data = load_dataset(frame, table, other.get("target", "net_profit"))
+    data = load_dataset(frame, table, target)
     derived = all_candidates(data)
     data, rows = add_derived_features(data, derived), make_split_rows(data, split)
-    names, record = choose_features(data, derived, rows, other.get("seed", 42))
+    names, record = choose_features(data, derived.features, rows, 42)
     return names, record, data, rows
 
 
@@ -41,7 +41,7 @@ def test_the_record_says_what_was_compared_and_kept() -> None:
     assert set(names) <= set(data.features) and names
     assert {"all", "lags"} <= set(record["scores"]) <= SETS
     assert record["scores"][record["set"]] == min(record["scores"].values())
-    assert record["reason"] == "best mae on the later rows"
+    assert record["blocks"] == 3
     assert sum(counts["kept"] for counts in record["families"].values()) == len(names)
     assert sum(counts["candidates"] for counts in record["families"].values()) == data.features.shape[1]
 
@@ -52,32 +52,42 @@ def test_the_choice_is_repeatable() -> None:
     assert (again, same) == (names, record)
 
 
-@pytest.mark.parametrize(
-    "split", [ONE_WINDOW, SplitSettings(use_cv=True, n_folds=3), SplitSettings(test_fraction=0, purge_days=3)]
-)
-def test_values_from_the_first_judged_date_on_change_nothing(split: SplitSettings) -> None:
-    """Neither the choice nor a feature of a training row depends on the last validation window or the hold-out."""
+@pytest.mark.parametrize("split", [ONE_WINDOW, SplitSettings(use_cv=True, n_folds=3), SplitSettings(purge_days=0)])
+def test_values_of_the_hold_out_change_nothing(split: SplitSettings) -> None:
+    """Neither the choice nor a feature of a row of the search depends on the hold-out."""
     names, record, data, rows = chosen(FRAME, split)
     assert data.dates is not None
-    first = data.dates[rows.folds[-1].valid].min()
     changed = FRAME.copy()
-    later = changed["date"] >= pd.Timestamp(first)
+    later = changed["date"] >= pd.Timestamp(str(data.dates[rows.test].min()))
     rng = np.random.default_rng(0)
     changed.loc[later, "net_profit"] = 1000 * rng.standard_cauchy(np.count_nonzero(later)) - 5e4
     other_names, other_record, other, other_rows = chosen(changed, split)
     assert (other_names, other_record) == (names, record)
-    train = rows.folds[-1].train
-    np.testing.assert_array_equal(other_rows.folds[-1].train, train)
-    pd.testing.assert_frame_equal(other.features.iloc[train], data.features.iloc[train], check_exact=True)
+    np.testing.assert_array_equal(other_rows.search, rows.search)
+    pd.testing.assert_frame_equal(other.features.iloc[rows.search], data.features.iloc[rows.search], check_exact=True)
     assert not other.features.equals(data.features), "later features have changed"
 
 
-def test_the_training_rows_do_change_the_choice() -> None:
-    """Else the test above would pass for a choice that uses no rows."""
-    _, record, data, rows = chosen(FRAME)
-    changed = FRAME.copy()
+@pytest.mark.parametrize("split", [ONE_WINDOW, SplitSettings(use_cv=True, n_folds=3)])
+def test_values_from_a_validation_window_on_change_no_feature_of_its_training_rows(split: SplitSettings) -> None:
+    _, _, data, rows = chosen(FRAME, split)
     assert data.dates is not None
-    changed.loc[changed["date"] <= pd.Timestamp(data.dates[rows.folds[-1].train].max()), "net_profit"] *= -2
+    for fold in rows.folds:
+        first = pd.Timestamp(str(data.dates[fold.valid].min()))
+        changed = FRAME.assign(net_profit=FRAME["net_profit"].where(FRAME["date"] < first, -FRAME["net_profit"] * 7))
+        other = load_dataset(changed, PLAIN, "net_profit")
+        other = add_derived_features(other, all_candidates(other))
+        at_first = np.flatnonzero(data.dates <= data.dates[fold.valid].min())
+        assert len(at_first) > len(fold.train), "the first validation date too: its features are of the day before"
+        pd.testing.assert_frame_equal(other.features.iloc[at_first], data.features.iloc[at_first], check_exact=True)
+
+
+def test_the_rows_of_the_search_do_change_the_choice() -> None:
+    """Else the tests above would pass for a choice that uses no rows."""
+    _, record, data, rows = chosen(FRAME)
+    assert data.dates is not None
+    last = pd.Timestamp(str(data.dates[rows.search].max()))
+    changed = FRAME.assign(net_profit=FRAME["net_profit"].where(FRAME["date"] != last, 0.0))
     assert chosen(changed)[1]["scores"] != record["scores"]
 
 
@@ -87,42 +97,50 @@ def test_noise_among_the_past_is_left_out_by_the_filter() -> None:
     data = load_dataset(frame, TableConfig(known_after=("noise",)), "net_profit")
     derived = all_candidates(data)
     data = add_derived_features(data, derived)
-    judge = feature_choice._Judge.of(data, make_split_rows(data, SplitSettings()), 42)
-    assert judge is not None
-    whole = judge.fit(np.arange(data.features.shape[1]))
-    kept = data.features.columns[feature_choice._above_permuted(judge, whole, 0)]
-    share = np.mean(["noise" in name for name in kept])
+    (*_, fold) = feature_choice._scored_folds(data, make_split_rows(data, ONE_WINDOW).search, 42)
+    n = len(derived.features)
+    block = feature_choice._Block(data, fold, n, 42, lambda _: None)
+    families = np.array([feature.family for feature in derived.features])
+    columns, _ = feature_choice._compare(block, np.arange(n), families)["filtered"]
+    kept = [derived.features[column].name for column in columns]
     assert any(name.startswith("net_profit") for name in kept)
-    assert share < np.mean(["noise" in name for name in data.features.columns])
+    share = np.mean(["noise" in name for name in kept])
+    assert share < np.mean(["noise" in feature.name for feature in derived.features])
 
 
 def test_own_features_are_always_kept() -> None:
-    frame = FRAME.assign(x=np.arange(len(FRAME)) % 7, style=["a", "b", None] * (len(FRAME) // 3))
+    frame = FRAME.assign(x=np.arange(len(FRAME)) % 7, style=["a", "b", "c"] * (len(FRAME) // 3))
     names, _, data, _ = chosen(frame, table=TableConfig(features="both"))
     assert not {"x", "style"} & set(names)
     assert set(names) <= set(data.features.columns[2:])
 
 
-@pytest.mark.parametrize(
-    ("frame", "split"),
-    [
-        (FRAME.head(12 * 15), SplitSettings()),
-        (FRAME.head(12 * 7), SplitSettings(test_fraction=0.2, purge_days=0)),
-        (FRAME.assign(net_profit=FRAME["net_profit"].where(FRAME["date"] > "2024-02-22", 1.0)), SplitSettings()),
-    ],
-    ids=["few rows", "few dates", "constant"],
-)
-def test_too_few_rows_keep_all_candidates(frame: pd.DataFrame, split: SplitSettings) -> None:
-    names, record, data, _ = chosen(frame, split)
-    assert names == list(data.features)
-    assert (record["set"], record["reason"]) == ("all", "too few rows to compare sets of features")
-    assert record["scores"] == {}
+@pytest.mark.parametrize("n_days", [6, 10, 20])
+def test_too_few_rows_keep_all_candidates(n_days: int) -> None:
+    names, record, data, _ = chosen(bare_table(n_days, 4), SplitSettings(purge_days=0))
+    assert (record["set"], record["scores"], record["blocks"]) == ("all", {}, 0)
+    in_year = {"month", "day_of_month", "days_left_in_month"}
+    assert names == [name for name in data.features if name not in in_year]
+
+
+def test_the_position_in_the_year_is_used_where_the_search_covers_two_years() -> None:
+    long = bare_table(60, 4).assign(date=np.repeat(pd.date_range("2018-01-31", periods=60, freq="ME"), 4))
+    names, _, _, _ = chosen(long)
+    assert {"month", "day_of_month", "days_left_in_month"} <= set(names)
+
+
+def test_a_constant_block_is_not_compared() -> None:
+    _, _, data, rows = chosen(FRAME)
+    (*_, fold) = feature_choice._scored_folds(data, rows.search, 42)
+    assert data.dates is not None
+    constant = FRAME["date"].isin(data.dates[fold.valid])
+    _, record, _, _ = chosen(FRAME.assign(net_profit=FRAME["net_profit"].mask(constant, 1.0)))
+    assert record["blocks"] == 2
 
 
 def test_a_binary_target_is_judged_by_auc() -> None:
     table = TableConfig(targets={"win": TargetConfig("binary", "auc")}, drop=("net_profit",))
     frame = FRAME.assign(win=(FRAME["net_profit"] > 0).astype(int))
     names, record, _, _ = chosen(frame, table=table, target="win")
-    assert record["reason"] == "best auc on the later rows"
     assert record["scores"][record["set"]] == max(record["scores"].values()) > 0.6
     assert any(name.startswith("win") for name in names)

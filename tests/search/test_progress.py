@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
 from src.config import Direction
-from src.search.progress import SearchProgress
+from src.search import progress as progress_module
+from src.search.progress import SearchProgress, fit_bar
 
 STATES = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
 
@@ -71,3 +74,32 @@ def test_more_trials_than_asked_for_are_a_full_bar(capsys: pytest.CaptureFixture
 def test_before_and_after_its_time_it_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     SearchProgress(make_study(), 2, "mae").update()
     assert "it/s" not in capsys.readouterr().err
+
+
+def test_a_short_fit_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with fit_bar("final fit of net_profit", 3) as progress:
+        for _ in range(3):
+            progress.update()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_long_fit_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BEFORE_FIT_BAR", 0.0)
+    with fit_bar("final fit of net_profit", 400) as progress, ThreadPoolExecutor(4) as pool:
+        for _ in range(400):
+            pool.submit(progress.update)
+    written = capsys.readouterr().err
+    assert "\r" not in written
+    last = written.splitlines()[-1]
+    assert last.startswith("final fit of net_profit: 100%")
+    assert "400/400" in last
+
+
+def test_rounds_are_counted_without_a_known_total(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BEFORE_FIT_BAR", 0.0)
+    with fit_bar("3 folds of net_profit") as progress:
+        progress.update(10)
+        progress.update(10)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("3 folds of net_profit: 20round")

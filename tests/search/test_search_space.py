@@ -54,7 +54,7 @@ def test_every_draw_is_from_exactly_the_contracts_space() -> None:
 @pytest.mark.parametrize("boosting", SPACE)
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_the_ends_of_every_range_can_be_drawn(boosting: str, end: str) -> None:
-    ends = {name: getattr(each, end) for name, each in SPACE[boosting].items() if name != "boosting_type"}
+    ends = {name: getattr(item, end) for name, item in SPACE[boosting].items() if name != "boosting_type"}
     given = {"boosting_type": boosting} | ends
     assert suggest_hyperparameters(FixedTrial(given)) == given
 

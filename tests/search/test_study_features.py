@@ -7,10 +7,11 @@ import pytest
 
 from src.config import TableConfig
 from src.errors import ConfigError, DataError
-from src.modeling.open_study import open_study, settings_record
+from src.modeling.open_study import open_study
 from src.search import feature_choice
-from src.search.derived_features import FEATURES_ATTR, DerivedFeatures
+from src.search.derived_features import FEATURES_ATTR, DerivedFeatures, all_candidates
 from src.search.study_features import describe_choice, with_study_features
+from src.study.study_settings import SETTINGS_ATTR
 from tests.bare_table import PEERS, bare_table, with_peers
 from tests.search_tasks import NAME, make_task
 from tests.small_table import small_table
@@ -31,7 +32,7 @@ def test_a_study_chooses_once_and_every_process_has_its_choice(tmp_path: Path, m
 
     def choose(*_: Any) -> tuple[list[str], dict[str, Any]]:
         calls.append(1)
-        return chosen, {"set": "lags", "reason": "a test", "scores": {}, "families": {"lags": {"kept": 1}}}
+        return chosen, {"set": "lags", "families": {"lags": {"kept": 1}, "means": {"kept": 1}, "market": {"kept": 0}}}
 
     monkeypatch.setattr(feature_choice, "choose_features", choose)
     first = open_study(make_task(tmp_path, frame=FRAME, table=PEERS))
@@ -41,7 +42,8 @@ def test_a_study_chooses_once_and_every_process_has_its_choice(tmp_path: Path, m
     pd.testing.assert_frame_equal(again.task.data.features, first.task.data.features, check_exact=True)
     assert again.task.derived == first.task.derived
     assert first.task.derived is not None
-    assert describe_choice(first.task.derived) == "3 of 84 derived features are used (lags: a test): lags"
+    considered = all_candidates(make_task(tmp_path, frame=FRAME, table=PEERS).data).considered
+    assert describe_choice(first.task.derived) == f"3 of {considered} derived features are used (lags): lags, means"
     assert with_study_features(again.task, again.study) is again.task, "they are there already"
 
 
@@ -62,7 +64,7 @@ def test_features_of_a_later_version_are_refused_in_one_line(tmp_path: Path) -> 
     stored["features"][0] |= {"statistic": "kurtosis"}
     opened.study.set_user_attr(FEATURES_ATTR, stored)
     with pytest.raises(
-        ConfigError, match=f"study '{NAME}': feature 'net_profit_lag_1' is of family 'lags' and"
+        ConfigError, match=f"study '{NAME}': the derived .*: feature 'net_profit_lag_1' is of"
     ) as caught:
         open_study(make_task(tmp_path, frame=FRAME, table=PEERS))
     assert "use the version that made it" in str(caught.value)
@@ -91,9 +93,9 @@ def test_a_study_resumes_only_with_its_kind_of_features(tmp_path: Path) -> None:
     opened = open_study(make_task(tmp_path, frame=frame))
     with pytest.raises(ConfigError, match="was created with features 'own', now it is 'both': give the same value"):
         open_study(make_task(tmp_path, frame=frame, table=TableConfig(features="both")))
-    record = settings_record(opened.task)
-    del record["features"]  # of an earlier version
-    opened.study.set_user_attr("settings", record)
+    stored = opened.study.user_attrs[SETTINGS_ATTR]
+    del stored["features"]  # of an earlier version
+    opened.study.set_user_attr(SETTINGS_ATTR, stored)
     assert open_study(make_task(tmp_path, frame=frame, table=TableConfig(features="own"))).task.derived is None
 
 

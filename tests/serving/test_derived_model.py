@@ -6,72 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc.model import PythonModelContext
-from numpy.typing import NDArray
 
 from src.config import TableConfig, TargetConfig
-from src.data.encoding import encode, learn_levels
-from src.data.table import Dataset, load_dataset
-from src.search.derived_features import add_derived_features, all_candidates, describe_features
-from src.serving.model_code import DailyProfitModel
-from src.tracking.registry.served_model import ModelCard, _model_parts
 from tests.bare_table import PEERS, bare_table, with_peers
+from tests.derived_model import Trained, trained
 from tests.features.random_tables import random_values
 
-PARAMS = {"objective": "regression", "num_threads": 1, "verbose": -1, "min_data_in_leaf": 2, "min_data_in_bin": 1}
 KEYS = ["account", "day"]
-NOTHING = PythonModelContext({}, {})
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model as it is served, and what its training saw."""
-
-    served: DailyProfitModel
-    data: Dataset
-    matrix: NDArray[np.float64]
-    booster: lgb.Booster
-
-    def rows(self, frame: pd.DataFrame) -> NDArray[np.int64]:
-        """Positions in the training of the rows of a table with the same keys."""
-        assert self.data.dates is not None and self.data.accounts is not None
-        places = pd.MultiIndex.from_arrays([self.data.accounts, self.data.dates])
-        days = pd.to_datetime(frame[self.served.metadata["derived_features"]["history"]["date"]])
-        account = frame[self.served.metadata["derived_features"]["history"]["account"]]
-        return np.asarray(places.get_indexer(pd.MultiIndex.from_arrays([account, days])))
-
-
-def trained(frame: pd.DataFrame, table: TableConfig, target: str, folder: Path) -> Trained:
-    """Trains on all candidates in milliseconds."""
-    data = load_dataset(frame, table, target)
-    derived = all_candidates(data)
-    data = add_derived_features(data, derived)
-    levels = learn_levels(data.features, data.categorical, np.arange(len(data.y)))
-    matrix = encode(data.features, levels)
-    categorical = [place for place, name in enumerate(data.features) if name in levels]
-    given = lgb.Dataset(matrix, data.y, categorical_feature=categorical, params=PARAMS)
-    booster = lgb.train(PARAMS, given, 5)
-    booster.save_model(folder / "trained.txt")
-    metadata = describe_features(data, derived) | {
-        "target": target,
-        "feature_names": list(data.features),
-        "categorical_levels": levels,
-        "boolean_features": list(data.booleans),
-        "decimal_marks": dict(data.decimal_marks),
-    }
-    parts = folder / "parts"
-    parts.mkdir()
-    card = ModelCard(target, folder / "trained.txt", json.loads(json.dumps(metadata)), frame)
-    served = DailyProfitModel()
-    served.load_context(PythonModelContext(_model_parts(parts, card)["artifacts"], {}))
-    return Trained(served, data, matrix, booster)
 
 
 @dataclass(frozen=True)
@@ -160,7 +107,7 @@ def test_served_rows_have_the_bits_of_the_training(case: Case) -> None:
     expected = model.booster.predict(model.matrix, num_threads=1)
     asked = asked_at(case)
     for name, request in requests(case, asked, model.served.metadata["history_rows"]).items():
-        answered = model.served.predict(NOTHING, request)
+        answered = model.answers(request)
         assert list(answered.columns) == [*KEYS, "prediction"]
         assert np.array_equal(answered.index, request.index[request["pnl"].isna()]), name
         answers = answered.loc[asked.index]
@@ -176,7 +123,7 @@ def test_served_rows_have_the_bits_of_the_training(case: Case) -> None:
 def test_the_whole_table_has_the_bits_of_the_training(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = trained(case.table, case.config, "pnl", Path(folder))
-    answered = model.served.predict(NOTHING, case.table, {"answer_all": True})
+    answered = model.answers(case.table, answer_all=True)
     assert len(answered) == len(case.table)
     places = model.rows(answered)
     expected = model.booster.predict(model.matrix, num_threads=1)
@@ -211,18 +158,18 @@ def test_formats_of_a_request_do_not_matter(model: Trained) -> None:
         "further columns": request.assign(more=1, market_net_profit_mean_1="text"),
     }
     for name, frame in others.items():
-        answered = model.served.predict(NOTHING, frame)
+        answered = model.answers(frame)
         assert np.array_equal(answered["prediction"], expected), name
         assert answered["account_id"].astype(str).tolist() == FRAME["account_id"].tail(6).tolist(), name
 
 
 def test_an_account_without_a_past_is_answered(model: Trained, caplog: pytest.LogCaptureFixture) -> None:
     new = pd.DataFrame({"account_id": ["new"], "date": [LAST], "net_profit": [np.nan]}).assign(desk="u", volume=np.nan)
-    answered = model.served.predict(NOTHING, pd.concat([asking(FRAME), new], ignore_index=True))
+    answered = model.answers(pd.concat([asking(FRAME), new], ignore_index=True))
     assert answered["account_id"].tolist()[-1] == "new"
     assert answered["prediction"].notna().all()
     assert "7 of 7 rows to predict have fewer than 60 earlier rows of their account (at least 0)" in caplog.text
-    alone = model.served.predict(NOTHING, new)
+    alone = model.answers(new)
     assert len(alone) == 1
 
 
@@ -241,18 +188,18 @@ def test_an_account_without_a_past_is_answered(model: Trained, caplog: pytest.Lo
 )
 def test_requests_that_cannot_be_answered(model: Trained, frame: pd.DataFrame, said: str) -> None:
     with pytest.raises(MlflowException) as caught:
-        model.served.predict(NOTHING, frame)
+        model.answers(frame)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_an_empty_table_has_no_answers(model: Trained) -> None:
-    assert len(model.served.predict(NOTHING, FRAME.head(0), {"answer_all": True})) == 0
+    assert len(model.answers(FRAME.head(0), answer_all=True)) == 0
 
 
 def test_two_models_in_one_process_keep_their_own_code(model: Trained, tmp_path: Path) -> None:
     other = trained(FRAME, PEERS, "net_profit", tmp_path)
     assert other.served.raw_rows is not model.served.raw_rows
     request = asking(FRAME)
-    first, second = (each.served.predict(NOTHING, request)["prediction"] for each in (model, other))
+    first, second = (each.answers(request)["prediction"] for each in (model, other))
     assert np.array_equal(first, second)

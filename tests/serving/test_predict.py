@@ -230,7 +230,7 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ([], "no model is given: use --target NAME for its champion, or --model URI"),
         (["--target", "ret@close"], "target 'ret@close' contains '@': rename the column"),
@@ -240,10 +240,10 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
         (["--target", "pnl", "--data", ""], "column 'trader' (the account) is missing"),  # the sample table
     ],
 )
-def test_user_errors_are_one_line(tiny: TinyModel, tmp_path: Path, options: list[str], said: str) -> None:
+def test_user_errors_are_one_line(tiny: TinyModel, tmp_path: Path, options: list[str], message: str) -> None:
     done = run_main(tiny, tmp_path, *options)
     assert (done.status, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["names.yaml", "table.parquet"]

@@ -29,7 +29,7 @@ def test_postgres_by_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("nonsense", "is not a URL"),
         ("postgresql://user:secret@host:port/db", "is not a URL"),
@@ -39,8 +39,8 @@ def test_postgres_by_variables() -> None:
         ("sqlite:///:memory:", "names no file"),
     ],
 )
-def test_a_wrong_url_is_told_without_its_password(text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as raised:
+def test_a_wrong_url_is_told_without_its_password(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
         store_url(text, HERE, {})
     assert "secret" not in str(raised.value)
 

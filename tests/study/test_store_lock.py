@@ -59,12 +59,12 @@ def test_a_paused_holder_is_named_with_the_remedy(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(file_lock, "MAX_SILENT_SECONDS", 1.0)
     with paused_holder(HOLD, str(tmp_path)) as pid:
         url = store_url(None, tmp_path, {})
-        with pytest.raises(LockError) as told, store_lock(url, "x"):
+        with pytest.raises(LockError) as caught, store_lock(url, "x"):
             pass
-        said = str(told.value)
-        assert said.startswith(
+        message = str(caught.value)
+        assert message.startswith(
             f"the lock 'x' of the store sqlite:///{tmp_path}/studies.db is held by process {pid} on "
         )
-        assert said.endswith("resume that process (kill -CONT) or end it, then try again")
+        assert message.endswith("resume that process (kill -CONT) or end it, then try again")
         with try_store_lock(url, "x") as held:
             assert not held, "whom nobody waits for any longer still holds it"

@@ -185,10 +185,10 @@ def test_without_the_table_there_is_no_cache_and_one_warning(
         store.keep(7, 0.5, SCORES)
         store.keep(8, 0.4, SCORES)
     (record,) = caplog.records
-    said = record.getMessage()
-    assert said.startswith("validation predictions of trial 7 cannot be written to the store: no such table")
-    assert said.endswith("the search continues, and the trial is trained again if the ensemble needs it")
-    assert len(said) <= 500
+    message = record.getMessage()
+    assert message.startswith("validation predictions of trial 7 cannot be written to the store: no such table")
+    assert message.endswith("the search continues, and the trial is trained again if the ensemble needs it")
+    assert len(message) <= 500
     caplog.clear()
     assert dict(store.load({7: 0.5, 8: 0.4}, 7)) == {}
     assert [record.getMessage() for record in caplog.records] == [

@@ -173,7 +173,7 @@ def test_without_targets_all_registered_models_are_compared(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--targets", "gone"], "model 'gone' has no version: train and register it first"),
         (["--targets", "nobody"], "target 'nobody' is unknown"),
@@ -186,10 +186,10 @@ def test_without_targets_all_registered_models_are_compared(
         (["--mode", "yes"], "--mode 'yes' is unknown: use on, dry-run, off"),
     ],
 )
-def test_user_errors_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str) -> None:
+def test_user_errors_are_one_line(two_versions: TwoVersions, tmp_path: Path, options: list[str], message: str) -> None:
     done = promote(two_versions, tmp_path, *options)
     assert (done.status, done.out) == (2, "")
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 
@@ -215,7 +215,7 @@ def test_the_test_fraction_may_be_one_but_not_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said", "champion"),
+    ("options", "message", "champion"),
     [
         (["--mode", "on"], "promoted", 2),
         (["--mode", "dry-run"], "would be promoted", 1),
@@ -223,9 +223,9 @@ def test_the_test_fraction_may_be_one_but_not_zero() -> None:
     ],
 )
 def test_the_mode_decides_whether_aliases_move(
-    two_versions: TwoVersions, tmp_path: Path, options: list[str], said: str, champion: int
+    two_versions: TwoVersions, tmp_path: Path, options: list[str], message: str, champion: int
 ) -> None:
-    assert decision(promote(two_versions, tmp_path, "--targets", "profit", *options)) == said
+    assert decision(promote(two_versions, tmp_path, "--targets", "profit", *options)) == message
     assert aliases()["champion"] == champion
 
 
@@ -236,7 +236,7 @@ def test_off_does_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
         (["--targets", "all"], 0, ""),
         (["--mode", "yes"], 2, "--mode 'yes' is unknown"),
@@ -246,11 +246,11 @@ def test_off_does_nothing(two_versions: TwoVersions, tmp_path: Path) -> None:
     ],
 )
 def test_options_are_validated_without_a_model_or_a_table(
-    tmp_path: Path, options: list[str], status: int, said: str
+    tmp_path: Path, options: list[str], status: int, message: str
 ) -> None:
     """A nightly job checks its options before the search: it creates no store and reads no table."""
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     done = run_here(main, ["--check", "--data", "gone.parquet", *options], tmp_path, away)
     assert (done.status, done.out) == (status, "")
-    assert said in done.err and done.err.count("\n") == (1 if status else 0)
+    assert message in done.err and done.err.count("\n") == (1 if status else 0)
     assert not list(tmp_path.iterdir())

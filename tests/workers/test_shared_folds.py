@@ -149,7 +149,7 @@ def test_one_process_bins_and_the_others_read(tmp_path: Path, is_large: bool, mo
         monkeypatch.setattr("src.workers.shared_folds.ONE_AT_A_TIME_BYTES", 0)
     table = share(tmp_path)
     folds = [SharedFolds(table) for _ in range(4)]
-    threads = [threading.Thread(target=each.prepare, args=(64,)) for each in folds]
+    threads = [threading.Thread(target=item.prepare, args=(64,)) for item in folds]
     for thread in threads:
         thread.start()
     for thread in threads:

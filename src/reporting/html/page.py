@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from src.disk import write_atomically
 from src.reporting.document.blocks import Document
 from src.reporting.html.blocks import block_html
 
@@ -45,3 +46,22 @@ def page_html(document: Document) -> str:
 </body>
 </html>
 """
+
+
+def write_html(document: Document, path: Path) -> Path:
+    """Writes the page; a failed write leaves an earlier file unchanged.
+
+    Args:
+        document: the report.
+        path: the file to write; its folder is created if missing.
+
+    Returns:
+        The same path.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = page_html(document)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+    return path

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,15 +44,9 @@ class HoldOut:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "HoldOut":
         """The rows at these positions, or where the mask is true."""
-        return replace(
-            self,
-            y=self.y[rows],
-            prediction=self.prediction[rows],
-            baseline=self.baseline[rows],
-            dates=None if self.dates is None else self.dates[rows],
-            accounts=None if self.accounts is None else self.accounts[rows],
-            net_profit=None if self.net_profit is None else self.net_profit[rows],
-        )
+        arrays = ("y", "prediction", "baseline", "dates", "accounts", "net_profit")
+        taken: dict[str, Any] = {name: known[rows] for name in arrays if (known := getattr(self, name)) is not None}
+        return replace(self, **taken)
 
     def predictions(self) -> pd.DataFrame:
         """One row per test row: account, date, y, prediction; values that the table does not have are missing."""

@@ -29,12 +29,15 @@ GUTTER = 16.0
 MAX_ROWS = 100
 
 
-def write_pdf(document: Document, path: Path) -> None:
+def write_pdf(document: Document, path: Path) -> Path:
     """Writes the report as a PDF; a failed write leaves an earlier file unchanged; equal documents give equal bytes.
 
     Args:
         document: what to write.
         path: the file; its folder is created if missing.
+
+    Returns:
+        The same path.
 
     Raises:
         OSError: the file cannot be written.
@@ -43,6 +46,7 @@ def write_pdf(document: Document, path: Path) -> None:
     content = typeset(document)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
+    return path
 
 
 def typeset(document: Document) -> bytes:

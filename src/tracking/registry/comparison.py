@@ -106,10 +106,14 @@ def with_column_types_of_models(
     marks = {name: mark for metadata in trainings for name, mark in metadata.get("decimal_marks", {}).items()}
     use = tuple(name for name in features if name in names and name not in table.targets)
     only_derived = not use and any("derived_features" in metadata for metadata in trainings)
+    # Models derive features themselves; a table without other columns would be refused in mode own.
     return replace(
         table,
         use=use or None,
-        features="derived" if only_derived else table.features,
+        features="own" if use else "derived" if only_derived else None,
+        known_after=(),
+        groups=(),
+        calendar=None,
         categories=tuple(name for name in use if name in categories),
         numbers={name: mark for name, mark in marks.items() if name in use} | dict(table.numbers),
     )

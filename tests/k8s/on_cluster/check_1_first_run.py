@@ -38,6 +38,6 @@ def test_the_run_is_listed_until_it_is_deleted(cluster: RealCluster) -> None:
 
 def test_a_run_that_is_not_there_is_a_mistake(cluster: RealCluster) -> None:
     for command in ("status", "down"):
-        said = cluster.fanout(command, STUDY_NAME="nope")
-        assert said.status == 2, said.text
-        assert "nope" in said.text
+        done = cluster.fanout(command, STUDY_NAME="nope")
+        assert done.status == 2, done.text
+        assert "nope" in done.text

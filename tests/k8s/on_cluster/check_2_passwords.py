@@ -18,11 +18,11 @@ def test_services_that_are_applied_again_leave_the_secret_alone(cluster: RealClu
 
 def test_postgres_requires_a_password_for_every_connection(cluster: RealCluster) -> None:
     for way in ("/var/run/postgresql", "127.0.0.1"):
-        said = cluster.kubectl(
+        done = cluster.kubectl(
             "exec", "postgres-0", "--", "psql", "-w", "-h", way, "-U", "optuna", "-d", "optuna", "-c", "select 1",
             status=None,
         )  # fmt: skip
-        assert "no password supplied" in said
+        assert "no password supplied" in done
 
 
 def test_pods_wait_and_name_the_secret_that_is_missing(cluster: RealCluster) -> None:
@@ -35,9 +35,9 @@ def test_pods_wait_and_name_the_secret_that_is_missing(cluster: RealCluster) -> 
         lone.kubectl("create", "secret", "generic", "credentials", *(f"--from-literal={key}=" for key in empty))
         log = until(lambda: _log_of(lone, "postgres-0"), 120, "log of Postgres")
         assert "OPTUNA_POSTGRES_PASSWORD is empty" in log
-        said = lone.fanout("up", STUDY_NAME="none", TARGET="net_profit")
-        assert said.status == 2
-        assert all(key in said.text for key in empty)
+        done = lone.fanout("up", STUDY_NAME="none", TARGET="net_profit")
+        assert done.status == 2
+        assert all(key in done.text for key in empty)
     finally:
         cluster.kubectl("delete", "namespace", lone.namespace, "--wait=false")
 
@@ -45,8 +45,8 @@ def test_pods_wait_and_name_the_secret_that_is_missing(cluster: RealCluster) -> 
 def _waiting(cluster: RealCluster, pod: str) -> str:
     for found in cluster.items("pods"):
         if found["metadata"]["name"] == pod:
-            states = [each["state"].get("waiting", {}) for each in found["status"].get("containerStatuses", [])]
-            return next((each["message"] for each in states if each.get("reason") == "CreateContainerConfigError"), "")
+            states = [item["state"].get("waiting", {}) for item in found["status"].get("containerStatuses", [])]
+            return next((item["message"] for item in states if item.get("reason") == "CreateContainerConfigError"), "")
     return ""
 
 

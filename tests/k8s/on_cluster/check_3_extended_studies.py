@@ -7,9 +7,9 @@ from tests.k8s.on_cluster.real_cluster import RealCluster
 
 def test_a_study_is_extended_from_30_to_60_trials(cluster: RealCluster) -> None:
     for n_trials in (30, 60):
-        said = cluster.run("longer", TARGET="is_profitable", WORKERS=3, N_TRIALS=n_trials)
+        done = cluster.run("longer", TARGET="is_profitable", WORKERS=3, N_TRIALS=n_trials)
         assert cluster.trials("longer").total() == cluster.finished("longer") == n_trials
-        assert re.search(rf"longer: \d+ of {n_trials} trials are finished", said)
+        assert re.search(rf"longer: \d+ of {n_trials} trials are finished", done)
         with cluster.mlflow() as mlflow:
             versions = mlflow.versions("is_profitable", "longer")
             assert len(versions) == {30: 1, 60: 2}[n_trials]
@@ -20,12 +20,12 @@ def test_a_study_is_extended_from_30_to_60_trials(cluster: RealCluster) -> None:
 def test_a_timeout_is_extended(cluster: RealCluster) -> None:
     counts = []
     for seconds in (30, 60):
-        said = cluster.run("time", TARGET="net_profit", WORKERS=2, N_TRIALS=5000, TIMEOUT=seconds)
+        done = cluster.run("time", TARGET="net_profit", WORKERS=2, N_TRIALS=5000, TIMEOUT=seconds)
         found = cluster.trials("time")
         assert found["RUNNING"] == 0
         counts.append(cluster.finished("time"))
-        told = re.findall(r"(\d+) of 5000 trials are finished", said)
-        assert told, said
+        counts = re.findall(r"(\d+) of 5000 trials are finished", done)
+        assert counts, done
         with cluster.mlflow() as mlflow:
             assert mlflow.trial_numbers("time").total() == counts[-1]
             assert len(mlflow.versions("net_profit", "time")) == len(counts)

@@ -6,9 +6,9 @@ USER_ERROR = {"DATA": "postgresql://optuna@postgres:5432/optuna", "QUERY": "sele
 
 
 def test_a_mistake_that_only_a_pod_sees_ends_the_run(cluster: RealCluster) -> None:
-    said = cluster.fanout("up", STUDY_NAME="mistake", TARGET="net_profit", WORKERS=2, N_TRIALS=5, **USER_ERROR)
-    assert said.status == 2, said.text
-    assert "job create-mistake failed (PodFailurePolicy)" in said.text
+    done = cluster.fanout("up", STUDY_NAME="mistake", TARGET="net_profit", WORKERS=2, N_TRIALS=5, **USER_ERROR)
+    assert done.status == 2, done.text
+    assert "job create-mistake failed (PodFailurePolicy)" in done.text
     shown = cluster.fanout("status", STUDY_NAME="mistake")
     assert shown.status == 2
     assert "job create-mistake failed" in shown.text
@@ -47,9 +47,9 @@ def test_what_is_left_of_a_run_whose_jobs_are_gone_is_found(cluster: RealCluster
     started.append(command)
     command.says(r"worker .*1 of 1 running|worker .*running", 120)
     cluster.kubectl("delete", "jobs", "-l", "daily-profit/run=leftover")
-    said = command.end(60)
-    assert said.status == 1
-    assert "run leftover was deleted" in said.text
+    done = command.end(60)
+    assert done.status == 1
+    assert "run leftover was deleted" in done.text
     assert cluster.left_of("leftover") != []
     cluster.clear("leftover")
     until(lambda: cluster.left_of("leftover") == [], 120, "end of what is left")

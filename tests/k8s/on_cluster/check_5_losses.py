@@ -17,8 +17,8 @@ def test_killed_and_drained_workers_and_stores_lose_nothing(cluster: RealCluster
     cluster.kubectl("wait", "--for=condition=ready", "pod/postgres-0", "--timeout=180s")
     until(lambda: cluster.finished("losses") >= 22, 300, "22 trials", lambda: command.text)
     cluster.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=mlflow")
-    said = command.end()
-    assert said.status == 0, said.text
+    done = command.end()
+    assert done.status == 0, done.text
     found = cluster.trials("losses")
     assert cluster.finished("losses") == N_TRIALS, found
     assert found["RUNNING"] == found["WAITING"] == 0
@@ -32,7 +32,7 @@ def test_killed_and_drained_workers_and_stores_lose_nothing(cluster: RealCluster
 
 def _drain(cluster: RealCluster, pod: str) -> None:
     """Drains the node of a worker: the disruption budget must not block it."""
-    (found,) = [each for each in cluster.items("pods") if each["metadata"]["name"] == pod]
+    (found,) = [item for item in cluster.items("pods") if item["metadata"]["name"] == pod]
     node = found["spec"]["nodeName"]
     cluster.kubectl("label", "pod", pod, "daily-profit-drained=yes")
     try:
@@ -49,8 +49,8 @@ def test_two_runs_at_once_are_two(cluster: RealCluster, started: list[Started]) 
     for study, target in both.items():
         started.append(cluster.start("up", STUDY_NAME=study, TARGET=target, WORKERS=2, N_TRIALS=12))
     for command in started:
-        said = command.end()
-        assert said.status == 0, said.text
+        done = command.end()
+        assert done.status == 0, done.text
     unclear = cluster.fanout("down")
     assert unclear.status == 2
     assert "first or second" in unclear.text

@@ -57,8 +57,8 @@ def test_a_dry_run_on_the_server_warns_of_nothing(space: RealCluster, name: str)
 
 
 def test_who_may_only_edit_the_namespace_gets_a_run_to_its_end(space: RealCluster) -> None:
-    said = space.run("janes", TARGET="is_profitable", WORKERS=2, N_TRIALS=8)
-    assert "2 of 2 running" in said
+    done = space.run("janes", TARGET="is_profitable", WORKERS=2, N_TRIALS=8)
+    assert "2 of 2 running" in done
     assert space.finished("janes") == 8
     with space.mlflow() as mlflow:
         assert len(mlflow.versions("is_profitable", "janes")) == 1
@@ -77,8 +77,8 @@ def test_a_quota_is_named_as_the_reason(space: RealCluster) -> None:
 
 
 def test_all_of_it_goes_and_the_namespace_stays(space: RealCluster) -> None:
-    said = space.fanout("down", ALL=1, VOLUMES=1)
-    assert said.status == 0, said.text
+    done = space.fanout("down", ALL=1, VOLUMES=1)
+    assert done.status == 0, done.text
     kinds = "jobs,cronjobs,pods,services,statefulsets,deployments,secrets,persistentvolumeclaims,networkpolicies"
     left = space.kubectl("get", kinds, "-l", "app.kubernetes.io/part-of=daily-profit", "-o", "name")
     pods = [name for name in left.split() if name.startswith("pod/")]  # those may still be on their way out

@@ -39,7 +39,7 @@ def test_a_wrong_setting_ends_a_night_before_its_search(nights: RealCluster) -> 
     begin_night(nights, "wrong", TARGET="is_profitable", N_TRIALS="6", PROMOTE="maybe")
     nights.kubectl("wait", "--for=condition=failed", "job/wrong", "--timeout=5m")
     (job,) = [found for found in nights.items("jobs") if found["metadata"]["name"] == "wrong"]
-    assert "PodFailurePolicy" in {each["reason"] for each in job["status"]["conditions"]}
+    assert "PodFailurePolicy" in {item["reason"] for item in job["status"]["conditions"]}
     assert nights.trials("wrong").total() == 0
 
 
@@ -48,8 +48,8 @@ def test_a_backup_restores_both_databases(cluster: RealCluster) -> None:
     assert before
     backup = cluster.kubectl("exec", "postgres-0", "--", "bash", "/scripts/backup.sh")
     cluster.kubectl("scale", "deployment/mlflow", "--replicas=0")
-    said = cluster.kubectl("exec", "-i", "postgres-0", "--", "bash", "/scripts/restore.sh", stdin=backup)
-    assert "both databases are restored" in said
+    done = cluster.kubectl("exec", "-i", "postgres-0", "--", "bash", "/scripts/restore.sh", stdin=backup)
+    assert "both databases are restored" in done
     cluster.kubectl("scale", "deployment/mlflow", "--replicas=1")
     cluster.kubectl("rollout", "status", "deployment/mlflow", "--timeout=180s")
     assert cluster.sql("select study_name, study_id from studies order by 2") == before
@@ -69,12 +69,12 @@ def test_the_migration_runs_to_its_end(cluster: RealCluster) -> None:
 
 
 def test_every_form_of_deletion_keeps_what_the_documentation_says(cluster: RealCluster) -> None:
-    said = cluster.fanout("down", ALL=1)
-    assert said.status == 0, said.text
+    done = cluster.fanout("down", ALL=1)
+    assert done.status == 0, done.text
     kept = set(re.findall(r"^(\w+)\S*/", cluster.kubectl("get", "secrets,persistentvolumeclaims", "-o", "name"), re.M))
     assert kept == {"secret", "persistentvolumeclaim"}
     kinds = "jobs,cronjobs,services,statefulsets,deployments,networkpolicies,poddisruptionbudgets"
     assert cluster.kubectl("get", kinds, "-o", "name") == ""
-    said = cluster.fanout("down", ALL=1, VOLUMES=1)
-    assert said.status == 0, said.text
+    done = cluster.fanout("down", ALL=1, VOLUMES=1)
+    assert done.status == 0, done.text
     assert cluster.kubectl("get", "secrets,persistentvolumeclaims", "-o", "name") == ""

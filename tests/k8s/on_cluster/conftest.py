@@ -14,8 +14,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
             f"namespace {NAMESPACE} exists in this cluster: these checks make and delete it, use another cluster"
         )
     yield found
-    said = found.fanout("down", ALL=1, VOLUMES=1)
-    assert said.status == 0, said.text
+    done = found.fanout("down", ALL=1, VOLUMES=1)
+    assert done.status == 0, done.text
     found.kubectl("delete", "-k", "k8s/namespace", "--ignore-not-found")
 
 

@@ -115,14 +115,14 @@ class RealCluster:
 
     def run(self, study: str, **values: object) -> str:
         """A run that has to succeed; returns what it said."""
-        said = self.fanout("up", STUDY_NAME=study, **values)
-        assert said.status == 0, said.text
-        return said.text
+        done = self.fanout("up", STUDY_NAME=study, **values)
+        assert done.status == 0, done.text
+        return done.text
 
     def clear(self, study: str) -> None:
         """Deletes the run's objects, so that its study can be extended."""
-        said = self.fanout("down", STUDY_NAME=study)
-        assert said.status == 0, said.text
+        done = self.fanout("down", STUDY_NAME=study)
+        assert done.status == 0, done.text
 
     def left_of(self, study: str) -> list[str]:
         """What is in the cluster of a run."""
@@ -135,7 +135,7 @@ class RealCluster:
         return [
             pod["metadata"]["name"]
             for pod in self.items("pods", labels)
-            if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+            if any(item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions", []))
         ]
 
     def sql(self, query: str) -> list[list[str]]:
@@ -192,7 +192,7 @@ class Mlflow:
         return sorted(tagged, key=lambda version: int(version["version"]))
 
     def _experiments(self) -> list[str]:
-        return [each["experiment_id"] for each in self.post("experiments/search", max_results=100)["experiments"]]
+        return [item["experiment_id"] for item in self.post("experiments/search", max_results=100)["experiments"]]
 
     def outcome(self, study: str) -> str | None:
         """The tag of a study's parent run that says what became of it."""

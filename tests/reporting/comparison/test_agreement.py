@@ -46,10 +46,10 @@ def test_correlations_are_scipys() -> None:
 def test_days_and_top_tenths_are_counted() -> None:
     a, b = table(1), table(2)
     (pair,) = agreement([item("a", a), item("b", b)])
-    means = [each.groupby("date")["prediction"].mean() for each in (a, b)]
+    means = [entry.groupby("date")["prediction"].mean() for entry in (a, b)]
     high = [mean > mean.median() for mean in means]
     assert pair.same_days == pytest.approx((high[0] == high[1]).mean())
-    tops = [set(each["prediction"].nlargest(24).index) for each in (a, b)]
+    tops = [set(entry["prediction"].nlargest(24).index) for entry in (a, b)]
     assert pair.top_shared == pytest.approx(len(tops[0] & tops[1]) / 24)
 
 
@@ -85,7 +85,7 @@ def test_a_constant_prediction_shares_what_chance_would() -> None:
     [
         None,
         table(1).assign(account=None),
-        table(1).assign(date=lambda each: pd.Series(pd.NaT, each.index)),
+        table(1).assign(date=lambda entry: pd.Series(pd.NaT, entry.index)),
         table(1).assign(account="one"),
     ],
 )
@@ -96,7 +96,7 @@ def test_predictions_that_cannot_be_paired_are_named(unusable: pd.DataFrame | No
 
 
 def test_models_of_different_days_have_nothing_in_common() -> None:
-    later = table(2).assign(date=lambda each: each["date"] + pd.Timedelta(days=400))
+    later = table(2).assign(date=lambda entry: entry["date"] + pd.Timedelta(days=400))
     items = [item("net_profit", table(1)), item("b", later)]
     assert agreement(items) == []
     assert earned_profit(items) is None

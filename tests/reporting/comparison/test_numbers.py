@@ -58,9 +58,9 @@ def item(label: str, *trials: FrozenTrial, direction: Direction = "minimize", **
 def test_performance_has_a_row_for_each_study_whatever_is_known_of_it() -> None:
     start = datetime(2024, 1, 1)
     timed, pruned = trial(84.0), trial(None, TrialState.PRUNED)
-    for i, each in enumerate((timed, pruned)):
-        each.datetime_start = start + timedelta(seconds=40 * i)
-        each.datetime_complete = start + timedelta(seconds=40 * i + 50)
+    for i, entry in enumerate((timed, pruned)):
+        entry.datetime_start = start + timedelta(seconds=40 * i)
+        entry.datetime_complete = start + timedelta(seconds=40 * i + 50)
     items = [
         ComparedStudy("net_profit", Snapshot("s", "minimize", (timed, pruned)), MAE),
         item("is_profitable", trial(0.6), trial(None, TrialState.FAIL), direction="maximize", **AUC),
@@ -88,11 +88,11 @@ def as_dicts(table: Table) -> list[dict[str, Any]]:
 
 def test_skills_are_in_order_and_say_where_they_come_from() -> None:
     found = numbers.skills([item("a", **MAE), item("mine"), item("b", direction="maximize", **AUC)])
-    assert [(each.label, each.part, each.low, each.high) for each in found] == [
+    assert [(entry.label, entry.part, entry.low, entry.high) for entry in found] == [
         ("b", "validation", None, None),
         ("a", "test", 0.02, 0.17),
     ]
-    assert [each.skill for each in found] == pytest.approx([0.2, 0.1])
+    assert [entry.skill for entry in found] == pytest.approx([0.2, 0.1])
 
 
 def test_convergence_by_hand() -> None:
@@ -132,7 +132,7 @@ def test_convergence_climbs_from_the_first_value_to_the_best(values: list[float]
 @pytest.mark.parametrize(("n", "expected"), [(0, 0), (9, 0), (10, 5), (50, 5), (51, 6), (1000, 100)])
 def test_good_trials_are_a_tenth_and_at_least_five(n: int, expected: int) -> None:
     found = numbers.good_trials(snapshot(*(trial(float(-i)) for i in range(n))))
-    assert [each.value for each in found] == [float(-i) for i in range(n - 1, n - 1 - expected, -1)]
+    assert [entry.value for entry in found] == [float(-i) for i in range(n - 1, n - 1 - expected, -1)]
 
 
 def draws(n: int, seed: int) -> list[FrozenTrial]:
@@ -152,8 +152,8 @@ def test_quartiles_are_numpys() -> None:
     assert isinstance(rate, NumericSpread)
     assert (rate.log, rate.limits) == (True, (0.01, 0.3))
     assert [row.label for row in rate.rows] == ["a", "b"]
-    for row, each, n in zip(rate.rows, items, (8, 6), strict=False):
-        best = sorted(each.snapshot.complete, key=lambda t: t.value or 0.0)[:n]
+    for row, entry, n in zip(rate.rows, items, (8, 6), strict=False):
+        best = sorted(entry.snapshot.complete, key=lambda t: t.value or 0.0)[:n]
         expected = np.percentile([t.params["rate"] for t in best], [0, 25, 50, 75, 100])
         assert (row.low, row.first, row.median, row.third, row.high) == pytest.approx(tuple(expected))
         assert row.n == n

@@ -69,7 +69,7 @@ CHAPTERS = ["summary", "performance", "comparison", "convergence", "hyperparamet
 
 
 @pytest.mark.parametrize(
-    "items", [[GOOD, POOR], [GOOD, POOR, FEW, EMPTY], [GOOD], [FEW, EMPTY], [EMPTY]], ids=lambda each: str(len(each))
+    "items", [[GOOD, POOR], [GOOD, POOR, FEW, EMPTY], [GOOD], [FEW, EMPTY], [EMPTY]], ids=lambda item: str(len(item))
 )
 def test_every_chapter_is_there_and_drawn_whatever_is_known(items: list[ComparedStudy], tmp_path: Path) -> None:
     document = comparison_document(items)
@@ -80,8 +80,8 @@ def test_every_chapter_is_there_and_drawn_whatever_is_known(items: list[Compared
         assert figure["data"], "an empty figure says nothing"
     write_pdf(document, tmp_path / "report.pdf")
     pages = read_pages(tmp_path / "report.pdf")
-    assert [(each.overlaps, each.outside) for each in pages] == [([], [])] * len(pages)
-    text = " ".join(" ".join(each.text for each in pages).split())
+    assert [(item.overlaps, item.outside) for item in pages] == [([], [])] * len(pages)
+    text = " ".join(" ".join(item.text for item in pages).split())
     assert all(section.title in text for section in page.sections.values())
 
 
@@ -103,7 +103,7 @@ def test_an_interval_that_includes_zero_does_not_count() -> None:
 def test_figures_hold_the_numbers() -> None:
     page = Page(page_html(comparison_document([GOOD, POOR])))
     bars = page.figures["skills"]["data"][0]
-    assert bars["x"] == [each.skill for each in skills([GOOD, POOR])]
+    assert bars["x"] == [item.skill for item in skills([GOOD, POOR])]
     lines = {trace["name"]: trace for trace in page.figures["convergence"]["data"] if trace.get("name")}
     assert set(lines) == {"net_profit", "num_trades"}
     assert lines["net_profit"]["y"][-1] == 1.0
@@ -121,9 +121,9 @@ def test_too_few_trials_are_said_with_their_number() -> None:
 def test_other_test_days_are_said_in_the_summary() -> None:
     later = {**POOR.metadata, "split": {"test_dates": ["2024-03-01", "2024-03-30"]}}
     summary = comparison_document([GOOD, replace(POOR, metadata=later)]).chapters[0]
-    said = [block.text for block in summary.blocks if isinstance(block, Paragraph)]
+    message = [block.text for block in summary.blocks if isinstance(block, Paragraph)]
     assert any(
-        "not scored on the same test period: net_profit: 2024-01-01 to 2024-01-30; num_trades:" in s for s in said
+        "not scored on the same test period: net_profit: 2024-01-01 to 2024-01-30; num_trades:" in s for s in message
     )
 
 

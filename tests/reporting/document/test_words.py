@@ -37,18 +37,18 @@ def test_scores_stand_beside_the_baseline_that_is_hardest_to_beat() -> None:
 
 
 def test_a_better_model() -> None:
-    said = verdict_of()
-    assert "MAE is 90 (95 % interval 85 to 96)" in said
-    assert "account_mean (the account's mean so far), has 100" in said
-    assert "removes 10.0 % of the baseline's error" in said
-    assert "+4.0 % to +15.0 %, does not include zero" in said
+    message = verdict_of()
+    assert "MAE is 90 (95 % interval 85 to 96)" in message
+    assert "account_mean (the account's mean so far), has 100" in message
+    assert "removes 10.0 % of the baseline's error" in message
+    assert "+4.0 % to +15.0 %, does not include zero" in message
 
 
 def test_a_worse_model_is_called_worse() -> None:
-    said = verdict_of(test_score=104.0, skill=-0.04, skill_interval=[-0.1, 0.01])
-    assert "worse than that baseline (skill \N{MINUS SIGN}4.0 %)" in said
-    assert "the naive baseline is the better choice" in said
-    assert "includes zero: the difference may be chance" in said
+    message = verdict_of(test_score=104.0, skill=-0.04, skill_interval=[-0.1, 0.01])
+    assert "worse than that baseline (skill \N{MINUS SIGN}4.0 %)" in message
+    assert "the naive baseline is the better choice" in message
+    assert "includes zero: the difference may be chance" in message
 
 
 def test_higher_is_better_for_auc() -> None:
@@ -69,10 +69,10 @@ def test_a_model_as_good_as_the_baseline_needs_no_model() -> None:
 
 def test_what_is_to_be_said_of_an_interval_is_said_beside_it() -> None:
     note = "only 11 dates: an interval needs 12"
-    said = verdict_of(test_interval=None, test_interval_note=note, skill_interval=None, skill_interval_note=note)
-    assert f"MAE is 90. Interval of the score and skill: {note}." in said
-    said = verdict_of(skill_interval_note="only 130 dates")
-    assert "95 % interval 85 to 96). Interval of the skill: only 130 dates." in said
+    message = verdict_of(test_interval=None, test_interval_note=note, skill_interval=None, skill_interval_note=note)
+    assert f"MAE is 90. Interval of the score and skill: {note}." in message
+    message = verdict_of(skill_interval_note="only 130 dates")
+    assert "95 % interval 85 to 96). Interval of the skill: only 130 dates." in message
 
 
 def test_a_caption_says_how_intervals_are_made_and_why_some_are_missing() -> None:
@@ -87,9 +87,9 @@ def test_a_caption_says_how_intervals_are_made_and_why_some_are_missing() -> Non
 def test_without_a_hold_out_the_validation_score_is_called_optimistic() -> None:
     bare = {"metric": "mae", "validation_score": 90.0, "test_score": None, "baselines": {"median": 100.0}}
     assert words.compare(bare, "test", "minimize") is None
-    said = words.verdict(words.compare(bare, "validation", "minimize"))
-    assert "too optimistic" in said
-    assert "10.0 %" in said
+    message = words.verdict(words.compare(bare, "validation", "minimize"))
+    assert "too optimistic" in message
+    assert "10.0 %" in message
 
 
 @pytest.mark.parametrize("metadata", [{}, {"test_score": None}, {"test_score": "n/a"}, {"test_score": float("nan")}])

@@ -49,13 +49,13 @@ def test_means_and_counts_are_those_of_pandas() -> None:
     expected = frame.groupby(pd.qcut(frame["p"], 10, labels=False)).agg(
         rows=("y", "size"), days=("day", "nunique"), p=("p", "mean"), y=("y", "mean")
     )
-    assert [each.rows for each in found] == expected["rows"].tolist()
-    assert [each.days for each in found] == expected["days"].tolist()
-    np.testing.assert_allclose([each.prediction for each in found], expected["p"])
-    np.testing.assert_allclose([each.realised for each in found], expected["y"])
-    for each in found:
-        assert each.low is not None and each.high is not None
-        assert each.low < each.realised < each.high
+    assert [item.rows for item in found] == expected["rows"].tolist()
+    assert [item.days for item in found] == expected["days"].tolist()
+    np.testing.assert_allclose([item.prediction for item in found], expected["p"])
+    np.testing.assert_allclose([item.realised for item in found], expected["y"])
+    for item in found:
+        assert item.low is not None and item.high is not None
+        assert item.low < item.realised < item.high
 
 
 def test_an_interval_is_as_wide_as_the_spread_between_days_says() -> None:
@@ -72,9 +72,9 @@ def test_an_interval_is_as_wide_as_the_spread_between_days_says() -> None:
 
 def test_too_few_days_have_no_interval() -> None:
     tested = random_rows(n_days=11)
-    assert {(each.low, each.high) for each in bin_means(tested, tested.y)} == {(None, None)}
+    assert {(item.low, item.high) for item in bin_means(tested, tested.y)} == {(None, None)}
     undated = bin_means(replace(random_rows(n_days=11), dates=None), tested.y)
-    assert {each.days for each in undated} == {None}
+    assert {item.days for item in undated} == {None}
 
 
 def test_undated_rows_count_as_independent() -> None:

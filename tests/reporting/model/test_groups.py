@@ -46,7 +46,7 @@ def test_intervals_of_an_account_are_those_of_its_rows_alone() -> None:
     found = score_accounts(tested, NO_SIZES)
     assert found is not None
     part = tested.take(np.arange(3, 480, 8))
-    (group,) = (each for each in found.scores if each.name == "A3")
+    (group,) = (item for item in found.scores if item.name == "A3")
     of_score = score_estimate("mae", part.y, part.prediction, part.dates)
     of_skill = skill_estimate("mae", part.y, part.prediction, part.baseline, part.dates)
     assert of_skill is not None

@@ -107,9 +107,9 @@ def test_a_table_without_net_profit_has_no_money() -> None:
 def test_tiny_tables_and_constant_predictions(target: str, rounds: int) -> None:
     one = train(target, small_table(n_days=8, n_accounts=3), rounds=rounds)
     numbers, _ = measure_model(one.model, one.data, one.rows, 7)
-    assert sum(each.rows for each in numbers.deciles) == len(one.rows.test) == 6
+    assert sum(item.rows for item in numbers.deciles) == len(one.rows.test) == 6
     assert len(numbers.deciles) == 1
-    assert {each.low for each in numbers.deciles} == {None}
+    assert {item.low for item in numbers.deciles} == {None}
 
 
 def test_numbers_are_the_same_again() -> None:

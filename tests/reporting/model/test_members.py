@@ -35,10 +35,10 @@ def test_members_are_a_table_with_a_cell_for_every_parameter() -> None:
 
 
 def test_the_text_explains_the_ensemble_and_its_optimistic_score() -> None:
-    said = ensemble.explain(METADATA)
-    assert "mean of the raw scores of 2 trials, written as one LightGBM model of 340 trees" in said
-    assert "Validation MAE: 88 together, 90 for the best trial alone." in said
-    assert "were chosen by this score, so it is too optimistic; only the test score is unbiased." in said
+    message = ensemble.explain(METADATA)
+    assert "mean of the raw scores of 2 trials, written as one LightGBM model of 340 trees" in message
+    assert "Validation MAE: 88 together, 90 for the best trial alone." in message
+    assert "were chosen by this score, so it is too optimistic; only the test score is unbiased." in message
     assert "optimistic" not in ensemble.explain({"members": METADATA["members"]})
 
 
@@ -48,17 +48,16 @@ def test_fixed_configurations_are_told_from_what_was_selected() -> None:
     table = ensemble.members_table(metadata)
     assert table.columns[4] == "chosen as"
     assert [row[4] for row in table.rows] == ["a good trial", "fixed configuration"]
-    said = ensemble.explain(metadata)
-    assert (
-        "1 of the members are fixed configurations, which every study tries first; together they have 25 % of" in said
-    )
-    assert "The others were chosen by greedy selection" in said
-    assert "except the fixed configurations" in said
+    message = ensemble.explain(metadata)
+    assert "1 of the members are fixed configurations, which every study tries first; together they" in message
+    assert "have 25 % of" in message
+    assert "The others were chosen by greedy selection" in message
+    assert "except the fixed configurations" in message
 
 
 def test_how_far_members_were_trained_is_said_where_it_differs_from_the_window() -> None:
-    said = ensemble.explain(METADATA | {"rounds_factor": 1.375})
-    assert "The members' boosting rounds, except dart's, are 1.38 times the best number on the single" in said
+    message = ensemble.explain(METADATA | {"rounds_factor": 1.375})
+    assert "The members' boosting rounds, except dart's, are 1.38 times the best number on the single" in message
     assert "walk-forward" not in ensemble.explain(METADATA | {"rounds_factor": 1.0})
     assert "walk-forward" not in ensemble.explain(METADATA)
 

@@ -58,7 +58,7 @@ def body(page: PageText) -> list[Piece]:
     return [piece for piece in page.pieces if 45 < piece.box[1] < 800]
 
 
-def said(pages: list[PageText]) -> str:
+def message(pages: list[PageText]) -> str:
     """All texts without a space, as lines break where they do."""
     return re.sub(r"\s", "", "".join(page.text for page in pages))
 
@@ -187,7 +187,7 @@ def test_a_long_word_wraps_and_stays_whole(tmp_path: Path) -> None:
             Figure("history", history(), word, word),
         ]  # fmt: skip
         pages = pages_of(tmp_path, *blocks, title=word)
-        assert said(pages).count(word) >= 9
+        assert message(pages).count(word) >= 9
         assert all(p.box[0] > LEFT - 1 and p.box[2] < LEFT + WIDTH + 1 for page in pages for p in page.pieces)
 
 

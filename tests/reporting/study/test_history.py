@@ -18,9 +18,9 @@ def test_progress_of_a_search_that_stopped_improving() -> None:
     assert found is not None
     assert (found.finished, found.last, found.after, found.best_at_half, found.best) == (12, 10, 1, 6.0, 5.0)
     assert found.gain == 1.0
-    said = describe_progress(found, "MAE")
-    assert "Trial 10 made the last improvement; the one trial after it (8 % of the search) made none." in said
-    assert "The second half of the 12 finished trials improved the best MAE from 6 to 5 (17 %)." in said
+    message = describe_progress(found, "MAE")
+    assert "Trial 10 made the last improvement; the one trial after it (8 % of the search) made none." in message
+    assert "The second half of the 12 finished trials improved the best MAE from 6 to 5 (17 %)." in message
 
 
 def test_pruned_trials_count_failed_and_running_ones_do_not() -> None:
@@ -46,9 +46,9 @@ def test_without_a_complete_trial_in_the_first_half_no_gain_is_claimed() -> None
 
 @pytest.mark.parametrize(("n", "finished"), [(0, 0), (9, 9)])
 def test_too_few_trials_are_said_to_be_too_few(n: int, finished: int) -> None:
-    said = describe_progress(progress(snapshot_of(*(trial(float(i)) for i in range(n)))), "MAE")
-    assert said.startswith("Too few trials")
-    assert f"10 finished trials are needed, there are {finished}." in said
+    message = describe_progress(progress(snapshot_of(*(trial(float(i)) for i in range(n)))), "MAE")
+    assert message.startswith("Too few trials")
+    assert f"10 finished trials are needed, there are {finished}." in message
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.sampled_from(["minimize", "maximize"]))
@@ -95,10 +95,10 @@ def test_one_hopeless_trial_does_not_flatten_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "said"),
+    ("first", "last", "message"),
     [(1.0, 0.0, "from 1 to 0."), (1.0, -1.0, "from 1 to \N{MINUS SIGN}1."), (-1.0, -3.5, "\N{MINUS SIGN}3.5 (250 %)."),
      (2.0, 1.999, "from 2 to 1.999 (0.05 %).")],
 )  # fmt: skip
-def test_a_share_of_the_gain_is_said_where_it_means_something(first: float, last: float, said: str) -> None:
+def test_a_share_of_the_gain_is_said_where_it_means_something(first: float, last: float, message: str) -> None:
     found = progress(snapshot_of(*(trial(first) for _ in range(11)), trial(last)))
-    assert said in describe_progress(found, "MAE")
+    assert message in describe_progress(found, "MAE")

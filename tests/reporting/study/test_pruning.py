@@ -29,9 +29,9 @@ def test_the_saving_is_the_steps_that_were_not_run_at_the_trials_own_speed() -> 
     assert found.saved_steps == 150 + 160
     assert found.saved_seconds == pytest.approx(150 * 0.2 + 160 * 0.1)
     assert found.spent_seconds == pytest.approx(20 + 40 + 60 + 10 + 4 + 6 + 1)
-    said = describe_pruning(found)
-    assert "3 trials were pruned; the median complete trial ran to step 200" in said
-    assert "An estimated 310 steps were not run, which is 46 s, 25 % of" in said
+    message = describe_pruning(found)
+    assert "3 trials were pruned; the median complete trial ran to step 200" in message
+    assert "An estimated 310 steps were not run, which is 46 s, 25 % of" in message
 
 
 def test_steps_from_zero_or_below_are_counted_from_there() -> None:

@@ -116,15 +116,15 @@ def test_every_figure_can_be_drawn_on_paper(name: str) -> None:
 
 @pytest.mark.parametrize("n", [0, 9])
 def test_views_that_compare_trials_say_how_many_they_need(n: int) -> None:
-    said = text(search_chapters(usual(n), "MAE"))
+    message = text(search_chapters(usual(n), "MAE"))
     n_complete = sum(t.state == TrialState.COMPLETE for t in usual(n).trials)
-    assert f"compute parameter importances: 10 complete trials are needed, there are {n_complete}." in said
-    assert f"show parameters together: 10 complete trials are needed, there are {n_complete}." in said
-    assert f"show sampled values over time: 14 started trials are needed, there are {n}." in said
+    assert f"compute parameter importances: 10 complete trials are needed, there are {n_complete}." in message
+    assert f"show parameters together: 10 complete trials are needed, there are {n_complete}." in message
+    assert f"show sampled values over time: 14 started trials are needed, there are {n}." in message
     expected = "show when the search stopped improving: 10 finished trials are needed"
-    assert (expected in said) == (n > 0)
-    assert ("No trial is complete yet." in said) == (n == 0)
-    assert (f"{n_complete} complete trials are too few to show a trend: 10 are needed." in said) == (n > 0)
+    assert (expected in message) == (n > 0)
+    assert ("No trial is complete yet." in message) == (n == 0)
+    assert (f"{n_complete} complete trials are too few to show a trend: 10 are needed." in message) == (n > 0)
 
 
 def test_a_usual_study_has_every_view() -> None:
@@ -171,6 +171,6 @@ def test_thousands_of_trials_stay_small_and_keep_the_best() -> None:
 
 def test_steps_are_boosting_rounds_only_where_that_is_known() -> None:
     known, unknown = (search_chapters(usual(40), metric)[KEYS.index("curves")] for metric in ("MAE", "value"))
-    (of_model,), (of_anybody,) = ([b for b in each.blocks if isinstance(b, Figure)] for each in (known, unknown))
+    (of_model,), (of_anybody,) = ([b for b in item.blocks if isinstance(b, Figure)] for item in (known, unknown))
     assert "MAE on validation rows by step (boosting rounds)" in of_model.caption
     assert "boosting" not in of_anybody.caption

@@ -62,22 +62,22 @@ def stamp(uri: str, revision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("revision", "said"),
+    ("revision", "message"),
     [
         ("ffffffffffff", "has the schema of a newer MLflow (ffffffffffff) than the installed one"),
         ("a5b4c3d2e1f0", "has the schema of an older MLflow: make a backup and run `mlflow db upgrade`"),
     ],
 )
 def test_another_schema_is_refused_as_mlflow_refuses_it(
-    client: MlflowClient, mlflow_store: str, tmp_path: Path, revision: str, said: str
+    client: MlflowClient, mlflow_store: str, tmp_path: Path, revision: str, message: str
 ) -> None:
     client.create_run("0")
     DatabaseLookup(mlflow_store).refuse_other_schema()
     stamp(mlflow_store, revision)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         DatabaseLookup(mlflow_store).refuse_other_schema()
-    assert said in str(told.value)
-    assert str(told.value).startswith("MLFLOW_TRACKING_URI 'sqlite:///")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("MLFLOW_TRACKING_URI 'sqlite:///")
     copy = shutil.copy(mlflow_store.removeprefix("sqlite:///"), tmp_path / "copy.db")
     with pytest.raises(MlflowException):
         MlflowClient(f"sqlite:///{copy}").search_experiments()
@@ -126,6 +126,6 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
 def test_an_unavailable_database_gives_no_answer() -> None:
     lookup = DatabaseLookup("postgresql+psycopg2://quant:s3cret@127.0.0.1:9/mlflow")
     for ask in (lookup.refuse_other_schema, *(lambda ask=ask: ask(lookup) for ask in QUESTIONS[:1])):
-        with pytest.raises(NoAnswer, match="Connection refused") as told:
+        with pytest.raises(NoAnswer, match="Connection refused") as caught:
             ask()
-        assert "s3cret" not in str(told.value)
+        assert "s3cret" not in str(caught.value)

@@ -54,7 +54,7 @@ def test_inside_mlflow_run_the_name_is_ignored(names: Mapping[str, str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         (
             "NAME=gone",
@@ -81,12 +81,12 @@ def test_inside_mlflow_run_the_name_is_ignored(names: Mapping[str, str]) -> None
         ("RUN=lost", "is a "),
     ],
 )
-def test_permanent_errors_name_the_variable(names: Mapping[str, str], variables: str, said: str) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_permanent_errors_name_the_variable(names: Mapping[str, str], variables: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
         choose(names, variables)
-    assert said in str(told.value)
-    assert str(told.value).startswith("MLFLOW_")
-    assert len(str(told.value)) < 500
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("MLFLOW_")
+    assert len(str(caught.value)) < 500
 
 
 def test_the_message_says_that_the_name_is_the_default(mlflow_store: str) -> None:

@@ -93,13 +93,13 @@ def test_a_new_store_needs_writable_paths(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / taken).touch()
     else:
         (tmp_path / taken).mkdir()
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         refuse_permanent_errors({})
-    said = {
+    messages = {
         "mlruns": f"MLflow's artifact folder mlruns cannot be a folder: {tmp_path}/mlruns is a file: make it writable",
         "mlflow.db": "MLflow's store sqlite:///mlflow.db is a folder: give a file in it, sqlite:///mlflow.db/mlflow.db",
     }
-    assert str(told.value).startswith(said[taken])
+    assert str(caught.value).startswith(messages[taken])
 
 
 def test_the_artifact_folder_of_an_experiment_is_checked(mlflow_store: str, tmp_path: Path) -> None:
@@ -126,22 +126,22 @@ def as_unprivileged_user(folder: Path) -> str:
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader, encoding="utf-8") as told:
-        said = told.read()
+    with open(reader, encoding="utf-8") as pipe:
+        message = pipe.read()
     os.waitpid(pid, 0)
-    return said
+    return message
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user is needed to whom a folder is closed")
 @pytest.mark.parametrize(
-    ("closed", "said"),
+    ("closed", "message"),
     [
         ("", "MLflow's store sqlite:///mlflow.db: its folder . cannot be written: no permission in "),
         ("mlruns", "MLflow's artifact folder mlruns cannot be written: no permission in "),
         ("mlflow.db", "MLflow's store sqlite:///mlflow.db cannot be written: no permission for mlflow.db: make it wri"),
     ],
 )
-def test_a_folder_without_permission_is_refused(mlflow_store: str, closed: str, said: str) -> None:
+def test_a_folder_without_permission_is_refused(mlflow_store: str, closed: str, message: str) -> None:
     with tempfile.TemporaryDirectory() as name:  # other users cannot read pytest's folders
         home = Path(name)
         (home / "mlruns").mkdir()
@@ -151,24 +151,24 @@ def test_a_folder_without_permission_is_refused(mlflow_store: str, closed: str, 
             path.chmod(0o777)
         (home / closed).chmod(0o555)
         refuse_permanent_errors({"MLFLOW_TRACKING_URI": mlflow_store})
-        assert as_unprivileged_user(home).startswith(said)
+        assert as_unprivileged_user(home).startswith(message)
 
 
 def test_a_command_that_reads_models_ignores_the_experiment(gone: dict[str, str], tmp_path: Path) -> None:
     refuse_denied_access(gone)
     refuse_denied_access({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
     (tmp_path / "text.db").write_text("no database " * 100)
-    for uri, said in ((f"sqlite:///{tmp_path / 'text.db'}", "not a database"), ("databricks", "DATABRICKS_TOKEN")):
-        with pytest.raises(ConfigError, match=said):
+    for uri, message in ((f"sqlite:///{tmp_path / 'text.db'}", "not a database"), ("databricks", "DATABRICKS_TOKEN")):
+        with pytest.raises(ConfigError, match=message):
             refuse_denied_access({"MLFLOW_TRACKING_URI": uri})
 
 
 def test_databricks_needs_credentials(tmp_path: Path) -> None:
     nobody = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "none")}
     for uri in ("databricks", "databricks://team"):
-        with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI 'databricks") as told:
+        with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI 'databricks") as caught:
             refuse_permanent_errors({"MLFLOW_TRACKING_URI": uri} | (nobody if "//" in uri else {"HOME": str(tmp_path)}))
-        assert "DATABRICKS_TOKEN" in str(told.value)
+        assert "DATABRICKS_TOKEN" in str(caught.value)
     (tmp_path / "config").write_text("[team]\nhost = https://h\ntoken = t\n")
     known = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "config")}
     refuse_permanent_errors({"MLFLOW_TRACKING_URI": "databricks://team"} | known)

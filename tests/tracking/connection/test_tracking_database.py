@@ -29,10 +29,10 @@ def test_an_unavailable_database_is_tried_a_few_times(pauses: list[float]) -> No
 
 def test_a_session_reports_it_in_one_line_without_the_password(pauses: list[float]) -> None:
     mlflow.set_tracking_uri(AWAY)
-    with pytest.raises(TrackingError, match=r"cannot open the tracking store: .*refused") as told:
+    with pytest.raises(TrackingError, match=r"cannot open the tracking store: .*refused") as caught:
         _ = TrackingSession({}).client
-    assert "geheim" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "geheim" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("uri", ["models:/net_profit/3", "models:/net_profit@champion"])

@@ -85,11 +85,11 @@ def test_a_deleted_run_is_refused(study: optuna.Study) -> None:
 def test_an_unavailable_server_is_a_one_line_error(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri("http://u:secret@127.0.0.1:9")
-    with pytest.raises(TrackingError) as told:
+    with pytest.raises(TrackingError) as caught:
         find_parent_run("s", study.user_attrs)
-    assert str(told.value).startswith("cannot read the run of study 's'")
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(caught.value).startswith("cannot read the run of study 's'")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

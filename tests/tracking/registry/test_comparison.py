@@ -5,9 +5,10 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from src.config import Metric, TableConfig, TargetConfig
+from src.data.columns import choose_columns
 from src.data.table import load_dataset
 from src.errors import ConfigError, DataError, UserError
-from src.tracking.registry.comparison import ModelComparison, compare_models
+from src.tracking.registry.comparison import ModelComparison, compare_models, with_column_types_of_models
 from src.tracking.registry.served_model import load_served
 from tests.contenders import TwoVersions
 
@@ -97,3 +98,39 @@ def test_absent_version(two_versions: TwoVersions) -> None:
 def test_table_without_a_feature_of_the_models(two_versions: TwoVersions) -> None:
     with pytest.raises(DataError, match=r"column\(s\) held missing"):
         judge(two_versions.weak.frame.drop(columns="held"), URIS_OF_ROLES, 0.2, 1)
+
+
+DERIVED = {
+    "feature_names": ["net_profit_lag_1"],
+    "derived_features": {"features": [{"name": "net_profit_lag_1"}]},
+}
+OWN = {"feature_names": ["signal", "style"], "categorical_levels": {"style": ["a"]}, "decimal_marks": {"signal": ","}}
+NAMES = ["account_id", "date", "net_profit", "signal", "style", "other"]
+
+
+@pytest.mark.parametrize(
+    ("trainings", "names", "use", "mode"),
+    [
+        ([OWN, OWN], NAMES, ("signal", "style"), "own"),
+        ([DERIVED, DERIVED], NAMES, (), "derived"),
+        ([DERIVED, DERIVED], NAMES[:3], (), "derived"),
+        ([OWN, DERIVED], NAMES, ("signal", "style"), "own"),
+        ([DERIVED, OWN], NAMES, ("signal", "style"), "own"),
+    ],
+)
+@pytest.mark.parametrize("features", [None, "own", "derived", "both"])
+def test_the_table_is_read_with_the_columns_of_both_models(
+    trainings: list[dict[str, object]], names: list[str], use: tuple[str, ...], mode: str, features: str | None
+) -> None:
+    """Whatever `features:` of the config says: each model derives its features itself."""
+    table = with_column_types_of_models(TableConfig(features=features), names, trainings)
+    columns = choose_columns(names, table, "net_profit")
+    assert (columns.features, columns.mode) == (use, mode)
+    assert table.categories == tuple(name for name in ("style",) if name in use)
+
+
+def test_columns_of_a_champion_that_are_known_after_the_day_now() -> None:
+    """A champion of an earlier config used them as features; the comparison still reads the table."""
+    given = TableConfig(known_after=("signal",), groups=("style",))
+    table = with_column_types_of_models(given, NAMES, [OWN, DERIVED])
+    assert choose_columns(NAMES, table, "net_profit").features == ("signal", "style")
