@@ -55,6 +55,7 @@ class TestEntryPoint:
             "query": "select 'a b' from \"t\" where x = -1",
             "data": "-x $HOME;",
             "study_name": "-x $HOME; 'a b'",
+            "of": "-x $HOME;",
         }
         given = {name: value for name, value in hostile.items() if name in ENTRY_POINTS[entry]["parameters"]}
         args = vars(parser_of(entry).parse_args(command_of(entry, **given)[1]))

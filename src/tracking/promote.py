@@ -149,6 +149,7 @@ def _act(
     from src.tracking.connection.run_tags import current_user
     from src.tracking.registry.approval import request_approval
     from src.tracking.registry.decision_run import FAILED, KEPT, PROMOTED, WAITING, end_decision_run
+    from src.tracking.registry.model_versions import CHAMPION, version_aliases
     from src.tracking.registry.promotion import promote_challenger
 
     if verdict.refusal is not None:
@@ -161,7 +162,9 @@ def _act(
     try:
         promote_challenger(result.target, result.comparison, current_user())
     except UserError as error:
-        end_decision_run(session, run_id, FAILED, str(error))
+        # The same command may have run twice at once, with one run for both: then the other one has promoted.
+        if version_aliases(result.target).get(CHAMPION) != result.comparison.challenger_uri:
+            end_decision_run(session, run_id, FAILED, str(error))
         raise
     end_decision_run(session, run_id, PROMOTED, "better with the confidence that this contest needs")
     return "promoted"

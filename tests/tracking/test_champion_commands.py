@@ -89,19 +89,30 @@ def test_a_refusal_is_a_run_once(promote: Any) -> None:
     assert len(decision_runs()) == 1
 
 
-def test_a_refused_move_ends_the_run_as_failed(promote: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = MlflowClient.log_inputs
+@pytest.mark.parametrize("by_another_command", [True, False])
+def test_a_refused_move_ends_the_run_as_failed(
+    promote: Any, monkeypatch: pytest.MonkeyPatch, by_another_command: bool
+) -> None:
+    """Two commands at once have one run: the slower one does not say that the promotion failed."""
+    real, client = MlflowClient.set_model_version_tag, MlflowClient()
+    third = client.create_model_version("profit", str(client.get_model_version("profit", "1").source))
 
-    def and_the_alias_moves(client: MlflowClient, *arguments: Any, **named: Any) -> None:
-        real(client, *arguments, **named)
-        client.set_registered_model_alias("profit", "champion", "2")
-        client.delete_registered_model_alias("profit", "challenger")
+    def and_the_alias_moves(_: MlflowClient, *arguments: str) -> None:
+        real(client, *arguments)
+        if arguments[1:3] != ("1", "decision_run"):
+            return
+        monkeypatch.setattr(MlflowClient, "set_model_version_tag", real)
+        if by_another_command:
+            out(promote())
+        else:
+            client.set_registered_model_alias("profit", "champion", third.version)
 
-    monkeypatch.setattr(MlflowClient, "log_inputs", and_the_alias_moves)
+    monkeypatch.setattr(MlflowClient, "set_model_version_tag", and_the_alias_moves)
     done = promote()
     assert done.status == 2 and "changed meanwhile" in done.err
     (run,) = decision_runs()
-    assert (run.info.status, run.data.tags["daily_profit.decision"]) == ("FAILED", "failed")
+    expected = ("FINISHED", "promoted") if by_another_command else ("FAILED", "failed")
+    assert (run.info.status, run.data.tags["daily_profit.decision"]) == expected
 
 
 def test_an_interrupted_promotion_ends_its_run(promote: Any, monkeypatch: pytest.MonkeyPatch) -> None:
