@@ -25,6 +25,7 @@ from src.evaluation.intervals import Estimate, difference_estimate, score_estima
 from src.reporting.model.bins import bin_means, measure_profit
 from src.reporting.model.groups import AccountSizes, score_accounts, score_periods
 from src.reporting.model.hold_out import HoldOut
+from src.tracking.registry.contests import required_confidence
 
 Floats = NDArray[np.float64]
 DAY_0 = np.datetime64("2020-01-01")
@@ -69,7 +70,7 @@ class Tally:
         drawn: numbers that could have an interval.
         given: numbers that have one.
         held: intervals that contain the true value.
-        passed: equal models that `promote` would accept.
+        passed: equal models that `promote` would accept in the first contest on these dates.
         measured: sum of the autocorrelations of dates.
     """
 
@@ -79,7 +80,7 @@ class Tally:
     passed: int = 0
     measured: float = 0.0
 
-    def add(self, found: Found, min_probability: float) -> None:
+    def add(self, found: Found, required: float) -> None:
         """Counts one more interval."""
         low, high = found.bounds
         self.drawn += 1
@@ -91,7 +92,7 @@ class Tally:
             sign = 1 if "AUC" in found.kind else -1
             confidence = found.estimate.confidence_above(0.0)
             better = confidence if sign == 1 or confidence is None else 1 - confidence
-            self.passed += better is not None and better >= min_probability
+            self.passed += better is not None and better >= required
 
     @property
     def coverage(self) -> float:
@@ -108,10 +109,11 @@ def measure(design: Design, n_tables: int, seed: int, parts: "tuple[Part, ...] |
     """Simulates tables and counts, by kind of interval."""
     rng = np.random.default_rng([seed, design.n_dates, round(1000 * design.autocorrelation)])
     tallies: dict[str, Tally] = {}
+    required = required_confidence(PromotionSettings.min_probability, contest=1)
     for _ in range(n_tables):
         for part in parts or PARTS:
             for found in part(rng, design):
-                tallies.setdefault(found.kind, Tally()).add(found, PromotionSettings.min_probability)
+                tallies.setdefault(found.kind, Tally()).add(found, required)
     return tallies
 
 

@@ -225,12 +225,13 @@ class PromotionSettings:
         data: where the rows come from.
         test_fraction: share of the table's dates, the latest ones; 1 for a table with new dates only.
         purge_days: dates left out after the last training date of either model.
-        min_probability: one-sided confidence that the challenger is better. Up to 0.5 the better score alone decides,
-            and every second challenger that is no better becomes champion. At 0.95 few real improvements would pass
-            with some months of dates. At 0.8 an equal model passes one time in five, which costs nothing, and a model
-            that is better by one standard error passes more often than not.
+        min_probability: 1 minus alpha. Of any number of challengers that are no better and are compared on the same
+            dates, one becomes champion with probability alpha at most: the k-th needs the one-sided confidence
+            1 - alpha / (k (k + 1)). At 0 the better score alone decides the first contest. At 0.95 few real
+            improvements would pass with some months of dates.
         dry_run: compare the models and leave the aliases as they are.
         output_dir: folder for the decisions as JSON; None writes none.
+        approve_by: the user who has to confirm before the alias moves; None asks nobody.
 
     Raises:
         ConfigError: a value is out of range.
@@ -242,6 +243,7 @@ class PromotionSettings:
     min_probability: float = 0.8
     dry_run: bool = False
     output_dir: Path | None = None
+    approve_by: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.test_fraction <= 1:

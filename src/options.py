@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = {
     "predict": Command("src.serving.predict"),
     "check": Command("src.modeling.check"),
     "serve": Command("src.serving.serve"),
+    "lineage": Command("src.tracking.lineage"),
 }
 
 
@@ -74,6 +75,10 @@ OPTIONS: tuple[Option, ...] = (
         (*TUNING, "wait", "promote", "serve", "check"),
         metavar="TARGET", parameter="target",
         overrides={"serve": {"help": "registered names, separated by spaces or commas, or all"}},
+    ),
+    Option(
+        "of", str, None, "models:/NAME@ALIAS, models:/NAME/3, a run id or a study name", "what", ("lineage",),
+        metavar="SUBJECT",
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
     Option(
@@ -150,7 +155,8 @@ OPTIONS: tuple[Option, ...] = (
         "share of the remaining dates (the latest) for validation", "evaluation", TUNING,
     ),
     Option(
-        "min-probability", float, PromotionSettings.min_probability, "confidence needed that the challenger is better",
+        "min-probability", float, PromotionSettings.min_probability,
+        "1 minus the chance that challengers that are no better are ever promoted on the same dates",
         "evaluation", ("promote",),
     ),
     Option(
@@ -158,12 +164,33 @@ OPTIONS: tuple[Option, ...] = (
         in_pods=False,
     ),
     Option(
-        "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
-        "where", STORED,
+        "approve-by", str, PromotionSettings.approve_by, "user who has to confirm before the alias moves", "approval",
+        ("promote",), in_pods=False, metavar="USER",
+    ),
+    Option(
+        "approve", bool, False, "confirm the promotion that waits for you", "approval", ("promote",), in_pods=False
+    ),
+    Option(
+        "rollback", bool, False, "make the former champion champion again", "champions", ("promote",), in_pods=False
+    ),
+    Option(
+        "history", bool, False, "show who was champion, from when to when, and why", "champions", ("promote",),
         in_pods=False,
     ),
     Option(
-        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", STORED, in_pods=False
+        "json", str, None, "JSON file, or - for the terminal", "champions", ("promote", "lineage"), in_pods=False,
+        overrides={
+            "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "how"},
+        },
+    ),
+    Option(
+        "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
+        "where", (*STORED, "lineage"),
+        in_pods=False,
+    ),
+    Option(
+        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", (*STORED, "lineage"),
+        in_pods=False,
     ),
     Option(
         "study-name", str, SearchSettings.study_name, "study to resume, or name of a new one", "where", STORED,

@@ -226,6 +226,7 @@ COMMANDS = [
     "modeling.train_with_optuna",
     "modeling.optuna_parallel_optimization",
     "modeling.optuna_visualization",
+    "tracking.lineage",
     "tracking.promote",
     "serving.predict",
     "modeling.check",

@@ -56,6 +56,7 @@ class TestEntryPoint:
             "data": "-x $HOME;",
             "study_name": "-x $HOME; 'a b'",
             "alias": "-x $HOME; 'a b'",
+            "of": "-x $HOME;",
         }
         given = {name: value for name, value in hostile.items() if name in ENTRY_POINTS[entry]["parameters"]}
         args = vars(parser_of(entry).parse_args(command_of(entry, **given)[1]))

@@ -1,39 +1,37 @@
 """Makes the challenger champion if it is better on rows that neither model was trained on.
 
     python -m src.tracking.promote --targets net_profit --data table.parquet --dry-run
+    python -m src.tracking.promote --targets net_profit --history
+    python -m src.tracking.promote --targets net_profit --rollback
 
 Two conditions: the challenger's score is strictly better, and the one-sided confidence that it is better, by Student's
-t over groups of dates (see `intervals`), is at least `--min-probability`. All targets are compared before any alias is
-moved. Both versions are tagged with the compared dates and the result, also if the champion stays; with `--dry-run`
-nothing is written. Scheduled jobs pass their promotion setting as `--mode`, and validate the options with `--check`.
+t over groups of dates (see `intervals`), is as high as this contest needs (see `contests`). All targets are compared
+before any alias is moved. Every decision is an MLflow run and is recorded with the compared dates, also if the champion
+stays; with `--dry-run` nothing is written. Scheduled jobs pass their promotion setting as `--mode`, and validate the
+options with `--check`.
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from src.cli import chosen_targets, command_parser, data_settings, run_command, settings_of
 from src.config import PromotionSettings
 from src.errors import ConfigError, UserError
 from src.options import PROMOTE_MODES
-from src.suggest import number, text_table
+from src.tracking.champion_commands import approve_targets, complete_promotions, roll_back_targets, show_history
 from src.tracking.connection.tracking_uri import check_tracking_uri
+from src.tracking.decision_table import table_text, write_decision
 
 if TYPE_CHECKING:
+    from src.tracking.connection.session import TrackingSession
     from src.tracking.registry.comparison import ModelComparison
+    from src.tracking.registry.contests import Verdict
 
 log = logging.getLogger(__name__)
-
-HEADER = (
-    "target", "metric", "champion", "challenger", "rows", "dates", "champion's score", "challenger's score",
-    "difference", "95 % interval", "better with", "decision",
-)  # fmt: skip
 
 
 def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict[str, str]:
@@ -51,25 +49,28 @@ def promote_targets(targets: Sequence[str], settings: PromotionSettings) -> dict
         TrackingError: MLflow or its artifact store cannot be reached.
         OSError: the decision cannot be written.
     """
-    pairs = {target: _pair(target, settings.dry_run) for target in targets}
+    complete_promotions(targets, settings.dry_run)
+    pairs = {target: _pair(target, settings) for target in targets}
     results = _compare({target: uris for target, uris in pairs.items() if uris is not None}, settings)
+    verdicts: list[Verdict] = []
     decisions: dict[str, str] = {}
     try:
         for result in results:
-            decisions[result.target] = _decide(result, settings)
+            verdict, decisions[result.target] = _decide(result, settings)
+            verdicts.append(verdict)
     finally:  # promotions before an error are printed too
         if decisions:
-            sys.stdout.write(table_text(results[: len(decisions)], list(decisions.values())) + "\n")
+            done = results[: len(decisions)]
+            sys.stdout.write(table_text(done, verdicts, list(decisions.values())) + "\n")
     return decisions
 
 
-def _pair(target: str, dry_run: bool) -> tuple[str, str] | None:
-    """The URIs of champion and challenger; None without a challenger."""
-    from src.tracking.registry.model_versions import CHALLENGER, CHAMPION, version_aliases
-    from src.tracking.registry.promotion import complete_promotion, version_number
+def _pair(target: str, settings: PromotionSettings) -> tuple[str, str] | None:
+    """The URIs of champion and challenger; None if there is no challenger to compare."""
+    from src.tracking.registry.approval import pending_approval
+    from src.tracking.registry.model_versions import CHALLENGER, CHAMPION, version_aliases, version_number
+    from src.tracking.registry.rollback import rolled_back_on
 
-    if not dry_run and complete_promotion(target):
-        sys.stdout.write(f"{target}: an interrupted promotion is completed\n")
     aliases = version_aliases(target)
     if CHAMPION not in aliases:
         raise UserError(
@@ -78,6 +79,15 @@ def _pair(target: str, dry_run: bool) -> tuple[str, str] | None:
     champion, challenger = aliases[CHAMPION], aliases.get(CHALLENGER)
     if challenger is None or challenger == champion:
         sys.stdout.write(f"{target}: no challenger to promote, champion is v{version_number(champion)}\n")
+        return None
+    number = version_number(challenger)
+    if (day := rolled_back_on(target, number)) is not None:
+        remedy = "to compare it again, delete its tag rolled_back_at"
+        sys.stdout.write(f"{target}: challenger v{number} was rolled back on {day} and is not compared; {remedy}\n")
+        return None
+    pending = pending_approval(target)
+    if pending is not None and settings.approve_by is None:
+        sys.stdout.write(f"{target}: challenger v{number} waits for the approval of {pending.approver} (--approve)\n")
         return None
     return champion, challenger
 
@@ -88,6 +98,7 @@ def _compare(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> 
     from src.data.sources.dispatch import describe_source, read_table
     from src.data.table import load_dataset
     from src.tracking.registry.comparison import compare_models, with_column_types_of_models
+    from src.tracking.registry.contests import judged_until, recorded_contests, version_pair
     from src.tracking.registry.served_model import load_served, served_metadata
 
     given = settings.data
@@ -102,87 +113,61 @@ def _compare(pairs: dict[str, tuple[str, str]], settings: PromotionSettings) -> 
         )
         for warning in data.warnings:
             log.warning("%s", warning)
-        results.append(compare_models(data, frame, models, settings.test_fraction, settings.purge_days))
+        last_date = None if data.dates is None else str(data.dates.max())
+        until = judged_until(recorded_contests(target), version_pair(uris), last_date)
+        results.append(compare_models(data, frame, models, settings.test_fraction, settings.purge_days, until))
     return results
 
 
-def _decide(result: "ModelComparison", settings: PromotionSettings) -> str:
-    from src.tracking.registry.promotion import promote_challenger, record_comparison
+def _decide(result: "ModelComparison", settings: PromotionSettings) -> "tuple[Verdict, str]":
+    from src.tracking.connection.session import TrackingSession
+    from src.tracking.registry.contests import enter_contest, record_verdict, recorded_contests, verdict_on
+    from src.tracking.registry.decision_run import open_decision_run
 
-    refusal = _refusal(result, settings.min_probability)
-    if not settings.dry_run:
-        record_comparison(result.comparison, _record(result, settings.min_probability, passed=refusal is None))
-    if refusal is not None:
-        decision = f"kept: {refusal}"
-    elif settings.dry_run:
-        decision = "would be promoted"
+    if settings.dry_run:
+        verdict = verdict_on(result, recorded_contests(result.target), settings.min_probability)
+        decision = "would be promoted" if verdict.refusal is None else f"kept: {verdict.refusal}"
     else:
-        promote_challenger(result.target, result.comparison)
-        decision = "promoted"
+        verdict, session = enter_contest(result, settings.min_probability), TrackingSession()
+        run_id = open_decision_run(session, result, verdict, settings)
+        record_verdict(result, verdict, settings.min_probability, run_id)
+        decision = _act(session, result, verdict, settings, run_id)
     if settings.output_dir is not None:
-        _write(result, decision, settings, settings.output_dir / "promotions")
-    return decision
+        folder = settings.output_dir / "promotions"
+        write_decision(result, verdict, decision, settings.min_probability, folder)
+    return verdict, decision
 
 
-def _refusal(result: "ModelComparison", min_probability: float) -> str | None:
-    """Why the champion stays; None if the challenger passes."""
-    if not result.comparison.better:
-        return "the challenger is not better"
-    if result.confidence is None:  # up to 0.5 the better score alone decides
-        return "too few dates to be sure" if min_probability > 0.5 else None
-    if result.confidence < min_probability:
-        return f"better with less than {100 * min_probability:g} % confidence"
-    return None
+def _act(
+    session: "TrackingSession",
+    result: "ModelComparison",
+    verdict: "Verdict",
+    settings: PromotionSettings,
+    run_id: str,
+) -> str:
+    """Moves the alias or asks for approval where the challenger passed, ends the run, and returns the decision."""
+    from src.tracking.connection.run_tags import current_user
+    from src.tracking.registry.approval import request_approval
+    from src.tracking.registry.decision_run import FAILED, KEPT, PROMOTED, WAITING, end_decision_run
+    from src.tracking.registry.model_versions import CHAMPION, version_aliases
+    from src.tracking.registry.promotion import promote_challenger
 
-
-def _record(result: "ModelComparison", min_probability: float, passed: bool) -> dict[str, Any]:
-    """The record of the comparison that is stored on both versions, besides their scores."""
-    first, last = result.dates or (None, None)
-    return {
-        "first": first, "last": last, "dates": result.n_dates, "data_digest": result.data_digest,
-        "difference": result.difference.value, "low": result.difference.low, "high": result.difference.high,
-        "confidence": result.confidence, "min_probability": min_probability, "passed": passed,
-    }  # fmt: skip
-
-
-def _write(result: "ModelComparison", decision: str, settings: PromotionSettings, folder: Path) -> None:
-    from src.disk import write_atomically
-
-    champion, challenger = _versions(result)
-    record = asdict(result) | {"decision": decision, "min_probability": settings.min_probability}
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{result.target}_{challenger}_against_{champion}.json"
-    write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
-
-
-def table_text(results: Sequence["ModelComparison"], decisions: Sequence[str]) -> str:
-    """One row per comparison, then notes on the intervals."""
-    notes = [f"{result.target}: {result.difference.note}" for result in results if result.difference.note]
-    return "\n".join(text_table(HEADER, map(_row, results, decisions)) + notes)
-
-
-def _row(result: "ModelComparison", decision: str) -> tuple[str, ...]:
-    compared, interval = result.comparison, result.difference.interval
-    return (
-        result.target,
-        compared.metric.upper(),
-        *_versions(result),
-        str(compared.n_rows),
-        f"{result.dates[0]} … {result.dates[1]} ({result.n_dates})" if result.dates else "-",
-        number(compared.champion_score),
-        number(compared.challenger_score),
-        f"{compared.difference:+.5g}",
-        "-" if interval is None else f"{interval[0]:+.5g} … {interval[1]:+.5g}",
-        "-" if result.confidence is None else f"{100 * result.confidence:.1f} %",
-        decision,
-    )
-
-
-def _versions(result: "ModelComparison") -> tuple[str, str]:
-    from src.tracking.registry.promotion import version_number
-
-    champion, challenger = result.comparison.champion_uri, result.comparison.challenger_uri
-    return f"v{version_number(champion)}", f"v{version_number(challenger)}"
+    if verdict.refusal is not None:
+        end_decision_run(session, run_id, KEPT, verdict.refusal)
+        return f"kept: {verdict.refusal}"
+    if settings.approve_by is not None:
+        request_approval(result, verdict, current_user(), settings.approve_by, run_id)
+        end_decision_run(session, run_id, WAITING, f"waits for the approval of {settings.approve_by}")
+        return f"waits for the approval of {settings.approve_by}"
+    try:
+        promote_challenger(result.target, result.comparison, current_user())
+    except UserError as error:
+        # The same command may have run twice at once, with one run for both: then the other one has promoted.
+        if version_aliases(result.target).get(CHAMPION) != result.comparison.challenger_uri:
+            end_decision_run(session, run_id, FAILED, str(error))
+        raise
+    end_decision_run(session, run_id, PROMOTED, "better with the confidence that this contest needs")
+    return "promoted"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -199,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         if args.mode not in PROMOTE_MODES:
             raise ConfigError(f"--mode {args.mode!r} is unknown: use {', '.join(PROMOTE_MODES)}")
-        if args.mode == "off":
+        action = _action(args)
+        if args.mode == "off" and action != "history":
             sys.stdout.write("nothing is promoted: --mode is off\n")
             return 0
         check_tracking_uri(os.environ)
@@ -207,10 +193,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_of(PromotionSettings, args, data=data_settings(args), dry_run=dry_run)
         targets = chosen_targets(args.targets, settings.data.table.targets)
         if not args.check:
-            promote_targets(_registered(targets, args.targets), settings)
+            _run(action, _registered(targets, args.targets), settings, args.json)
         return 0
 
     return run_command(command, args.verbose)
+
+
+def _action(args: argparse.Namespace) -> str:
+    """Which of `--rollback`, `--approve` and `--history` is given; `compare` without any."""
+    given = [name for name in ("rollback", "approve", "history") if getattr(args, name)]
+    if len(given) > 1 or (given and args.approve_by):
+        both = " and ".join(f"--{name}" for name in [*given, *(["approve-by"] if args.approve_by else [])])
+        raise ConfigError(f"{both} contradict each other: give one of them")
+    if given in (["rollback"], ["approve"]) and ",".join(args.targets) in ("", "all"):
+        raise ConfigError(f"--{given[0]} moves aliases without a comparison: name the models with --targets")
+    if args.json is not None and given != ["history"]:
+        raise ConfigError(f"--json {args.json} is for --history: use --output-dir for decisions")
+    return given[0] if given else "compare"
+
+
+def _run(action: str, targets: list[str], settings: PromotionSettings, json_path: str | None) -> None:
+    if action == "history":
+        show_history(targets, json_path)
+    elif action == "rollback":
+        roll_back_targets(targets, settings.dry_run)
+    elif action == "approve":
+        approve_targets(targets, settings.dry_run)
+    else:
+        _refuse_own_approval(settings)
+        promote_targets(targets, settings)
+
+
+def _refuse_own_approval(settings: PromotionSettings) -> None:
+    from src.tracking.connection.run_tags import current_user
+
+    if settings.approve_by is not None and settings.approve_by == current_user():
+        raise ConfigError(f"--approve-by {settings.approve_by!r} is this user: name a second person")
 
 
 def _registered(targets: list[str], named: Sequence[str]) -> list[str]:

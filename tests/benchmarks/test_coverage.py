@@ -39,14 +39,14 @@ def test_intervals_hits_and_passes_are_counted() -> None:
 
     tally = Tally()
     for found in (difference(-2), difference(0.5), difference(-0.5), Found("difference of MAE", (None, None), 0.0)):
-        tally.add(found, min_probability=0.8)
+        tally.add(found, required=0.8)
     assert (tally.drawn, tally.given, tally.held, tally.passed) == (4, 3, 2, 2)
     assert tally.coverage == pytest.approx(2 / 3)
     assert tally.error == pytest.approx(math.sqrt(2 / 9 / 3))
     assert math.isnan(Tally().coverage)
     for value, passed in ((2, 1), (-2, 0)):
         of_auc = Tally()
-        of_auc.add(Found("difference of AUC", (None, None), 0.0, difference(value).estimate), min_probability=0.8)
+        of_auc.add(Found("difference of AUC", (None, None), 0.0, difference(value).estimate), required=0.8)
         assert of_auc.passed == passed, "a higher AUC is better"
 
 

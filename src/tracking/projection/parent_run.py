@@ -102,7 +102,7 @@ def find_parent_run(study_name: str, user_attrs: Mapping[str, Any]) -> ParentRun
 
     run_id, session = str(stored["run_id"]), TrackingSession()
     remedy = f"set MLFLOW_TRACKING_URI to where it was written: {stored.get('tracking_uri', 'unknown')}"
-    _refuse_missing_store(remedy)
+    refuse_missing_store(remedy)
     with tracking_errors(f"read the run of study {study_name!r}"):
         run = none_if_absent(session.client.get_run, run_id)
     if run is None:
@@ -130,8 +130,15 @@ def end_parent_run(session: "TrackingSession", run_id: str, ending: RunEnding) -
         client.set_terminated(run_id, ending.status)
 
 
-def _refuse_missing_store(remedy: str) -> None:
-    """Checks that an embedded store exists, because opening it would create it."""
+def refuse_missing_store(remedy: str) -> None:
+    """Checks that an embedded store exists, because opening it would create it.
+
+    Args:
+        remedy: end of the error's message.
+
+    Raises:
+        TrackingError: there is no such file.
+    """
     import mlflow
     from sqlalchemy.engine import make_url
 

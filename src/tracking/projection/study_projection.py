@@ -5,7 +5,6 @@ runs are identified by (parent run, trial number). Time and step of every metric
 twice changes nothing. A lock in the study's store lets one process at a time run a pass.
 """
 
-import getpass
 import logging
 import math
 import uuid
@@ -16,13 +15,14 @@ from typing import Any
 
 import optuna
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import StoreError
 from src.names import mlflow_key
 from src.study.trial_times import epoch_ms, seconds_taken
 from src.study.worker_identity import worker_identity
+from src.tracking.connection.run_tags import origin_tags, source_tags
 from src.tracking.connection.session import TrackingSession, shown_uri
 from src.tracking.connection.tracking_errors import none_if_absent, tracking_errors
 from src.tracking.projection.parent_run import OUTCOME_TAG, PARENT_ATTR, SEARCHING
@@ -36,6 +36,7 @@ PROJECTOR_ATTR, UID_ATTR = "mlflow_projector", "uid"
 MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
 PAGE = 1000
+SOURCE = "src.modeling.train_with_optuna"
 TRIALS_PER_BATCH = 100
 """Points of the parent's curve per request; MLflow allows 1,000."""
 
@@ -167,7 +168,9 @@ class StudyProjection:
             return outer
         if outer is not None and self._shares_outer_run:
             tags[MLFLOW_PARENT_RUN_ID] = outer.info.run_id
-        return client.create_run(self.session.experiment_id, run_name=self.study.study_name, tags=tags | _source_tags())
+        return client.create_run(
+            self.session.experiment_id, run_name=self.study.study_name, tags=tags | origin_tags(SOURCE)
+        )
 
     def _read_children_if_another_wrote(self) -> None:
         identity = worker_identity()
@@ -217,7 +220,7 @@ class StudyProjection:
             run = client.create_run(
                 self.session.experiment_id,
                 start_time=_started_ms(trial),
-                tags=tags | _source_tags(),
+                tags=tags | source_tags(SOURCE),
                 run_name=f"trial-{trial.number:04d}",
             )
             run_id = self._unfinished[trial.number] = run.info.run_id
@@ -279,11 +282,3 @@ def _started_ms(trial: FrozenTrial) -> int | None:
 
 def _completed_ms(trial: FrozenTrial) -> int:
     return 0 if trial.datetime_complete is None else epoch_ms(trial.datetime_complete)
-
-
-def _source_tags() -> dict[str, str]:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container user without a name
-        user = "unknown"
-    return {MLFLOW_USER: user, MLFLOW_SOURCE_NAME: "src.modeling.train_with_optuna"}

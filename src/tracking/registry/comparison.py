@@ -1,4 +1,8 @@
-"""Compares champion and challenger on the same rows, which neither model was trained on."""
+"""Compares champion and challenger on the same rows, which neither model was trained on.
+
+Dates that judged an earlier contest are left out where enough later ones exist: `MIN_NEW_DATES`, and an interval (see
+`src.evaluation.intervals`). Otherwise all dates are compared, and `contests` raises the bar.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from src.config import TableConfig
+from src.config import Metric, TableConfig
 from src.data.table import Dataset
 from src.evaluation.intervals import Estimate, difference_estimate
 from src.evaluation.unseen_rows import unseen_rows
@@ -22,6 +27,45 @@ if TYPE_CHECKING:
     LoadedModel = tuple[str, PyFuncModel]
 
 log = logging.getLogger(__name__)
+
+MIN_NEW_DATES = 60
+"""Fewest dates after the last contest that are compared alone: three months of trading."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What both models predict on the same rows; arrays are (n_rows,).
+
+    Attributes:
+        target: the registered name.
+        metric: the metric to score by.
+        uris: `models:/<name>/<version>` of champion and challenger.
+        champion, challenger: their predictions.
+        y: true values.
+        dates: None for a table without dates.
+        data_digest: digest of the table that holds the rows.
+    """
+
+    target: str
+    metric: Metric
+    uris: tuple[str, str]
+    champion: NDArray[Any]
+    challenger: NDArray[Any]
+    y: NDArray[Any]
+    dates: NDArray[Any] | None
+    data_digest: str
+
+    def after(self, date: str | None) -> "Predictions | None":
+        """The rows after a date; None if they are too few to be compared alone, or no date is given."""
+        if date is None or self.dates is None:
+            return None
+        rows = self.dates > np.datetime64(date, "D")
+        if np.unique(self.dates[rows]).size < MIN_NEW_DATES:
+            return None
+        if self.metric == "auc" and np.unique(self.y[rows]).size < 2:
+            return None
+        kept = {name: getattr(self, name)[rows] for name in ("champion", "challenger", "y", "dates")}
+        return replace(self, **kept)
 
 
 @dataclass(frozen=True)
@@ -76,7 +120,12 @@ def with_column_types_of_models(
 
 
 def compare_models(
-    data: Dataset, frame: pd.DataFrame, models: "Sequence[LoadedModel]", test_fraction: float, purge_days: int
+    data: Dataset,
+    frame: pd.DataFrame,
+    models: "Sequence[LoadedModel]",
+    test_fraction: float,
+    purge_days: int,
+    judged_until: str | None = None,
 ) -> ModelComparison:
     """Scores champion and challenger by the target's metric on the last dates that are new to both.
 
@@ -86,6 +135,7 @@ def compare_models(
         models: (URI, model) of champion and challenger; the URI is `models:/<name>/<version>`.
         test_fraction: see `unseen_rows`.
         purge_days: see `unseen_rows`.
+        judged_until: see `judge`.
 
     Raises:
         UserError: no row is new to both models.
@@ -101,13 +151,39 @@ def compare_models(
     for warning in dict.fromkeys(text for metadata in trainings.values() for text in unseen_warnings(unseen, metadata)):
         log.warning("%s", warning)
     (first, _), (second, _) = models
-    comparison = compare_predictions((first, second), (champion, challenger), y, data.config.metric)
     dates = None if data.dates is None else data.dates[rows]
-    difference = difference_estimate(comparison.metric, y, challenger, champion, dates)
-    days = [] if dates is None else np.unique(dates).tolist()
+    predictions = Predictions(
+        data.target, data.config.metric, (first, second), champion, challenger, y, dates, data.digest
+    )
+    return judge(predictions, judged_until)
+
+
+def judge(predictions: Predictions, judged_until: str | None = None) -> ModelComparison:
+    """Compares two models by their predictions.
+
+    Args:
+        predictions: on rows that are new to both models.
+        judged_until: last date of earlier contests; later dates are compared alone if they are enough. None without
+            an earlier contest.
+
+    Raises:
+        DataError: the metric is undefined on the rows.
+    """
+    new = predictions.after(judged_until)
+    if new is not None:
+        result = _judge(new)
+        if result.difference.interval is not None:
+            return result
+    return _judge(predictions)
+
+
+def _judge(of: Predictions) -> ModelComparison:
+    comparison = compare_predictions(of.uris, (of.champion, of.challenger), of.y, of.metric)
+    difference = difference_estimate(of.metric, of.y, of.challenger, of.champion, of.dates)
+    days = [] if of.dates is None else np.unique(of.dates).tolist()
     first_last = (str(days[0]), str(days[-1])) if days else None
     confidence = _confidence(comparison, difference)
-    return ModelComparison(data.target, comparison, first_last, len(days), data.digest, difference, confidence)
+    return ModelComparison(of.target, comparison, first_last, len(days), of.data_digest, difference, confidence)
 
 
 def _confidence(comparison: ScoreComparison, difference: Estimate) -> float | None:

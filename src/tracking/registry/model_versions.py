@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 STUDY_TAG = "study_name"
+ROLLED_BACK_AT = "rolled_back_at"
+"""Tag of a version that `promote --rollback` replaced; such a version gets no alias again."""
 _TAGS = (STUDY_TAG, "validation_score", "test_score", "metric", "skill", "trained_at")
 _WAIT_SECONDS = 300
 
@@ -149,6 +151,8 @@ def _assign_alias(client: "MlflowClient", version: "ModelVersion", *, is_newest:
     number = _number(version)
     if version_by_alias.get(CHAMPION, number) == number:
         alias = CHAMPION
+    elif ROLLED_BACK_AT in version.tags:
+        return None
     elif version_by_alias.get(CHALLENGER) == number or is_newest:
         alias = CHALLENGER
     else:
@@ -204,6 +208,11 @@ def version_aliases(name: str) -> dict[str, str]:
         for alias in (CHAMPION, CHALLENGER)
         if alias in version_by_alias
     }
+
+
+def version_number(uri: str) -> str:
+    """The version in `models:/<name>/<version>`."""
+    return uri.rpartition("/")[2]
 
 
 def compare_predictions(

@@ -1,76 +1,53 @@
-"""Writes a comparison to the registry: a record on both versions, and the champion alias for a better challenger.
-
-Every comparison is recorded, whatever its result, under its own tag `judged_<digest of its content>`. Later comparisons
-overwrite nothing, and a repeated comparison, also after a kill, gets the same tag. The history of comparisons of a name
-is the set of these tags over all its versions, with each digest counted once.
+"""Moves the champion alias to a better challenger.
 
 MLflow moves one alias at a time and has no conditional update. So the steps of a promotion are ordered such that a kill
 after any step leaves exactly one champion, and the next promotion can complete the rest:
 
-    record on both ─ tags on the challenger ─ alias `champion` ─ tags on the former champion ─ no alias `challenger`
+    tags on the challenger ─ alias `champion` ─ tags on the former champion ─ history ─ no alias `challenger`
 
-A record says whether the challenger passed; `promoted_at` and the aliases say whether it was promoted.
+The record of the contest (see `contests`) says whether the challenger passed; `promoted_at` and the aliases say whether
+it was promoted.
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from src.errors import UserError
 from src.tracking.connection.tracking_errors import tracking_errors
-from src.tracking.registry.model_versions import CHALLENGER, CHAMPION, ScoreComparison, version_aliases
+from src.tracking.registry.approval import APPROVAL_PENDING
+from src.tracking.registry.champion_history import (
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTED_OVER,
+    REPLACED_AT,
+    REPLACED_BY,
+    SCORE_TAGS,
+    promotion_change,
+    record_change,
+    utc_now,
+)
+from src.tracking.registry.contests import DECISION_RUN
+from src.tracking.registry.model_versions import (
+    CHALLENGER,
+    CHAMPION,
+    ScoreComparison,
+    version_aliases,
+    version_number,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 
-PROMOTED_AT, PROMOTED_OVER = "promoted_at", "promoted_over"
-REPLACED_AT, REPLACED_BY = "replaced_at", "replaced_by"
-SCORE_TAGS = ("promotion_metric", "promotion_rows", "promotion_champion_score", "promotion_challenger_score")
-"""Scores of the decision, the same on both versions; "champion" and "challenger" are the roles before it."""
-JUDGED_PREFIX = "judged_"
 
-
-def record_comparison(comparison: ScoreComparison, details: Mapping[str, Any]) -> None:
-    """Tags both versions with the compared rows and the result; an existing record stays unchanged.
-
-    Args:
-        comparison: comparison of two versions of one name.
-        details: further JSON values of the record: dates, interval, confidence, decision.
-
-    Raises:
-        TrackingError: MLflow cannot be reached, or refuses.
-    """
-    from mlflow import MlflowClient
-
-    name = comparison.challenger_uri.removeprefix("models:/").rpartition("/")[0]
-    numbers = [version_number(uri) for uri in (comparison.challenger_uri, comparison.champion_uri)]
-    record = {
-        "challenger": int(numbers[0]), "champion": int(numbers[1]), "metric": comparison.metric,
-        "rows": comparison.n_rows, "challenger_score": comparison.challenger_score,
-        "champion_score": comparison.champion_score,
-    } | dict(details)  # fmt: skip
-    key = JUDGED_PREFIX + hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
-    with tracking_errors(f"record the comparison of version {numbers[0]} of model {name!r}"):
-        client = MlflowClient()
-        stored = [client.get_model_version(name, number).tags.get(key) for number in numbers]
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        text = next(filter(None, stored), None) or json.dumps({"at": at} | record)
-        for number, existing in zip(numbers, stored, strict=True):
-            if existing is None:
-                client.set_model_version_tag(name, number, key, text)
-
-
-def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
+def promote_challenger(name: str, comparison: ScoreComparison, by: str | None = None) -> bool:
     """Makes the challenger champion if it is better in the comparison; otherwise changes nothing.
 
     Args:
         name: the registered name.
         comparison: comparison of this name's current champion and challenger.
+        by: the user, and who approved.
 
     Returns:
         Whether the challenger became champion.
@@ -91,7 +68,7 @@ def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
     number = version_number(comparison.challenger_uri)
     with tracking_errors(f"promote version {number} of model {name!r}"):
         client = MlflowClient()
-        for key, value in _decision_tags(comparison).items():
+        for key, value in _decision_tags(comparison, by).items():
             client.set_model_version_tag(name, number, key, value)
         client.set_registered_model_alias(name, CHAMPION, number)
         _complete(client, name, number)
@@ -99,11 +76,11 @@ def promote_challenger(name: str, comparison: ScoreComparison) -> bool:
     return True
 
 
-def complete_promotion(name: str) -> bool:
+def complete_promotion(name: str) -> str | None:
     """Completes an interrupted promotion: its version is both champion and challenger.
 
     Returns:
-        Whether there was an interrupted promotion.
+        The number of the promoted version; None if there was no interrupted promotion.
 
     Raises:
         UserError: the name has no version.
@@ -113,19 +90,14 @@ def complete_promotion(name: str) -> bool:
 
     aliases = version_aliases(name)
     if CHAMPION not in aliases or aliases[CHAMPION] != aliases.get(CHALLENGER):
-        return False
+        return None
     number = version_number(aliases[CHAMPION])
     with tracking_errors(f"complete the promotion of version {number} of model {name!r}"):
         _complete(MlflowClient(), name, number)
-    return True
+    return number
 
 
-def version_number(uri: str) -> str:
-    """The version in `models:/<name>/<version>`."""
-    return uri.rpartition("/")[2]
-
-
-def _decision_tags(comparison: ScoreComparison) -> dict[str, str]:
+def _decision_tags(comparison: ScoreComparison, by: str | None) -> dict[str, str]:
     scores = (
         comparison.metric,
         str(comparison.n_rows),
@@ -133,9 +105,10 @@ def _decision_tags(comparison: ScoreComparison) -> dict[str, str]:
         repr(comparison.challenger_score),
     )
     return {
-        PROMOTED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+        PROMOTED_AT: utc_now(),
         PROMOTED_OVER: version_number(comparison.champion_uri),
         **dict(zip(SCORE_TAGS, scores, strict=True)),
+        **({} if by is None else {PROMOTED_BY: by}),
     }
 
 
@@ -147,6 +120,9 @@ def _complete(client: "MlflowClient", name: str, number: str) -> None:
         tags |= {REPLACED_AT: decision[PROMOTED_AT], REPLACED_BY: number}
         for key, value in tags.items():
             client.set_model_version_tag(name, decision[PROMOTED_OVER], key, value)
+        record_change(client, name, promotion_change(decision, int(number), decision.get(DECISION_RUN)))
+    if APPROVAL_PENDING in decision:
+        client.delete_model_version_tag(name, number, APPROVAL_PENDING)
     # A challenger registered meanwhile keeps its alias.
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == number:
         client.delete_registered_model_alias(name, CHALLENGER)

@@ -1,14 +1,13 @@
-import json
 import threading
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 from mlflow import MlflowClient
 
 from src.errors import TrackingError, UserError
+from src.tracking.registry.champion_history import champion_changes
 from src.tracking.registry.model_versions import ScoreComparison
-from src.tracking.registry.promotion import complete_promotion, promote_challenger, record_comparison
+from src.tracking.registry.promotion import complete_promotion, promote_challenger
 from tests.contenders import TwoVersions, aliases
 
 # MLflow looks at an example's column names in a way that pandas 4 will change.
@@ -24,6 +23,7 @@ STEPS = [
     ("set_registered_model_alias", 1),
     ("set_model_version_tag", 7),  # the first of the former champion's six
     ("set_model_version_tag", 12),
+    ("set_registered_model_tag", 1),
     ("delete_registered_model_alias", 1),
 ]
 
@@ -40,6 +40,7 @@ def tags(version: int) -> dict[str, str]:
 
 def assert_promoted() -> None:
     assert aliases() == {"champion": 2}
+    assert [(change.version, change.over) for change in champion_changes("profit")] == [(1, None), (2, 1)]
     scores = {
         "promotion_metric": "mae",
         "promotion_rows": "150",
@@ -96,48 +97,6 @@ def test_a_killed_call_can_be_repeated(monkeypatch: pytest.MonkeyPatch, step: st
     assert_promoted()
 
 
-def records(version: int) -> dict[str, dict[str, object]]:
-    found = MlflowClient().get_model_version("profit", str(version)).tags
-    return {key: json.loads(value) for key, value in found.items() if key.startswith("judged_")}
-
-
-def test_comparisons_are_added_to_both_versions() -> None:
-    for last in ("2024-12-30", "2025-02-03", "2025-02-03"):
-        record_comparison(FOUND, {"first": "2024-11-16", "last": last, "dates": 80, "passed": False})
-    assert records(1) == records(2)
-    assert sorted(str(record["last"]) for record in records(1).values()) == ["2024-12-30", "2025-02-03"]
-    record = records(1)[max(records(1), key=lambda key: str(records(1)[key]["last"]))]
-    assert datetime.fromisoformat(str(record.pop("at"))).tzinfo is not None
-    assert record == {
-        "challenger": 2, "champion": 1, "metric": "mae", "rows": 150, "challenger_score": 1.5, "champion_score": 3.25,
-        "first": "2024-11-16", "last": "2025-02-03", "dates": 80, "passed": False,
-    }  # fmt: skip
-    assert (aliases(), tags(1), tags(2)) == ({"champion": 1, "challenger": 2}, {}, {})
-
-
-@pytest.mark.parametrize("call", [1, 2])
-@pytest.mark.parametrize("before", [True, False])
-def test_an_interrupted_record_is_completed(monkeypatch: pytest.MonkeyPatch, call: int, before: bool) -> None:
-    real, calls = MlflowClient.set_model_version_tag, 0
-
-    def killed(client: MlflowClient, *arguments: str) -> None:
-        nonlocal calls
-        calls += 1
-        if not (before and calls == call):
-            real(client, *arguments)
-        if calls == call:
-            raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(MlflowClient, "set_model_version_tag", killed)
-        record_comparison(FOUND, {"dates": 80})
-    there = records(2)
-    record_comparison(FOUND, {"dates": 80})
-    assert records(1) == records(2)
-    assert len(records(1)) == 1
-    assert records(2) | there == records(2), "what was there stays as it was, its time too"
-
-
 def test_nothing_to_complete() -> None:
     assert not complete_promotion("profit")
     assert aliases() == {"champion": 1, "challenger": 2}
@@ -145,7 +104,7 @@ def test_nothing_to_complete() -> None:
 
 def test_both_aliases_set_by_hand() -> None:
     MlflowClient().set_registered_model_alias("profit", "champion", "2")
-    assert complete_promotion("profit")
+    assert complete_promotion("profit") == "2"
     assert (aliases(), tags(2)) == ({"champion": 2}, {})
 
 
@@ -188,3 +147,4 @@ def test_concurrent_promotions_promote_once(two_versions: TwoVersions) -> None:
     assert all(result is True or any(words in str(result) for words in refusals) for result in results)
     assert aliases() == {"champion": 2}
     assert (tags(2)["promoted_over"], tags(1)["replaced_by"]) == ("1", "2")
+    assert [change.version for change in champion_changes("profit")] == [1, 2]
