@@ -72,7 +72,10 @@ OPTIONS: tuple[Option, ...] = (
         (*TUNING, "wait", "promote", "check"),
         metavar="TARGET", parameter="target",
     ),
-    Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
+    Option(
+        "target", list, [], "predict with the champions of these targets, separated by spaces or commas, or all",
+        "what", ("predict",),
+    ),
     Option(
         "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/… or a folder", "what",
         ("predict",),
@@ -177,7 +180,12 @@ OPTIONS: tuple[Option, ...] = (
         "next-day", bool, False, "predict one row per account for the next trading day; only models with derived "
         "features", "how", ("predict",),
     ),
-    Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
+    Option(
+        "output", str, PREDICTIONS,
+        f"file ({', '.join(PREDICTION_ENDINGS)}), folder/ of Parquet parts, or SQL URL", "where", ("predict",),
+    ),
+    Option("table", str, "predictions", "table of --output, if that is a SQL URL", "where", ("predict",)),
+    Option("block-rows", int, 100_000, "rows that are read, predicted and written at a time", "how", ("predict",)),
     Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
     Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
     Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),

@@ -52,7 +52,7 @@ class QueryRows:
         self.columns = list(self._result.keys())
 
     def blocks(self, n_rows: int | None, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """The rows in blocks of `n_rows`, all in one block if None; at least one block. A second call repeats the query.
+        """The rows in blocks of `n_rows`, all in one block if None; at least one block. A second call queries again.
 
         Raises:
             DataError: the query fails.
