@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
 
@@ -34,5 +35,6 @@ def _bytes_of(column: pd.Series) -> memoryview | bytes:
         values = values.combine_chunks()
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
-    # Serialized, because the buffers of a slice hold other rows too.
-    return memoryview(pa.record_batch([values], ["values"]).serialize())
+    # Copied, because the buffers of a slice hold bits of other rows too.
+    copied = values.take(np.arange(len(values)))
+    return memoryview(pa.record_batch([copied], ["values"]).serialize())

@@ -218,7 +218,7 @@ class PredictionFolder:
         Raises:
             ConfigError: it has parts of a longer table.
         """
-        if others := sorted({path.name for path in self._folder.glob("*.parquet")} - set(self._names)):
+        if others := sorted({path.name for path in self._folder.glob("part-*.parquet")} - set(self._names)):
             raise ConfigError(
                 f"--output {self._folder}/ holds predictions of another table, with more rows ({listing(others)}): "
                 "give another folder, or remove this one"
