@@ -164,7 +164,7 @@ def refuse_recorded_passwords(args: argparse.Namespace) -> None:
         ConfigError: an option holds a password.
     """
     run_id = os.environ.get("MLFLOW_RUN_ID")
-    for option in ("storage_url", "data"):
+    for option in ("storage_url", "data", "output"):
         value = getattr(args, option, None)  # not every command has both
         if run_id and value and mask_url(value) != value:
             raise ConfigError(

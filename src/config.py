@@ -37,7 +37,7 @@ LOCAL = {"study": False}
 """Metadata of a field that belongs to one process: it is not stored on the study. All other fields are, and a command
 that resumes a study takes them from there unless the option with the field's name, or one of `options` in the field's
 metadata, is given."""
-PREDICTIONS = Path("predictions.parquet")
+PREDICTIONS = "predictions.parquet"
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 

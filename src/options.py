@@ -80,7 +80,10 @@ OPTIONS: tuple[Option, ...] = (
         "of", str, None, "models:/NAME@ALIAS, models:/NAME/3, a run id or a study name", "what", ("lineage",),
         metavar="SUBJECT",
     ),
-    Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
+    Option(
+        "target", list, [], "predict with the champions of these targets, separated by spaces or commas, or all",
+        "what", ("predict",),
+    ),
     Option(
         "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/… or a folder", "what",
         ("predict",),
@@ -209,7 +212,12 @@ OPTIONS: tuple[Option, ...] = (
         "next-day", bool, False, "predict one row per account for the next trading day; only models with derived "
         "features", "how", ("predict",),
     ),
-    Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
+    Option(
+        "output", str, PREDICTIONS,
+        f"file ({', '.join(PREDICTION_ENDINGS)}), folder/ of Parquet parts, or SQL URL", "where", ("predict",),
+    ),
+    Option("table", str, "predictions", "table of --output, if that is a SQL URL", "where", ("predict",)),
+    Option("block-rows", int, 100_000, "rows that are read, predicted and written at a time", "how", ("predict",)),
     Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
     Option(
         "alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "what", ("serve",)

@@ -19,19 +19,11 @@ RARE_WEEKDAY = 0.02
 """A weekday with a smaller share of the table's dates is no trading day."""
 
 
-def add_next_day(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """A table with one more row per account, for the next trading day, without values that are known after it.
-
-    Args:
-        frame: (n_rows, at least the model's input columns).
-        metadata: of a model with derived features.
-
-    Returns:
-        The longer table, and the positions of the new rows.
+def check_next_day(metadata: Mapping[str, Any]) -> None:
+    """Refuses a model that uses columns of the predicted day itself.
 
     Raises:
-        ConfigError: the model uses columns of the predicted day itself.
-        DataError: an account or a date is missing or cannot be read, or there are no rows.
+        ConfigError: the message names these columns.
     """
     derived = metadata.get("derived_features")
     own = [name for name in metadata.get("feature_names", ()) if name not in _names(derived)]
@@ -41,6 +33,27 @@ def add_next_day(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> tuple[pd.D
             f"--next-day cannot fill in the columns of the predicted day that the model uses{shown}: add rows of that "
             "day to the table, with these columns, and give --from"
         )
+
+
+def add_next_day(
+    frame: pd.DataFrame, metadata: Mapping[str, Any], dates: NDArray[np.datetime64] | None = None
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """A table with one more row per account, for the next trading day, without values that are known after it.
+
+    Args:
+        frame: (n_rows, at least the model's input columns).
+        metadata: of a model with derived features.
+        dates: of the whole table, where the frame has its last rows only; None means that the frame is the table.
+
+    Returns:
+        The longer table, and the positions of the new rows.
+
+    Raises:
+        ConfigError: the model uses columns of the predicted day itself.
+        DataError: an account or a date is missing or cannot be read, or there are no rows.
+    """
+    check_next_day(metadata)
+    derived = metadata["derived_features"]
     if not len(frame):
         raise DataError("--next-day needs the past of each account, and the table has no rows: give another table")
     history, rows = derived["history"], np.arange(len(frame))
@@ -52,7 +65,7 @@ def add_next_day(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> tuple[pd.D
         accounts[np.argsort(days, kind="stable")], sort=False
     )
     last = np.sort(last_of_account.last().to_numpy())
-    day = next_trading_day(days, derived["sessions"])
+    day = next_trading_day(days if dates is None else dates, derived["sessions"])
     log.info("the next trading day is %s", day)
     new = frame.iloc[last].copy()
     new[history["date"]] = _as_in(frame[history["date"]], day)

@@ -16,7 +16,8 @@ from src.config import TableConfig
 from src.config_file import load_table_config
 from src.disk import explain
 from src.errors import ConfigError, DataError, TrackingError, UserError
-from src.serving.predict import check_output, main, predict_table, write_predictions
+from src.serving.predict import main, predict_table
+from src.serving.prediction_output import check_output, write_predictions
 from src.tracking.registry.model_versions import register_model
 from tests.commands import Finished, run_here
 from tests.tiny_model import TinyModel, tiny_model
@@ -127,7 +128,7 @@ def test_same_predictions_are_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["p.xlsx", "p", ".csv", "p.csv.bz2"])
 def test_unknown_file_extension_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"use one of \.parquet, \.csv, \.csv\.gz"):
-        check_output(Path(name))
+        check_output(name)
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

@@ -33,13 +33,11 @@ def read_table(source: str | None, query: str | None) -> pd.DataFrame:
         ConfigError: the options contradict each other, or the URL is malformed or has an unknown scheme.
         DataError: the table cannot be reached or read.
     """
-    scheme = _scheme_of(source)
+    scheme = scheme_of(source)
     if scheme in SQL_SCHEMES and source is not None:
-        if query is None or not query.strip():
-            raise ConfigError(f"--data {mask_url(source)} is a database: give --query with a SELECT of the rows")
         from src.data.sources.sql import read_sql
 
-        frame = read_sql(source, query)
+        frame = read_sql(source, check_query(source, query))
     else:
         if query is not None:
             raise ConfigError(
@@ -61,7 +59,19 @@ def describe_source(source: str | None, query: str | None) -> str:
     return f"{mask_url(source)} ({scrub(one_line(query), source)})"
 
 
-def _scheme_of(source: str | None) -> str | None:
+def check_query(source: str, query: str | None) -> str:
+    """The SELECT of a database.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if query is None or not query.strip():
+        raise ConfigError(f"--data {mask_url(source)} is a database: give --query with a SELECT of the rows")
+    return query
+
+
+def scheme_of(source: str | None) -> str | None:
+    """The scheme of a URL in lower case; None for a path."""
     match = _SCHEME.match(source or "")
     return match.group(1).lower() if match else None
 

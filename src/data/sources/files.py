@@ -8,13 +8,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from src.errors import DataError
 from src.suggest import did_you_mean, listing, one_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
 
 ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz")
 UNTYPED = "untyped"
@@ -44,8 +48,25 @@ def read_path(path: Path, shown: str) -> pd.DataFrame:
         DataError: there is no such file, its ending is unknown, or it is empty, damaged or not UTF-8, or has rows of
             different length.
     """
+    files, base = table_files(path, shown)
+    if not is_parquet(files[0]):
+        return _read_csv(path, shown)
+    with parquet_errors(base, shown):
+        return to_frame(open_parquet(files, base).to_table())
+
+
+def table_files(path: Path, shown: str) -> tuple[list[Path], Path]:
+    """The files of a table, and the folder that partition names are relative to: one CSV file, or Parquet files.
+
+    Args:
+        path: the file or folder.
+        shown: its name in messages.
+
+    Raises:
+        DataError: there is no such file, its ending is unknown, or a file is empty.
+    """
     if path.is_dir():
-        return _read_folder(path, shown)
+        return _files_of_folder(path, shown), path
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"--data {shown} does not exist{did_you_mean(path.name, names)}: give a path that exists")
@@ -53,9 +74,7 @@ def read_path(path: Path, shown: str) -> pd.DataFrame:
         raise DataError(f"--data {shown} has an unknown ending: use {', '.join(ENDINGS)} or a folder of Parquet files")
     if path.stat().st_size == 0:
         raise DataError(f"--data {shown} is an empty file: write the table again")
-    if path.suffix.casefold() in _PARQUET:
-        return _read_parquet([path], path.parent, shown)
-    return _read_csv(path, shown)
+    return [path], path.parent
 
 
 def read_csv_bytes(content: bytes) -> pd.DataFrame:
@@ -72,7 +91,12 @@ def read_csv_bytes(content: bytes) -> pd.DataFrame:
         return _read_csv(Path(file.name), "the CSV")
 
 
-def _read_folder(folder: Path, shown: str) -> pd.DataFrame:
+def is_parquet(path: Path) -> bool:
+    """Whether the file name has an ending of Parquet."""
+    return path.suffix.casefold() in _PARQUET
+
+
+def _files_of_folder(folder: Path, shown: str) -> list[Path]:
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and is_visible_parquet(path.relative_to(folder))
     )
@@ -84,10 +108,11 @@ def _read_folder(folder: Path, shown: str) -> pd.DataFrame:
     empty = [path for path in files if path.stat().st_size == 0]
     if empty:
         raise DataError(f"--data {shown}: {empty[0].relative_to(folder)} is an empty file: write it again or remove it")
-    return _read_parquet(files, folder, shown)
+    return files
 
 
-def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
+def open_parquet(files: list[Path], base: Path) -> "ds.Dataset":
+    """A dataset of Parquet files with the columns of all of them; `parquet_errors` turns its errors into messages."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -96,19 +121,33 @@ def _read_parquet(files: list[Path], base: Path, shown: str) -> pd.DataFrame:
         names = [str(path) for path in files]
         return ds.dataset(names, schema, "parquet", partitioning=partitioning, partition_base_dir=str(base))
 
+    first = dataset(None)
+    # Arrow uses the first file's columns for all files and would silently drop a column of a later file.
+    schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
+    return dataset(pa.unify_schemas(schemas, promote_options="permissive"))
+
+
+def to_frame(table: "pa.Table") -> pd.DataFrame:
+    """Rows of Parquet as a frame; a named index, such as the date, becomes a column."""
+    import pyarrow as pa
+
+    # Integers with missing values stay integers: as floats, long account numbers would lose digits.
+    nullable = {pa.from_numpy_dtype(name.lower()): pd.api.types.pandas_dtype(name) for name in _INTEGERS}
+    frame = table.to_pandas(date_as_object=False, types_mapper=nullable.get)
+    return _index_to_columns(frame).apply(_without_needless_nulls)
+
+
+@contextmanager
+def parquet_errors(base: Path, shown: str) -> Iterator[None]:
+    """Raises DataError where Parquet files cannot be read."""
+    import pyarrow as pa
+
     try:
-        first = dataset(None)
-        # Arrow uses the first file's columns for all files and would silently drop a column of a later file.
-        schemas = [first.schema, *(fragment.physical_schema for fragment in first.get_fragments())]
-        table = dataset(pa.unify_schemas(schemas, promote_options="permissive")).to_table()
-        # Integers with missing values stay integers: as floats, long account numbers would lose digits.
-        nullable = {pa.from_numpy_dtype(name.lower()): pd.api.types.pandas_dtype(name) for name in _INTEGERS}
-        frame = table.to_pandas(date_as_object=False, types_mapper=nullable.get)
+        yield
     # OSError: a damaged page; ArrowException: conflicting types; ValueError: dates out of range.
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = one_line(error).replace(f"{base}/", "")
         raise DataError(f"--data {shown} cannot be read as Parquet: {detail}: write it again") from error
-    return _index_to_columns(frame).apply(_without_needless_nulls)
 
 
 def _without_needless_nulls(column: pd.Series) -> pd.Series:
@@ -124,20 +163,36 @@ def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _read_csv(path: Path, shown: str) -> pd.DataFrame:
     """Reads all fields as text, empty ones as missing; types are decided later."""
-    with _csv_errors(path, shown):
-        header = _header(path)
-        _check_header(header, shown)
-        frame = _read_fields(path, len(header), shown)
-        _check_quotes(path, shown)
+    import pyarrow as pa
+
+    with csv_errors(path, shown):
+        names = csv_columns(path, shown)
+        table = pa.Table.from_batches(list(csv_batches(path, len(names), shown)))
+        check_quotes(path, shown)
+    return csv_frame(table, names)
+
+
+def csv_columns(path: Path, shown: str) -> list[str]:
+    """The column names of a CSV file."""
+    header = _header(path)
+    _check_header(header, shown)
     # Empty names as in pandas; repeated names are kept and refused later.
-    names = [name or f"Unnamed: {position}" for position, name in enumerate(header)]
+    return [name or f"Unnamed: {position}" for position, name in enumerate(header)]
+
+
+def csv_frame(table: "pa.Table", names: list[str]) -> pd.DataFrame:
+    """Fields of a CSV file as a frame of texts."""
+    import pyarrow as pa
+
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
     frame = frame.set_axis(names, axis=1)
     frame.attrs[UNTYPED] = True
     return frame
 
 
 @contextmanager
-def _csv_errors(path: Path, shown: str) -> Iterator[None]:
+def csv_errors(path: Path, shown: str) -> Iterator[None]:
+    """Raises DataError where a CSV file cannot be read."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -181,7 +236,12 @@ def _check_header(header: list[str], shown: str) -> None:
             raise DataError(f"--data {shown} is separated by {word}: separate the fields by commas")
 
 
-def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
+def csv_batches(path: Path, n_columns: int, shown: str) -> Iterator["pa.RecordBatch"]:
+    """The fields of a CSV file as texts, without the header, in batches of about 1 MiB; at least one, maybe empty.
+
+    Raises:
+        DataError: a line has another number of fields than the header, or is not UTF-8.
+    """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -193,20 +253,23 @@ def _read_fields(path: Path, n_columns: int, shown: str) -> pd.DataFrame:
 
     names = [str(number) for number in range(n_columns)]
     types = dict.fromkeys(names, pa.string())
+    header = 1  # the first row
     try:
-        with _open(path) as file:
-            table = arrow_csv.read_csv(
+        with (
+            _open(path) as file,
+            arrow_csv.open_csv(
                 file,
                 # With threads, Arrow does not report which row is bad.
                 arrow_csv.ReadOptions(column_names=names, use_threads=False),
                 arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
                 arrow_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
-            )
+            ) as batches,
+        ):
+            for batch in batches:
+                yield batch.slice(min(header, len(batch)))
+                header -= min(header, len(batch))
     except pa.ArrowInvalid as error:
         raise _csv_error(path, shown, bad, error) from error
-    # The first row is the header.
-    frame: pd.DataFrame = table.slice(1).to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
-    return frame
 
 
 def _csv_error(path: Path, shown: str, bad: Sequence[Any], error: Exception) -> DataError:
@@ -219,7 +282,7 @@ def _csv_error(path: Path, shown: str, bad: Sequence[Any], error: Exception) -> 
     return DataError(f"--data {shown} cannot be read as CSV: {one_line(error)}: write it again")
 
 
-def _check_quotes(path: Path, shown: str) -> None:
+def check_quotes(path: Path, shown: str) -> None:
     """Refuses a quote that is not closed: Arrow reads the rest of the file as one field without an error."""
     with _open(path) as file:
         n_quotes = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))

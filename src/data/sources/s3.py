@@ -22,28 +22,52 @@ _ATTEMPTS = 2
 def read_s3(url: str) -> pd.DataFrame:
     """Reads `s3://bucket/key` of one file, or `s3://bucket/prefix` of a folder of Parquet files.
 
-    Uses the usual `AWS_*` variables and files, and `MLFLOW_S3_ENDPOINT_URL` as the address of another store.
-
     Raises:
         ConfigError: the URL lacks the bucket or the key, or the endpoint is not a URL.
         DataError: no credentials, no such bucket or key, no permission, unreachable endpoint, unreadable file.
     """
+    with downloaded(url) as path:
+        return read_path(path, url)
+
+
+@contextmanager
+def downloaded(url: str) -> Iterator[Path]:
+    """A temporary local copy of the file or folder of `s3://bucket/key`.
+
+    Uses the usual `AWS_*` variables and files, and `MLFLOW_S3_ENDPOINT_URL` as the address of another store.
+
+    Raises:
+        ConfigError: the URL lacks the bucket or the key, or the endpoint is not a URL.
+        DataError: no credentials, no such bucket or key, no permission, unreachable endpoint.
+    """
     bucket, _, key = url[len("s3://") :].partition("/")
     if not bucket or not key.strip("/"):
         raise ConfigError(f"--data {url} has no {'key' if bucket else 'bucket'}: write s3://bucket/key")
-    with _s3_errors(url, bucket), tempfile.TemporaryDirectory(prefix="daily-profit-") as folder:
-        client = _client()
-        if not key.endswith("/") and _is_object(client, bucket, key):
-            return _read_object(client, bucket, key, Path(folder), url)
-        keys = _parquet_keys(client, bucket, key.rstrip("/") + "/")
-        if not keys:
-            close = did_you_mean(key, _keys_beside(client, bucket, key))
-            raise DataError(f"--data {url}: no such key and no Parquet file under it{close}: check the key")
-        for name, relative in keys.items():
-            target = Path(folder, relative)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(bucket, name, str(target))
-        return read_path(Path(folder), url)
+    with tempfile.TemporaryDirectory(prefix="daily-profit-") as folder:
+        with _s3_errors(url, bucket):
+            path = _download(url, bucket, key, Path(folder))
+        yield path
+
+
+def _download(url: str, bucket: str, key: str, folder: Path) -> Path:
+    client = _client()
+    if not key.endswith("/") and _is_object(client, bucket, key):
+        name = PurePosixPath(key).name
+        if not is_table_name(name):  # checked before a large download
+            raise DataError(
+                f"--data {url} has an unknown ending: use {', '.join(ENDINGS)} or a prefix of Parquet files"
+            )
+        client.download_file(bucket, key, str(folder / name))
+        return folder / name
+    keys = _parquet_keys(client, bucket, key.rstrip("/") + "/")
+    if not keys:
+        close = did_you_mean(key, _keys_beside(client, bucket, key))
+        raise DataError(f"--data {url}: no such key and no Parquet file under it{close}: check the key")
+    for name, relative in keys.items():
+        target = Path(folder, relative)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, name, str(target))
+    return folder
 
 
 def _client() -> Any:
@@ -74,14 +98,6 @@ def _is_object(client: Any, bucket: str, key: str) -> bool:
             return False
         raise
     return True
-
-
-def _read_object(client: Any, bucket: str, key: str, folder: Path, url: str) -> pd.DataFrame:
-    name = PurePosixPath(key).name
-    if not is_table_name(name):  # checked before a large download
-        raise DataError(f"--data {url} has an unknown ending: use {', '.join(ENDINGS)} or a prefix of Parquet files")
-    client.download_file(bucket, key, str(folder / name))
-    return read_path(folder / name, url)
 
 
 def _parquet_keys(client: Any, bucket: str, prefix: str) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Reads the rows of a SELECT from Postgres or SQLite."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from src.secrets import mask_url, scrub
 from src.suggest import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, CursorResult, Engine
 
 CONNECT_TIMEOUT = 10
 """Seconds; `?connect_timeout=` in the URL overrides it."""
@@ -24,8 +25,6 @@ _CHUNK = 100_000
 def read_sql(source: str, query: str) -> pd.DataFrame:
     """Reads the result of a SELECT.
 
-    The transaction is read-only, so that a mistyped query changes nothing.
-
     Args:
         source: `postgresql://…` (also `postgres://`, with the psycopg2 driver in both cases) or `sqlite:///…`.
         query: a SELECT.
@@ -34,30 +33,125 @@ def read_sql(source: str, query: str) -> pd.DataFrame:
         ConfigError: the URL is malformed.
         DataError: the server or file cannot be reached or refuses access, or the query is wrong or gives no columns.
     """
+    with open_query(source, query) as rows:
+        frames = list(rows.blocks(_CHUNK))
+    # A column without values in one chunk has dtype object there, and in the concatenation.
+    return pd.concat(frames, ignore_index=True).apply(_typed) if len(frames) > 1 else frames[0]
+
+
+class QueryRows:
+    """The rows of a SELECT, read in blocks.
+
+    Attributes:
+        columns: their names.
+    """
+
+    def __init__(self, connection: "Connection", source: str, query: str) -> None:
+        self._connection, self._source, self._query = connection, source, query
+        self._result: CursorResult[Any] | None = self._execute()
+        self.columns = list(self._result.keys())
+
+    def blocks(self, n_rows: int | None, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The rows in blocks of `n_rows`, all in one block if None; at least one block. A second call queries again.
+
+        Raises:
+            DataError: the query fails.
+        """
+        with _query_errors(self._source, self._query):
+            result = self._result if self._result is not None else self._execute()
+            self._result, empty = None, True
+            while rows := result.fetchmany(n_rows) if n_rows else result.fetchall():
+                empty = False
+                frame = pd.DataFrame([tuple(row) for row in rows], columns=self.columns, dtype=object).apply(_typed)
+                yield frame if columns is None else frame[list(columns)]
+            if empty:
+                yield pd.DataFrame(columns=self.columns if columns is None else list(columns))
+
+    def _execute(self) -> "CursorResult[Any]":
+        # Without `no_parameters`, the driver takes a percent sign (LIKE 'A%') for a placeholder.
+        result = self._connection.exec_driver_sql(self._query, execution_options={"no_parameters": True})
+        if not result.returns_rows:
+            shown = scrub(one_line(self._query, 80), self._source)
+            raise DataError(f"--query {shown!r} gives no columns: write a SELECT")
+        return result
+
+
+@contextmanager
+def open_query(source: str, query: str) -> Iterator[QueryRows]:
+    """Runs a SELECT in a read-only transaction, so that a mistyped query changes nothing.
+
+    Raises:
+        ConfigError: the URL is malformed.
+        DataError: the server or file cannot be reached or refuses access, or the query is wrong or gives no columns.
+    """
+    url = parse_url(source)
+    if url.get_backend_name() == "sqlite":
+        _check_sqlite_file(url.database, source)
+    # A server-side cursor: otherwise the driver loads the whole result before the first chunk.
+    with open_database(url, source, {"postgresql_readonly": True, "stream_results": True}) as connection:
+        with _query_errors(source, query):
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+            rows = QueryRows(connection, source, query)
+        yield rows
+
+
+@contextmanager
+def open_database(
+    url: "URL", source: str, options: Mapping[str, Any], option: str = "--data"
+) -> Iterator["Connection"]:
+    """A connection that is closed at the end of the block.
+
+    Args:
+        url: from `parse_url`.
+        source: the URL as the user gave it, for messages.
+        options: execution options of a Postgres connection.
+        option: the option that names the database, for messages.
+
+    Raises:
+        ConfigError: the driver refuses a value of the URL.
+        DataError: the server or file cannot be reached or refuses access.
+    """
     from sqlalchemy.exc import DBAPIError
 
-    url = _parse(source)
-    engine = _engine(url)
+    engine = _engine(url, options)
     try:
         connection = engine.connect()
     except DBAPIError as error:
         detail = scrub(one_line(error.orig), source)
-        raise DataError(f"--data {mask_url(source)} cannot be opened: {detail}: check host, user, password") from error
+        raise DataError(
+            f"{option} {mask_url(source)} cannot be opened: {detail}: check host, user, password"
+        ) from error
     except ValueError as error:  # text that the driver cannot encode, a parameter of the wrong type
-        raise ConfigError(f"--data {mask_url(source)} has a value that the driver refuses: correct the URL") from error
+        raise ConfigError(
+            f"{option} {mask_url(source)} has a value that the driver refuses: correct the URL"
+        ) from error
     try:
         with connection:
-            return _select(connection, query, source)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _query_errors(source: str, query: str) -> Iterator[None]:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
     except DBAPIError as error:
         shown = scrub(one_line(query, 80), source)
         # The server's message then quotes the query as the driver sent it ("DECLARE … CURSOR … FOR SELEC"): cut.
         detail = scrub(one_line(str(error.orig).partition("\nLINE ")[0]), source)
         raise DataError(f"--query {shown!r} failed: {detail}: correct the SELECT") from error
-    finally:
-        engine.dispose()
 
 
-def _parse(source: str) -> "URL":
+def parse_url(source: str, option: str = "--data") -> "URL":
+    """The URL of a database, with the driver that this project ships.
+
+    Raises:
+        ConfigError: it is malformed.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -66,15 +160,12 @@ def _parse(source: str) -> "URL":
         r"^(postgresql|postgres)(\+psycopg2)?://", "postgresql+psycopg2://", source, flags=re.IGNORECASE
     )
     try:
-        url = make_url(with_driver)
+        return make_url(with_driver)
     except (ArgumentError, ValueError) as error:  # ValueError: the port is not a number
         wanted = "postgresql://user:password@host:5432/database"
         raise ConfigError(
-            f"--data {mask_url(source)} is not a URL: write {wanted}, special characters as %40"
+            f"{option} {mask_url(source)} is not a URL: write {wanted}, special characters as %40"
         ) from error
-    if url.get_backend_name() == "sqlite":
-        _check_sqlite_file(url.database, source)
-    return url
 
 
 def _check_sqlite_file(database: str | None, source: str) -> None:
@@ -87,37 +178,14 @@ def _check_sqlite_file(database: str | None, source: str) -> None:
         raise DataError(f"--data {source}: no such file{did_you_mean(path.name, names)}: give a path that exists")
 
 
-def _engine(url: "URL") -> "Engine":
+def _engine(url: "URL", options: Mapping[str, Any]) -> "Engine":
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
     if url.get_backend_name() == "sqlite":
         return create_engine(url, poolclass=NullPool)
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
-    # A server-side cursor: otherwise the driver loads the whole result before the first chunk.
-    options = {"postgresql_readonly": True, "stream_results": True}
-    return create_engine(url, poolclass=NullPool, connect_args=timeout, execution_options=options)
-
-
-def _select(connection: "Connection", query: str, source: str) -> pd.DataFrame:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-    # Without `no_parameters`, the driver takes a percent sign (LIKE 'A%') for a placeholder.
-    result = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
-    if not result.returns_rows:
-        shown = scrub(one_line(query, 80), source)
-        raise DataError(f"--query {shown!r} gives no columns: write a SELECT")
-    columns = list(result.keys())
-
-    def chunks() -> Iterator[pd.DataFrame]:
-        while rows := result.fetchmany(_CHUNK):
-            yield pd.DataFrame([tuple(row) for row in rows], columns=columns, dtype=object).apply(_typed)
-
-    frames = list(chunks())
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    # A column without values in one chunk has dtype object there, and in the concatenation.
-    return pd.concat(frames, ignore_index=True).apply(_typed)
+    return create_engine(url, poolclass=NullPool, connect_args=timeout, execution_options=dict(options))
 
 
 def _typed(column: pd.Series) -> pd.Series:

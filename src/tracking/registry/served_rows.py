@@ -1,5 +1,6 @@
 """Predicts the rows of a table with a loaded model."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 UNSEEN_SHARE = 0.05
 """Share of unseen values above which a category column is probably written differently than in training."""
+MOST_EXAMPLES = 3
 
 
 def predict_rows(
@@ -76,19 +78,76 @@ def unseen_warnings(frame: pd.DataFrame, metadata: Mapping[str, Any]) -> list[st
         frame: (n_rows, at least the model's features).
         metadata: the model's metadata.
     """
-    warnings = []
-    for name, levels in metadata.get("categorical_levels", {}).items():
-        column = frame[name]
-        given = encoding.texts_of(column)
-        unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(column, levels))
-        share = np.count_nonzero(unseen) / max(1, given.count())
-        if share > UNSEEN_SHARE:
-            warnings.append(
-                f"column {name!r}: {100 * share:.3g} % of its values were not in the training data "
-                f"({examples(given[unseen].unique())}; known are {examples(levels)}): they count as missing; "
-                "check their spelling"
-            )
-    return warnings
+    unseen = UnseenValues(metadata)
+    unseen.add(frame)
+    return unseen.warnings()
+
+
+class UnseenValues:
+    """Counts the values of category columns that were not in training, over the blocks of a table.
+
+    Args:
+        metadata: the model's metadata.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._levels: Mapping[str, list[str]] = metadata.get("categorical_levels", {})
+        self._given, self._unseen = Counter[str](), Counter[str]()
+        self._examples: dict[str, dict[str, None]] = {name: {} for name in self._levels}
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Counts the values of (n_rows, at least the model's features)."""
+        for name, levels in self._levels.items():
+            given = encoding.texts_of(frame[name])
+            unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(frame[name], levels))
+            self._given[name] += int(given.count())
+            self._unseen[name] += int(np.count_nonzero(unseen))
+            if len(self._examples[name]) < MOST_EXAMPLES:
+                self._examples[name] |= dict.fromkeys(given[unseen].unique()[:MOST_EXAMPLES])
+
+    def warnings(self) -> list[str]:
+        """One line for each column with many such values."""
+        return [
+            f"column {name!r}: {100 * self._unseen[name] / self._given[name]:.3g} % of its values were not in the "
+            f"training data ({examples(list(shown))}; known are {examples(self._levels[name])}): they count as "
+            "missing; check their spelling"
+            for name, shown in self._examples.items()
+            if self._unseen[name] > UNSEEN_SHARE * self._given[name]
+        ]
+
+
+def check_values(model: "PyFuncModel", frame: pd.DataFrame) -> None:
+    """Checks all numeric columns of the first rows at once; `predict_rows` stops at the first wrong one.
+
+    Args:
+        model: a loaded MLflow model.
+        frame: (n_rows, at least the model's input columns).
+
+    Raises:
+        DataError: several columns hold values that are not numbers.
+    """
+    metadata = served_metadata(model)
+    if "decimal_marks" not in metadata:  # a model of another project, or of an earlier version with its own rules
+        return
+    derived = metadata.get("derived_features", {})
+    own = metadata["feature_names"][: len(metadata["feature_names"]) - len(derived.get("features", ()))]
+    history = derived.get("history", {"past": (), "decimal_marks": {}, "booleans": ()})
+    wrong: dict[str, str] = {}
+    for names, marks, booleans in (
+        (own, metadata["decimal_marks"], metadata.get("boolean_features", ())),
+        (history["past"], history["decimal_marks"], history["booleans"]),
+    ):
+        for name in names:
+            try:
+                if name not in metadata.get("categorical_levels", {}):
+                    encoding.to_numbers(frame[name], name, marks.get(name), boolean=name in booleans)
+            except encoding.NotANumber as error:  # collected
+                wrong[name] = f"{name} ({error.shown!r} in row {error.row + 1})"
+    if len(wrong) > 1:
+        raise DataError(
+            f"{len(wrong)} columns hold values that the model cannot read as numbers: {listing(list(wrong.values()))}: "
+            "correct or empty them"
+        )
 
 
 def check_columns(model: "PyFuncModel", names: list[Any]) -> list[str]:
