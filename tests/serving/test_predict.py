@@ -221,9 +221,9 @@ def test_alias_that_moves_meanwhile(tiny: TinyModel, tmp_path: Path, monkeypatch
     asked: list[str] = []
     real = mlflow.pyfunc.load_model
 
-    def load(uri: str) -> Any:
+    def load(uri: str, dst_path: str | None = None) -> Any:
         asked.append(uri)
-        return real(uri)
+        return real(uri, dst_path=dst_path)
 
     monkeypatch.setattr(mlflow.pyfunc, "load_model", load)
     assert run_main(tiny, tmp_path, "--model", "models:/pnl@champion").status == 0

@@ -130,7 +130,7 @@ class Afterwards:
     def _predict_in_shadow(self, shadow: ServedVersion, item: Answered) -> None:
         labels = (shadow.target, str(shadow.number))
         try:
-            predictions = shadow.model.predict(item.frame, params=item.params if shadow.has_history else None)
+            predictions = shadow.predict(item.frame, item.params if shadow.has_history else None)
         except Exception as error:  # boundary to the model's own code: a challenger may refuse what a champion takes
             self._metrics.shadow_failures.labels(*labels).inc()
             log.debug("%s version %s refused a request: %s", *labels, one_line(error), exc_info=True)
@@ -163,7 +163,7 @@ class Afterwards:
                 unseen = encoding.texts_of(frame[name]).notna().to_numpy() & np.isnan(codes)
                 self._metrics.unseen_values.labels(*labels, name).inc(int(np.count_nonzero(unseen)))
         if version.ranges is not None:
-            matrix = version.model.unwrap_python_model().encode(frame)
+            matrix = version.code.encode(frame)
             low, high = version.ranges.T
             outside = ((matrix < low) | (matrix > high)).any(axis=1)
             self._metrics.rows_outside.labels(*labels).inc(int(np.count_nonzero(outside)))

@@ -70,5 +70,5 @@ def _client_errors() -> tuple[type[Exception], ...]:
     """The client's exception types. A module that was not imported, or is not installed, has raised nothing."""
     from mlflow.exceptions import MlflowException
 
-    found = [getattr(sys.modules[module], name) for module, name in _OTHER_ERRORS if module in sys.modules]
+    found = [getattr(sys.modules[module], name) for module, name in _OTHER_ERRORS if sys.modules.get(module)]
     return (MlflowException, OSError, *found)
