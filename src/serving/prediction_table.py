@@ -16,7 +16,7 @@ from src.suggest import listing, one_line
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-    from src.serving.prediction_output import Part
+    from src.serving.prediction_part import Part
 
 Keys = tuple[str | None, str | None]
 _INSERT_ROWS = 10_000

@@ -10,7 +10,7 @@ from src.data.sources.blocks import TableBlocks
 from src.serving.block_digest import extend_digest
 from src.serving.block_predictor import BlockPredictor, RowsToPredict, shared_keys, unused_columns
 from src.serving.kept_past import is_sorted_by_date
-from src.serving.prediction_output import Part, PredictionOutput
+from src.serving.prediction_part import Part, PredictionOutput
 from src.serving.requested_models import RequestedModel
 
 log = logging.getLogger(__name__)

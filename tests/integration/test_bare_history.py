@@ -171,6 +171,25 @@ def test_mistakes_of_predict_are_one_line(trained: Trained, frame: pd.DataFrame,
     assert not (trained.folder / "bad.csv").exists()
 
 
+def test_blocks_of_a_table_give_the_predictions_of_the_whole(trained: Trained) -> None:
+    """Blocks end within a date; one account has gone; the last table is not sorted by date."""
+    FRAME[(FRAME["account_id"] != "A03") | (FRAME["date"] < "2024-03-01")].to_csv(trained.folder / "g.csv", index=False)
+    sorted_by_account = pd.read_csv(trained.folder / "g.csv").sort_values(["account_id", "date"])
+    sorted_by_account.to_csv(trained.folder / "unsorted.csv", index=False)
+    base = ["--target", "net_profit", "--output", "b.csv"]
+    for more in ([], ["--from", "2024-03-05"], ["--next-day"]):
+        found = []
+        for data, size in (("g.csv", "5000"), ("g.csv", "37"), ("g.csv", "8"), ("unsorted.csv", "37")):
+            done = trained.run(predict, *base, "--data", data, "--block-rows", size, *more)
+            assert done.status == 0, done.err
+            assert ("the table is not sorted by date" in done.err) == (data == "unsorted.csv")
+            assert done.err.count("warning: ") <= 7
+            read = pd.read_csv(trained.folder / "b.csv")
+            found.append(read.sort_values(["date", "account_id"], ignore_index=True))
+        for other in found[1:]:
+            pd.testing.assert_frame_equal(other, found[0], check_exact=True)
+
+
 def test_predict_says_what_is_missing_of_the_past(trained: Trained) -> None:
     short = FRAME[(FRAME["account_id"] != "A03") | (FRAME["date"] < "2024-05-02")].tail(8 * 10)
     short.to_csv(trained.folder / "short.csv", index=False)
