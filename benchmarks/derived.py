@@ -143,10 +143,22 @@ def run_plan(plan: Plan, makers: Makers, journal: Path) -> None:
             for contender in contenders_of(panel):
                 if (name, seed, contender, plan.trials, plan.rows) in done:
                     continue
-                records.append(run(panel, contender, seed, plan))
+                same = _with_all_features(panel, contender, seed, plan, records)
+                records.append(same or run(panel, contender, seed, plan))
                 write_atomically(journal, "".join(json.dumps(asdict(record)) + "\n" for record in records))
                 sys.stdout.write(describe(records[-1]) + "\n")
                 sys.stdout.flush()
+
+
+def _with_all_features(panel: Panel, contender: str, seed: int, plan: Plan, records: Sequence[Record]) -> Record | None:
+    """The run of `derived` as that of `all`, if it chose all candidates: the same features give the same model."""
+    key = (panel.name, seed, DERIVED, plan.trials, plan.rows)
+    ours = next((record for record in records if record.key == key), None)
+    if contender != ALL or ours is None or ours.choice != ALL:
+        return None
+    if ours.features != make_data(panel, ALL, plan.rows).features.shape[1]:  # without the position in the year
+        return None
+    return replace(ours, contender=ALL, choice="")
 
 
 def read_journal(journal: Path) -> list[Record]:

@@ -16,15 +16,13 @@ from benchmarks.tables import r_data
 from src.config import Metric, TableConfig, TargetConfig
 from src.data.sample.sample_table import TARGETS, sample_table
 
-MIN_ACCOUNTS = 10
+MIN_ACCOUNTS = 8
 """Accounts that are kept where a panel has too many rows; peers and markets of fewer ones mean little."""
 ALIGNED_DAYS = 14
 """Days by which riders in `modeldata::Chicago` lie behind their dates."""
 MIN_STOPS = 100
-WEATHER = (
-    "temp", "temp_min", "temp_max", "dew", "humidity", "pressure", "wind", "gust", "percip", "weather_rain",
-    "weather_snow", "weather_cloud",
-)  # fmt: skip
+WEATHER = ("temp", "percip", "weather_snow")
+"""Of twelve columns, because each brings some 30 candidates, and most repeat these."""
 DOWNTOWN = ("Quincy_Wells", "Clark_Lake", "Clinton", "Merchandise_Mart", "Washington_Wells", "Monroe")
 REGIONS = {
     "northeast": "CT ME MA NH RI VT NJ NY PA",
@@ -146,7 +144,7 @@ def sample(target: str) -> Panel:
 
 
 def limit_rows(frame: pd.DataFrame, most: int, seed: int = 0) -> pd.DataFrame:
-    """Whole accounts, drawn with a seed, with `most` rows at most; if 10 have more rows, their latest dates.
+    """Whole accounts, drawn with a seed, with `most` rows at most; if 8 have more rows, their latest dates.
 
     Args:
         frame: a panel's rows.
@@ -159,7 +157,8 @@ def limit_rows(frame: pd.DataFrame, most: int, seed: int = 0) -> pd.DataFrame:
     n_accounts = max(MIN_ACCOUNTS, int((sizes.cumsum() <= most).sum()))
     frame = frame[frame["account_id"].isin(sizes.index[:n_accounts])]
     per_date = frame["date"].value_counts().sort_index(ascending=False).cumsum()
-    return frame[frame["date"] >= per_date.index[per_date <= most].min()].reset_index(drop=True)
+    latest: pd.DataFrame = frame[frame["date"] >= per_date.index[per_date <= most].min()].reset_index(drop=True)
+    return latest
 
 
 def _panel(
