@@ -31,8 +31,8 @@ ifneq ($(UNKNOWN),)
 $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BENCH, PORT, PYTHON or UPGRADE)
 endif
 
-# Ordered by duration; `quality` takes hours.
-BENCHMARKS := report features leaks serving overhead scaling memory distributed coverage growth quality
+# Ordered by duration; `derived` takes an hour, `quality` several.
+BENCHMARKS := report features leaks serving overhead scaling memory distributed coverage growth derived quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
