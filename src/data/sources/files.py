@@ -3,7 +3,6 @@
 import csv
 import gzip
 import io
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +49,7 @@ def read_path(path: Path, shown: str) -> pd.DataFrame:
     """
     files, base = table_files(path, shown)
     if not is_parquet(files[0]):
-        return _read_csv(path, shown)
+        return read_csv(path, shown)
     with parquet_errors(base, shown):
         return to_frame(open_parquet(files, base).to_table())
 
@@ -75,20 +74,6 @@ def table_files(path: Path, shown: str) -> tuple[list[Path], Path]:
     if path.stat().st_size == 0:
         raise DataError(f"--data {shown} is an empty file: write the table again")
     return [path], path.parent
-
-
-def read_csv_bytes(content: bytes) -> pd.DataFrame:
-    """Reads CSV from memory, by the rules for CSV files.
-
-    Raises:
-        DataError: it is empty or not UTF-8, or has rows of different length.
-    """
-    if not content.strip():
-        raise DataError("the CSV is empty: write the column names into the first line")
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:  # the error messages read the file a second time
-        file.write(content)
-        file.flush()
-        return _read_csv(Path(file.name), "the CSV")
 
 
 def is_parquet(path: Path) -> bool:
@@ -161,7 +146,7 @@ def _index_to_columns(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(level=named).reset_index(drop=True) if named else frame.reset_index(drop=True)
 
 
-def _read_csv(path: Path, shown: str) -> pd.DataFrame:
+def read_csv(path: Path, shown: str) -> pd.DataFrame:
     """Reads all fields as text, empty ones as missing; types are decided later."""
     import pyarrow as pa
 

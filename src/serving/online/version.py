@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from numpy.typing import NDArray
 
-from src.data.sources.files import read_csv_bytes
+from src.data.sources.csv_bytes import read_csv_bytes
 from src.errors import DataError, UserError
 from src.serving.online.http import Answer, error_answer
 from src.suggest import one_line
