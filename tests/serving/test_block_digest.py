@@ -14,7 +14,7 @@ COLUMNS = {
     "texts": pd.Series(["a", None, "ö"], dtype="str"),
     "nullable": pd.Series([1, None, 3], dtype="Int64"),
     "nullable booleans": pd.Series([True, None, False], dtype="boolean"),
-    "times": pd.Series(pd.to_datetime(["2024-01-01", None, "2024-01-03"])),
+    "times": pd.Series(pd.to_datetime(["2024-01-01", "NaT", "2024-01-03"])),
     "zone": pd.Series(pd.date_range("2024-01-01", periods=3, tz="Asia/Tokyo")),
     "categories": pd.Series(["u", "v", None], dtype="category"),
     "objects": pd.Series([1, "1", Decimal("1.5")], dtype=object),

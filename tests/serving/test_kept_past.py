@@ -24,6 +24,7 @@ def test_the_last_rows_of_each_account_and_the_last_dates_are_kept() -> None:
         expected = seen[last | seen.index.isin(seen.groupby("account_id").tail(3).index)]
         assert past.frame is not None
         pd.testing.assert_frame_equal(past.frame.reset_index(drop=True), expected.reset_index(drop=True))
+    assert past.frame is not None
     assert len(past.frame[past.frame["account_id"] == "A01"]) == 3, "an account that has gone"
     assert np.array_equal(past.dates, np.unique(gone["date"].to_numpy().astype("datetime64[D]")))
 

@@ -47,7 +47,7 @@ def write(kind: str, folder: Path) -> tuple[str, str | None]:
     return str(path), None
 
 
-def values_of(frame: pd.DataFrame) -> dict[str, list[Any]]:
+def values_of(frame: pd.DataFrame) -> dict[Any, list[Any]]:
     """Values with None for missing ones: the types of a block may differ where it has no missing value."""
     return {name: [None if pd.isna(value) else value for value in column] for name, column in frame.items()}
 
