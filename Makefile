@@ -32,7 +32,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # Ordered by duration; `quality` takes hours.
-BENCHMARKS := report features leaks overhead scaling memory distributed coverage growth quality
+BENCHMARKS := report features leaks drift overhead scaling memory distributed coverage growth quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))

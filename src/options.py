@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command] = {
     "promote": Command("src.tracking.promote"),
     "predict": Command("src.serving.predict"),
     "check": Command("src.modeling.check"),
+    "monitor": Command("src.modeling.monitor"),
 }
 
 
@@ -55,7 +56,7 @@ def _listed(modes: Mapping[str, str]) -> str:
 
 
 TUNING = ("tune", "parallel", "worker", "create")
-ON_TABLES = (*TUNING, "promote", "predict", "check")
+ON_TABLES = (*TUNING, "promote", "predict", "check", "monitor")
 SHARED = ("worker", "create", "wait")
 """Commands of a study that many machines share."""
 STORED = (*TUNING, "wait", "report")
@@ -69,7 +70,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
-        (*TUNING, "wait", "promote", "check"),
+        (*TUNING, "wait", "promote", "check", "monitor"),
         metavar="TARGET", parameter="target",
     ),
     Option("target", str, None, "predict with the champion of this target", "what", ("predict",)),
@@ -80,6 +81,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "data", str, None, "Parquet file or folder, CSV file, s3://…, SQL URL, sample:bare; default: the sample table",
         "what", ON_TABLES,
+    ),
+    Option(
+        "reference-data", str, None, "the training table, as --data takes it; default: the rows of --data up to the "
+        "champion's last training date", "what", ("monitor",), in_pods=False,
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(
@@ -149,6 +154,14 @@ OPTIONS: tuple[Option, ...] = (
         "evaluation", ("promote",),
     ),
     Option(
+        "false-alarm-rate", float, 0.05, "chance of an alarm in a run without drift, over everything together",
+        "evaluation", ("monitor",), in_pods=False,
+    ),
+    Option(
+        "window", int, None, "newest dates whose drift is judged; default: all new dates, at most a 20th of the "
+        "training dates", "evaluation", ("monitor",), in_pods=False,
+    ),
+    Option(
         "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),
         in_pods=False,
     ),
@@ -166,7 +179,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "output-dir", Path, RunSettings.output_dir, "folder of models and reports", "where",
-        (*TUNING, "report", "promote"), in_pods=False,
+        (*TUNING, "report", "promote", "monitor"), in_pods=False,
         overrides={"promote": {"default": None, "help": "folder for the decisions as JSON, in promotions/"}},
     ),
     Option(
@@ -178,7 +191,7 @@ OPTIONS: tuple[Option, ...] = (
         "features", "how", ("predict",),
     ),
     Option("output", Path, PREDICTIONS, f"output file: {', '.join(PREDICTION_ENDINGS)}", "where", ("predict",)),
-    Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
+    Option("json", Path, None, "file for the findings as JSON", "where", ("check", "monitor"), in_pods=False),
     Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
     Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),
     Option(
