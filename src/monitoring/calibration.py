@@ -92,7 +92,8 @@ def _without_incidents(resampled: Floats, overlaps: NDArray[np.bool_], floor: Fl
     far_out = (resampled - median) / scale > GROSS
     kept = (overlaps.astype(np.float64) @ far_out) == 0
     kept[:, kept.mean(axis=0) < USUAL_SHARE] = True
-    return kept.astype(np.float64)
+    counted: Floats = kept.astype(np.float64)
+    return counted
 
 
 ROOTS = ("psi", "outside", "unseen")
