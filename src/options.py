@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Command] = {
     "check": Command("src.modeling.check"),
     "serve": Command("src.serving.serve"),
     "lineage": Command("src.tracking.lineage"),
+    "monitor": Command("src.modeling.monitor"),
 }
 
 
@@ -58,59 +59,63 @@ def _listed(modes: Mapping[str, str]) -> str:
 
 
 TUNING = ("tune", "parallel", "worker", "create")
-ON_TABLES = (*TUNING, "promote", "predict", "check")
+ON_TABLES = (*TUNING, "promote", "predict", "check", "monitor")
 SHARED = ("worker", "create", "wait")
 """Commands of a study that many machines share."""
 STORED = (*TUNING, "wait", "report")
 _AUTOMATIC = {"default": None, "help": "processes that run trials; default: all CPUs, or 1 if distributed"}
 
 OPTIONS: tuple[Option, ...] = (
-    Option("mode", str, "parallel", _listed(SEARCH_MODES), "how", ("parallel", *SHARED)),
-    Option("mode", str, "on", _listed(PROMOTE_MODES), "how", ("promote",), in_pods=False),
+    Option("mode", str, "parallel", _listed(SEARCH_MODES), "mode", ("parallel", *SHARED)),
+    Option("mode", str, "on", _listed(PROMOTE_MODES), "mode", ("promote",), in_pods=False),
     Option(
-        "check", bool, False, "check the options only, compare no models", "how", ("promote",), in_pods=False
+        "check", bool, False, "check the options only, compare no models", "mode", ("promote",), in_pods=False
     ),
     Option(
-        "targets", list, ["all"], "target names, separated by spaces or commas, or all", "what",
-        (*TUNING, "wait", "promote", "serve", "check"),
+        "targets", list, ["all"], "target names, separated by spaces or commas, or all", "data",
+        (*TUNING, "wait", "promote", "serve", "check", "monitor"),
         metavar="TARGET", parameter="target",
         overrides={"serve": {"help": "registered names, separated by spaces or commas, or all"}},
     ),
     Option(
-        "of", str, None, "models:/NAME@ALIAS, models:/NAME/3, a run id or a study name", "what", ("lineage",),
+        "of", str, None, "models:/NAME@ALIAS, models:/NAME/3, a run id or a study name", "data", ("lineage",),
         metavar="SUBJECT",
     ),
     Option(
         "target", list, [], "predict with the champions of these targets, separated by spaces or commas, or all",
-        "what", ("predict",),
+        "data", ("predict",),
     ),
     Option(
-        "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/… or a folder", "what",
+        "model", str, None, "predict with models:/NAME@ALIAS, models:/NAME/3, runs:/… or a folder", "data",
         ("predict",),
     ),
     Option(
         "data", str, None, "Parquet file or folder, CSV file, s3://…, SQL URL, sample:bare; default: the sample table",
-        "what", ON_TABLES,
+        "data", ON_TABLES,
     ),
-    Option("query", str, None, "SELECT statement, for a SQL URL", "what", ON_TABLES),
     Option(
-        "config", Path, None, "YAML file that names columns, features and targets", "what",
+        "reference-data", str, None, "the training table, as --data takes it; default: the rows of --data up to the "
+        "champion's last training date", "data", ("monitor",), in_pods=False,
+    ),
+    Option("query", str, None, "SELECT statement, for a SQL URL", "data", ON_TABLES),
+    Option(
+        "config", Path, None, "YAML file that names columns, features and targets", "data",
         (*ON_TABLES, "wait", "serve"),
         overrides={"serve": {"help": "YAML file that names targets and, for the log, the account and date columns"}},
     ),
     Option(
         "features", str, None,
         f"{', '.join(FEATURE_MODES)}: columns of the table, features derived from past rows, or both; default: own if "
-        "the table has feature columns", "what", TUNING,
+        "the table has feature columns", "data", TUNING,
     ),
     Option(
         "ensemble", list, [], "report on several studies: targets (their newest studies), study names, TARGET=STUDY",
-        "what",
+        "data",
         ("report",), metavar="TARGET",
     ),
     Option(
         "feature-function", str, None,
-        "module:function that makes features from a table: they are recomputed on shorter histories", "what",
+        "module:function that makes features from a table: they are recomputed on shorter histories", "data",
         ("check",), in_pods=False,
     ),
     Option("n-trials", int, SearchSettings.n_trials, "total of finished trials of the study", "search", TUNING),
@@ -133,7 +138,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),
-        overrides={"check": {"help": "seed of sampled accounts and of the cuts of --feature-function", "group": "how"}},
+        overrides={"check": {"help": "seed of sampled accounts and of the cuts of --feature-function", "group": "mode"}},
     ),
     Option(  # not in pods: `cv` has the same meaning there
         "use-cv", bool, SplitSettings.use_cv, "walk-forward validation with expanding windows", "evaluation", TUNING,
@@ -163,6 +168,14 @@ OPTIONS: tuple[Option, ...] = (
         "evaluation", ("promote",),
     ),
     Option(
+        "false-alarm-rate", float, 0.05, "chance of an alarm in a run without drift, over everything together",
+        "evaluation", ("monitor",), in_pods=False,
+    ),
+    Option(
+        "window", int, None, "newest dates whose drift is judged; default: all new dates, at most a 20th of the "
+        "training dates", "evaluation", ("monitor",), in_pods=False,
+    ),
+    Option(
         "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),
         in_pods=False,
     ),
@@ -183,67 +196,67 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "json", str, None, "JSON file, or - for the terminal", "champions", ("promote", "lineage"), in_pods=False,
         overrides={
-            "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "how"},
+            "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "mode"},
         },
     ),
     Option(
         "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
-        "where", (*STORED, "lineage"),
+        "output", (*STORED, "lineage"),
         in_pods=False,
     ),
     Option(
-        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "where", (*STORED, "lineage"),
+        "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "output", (*STORED, "lineage"),
         in_pods=False,
     ),
     Option(
-        "study-name", str, SearchSettings.study_name, "study to resume, or name of a new one", "where", STORED,
+        "study-name", str, SearchSettings.study_name, "study to resume, or name of a new one", "output", STORED,
         overrides={"report": {"help": "study to report on; default: the newest"}},
     ),
     Option(
-        "output-dir", Path, RunSettings.output_dir, "folder of models and reports", "where",
-        (*TUNING, "report", "promote"), in_pods=False,
+        "output-dir", Path, RunSettings.output_dir, "folder of models and reports", "output",
+        (*TUNING, "report", "promote", "monitor"), in_pods=False,
         overrides={"promote": {"default": None, "help": "folder for the decisions as JSON, in promotions/"}},
     ),
     Option(
-        "from", str, None, "predict rows from this date on, such as 2024-01-31; default: all rows", "how", ("predict",),
+        "from", str, None, "predict rows from this date on, such as 2024-01-31; default: all rows", "mode", ("predict",),
         metavar="DATE",
     ),
     Option(
         "next-day", bool, False, "predict one row per account for the next trading day; only models with derived "
-        "features", "how", ("predict",),
+        "features", "mode", ("predict",),
     ),
     Option(
         "output", str, PREDICTIONS,
-        f"file ({', '.join(PREDICTION_ENDINGS)}), folder/ of Parquet parts, or SQL URL", "where", ("predict",),
+        f"file ({', '.join(PREDICTION_ENDINGS)}), folder/ of Parquet parts, or SQL URL", "output", ("predict",),
     ),
-    Option("table", str, "predictions", "table of --output, if that is a SQL URL", "where", ("predict",)),
-    Option("block-rows", int, 100_000, "rows that are read, predicted and written at a time", "how", ("predict",)),
-    Option("json", Path, None, "file for the findings as JSON", "where", ("check",), in_pods=False),
+    Option("table", str, "predictions", "table of --output, if that is a SQL URL", "output", ("predict",)),
+    Option("block-rows", int, 100_000, "rows that are read, predicted and written at a time", "mode", ("predict",)),
     Option(
-        "alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "what", ("serve",)
+        "alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "data", ("serve",)
     ),
     Option(
         "shadow", str, ServeSettings.shadow, "alias, such as challenger, whose versions predict every request after it "
-        "was answered", "what", ("serve",), metavar="ALIAS",
+        "was answered", "data", ("serve",), metavar="ALIAS",
     ),
-    Option("host", str, ServeSettings.host, "address to listen on; 0.0.0.0 is every address", "how", ("serve",)),
-    Option("port", int, ServeSettings.port, "port to listen on; 0 is any free port", "how", ("serve",)),
+    Option("host", str, ServeSettings.host, "address to listen on; 0.0.0.0 is every address", "mode", ("serve",)),
+    Option("port", int, ServeSettings.port, "port to listen on; 0 is any free port", "mode", ("serve",)),
     Option(
-        "poll-seconds", float, ServeSettings.poll_seconds, "seconds between two looks at the aliases", "how",
+        "poll-seconds", float, ServeSettings.poll_seconds, "seconds between two looks at the aliases", "mode",
         ("serve",),
     ),
-    Option("max-request-mb", float, ServeSettings.max_request_mb, "largest request, in MB", "how", ("serve",)),
-    Option("max-rows", int, ServeSettings.max_rows, "most rows of a request", "how", ("serve",)),
+    Option("max-request-mb", float, ServeSettings.max_request_mb, "largest request, in MB", "mode", ("serve",)),
+    Option("max-rows", int, ServeSettings.max_rows, "most rows of a request", "mode", ("serve",)),
     Option(
         "token-file", Path, ServeSettings.token_file, "file with accepted bearer tokens, one per line; default: none "
-        "is needed", "how", ("serve",),
+        "is needed", "mode", ("serve",),
     ),
     Option(
         "log-predictions", Path, ServeSettings.log_predictions, "folder that gets every prediction, in Parquet files",
-        "where", ("serve",), metavar="FOLDER",
+        "output", ("serve",), metavar="FOLDER",
     ),
-    Option("no-register", bool, False, "do not register the model", "where", ("tune", "parallel", "worker")),
-    Option("verbose", bool, False, "log at DEBUG, with tracebacks", "where", tuple(COMMANDS)),
+    Option("json", Path, None, "file for the findings as JSON", "output", ("check", "monitor"), in_pods=False),
+    Option("no-register", bool, False, "do not register the model", "output", ("tune", "parallel", "worker")),
+    Option("verbose", bool, False, "log at DEBUG, with tracebacks", "output", tuple(COMMANDS)),
     Option(
         "worker-id", str, None, "worker name in the log; default: JOB_COMPLETION_INDEX, or host and process",
         "a shared study", ("worker",), in_pods=False,

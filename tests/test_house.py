@@ -21,6 +21,7 @@ RANKING = (
     "features",
     "evaluation",
     "table_check",
+    "monitoring",
     "study",
     "search",
     "workers",
@@ -112,7 +113,7 @@ def test_mlflow_is_imported_only_in_tracking_and_serving() -> None:
 
 def test_optuna_is_never_imported_where_data_is_read_or_models_are_served() -> None:
     users = {name for name in MODULES if "optuna" in EXTERNAL[name]}
-    folders = ("data", "features", "evaluation", "table_check", "serving", "tracking.registry")
+    folders = ("data", "features", "evaluation", "table_check", "monitoring", "serving", "tracking.registry")
     without = tuple(f"src.{folder}." for folder in folders)
     assert not [name for name in users if name.startswith(without)]
 
@@ -231,6 +232,7 @@ COMMANDS = [
     "serving.predict",
     "modeling.check",
     "serving.serve",
+    "modeling.monitor",
 ]
 
 

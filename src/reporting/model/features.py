@@ -16,6 +16,7 @@ from src.data.encoding import encode
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.evaluation.scoring import Floats
+from src.evaluation.stability import bin_codes, quantile_cuts, stability_index
 from src.final.final_model import FinalModel
 from src.reporting.model.numbers import Effect, Feature
 from src.workers.cpus import available_cpus
@@ -29,8 +30,6 @@ MAX_DRAWN = 250
 """Rows of the summary plot; ten features make ten times as many points."""
 SHIFT_BINS = 10
 MAX_SHIFT_ROWS = 50_000
-SMALLEST_SHARE = 1e-4
-"""The share of an empty bin, so that the index stays finite."""
 _LEAVES = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
 
 
@@ -89,32 +88,25 @@ def _effect(name: str, contributions: Floats, values: Floats, is_category: bool)
 def feature_shift(column: pd.Series, rows: SplitRows) -> float | None:
     """The population stability index of the test rows against the search rows; None without a hold-out.
 
-    Numbers are binned at the deciles of the search rows, each category is a bin, and so are missing values. The index
-    is the symmetric Kullback-Leibler divergence of the two histograms (N. Siddiqi, "Credit risk scorecards", 2006, who
-    calls less than 0.1 stable and more than 0.25 a shift).
+    Numbers are binned at the deciles of the search rows, each category is a bin, and so are missing values.
     """
     if len(rows.test) == 0:
         return None
-    before, after = (_bin_shares(column, part, rows.search) for part in (rows.search, rows.test))
-    return float(np.sum((after - before) * np.log(after / before)))
+    before, after = (_bin_counts(column, part, rows.search) for part in (rows.search, rows.test))
+    return float(stability_index(before, after))
 
 
-def _bin_shares(column: pd.Series, part: NDArray[np.int64], reference: NDArray[np.int64]) -> Floats:
-    """Share of a part's rows in each bin; the bins depend on the reference rows and on all categories of the column."""
+def _bin_counts(column: pd.Series, part: NDArray[np.int64], reference: NDArray[np.int64]) -> Floats:
+    """A part's rows in each bin; the bins depend on the reference rows and on all categories of the column."""
     values = column.iloc[_downsampled(part)]
     if isinstance(column.dtype, pd.StringDtype):
         codes = pd.Index(column.dropna().unique()).get_indexer(pd.Index(values))
         n_bins = column.nunique() + 1
+        codes = np.where(codes < 0, n_bins - 1, codes)
     else:
-        known = column.iloc[_downsampled(reference)].to_numpy(np.float64, na_value=np.nan)
-        known = known[~np.isnan(known)]
-        cuts = np.unique(np.quantile(known, np.arange(1, SHIFT_BINS) / SHIFT_BINS)) if known.size else known
-        numbers = values.to_numpy(np.float64, na_value=np.nan)
-        codes = np.where(np.isnan(numbers), -1, np.searchsorted(cuts, numbers, side="left"))
-        n_bins = len(cuts) + 2
-    counts = np.bincount(np.where(codes < 0, n_bins - 1, codes), minlength=n_bins)
-    shares: Floats = np.maximum(counts / counts.sum(), SMALLEST_SHARE)
-    return shares
+        cuts = quantile_cuts(column.iloc[_downsampled(reference)].to_numpy(np.float64, na_value=np.nan), SHIFT_BINS)
+        codes, n_bins = bin_codes(values.to_numpy(np.float64, na_value=np.nan), cuts), len(cuts) + 2
+    return np.bincount(codes, minlength=n_bins).astype(np.float64)
 
 
 def _downsampled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
