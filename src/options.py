@@ -138,7 +138,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),
-        overrides={"check": {"help": "seed of sampled accounts and of the cuts of --feature-function", "group": "mode"}},
+        overrides={"check": {"help": "seed of sampled accounts and of --feature-function's cuts", "group": "mode"}},
     ),
     Option(  # not in pods: `cv` has the same meaning there
         "use-cv", bool, SplitSettings.use_cv, "walk-forward validation with expanding windows", "evaluation", TUNING,
@@ -218,8 +218,8 @@ OPTIONS: tuple[Option, ...] = (
         overrides={"promote": {"default": None, "help": "folder for the decisions as JSON, in promotions/"}},
     ),
     Option(
-        "from", str, None, "predict rows from this date on, such as 2024-01-31; default: all rows", "mode", ("predict",),
-        metavar="DATE",
+        "from", str, None, "predict rows from this date on, such as 2024-01-31; default: all rows", "mode",
+        ("predict",), metavar="DATE",
     ),
     Option(
         "next-day", bool, False, "predict one row per account for the next trading day; only models with derived "
