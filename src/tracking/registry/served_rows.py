@@ -45,12 +45,17 @@ def predict_rows(
     chosen = frame.loc[:, check_columns(model, list(frame.columns))]
     try:
         if "derived_features" in metadata:
-            answered: Any = model.predict(chosen, params={ANSWER_ALL: True})
+            # MLflow would copy each value as a Python object to check columns of type `any`.
+            code: Any = model.unwrap_python_model()
+            answered: Any = code.predict(None, chosen, {ANSWER_ALL: True})
             answers: NDArray[np.float64] = answered[PREDICTION].to_numpy(dtype=np.float64)
             return answers if rows is None else answers[rows]
         chosen = chosen if rows is None else chosen.iloc[rows]
         if metadata and "decimal_marks" not in metadata:
             chosen = _encode_for_older_models(chosen, metadata)
+        if "decimal_marks" in metadata:
+            code = model.unwrap_python_model()
+            return np.asarray(code.predict(None, chosen), dtype=np.float64)
         return np.asarray(model.predict(chosen), dtype=np.float64)
     except MlflowException as error:  # from the checks in the model's code
         raise DataError(f"the table cannot be predicted: {one_line(error)}") from error
