@@ -13,6 +13,7 @@ from src.secrets import mask_url
 from src.serving.prediction_file import PredictionFile
 from src.serving.prediction_folder import PredictionFolder
 from src.serving.prediction_part import Part, PredictionOutput
+from src.suggest import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +36,11 @@ def check_output(output: str) -> str:
     for ending in sorted(PREDICTION_ENDINGS, key=len, reverse=True):
         if path.name.endswith(ending) and path.name != ending and not output.endswith(("/", os.sep)):
             return ending
-    if output.endswith(("/", os.sep)) or path.is_dir():
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):  # unlike Path's, False for a name that is too long
         return "folder"
     raise ConfigError(
-        f"--output {output} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}, a folder such "
-        f"as {path.name}/, or a SQL URL"
+        f"--output {one_line(output, 200)} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}, a "
+        "folder such as predictions/, or a SQL URL"
     )
 
 
