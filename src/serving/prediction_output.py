@@ -36,7 +36,8 @@ def check_output(output: str) -> str:
     for ending in sorted(PREDICTION_ENDINGS, key=len, reverse=True):
         if path.name.endswith(ending) and path.name != ending and not output.endswith(("/", os.sep)):
             return ending
-    if output.endswith(("/", os.sep)) or os.path.isdir(output):  # unlike Path's, False for a name that is too long
+    # Unlike that of Path, False for a name that is too long.
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):
         return "folder"
     raise ConfigError(
         f"--output {one_line(output, 200)} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}, a "
