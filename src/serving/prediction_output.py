@@ -40,8 +40,8 @@ def check_output(output: str) -> str:
     if output.endswith(("/", os.sep)) or os.path.isdir(output):
         return "folder"
     raise ConfigError(
-        f"--output {one_line(output, 200)} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}, a "
-        "folder such as predictions/, or a SQL URL"
+        f"--output {one_line(output, 200)} has an unknown file extension: use one of {', '.join(PREDICTION_ENDINGS)}, "
+        "a folder such as predictions/, or a SQL URL"
     )
 
 
