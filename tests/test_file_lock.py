@@ -70,6 +70,7 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
             assert held
 
 
+@pytest.mark.slow
 def test_a_lock_file_without_a_name_still_has_a_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with try_file_lock(path):
@@ -79,6 +80,7 @@ def test_a_lock_file_without_a_name_still_has_a_holder(tmp_path: Path) -> None:
             take(path)
 
 
+@pytest.mark.slow
 def test_a_holder_with_hidden_heartbeats_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "MAX_HIDDEN_SECONDS", 2.0)
     asked: list[float] = []

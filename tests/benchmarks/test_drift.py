@@ -17,6 +17,7 @@ def test_a_panel_has_the_autocorrelation_that_its_names_say() -> None:
     assert {column.kind for column in columns} == {"number", "category"}
 
 
+@pytest.mark.slow
 def test_a_large_drift_is_named_and_nothing_else(tmp_path: Path) -> None:
     assert drift.main(["--runs", "3", "--results", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "drift.json").read_text())["result"]

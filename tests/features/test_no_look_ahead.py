@@ -54,6 +54,7 @@ def test_the_future_of_other_accounts_is_not_used(case: Case) -> None:
         assert_same_bits(features_of(left), of_account)
 
 
+@pytest.mark.slow
 @often
 @given(cases())
 def test_a_truncated_history_gives_the_same_bits(case: Case) -> None:

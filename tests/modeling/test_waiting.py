@@ -197,6 +197,7 @@ def test_a_missing_create_is_a_config_error(tmp_path: Path) -> None:
         wait_for_run(command_line(tmp_path, *RUN, "--idle-timeout", "0"))
 
 
+@pytest.mark.slow
 def test_a_study_without_active_workers_times_out(tmp_path: Path) -> None:
     study = make(tmp_path, total=9)
     begin_run(study, "t2", None)

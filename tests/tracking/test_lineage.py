@@ -183,6 +183,7 @@ def test_no_store_is_created(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_run_of_a_study_has_the_commit() -> None:
     tags = origin_tags("module")
     assert tags[HOST_TAG] and tags["mlflow.user"] and tags["mlflow.source.name"] == "module"

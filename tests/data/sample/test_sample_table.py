@@ -58,6 +58,7 @@ def change_from(prices: pd.DataFrame, day: pd.Timestamp, seed: int) -> pd.DataFr
 
 
 # An example remakes the table and a seed does not get simpler: shrinking would only make a failure slow.
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(session=st.integers(0, SESSIONS - 2), seed=st.integers(0, 2**32 - 1))
 def test_prices_from_a_day_on_change_no_feature_up_to_that_day(

@@ -52,6 +52,7 @@ def values_of(frame: pd.DataFrame) -> dict[Any, list[Any]]:
     return {name: [None if pd.isna(value) else value for value in column] for name, column in frame.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "folder", "csv", "csv.gz", "db"])
 @pytest.mark.parametrize("n_rows", [1, 40, 253, 1000, None])
 def test_blocks_have_the_values_of_the_whole_table(tmp_path: Path, kind: str, n_rows: int | None) -> None:

@@ -78,6 +78,7 @@ def enter(result: ModelComparison, records: dict[str, Record], min_probability: 
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_dates", [60, 250])
 def test_twenty_equal_challengers_in_a_row_rarely_win(n_dates: int) -> None:
     """The chance that any of twenty is promoted is alpha at most, 0.2; without a rising bar it is far higher."""
