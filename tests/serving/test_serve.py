@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 import requests
@@ -13,25 +12,13 @@ import requests
 from src.errors import ConfigError
 from src.serving.online.dispatcher import Limits
 from src.serving.online.http import read_tokens
-from tests.served_registry import Registry, Running, make_registry, records, running, wait_until
+from tests.served_registry import Registry, Running, records, running, wait_until
 from tests.tiny_model import FEATURES
 
 pytestmark = pytest.mark.slow
 
 JSON_TYPE = {"Content-Type": "application/json"}
 CSV_TYPE = {"Content-Type": "text/csv"}
-
-
-@pytest.fixture(scope="module")
-def shared(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return make_registry(_empty_mlflow_store, tmp_path_factory.mktemp("registry").resolve())
-
-
-@pytest.fixture
-def registry(shared: Registry) -> Registry:
-    mlflow.set_tracking_uri(shared.uri)
-    shared.move(1)
-    return shared
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import mlflow
 import pytest
 import requests
 
@@ -21,23 +20,11 @@ from src.serving.online.prediction_log import PredictionLog
 from src.serving.online.server import listen
 from src.serving.serve import main
 from tests.commands import run_here
-from tests.served_registry import Registry, make_registry, records, wait_until
+from tests.served_registry import Registry, records, wait_until
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def shared(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return make_registry(_empty_mlflow_store, tmp_path_factory.mktemp("registry").resolve())
-
-
-@pytest.fixture
-def registry(shared: Registry) -> Registry:
-    mlflow.set_tracking_uri(shared.uri)
-    shared.move(1)
-    return shared
 
 
 class Process:

@@ -15,22 +15,9 @@ import requests
 from mlflow import MlflowClient
 
 from src.data.sources.files import read_path
-from tests.served_registry import BROKEN, Registry, Running, make_registry, records, running, wait_until
+from tests.served_registry import BROKEN, Registry, Running, records, running, wait_until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def shared(_empty_mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return make_registry(_empty_mlflow_store, tmp_path_factory.mktemp("registry").resolve())
-
-
-@pytest.fixture
-def registry(shared: Registry) -> Registry:
-    mlflow.set_tracking_uri(shared.uri)
-    shared.move(1)
-    MlflowClient().delete_registered_model_alias("pnl", "challenger")
-    return shared
 
 
 def test_no_request_is_lost_while_the_champion_changes(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
