@@ -77,6 +77,17 @@ class StudyProjection:
         self._unfinished: dict[int, str] = {}
         self._parent_is_open = False
 
+    def parent(self) -> str:
+        """Finds or creates the parent run, and writes no trial; returns its run id.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        if self._parent_id is None:
+            with self._lock(), tracking_errors(f"write study {self.study.study_name!r}"):
+                self._parent_id = self._find_or_create_parent()
+        return self._parent_id
+
     def project(self) -> str:
         """Runs one pass: finds or creates the parent run and writes every finished trial that MLflow lacks.
 
