@@ -123,6 +123,11 @@ OPTIONS: tuple[Option, ...] = (
         "timeout", float, SearchSettings.timeout, "seconds for the search of one target", "search", (*TUNING, "wait")
     ),
     Option(
+        "total-timeout", float, SearchSettings.total_timeout,
+        "seconds for the whole command: reading, searches, final models, reports", "search",
+        ("tune", "parallel", "worker"), in_pods=False,
+    ),
+    Option(
         "max-workers", int, SearchSettings.max_workers, "processes that run trials", "search", TUNING, in_pods=False,
         overrides={command: _AUTOMATIC for command in TUNING if command != "tune"},
     ),

@@ -14,6 +14,7 @@ from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.search.derived_features import DerivedFeatures
+from src.search.finish_time import TimeLimit
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
@@ -31,7 +32,9 @@ UserObjective = Callable[..., float]
 class SearchTask:
     """Table, split and settings of a search, and the user's objective and callbacks if given.
 
-    `derived` are the derived features of the study, which `data` has after its own columns; None without them.
+    Attributes:
+        derived: the derived features of the study, which `data` has after its own columns; None without them.
+        limit: when the command has to end; None without `--total-timeout`.
     """
 
     data: Dataset
@@ -41,6 +44,7 @@ class SearchTask:
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
     derived: DerivedFeatures | None = None
+    limit: TimeLimit | None = None
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":
