@@ -5,6 +5,7 @@ Also the CronJobs `monitor` and `promote`, which use the same settings.
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,21 @@ class TestNightly:
             assert container(overlay(name), NIGHTLY, step)["args"][0].startswith('[ "$JOB_COMPLETION_INDEX" = 0 ] ')
 
 
-def called(tmp_path: Path, step: str, ends_with: int = 0, **settings: str) -> tuple[int, list[str]]:
+def called(tmp_path: Path, step: str, settings: Mapping[str, str], ends_with: int = 0) -> tuple[int, list[str]]:
     """Runs a container's script as the kubelet would, with a `python` that prints its arguments.
 
     Args:
         tmp_path: takes the place of the pod's folder /work.
         step: the container.
-        ends_with: exit status of `python`.
         settings: values that differ from the ConfigMap's.
+        ends_with: exit status of `python`.
     """
     (tmp_path / "python").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@"\nexit {ends_with}\n', encoding="utf-8")
     (tmp_path / "python").chmod(0o755)
     objects = overlay("local")
     holder = container(objects, NIGHTLY, step)
     script, name, *_ = holder["args"]
-    variables = environment(objects, holder) | settings
+    variables = environment(objects, holder) | dict(settings)
     patched = {**holder, "env": [{"name": key, "value": value} for key, value in variables.items()]}
     module, words = command_line(objects, {key: value for key, value in patched.items() if key != "envFrom"})
     env = variables | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
@@ -83,7 +84,7 @@ def called(tmp_path: Path, step: str, ends_with: int = 0, **settings: str) -> tu
 @pytest.mark.parametrize("value", ["off", "dry-run", "on", "yes", ""])
 def test_the_setting_reaches_the_command(tmp_path: Path, value: str, step: str, index: str) -> None:
     """Every pod looks at it before the search, so that none begins with a wrong one; one pod promotes."""
-    status, arguments = called(tmp_path, step, PROMOTE=value, JOB_COMPLETION_INDEX=index)
+    status, arguments = called(tmp_path, step, {"PROMOTE": value, "JOB_COMPLETION_INDEX": index})
     assert status == 0
     if not value or (step == "promote" and index != "0"):
         assert arguments == []
@@ -97,10 +98,10 @@ def test_the_setting_reaches_the_command(tmp_path: Path, value: str, step: str, 
 def test_a_night_that_waits_for_an_alarm_searches_only_then(tmp_path: Path, status: int, goes_on: bool) -> None:
     """The pod with index 0 monitors; what it finds decides whether its next containers do anything."""
     pod_0 = {"ONLY_ON_ALARM": "true", "JOB_COMPLETION_INDEX": "0", "PROMOTE": "on"}
-    ended, arguments = called(tmp_path, "monitor", status, **pod_0)
+    ended, arguments = called(tmp_path, "monitor", pod_0, status)
     assert (ended, arguments[:2]) == (0, ["-m", "src.modeling.monitor"])
     for step in ("work", "finish", "promote"):
-        ended, arguments = called(tmp_path, step, **pod_0)
+        ended, arguments = called(tmp_path, step, pod_0)
         assert ended == 0
         assert bool(arguments) is goes_on, step
 
@@ -108,16 +109,16 @@ def test_a_night_that_waits_for_an_alarm_searches_only_then(tmp_path: Path, stat
 @pytest.mark.parametrize("status", [1, 2])
 def test_monitoring_that_fails_is_neither_an_alarm_nor_the_end_of_alarms(tmp_path: Path, status: int) -> None:
     pod_0 = {"ONLY_ON_ALARM": "true", "JOB_COMPLETION_INDEX": "0"}
-    assert called(tmp_path, "monitor", status, **pod_0)[0] == status
-    assert called(tmp_path, "work", **pod_0)[1]
+    assert called(tmp_path, "monitor", pod_0, status)[0] == status
+    assert called(tmp_path, "work", pod_0)[1]
 
 
 def test_the_other_pods_wait_for_the_study_of_the_pod_that_monitors(tmp_path: Path) -> None:
     for index, creates in (("0", True), ("3", False)):
         settings = {"ONLY_ON_ALARM": "true", "JOB_COMPLETION_INDEX": index, "RUN_TOKEN": "a"}
         if index != "0":
-            assert called(tmp_path, "monitor", 1, **settings) == (0, [])
-        _, arguments = called(tmp_path, "work", **settings)
+            assert called(tmp_path, "monitor", settings, 1) == (0, [])
+        _, arguments = called(tmp_path, "work", settings)
         args = parser_of(arguments[1]).parse_args(arguments[2:])
         assert (args.create, args.run_token) == (creates, "a")
 
@@ -125,13 +126,13 @@ def test_the_other_pods_wait_for_the_study_of_the_pod_that_monitors(tmp_path: Pa
 @pytest.mark.parametrize("value", ["false", ""])
 def test_other_nights_do_not_monitor_and_every_pod_can_create_the_study(tmp_path: Path, value: str) -> None:
     settings = {"ONLY_ON_ALARM": value, "JOB_COMPLETION_INDEX": "3"}
-    assert called(tmp_path, "monitor", 1, **settings) == (0, [])
-    _, arguments = called(tmp_path, "work", **settings)
+    assert called(tmp_path, "monitor", settings, 1) == (0, [])
+    _, arguments = called(tmp_path, "work", settings)
     assert parser_of(arguments[1]).parse_args(arguments[2:]).create is True
 
 
 def test_a_mistyped_switch_is_a_user_error(tmp_path: Path) -> None:
-    assert called(tmp_path, "monitor", ONLY_ON_ALARM="yes", JOB_COMPLETION_INDEX="0") == (2, [])
+    assert called(tmp_path, "monitor", {"ONLY_ON_ALARM": "yes", "JOB_COMPLETION_INDEX": "0"}) == (2, [])
 
 
 def test_it_is_off_by_default() -> None:
