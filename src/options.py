@@ -95,7 +95,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "reference-data", str, None, "the training table, as --data takes it; default: the rows of --data up to the "
-        "champion's last training date", "data", ("monitor",), in_pods=False,
+        "champion's last training date", "data", ("monitor",),
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "data", ON_TABLES),
     Option(
@@ -174,11 +174,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "false-alarm-rate", float, 0.05, "chance of an alarm in a run without drift, over everything together",
-        "evaluation", ("monitor",), in_pods=False,
+        "evaluation", ("monitor",),
     ),
     Option(
         "window", int, None, "newest dates whose drift is judged; default: all new dates, at most a 20th of the "
-        "training dates", "evaluation", ("monitor",), in_pods=False,
+        "training dates", "evaluation", ("monitor",),
     ),
     Option(
         "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),
