@@ -9,8 +9,8 @@ registered model again (see `retrain`).
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightgbm as lgb
@@ -29,6 +29,7 @@ from src.final.merged_model import merge_models
 from src.final.threads import run_in_threads
 from src.search.binned_folds import make_lightgbm_dataset
 from src.search.dart import add_start_to_first_tree, is_dart, make_booster, train_round_and_check
+from src.search.measures import rounds_of_final_fit
 from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
 from src.search.stop_flag import StopFlag
@@ -96,11 +97,13 @@ class FinalModel(TrainedModel):
         members: the trials, best first.
         validation_score: score of the members' weighted mean, with members trained without the validation rows.
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
+        measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
     """
 
     members: tuple[Member, ...] = ()
     validation_score: float | None = None
     rounds_factor: float = 1.0
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def heaviest(self) -> Member:
@@ -211,7 +214,7 @@ def final_rounds(trial: FrozenTrial, rows: SplitRows, rounds_factor: float = 1.0
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
     factor = 1.0 if is_dart(trial.params) else rounds_factor
-    return max(1, round(best_iteration * factor * rows.growth))
+    return rounds_of_final_fit(best_iteration * factor, rows.growth)
 
 
 def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[str, Any]:

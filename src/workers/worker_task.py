@@ -28,6 +28,7 @@ class WorkerTask:
     study_name: str
     table: SharedTable
     settings: RunSettings
+    growth: float
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
 
@@ -39,7 +40,7 @@ def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> Worker
         OSError: the disk is full.
     """
     table = sharer.share(task.data, task.rows.folds, with_frame=task.user_objective is not None)
-    return WorkerTask(study_name, table, task.settings, task.user_objective, task.callbacks)
+    return WorkerTask(study_name, table, task.settings, task.rows.growth, task.user_objective, task.callbacks)
 
 
 def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
@@ -57,7 +58,9 @@ def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
     sampler = task_sampler(settings, task.user_objective)
     study = manager.load_study(task.study_name, sampler, make_pruner(settings.pruner))
     context = WorkerContext(manager.storage, settings.n_trials, stop_flag, [release_memory, *task.callbacks])
-    run_trials(study, objective_on(_shared_folds(task), task.settings, task.user_objective, study, stop_flag), context)
+    folds = _shared_folds(task)
+    objective = objective_on(folds, task.settings, task.user_objective, study, stop_flag, task.growth)
+    run_trials(study, objective, context)
 
 
 def _shared_folds(task: WorkerTask) -> "BinnedFolds":

@@ -19,7 +19,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import StoreError
+from src.model_settings import QUANTITIES
 from src.names import mlflow_key
+from src.study.feasibility import is_feasible
 from src.study.trial_times import epoch_ms, seconds_taken
 from src.study.worker_identity import worker_identity
 from src.tracking.connection.run_tags import origin_tags, source_tags
@@ -227,6 +229,8 @@ class StudyProjection:
         params = [Param(mlflow_key(key), str(value)) for key, value in trial.params.items()]
         error = trial.user_attrs.get("error")
         tags_later = [RunTag("optuna.error", str(error))] if error else []
+        if trial.constraints:
+            tags_later.append(RunTag("optuna.is_feasible", str(is_feasible(trial)).lower()))
         client.log_batch(run_id, trial_metrics(trial, self._metric_name), params[:MAX_PARAMS_PER_BATCH], tags_later)
         for start in range(MAX_PARAMS_PER_BATCH, len(params), MAX_PARAMS_PER_BATCH):
             client.log_batch(run_id, params=params[start : start + MAX_PARAMS_PER_BATCH])
@@ -240,8 +244,8 @@ def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
     metrics = []
     if trial.value is not None and math.isfinite(trial.value):
         metrics.append(Metric("value", trial.value, end, 0))
-    if "best_iteration" in trial.user_attrs:
-        metrics.append(Metric("best_iteration", float(trial.user_attrs["best_iteration"]), end, 0))
+    measured = [name for name in ("best_iteration", *QUANTITIES) if name in trial.user_attrs]
+    metrics += [Metric(name, float(trial.user_attrs[name]), end, 0) for name in measured]
     if (seconds := seconds_taken(trial)) is not None:
         metrics.append(Metric("duration_seconds", seconds, end, 0))
     return metrics + [Metric(f"validation_{metric_name}", value, end, step) for step, value in trial_curve(trial)]
@@ -260,7 +264,7 @@ def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
 
 
 def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float | None]:
-    """By trial number: the best value of all trials that were complete when this trial ended; None if there is none.
+    """By trial number: the best value of all feasible trials that were complete when this trial ended, or None.
 
     A later pass computes the same values, so that writing them twice changes nothing.
     """
@@ -268,7 +272,8 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
     best: float | None = None
     for _, ended_together in groupby(sorted(finished, key=_completed_ms), key=_completed_ms):
         together = list(ended_together)
-        values = [t.value for t in together if t.state == TrialState.COMPLETE and t.value is not None]
+        usable = [t for t in together if t.state == TrialState.COMPLETE and is_feasible(t)]
+        values = [t.value for t in usable if t.value is not None]
         known = values if best is None else [best, *values]
         if known:
             best = max(known) if maximize else min(known)
