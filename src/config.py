@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from src.errors import ConfigError
+from src.model_settings import ModelSettings
 from src.names import check_study_name, check_target_name
 from src.suggest import did_you_mean
 
@@ -218,6 +219,7 @@ class RunSettings:
     """Most distinct trials in the final model; 1 is the best trial alone."""
     cv_auto: bool = field(default=False, metadata=LOCAL)
     """`src.data.auto_folds` decides between folds and one validation window."""
+    model: ModelSettings = field(default_factory=ModelSettings)
 
     def __post_init__(self) -> None:
         if self.cv_auto and self.split.use_cv:

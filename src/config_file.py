@@ -13,25 +13,27 @@
     known_after: [volume, fees] # known only when the day is over: only their past is used
     groups: [desk, strategy]    # accounts with the same value are peers
     calendar: XNYS              # exchange calendar, for features of holidays and sessions
+    constraint: [trees<=500]    # limits of the registered model, as --constraint
 
 All keys are optional; an unknown key is an error.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from src.config import FEATURE_MODES, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
+from src.config import FEATURE_MODES, LOCAL, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
+from src.model_settings import parse_constraints
 from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 
 _KEYS = (
     "account", "date", "use", "drop", "categories", "numbers", "targets",
-    "features", "known_after", "groups", "calendar",
+    "features", "known_after", "groups", "calendar", "constraint",
 )  # fmt: skip
 _TARGET_KEYS = ("task", "metric")
 _Named = tuple[str, tuple[str, ...]]
@@ -44,9 +46,11 @@ class FileTableConfig(TableConfig):
     Attributes:
         optional: default column names of `account` and `date`, where the file does not name them; a table without
             such a column is read as a table without accounts (or dates), with a warning.
+        constraint: as `--constraint`, which has priority; the study stores the constraints that apply.
     """
 
     optional: tuple[str, ...] = ()
+    constraint: tuple[str, ...] = field(default=(), metadata=LOCAL)
 
 
 def load_table_config(path: Path) -> FileTableConfig:
@@ -77,6 +81,7 @@ def load_table_config(path: Path) -> FileTableConfig:
         numbers=_numbers(content["numbers"], path) if "numbers" in content else {},
         targets=_targets(content["targets"], path) if "targets" in content else MODEL_CONFIGS,
         optional=tuple(name for key in ("account", "date") if key not in content and (name := getattr(defaults, key))),
+        **_options(content, path),
     )
     _check_contradictions(table, path)
     return table
@@ -164,6 +169,26 @@ def _calendar(content: Mapping[str, Any], path: Path) -> str | None:
     if code is None or (isinstance(code, str) and code):
         return code
     raise ConfigError(f"--config {path}: `calendar` is {one_line(code)!r}: write an exchange's code, such as XNYS")
+
+
+def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The values of keys that are options too."""
+    options: dict[str, Any] = {}
+    if "constraint" in content:
+        options["constraint"] = _constraint(content["constraint"], path)
+    return options
+
+
+def _constraint(value: Any, path: Path) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(
+            f"--config {path}: `constraint` is {one_line(value)!r}: write a list, `constraint: [trees<=500]`"
+        )
+    try:
+        return tuple(str(each) for each in parse_constraints(texts))
+    except ConfigError as error:  # its message lacks the file
+        raise ConfigError(f"--config {path}: {error}") from error
 
 
 def _numbers(value: Any, path: Path) -> dict[str, str | None]:

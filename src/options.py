@@ -23,6 +23,7 @@ from src.config import (
     ServeSettings,
     SplitSettings,
 )
+from src.model_settings import QUANTITIES, SELECTIONS, ModelSettings
 from src.option_types import Command, Option
 
 SEARCH_MODES = {
@@ -140,6 +141,15 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "ensemble-size", int, RunSettings.ensemble_size,
         "most trials in the final model; 1 is the best trial alone", "search", TUNING,
+    ),
+    Option(
+        "constraint", list, [], f"limits of the registered model, such as trees<=500; of {', '.join(QUANTITIES)}",
+        "search", TUNING, metavar="NAME<=NUMBER",
+    ),
+    Option(
+        "select", str, ModelSettings.select,
+        f"{', '.join(SELECTIONS)}: the best trials, or the stablest or smallest trial of the Pareto front", "search",
+        TUNING,
     ),
     Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),

@@ -9,7 +9,7 @@ registered model again (see `retrain`).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from src.final.merged_model import merge_models
 from src.final.threads import run_in_threads
 from src.search.binned_folds import make_lightgbm_dataset
 from src.search.dart import add_start_to_first_tree, is_dart, make_booster, train_round_and_check
+from src.search.measures import rounds_of_final_fit
 from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
 from src.search.stop_flag import StopFlag
@@ -99,12 +100,14 @@ class FinalModel(TrainedModel):
         validation_score: score of the members' weighted mean, with members trained without the validation rows.
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
         cuts: sentences on what a time limit has cut (see `fit_budget`).
+        measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
     """
 
     members: tuple[Member, ...] = ()
     validation_score: float | None = None
     rounds_factor: float = 1.0
     cuts: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
     _kept: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
@@ -228,7 +231,7 @@ def final_rounds(trial: FrozenTrial, rows: SplitRows, rounds_factor: float = 1.0
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
     factor = 1.0 if is_dart(trial.params) else rounds_factor
-    return max(1, round(best_iteration * factor * rows.growth))
+    return rounds_of_final_fit(best_iteration * factor, rows.growth)
 
 
 def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import optuna
 
 from src.errors import ConfigError
-from src.search.search_task import SearchTask, task_sampler, verbose
+from src.search.search_task import SearchTask, check_model_settings, task_sampler, verbose
 from src.search.starting_points import store_starting_points
 from src.search.study_features import choose_study_features, with_study_features
 from src.study.pruner import make_pruner
@@ -76,9 +76,11 @@ def open_study(task: SearchTask) -> OpenStudy:
     """Creates the target's study or resumes it.
 
     Raises:
-        ConfigError: the store cannot be used, or the study was created with other data, another split or another seed.
+        ConfigError: the store cannot be used, or the study was created with other data, another split, another seed or
+            other constraints.
         StoreError: timed out waiting for the store.
     """
+    check_model_settings(task)
     set_optuna_verbosity(verbose())
     settings, data = task.settings.search, task.data
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, settings.wait_for_store)

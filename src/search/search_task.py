@@ -13,6 +13,8 @@ import optuna
 from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
+from src.errors import ConfigError
+from src.model_settings import ModelSettings
 from src.search.derived_features import DerivedFeatures
 from src.search.finish_time import TimeLimit
 from src.search.starting_points import make_starting_sampler
@@ -62,7 +64,8 @@ def make_task_objective(task: SearchTask, study: optuna.Study, stop_flag: StopFl
     """The objective of the study's trials, the user's or LightGBM's; bins the rows."""
     from src.search.binned_folds import BinnedFolds
 
-    return objective_on(BinnedFolds(task.data, task.rows.folds), task.settings, task.user_objective, study, stop_flag)
+    folds = BinnedFolds(task.data, task.rows.folds)
+    return objective_on(folds, task.settings, task.user_objective, study, stop_flag, task.rows.growth)
 
 
 def objective_on(
@@ -71,8 +74,9 @@ def objective_on(
     user_objective: UserObjective | None,
     study: optuna.Study,
     stop_flag: StopFlag,
+    growth: float,
 ) -> Objective:
-    """The user's objective or LightGBM's, on these folds."""
+    """The user's objective or LightGBM's, on these folds; `growth` as in `SplitRows`."""
     from src.search.objective import ObjectiveSettings, make_objective, make_user_objective
     from src.study.validation_predictions import PredictionStore
 
@@ -80,8 +84,33 @@ def objective_on(
         return make_user_objective(folds, user_objective, stop_flag)
     predictions = PredictionStore.of(study) if settings.ensemble_size > 1 else None
     return make_objective(
-        folds, ObjectiveSettings(seed=settings.search.seed, stop_flag=stop_flag, predictions=predictions)
+        folds,
+        ObjectiveSettings(
+            seed=settings.search.seed,
+            stop_flag=stop_flag,
+            predictions=predictions,
+            growth=growth,
+            constraints=settings.model.constraints,
+        ),
     )
+
+
+def check_model_settings(task: SearchTask) -> None:
+    """Refuses constraints and selections that the trials of this task cannot be measured for.
+
+    Raises:
+        ConfigError: folds are needed, or the objective is the user's.
+    """
+    model = task.settings.model
+    asked = [f"--constraint {each}" for each in model.constraint]
+    asked += [f"--select {model.select}"] if model.select != ModelSettings.select else []
+    if asked and task.user_objective is not None:
+        raise ConfigError(
+            f"{asked[0]} needs LightGBM's trials: your own objective has to call trial.set_constraint(...) itself"
+        )
+    on_folds = [text for text in asked if "fold_spread" in text or text == "--select stable"]
+    if on_folds and len(task.rows.folds) < 2:
+        raise ConfigError(f"{on_folds[0]} compares folds, and the split has one validation window: add --use-cv")
 
 
 def verbose() -> bool:
