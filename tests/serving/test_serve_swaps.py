@@ -137,11 +137,11 @@ def test_predictions_of_champion_and_challenger_are_logged(registry: Registry, t
             assert answer.headers["x-model-version"] == "1"
         assert server.post("/invocations", json={"dataframe_records": [{"ret": 1}]}).status_code == 400
     log = read_path(tmp_path / "log", "log").sort_values("time", kind="stable")
-    assert list(log.columns) == ["account_id", "date", "prediction", "target", "version", "role", "time"]
+    assert list(log.columns) == ["account_id", "date", "prediction", "target", "model", "version", "role", "time"]
     for role, model, version in (("champion", champion, 1), ("challenger", challenger, 3)):
         found = log[log["role"] == role]
         assert np.array_equal(found["prediction"], model.booster.predict(model.matrix[:50]))
-        assert set(found["version"]) == {version}
+        assert set(found["version"]) == {str(version)}
         assert found["account_id"].tolist() == champion.frame["account_id"].head(50).tolist()
         assert np.array_equal(pd.to_datetime(found["date"]), champion.frame["date"].head(50))
 
