@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.cli import chosen_targets, command_parser, data_settings, run_command
 from src.config import DataSettings
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
 from src.secrets import mask_url
 from src.tracking.connection.tracking_uri import check_tracking_uri
 
@@ -113,13 +113,14 @@ def _with_logged(result: "Monitored", new: "KeyedTable", data: DataSettings, log
     from src.data.keys import parse_accounts
     from src.data.sources.blocks import open_table
     from src.data.sources.dispatch import SQL_SCHEMES, scheme_of
-    from src.monitoring.answered import Outcomes, read_log, score_log
+    from src.monitoring.answered import Answered, Outcomes, read_log, score_log
 
     source, table = log_of
     rows = np.flatnonzero(new.days >= np.datetime64(result.new.first))
     labels = _labels(new, rows, result.target, data)
     if labels is None:
-        raise ConfigError(f"--predictions needs outcomes: {new.source} has no column {result.target!r}, the target")
+        note = f"logged predictions are not scored: {new.source} has no column {result.target!r}, the target"
+        return replace(result, answered=Answered(data.table.targets[result.target].metric, (), (), (note,)))
     known = ~np.isnan(labels[1])
     rows, account = rows[known], data.table.account
     has_accounts = account is not None and account in new.frame
@@ -127,8 +128,11 @@ def _with_logged(result: "Monitored", new: "KeyedTable", data: DataSettings, log
     outcomes = Outcomes(labels[0], accounts, new.days[rows], labels[1][known])
     names = data.table if has_accounts else replace(data.table, account=None)
     query = f"SELECT * FROM {_quoted(table)}" if scheme_of(source) in SQL_SCHEMES else None
-    with open_table(source, query) as blocks:
-        log_rows = read_log(blocks, result.target, names, mask_url(source))
+    try:
+        with open_table(source, query) as blocks:
+            log_rows = read_log(blocks, result.target, names, mask_url(source))
+    except DataError as error:  # its message names --data and --query
+        raise DataError(f"--predictions {mask_url(source)} cannot be read: {error}") from error
     return replace(result, answered=score_log(log_rows, outcomes))
 
 
