@@ -19,6 +19,8 @@ from tests.served_registry import BROKEN, Registry, Running, records, running, w
 
 pytestmark = pytest.mark.slow
 
+CLIENTS, REQUESTS = 8, 2_000
+
 
 def test_no_request_is_lost_while_the_champion_changes(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
     answers: dict[int, list[float]] = {}
@@ -39,22 +41,22 @@ def test_no_request_is_lost_while_the_champion_changes(registry: Registry, caplo
                 seen[version] += 1
         return wrong
 
-    with running("pnl") as server, ThreadPoolExecutor(4) as pool:
+    with running("pnl") as server, ThreadPoolExecutor(CLIENTS) as pool:
         server.follower.poll()
-        clients = [pool.submit(client, server) for _ in range(4)]
+        clients = [pool.submit(client, server) for _ in range(CLIENTS)]
         try:
             for version in (2, BROKEN, 3):
                 before = sum(seen.values())
-                wait_until(lambda before=before: sum(seen.values()) >= before + 80)
+                wait_until(lambda before=before: sum(seen.values()) >= before + REQUESTS // 4, seconds=300)
                 registry.move(version)
                 server.follower.poll()
-            wait_until(lambda: seen["3"] >= 80)
+            wait_until(lambda: seen["3"] >= REQUESTS // 4, seconds=300)
         finally:
             stop.set()
         assert [line for each in clients for line in each.result()] == []
         assert server.metric('daily_profit_swaps_total{role="champion",target="pnl"}') == 3
         assert server.metric('daily_profit_failed_swaps_total{role="champion",target="pnl"}') == 1
-    assert set(seen) == {"1", "2", "3"} and sum(seen.values()) >= 300
+    assert set(seen) == {"1", "2", "3"} and sum(seen.values()) >= REQUESTS
     (line,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert "pnl version 4 (champion) is refused, version 2 keeps serving: LightGBMError" in line
 
