@@ -41,6 +41,8 @@ LOCAL = {"study": False}
 that resumes a study takes them from there unless the option with the field's name, or one of `options` in the field's
 metadata, is given."""
 PREDICTIONS = "predictions.parquet"
+LOG_TABLE = "prediction_log"
+"""Table of logged predictions in a SQL database."""
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
@@ -283,7 +285,8 @@ class ServeSettings:
     max_request_mb: float = 32.0
     max_rows: int = 100_000
     token_file: Path | None = None
-    log_predictions: Path | None = None
+    log_predictions: str | None = None
+    log_table: str = LOG_TABLE
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -13,6 +13,7 @@ from src.config import (
     CV_MODES,
     FEATURE_MODES,
     IDLE_SECONDS,
+    LOG_TABLE,
     PREDICTION_ENDINGS,
     PREDICTIONS,
     PRUNERS,
@@ -266,8 +267,16 @@ OPTIONS: tuple[Option, ...] = (
         "is needed", "mode", ("serve",),
     ),
     Option(
-        "log-predictions", Path, ServeSettings.log_predictions, "folder that gets every prediction, in Parquet files",
-        "output", ("serve",), metavar="FOLDER",
+        "log-predictions", str, ServeSettings.log_predictions, "folder of Parquet files, or SQL URL, that gets every "
+        "prediction with its time", "output", ("serve", "predict"), metavar="LOG",
+    ),
+    Option(
+        "predictions", str, None, "logged predictions (folder or SQL URL, as --log-predictions had it): they are "
+        "scored where --data has the target", "data", ("monitor",), metavar="LOG", in_pods=False,
+    ),
+    Option(
+        "log-table", str, LOG_TABLE, "table of the logged predictions, if they are in a SQL database", "output",
+        ("serve", "predict", "monitor"), in_pods=False, overrides={"monitor": {"group": "data"}},
     ),
     Option("json", Path, None, "file for the findings as JSON", "output", ("check", "monitor"), in_pods=False),
     Option("no-register", bool, False, "do not register the model", "output", ("tune", "parallel", "worker")),
