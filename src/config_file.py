@@ -14,6 +14,7 @@
     groups: [desk, strategy]    # accounts with the same value are peers
     calendar: XNYS              # exchange calendar, for features of holidays and sessions
     constraint: [trees<=500]    # limits of the registered model, as --constraint
+    monotone: {leverage: -1}    # predictions only fall (-1) or only rise (1) with a feature, as --monotone
 
 All keys are optional; an unknown key is an error.
 """
@@ -27,14 +28,15 @@ import yaml
 
 from src.config import FEATURE_MODES, LOCAL, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
-from src.model_settings import parse_constraints
+from src.model_settings import checked_sign, parse_constraints
 from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
 
 _KEYS = (
     "account", "date", "use", "drop", "categories", "numbers", "targets",
-    "features", "known_after", "groups", "calendar", "constraint",
+    "features", "known_after", "groups", "calendar", "constraint", "monotone",
 )  # fmt: skip
+_COLUMN_LISTS = ("drop", "categories", "known_after", "groups")
 _TARGET_KEYS = ("task", "metric")
 _Named = tuple[str, tuple[str, ...]]
 
@@ -47,10 +49,12 @@ class FileTableConfig(TableConfig):
         optional: default column names of `account` and `date`, where the file does not name them; a table without
             such a column is read as a table without accounts (or dates), with a warning.
         constraint: as `--constraint`, which has priority; the study stores the constraints that apply.
+        monotone: likewise, as `--monotone`.
     """
 
     optional: tuple[str, ...] = ()
     constraint: tuple[str, ...] = field(default=(), metadata=LOCAL)
+    monotone: Mapping[str, int] = field(default_factory=dict, metadata=LOCAL)
 
 
 def load_table_config(path: Path) -> FileTableConfig:
@@ -71,11 +75,7 @@ def load_table_config(path: Path) -> FileTableConfig:
         account=_column(content, "account", defaults.account, path),
         date=_column(content, "date", defaults.date, path),
         use=_columns(content["use"], "use", path) if "use" in content else None,
-        **{
-            key: _columns(content[key], key, path)
-            for key in ("drop", "categories", "known_after", "groups")
-            if key in content
-        },
+        **{key: _columns(content[key], key, path) for key in _COLUMN_LISTS if key in content},  # type: ignore[arg-type]
         features=_word(content, "features", FEATURE_MODES, path),
         calendar=_calendar(content, path),
         numbers=_numbers(content["numbers"], path) if "numbers" in content else {},
@@ -176,7 +176,24 @@ def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "constraint" in content:
         options["constraint"] = _constraint(content["constraint"], path)
+    if "monotone" in content:
+        options["monotone"] = _monotone(content["monotone"], path)
     return options
+
+
+def _monotone(value: Any, path: Path) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"--config {path}: `monotone` is {one_line(value)!r}: write signs by feature, `monotone: {{leverage: -1}}`"
+        )
+    try:
+        return {
+            name: checked_sign(name, sign) for key, sign in value.items() for name in [_name(key, "monotone", path)]
+        }
+    except ConfigError as error:
+        if str(path) in str(error):
+            raise
+        raise ConfigError(f"--config {path}: {error}") from error
 
 
 def _constraint(value: Any, path: Path) -> tuple[str, ...]:

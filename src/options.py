@@ -147,6 +147,10 @@ OPTIONS: tuple[Option, ...] = (
         TUNING,
     ),
     Option(
+        "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,
+        metavar="FEATURE:SIGN",
+    ),
+    Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),
         overrides={"check": {"help": "seed of sampled accounts and of --feature-function's cuts", "group": "mode"}},
     ),

@@ -119,7 +119,7 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, stop_flag: Stop
 
 
 def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
-    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads)
+    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads, folds.data.signs)
     return [make_booster(params, train, [valid]) for train, valid in folds.datasets(hyperparameters["max_bin"])]
 
 

@@ -4,7 +4,7 @@ There are two steps: `suggest_hyperparameters` draws hyperparameters, and `light
 of LightGBM. The final fit needs only the second step, with the recorded hyperparameters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -46,18 +46,26 @@ def suggest_hyperparameters(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
 
 
 def lightgbm_params(
-    hyperparameters: Mapping[str, Any], config: TargetConfig, seed: int, num_threads: int = 1
+    hyperparameters: Mapping[str, Any],
+    config: TargetConfig,
+    seed: int,
+    num_threads: int = 1,
+    signs: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Turns hyperparameters into the parameters of a LightGBM booster.
 
     With `deterministic` and a fixed histogram layout, the score depends to the bit only on data, parameters, seed and
     number of threads, not on the process; no cost was measured. Another number of threads sums in another order (the
     last digits differ), and on larger tables goss then draws another sample.
+
+    `signs` are the monotone constraints, one per feature; empty without any.
     """
     params = dict(hyperparameters)
     if params.get("boosting_type") == "goss":  # since LightGBM 4 goss is a sampling strategy
         params["boosting_type"] = "gbdt"
         params["data_sample_strategy"] = "goss"
+    if signs:  # `basic`, because `advanced` violates its constraints or crashes (LightGBM 4.7)
+        params |= {"monotone_constraints": list(signs), "monotone_constraints_method": "basic"}
     return params | {
         "objective": OBJECTIVE_OF_METRIC[config.metric],
         "metric": METRIC_NAME[config.metric],
