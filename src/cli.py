@@ -14,7 +14,7 @@ from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, Spli
 from src.console import LineFormatter, accept_any_text, output_failure
 from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
-from src.model_settings import ModelSettings, parse_monotone
+from src.model_settings import SPACES, ModelSettings, SpaceSettings, parse_monotone
 from src.option_lookup import parser_options
 from src.option_types import Option
 from src.options import COMMANDS
@@ -139,7 +139,15 @@ def model_settings(args: argparse.Namespace, table: TableConfig) -> ModelSetting
     """
     constraint = args.constraint or getattr(table, "constraint", ())
     monotone = parse_monotone(args.monotone) or getattr(table, "monotone", {})
-    return settings_of(ModelSettings, args, constraint=constraint, monotone=monotone)
+    return settings_of(ModelSettings, args, constraint=constraint, monotone=monotone, space=_space(args.space))
+
+
+def _space(value: str) -> SpaceSettings:
+    if value in SPACES:
+        return SpaceSettings(value)
+    from src.space_file import space_settings  # imports yaml
+
+    return space_settings(value)
 
 
 def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:

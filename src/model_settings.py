@@ -1,8 +1,9 @@
-"""Settings of the models that a search may choose: constraints, the rule of the choice, monotone features."""
+"""Settings of the models that a search may choose: constraints, the choice, monotone features, search space."""
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from src.errors import ConfigError
 from src.suggest import did_you_mean, one_line
@@ -10,6 +11,7 @@ from src.suggest import did_you_mean, one_line
 QUANTITIES: Mapping[str, float] = {"trees": 1.0, "leaves": 1.0, "predict_ms_per_1000": 0.0, "fold_spread": 0.0}
 """What a constraint limits, with the lowest limit that a model can meet."""
 SELECTIONS = ("score", "stable", "small")
+SPACES = ("seed", "wide")
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,36 @@ def checked_sign(name: str, sign: object) -> int:
     return sign
 
 
+@dataclass(frozen=True, repr=False)
+class SpaceSettings:
+    """The search space of `--space`; `src/search/search_space.py` has the parameters and checks the values.
+
+    Attributes:
+        base: `seed` or `wide`.
+        parameters: by name a range `(low, high)`, or a tuple of choices, or a fixed value; other parameters are as in
+            the base.
+
+    Raises:
+        ConfigError: `base` is unknown.
+    """
+
+    base: str = SPACES[0]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.base not in SPACES:
+            close = did_you_mean(self.base, SPACES)
+            raise ConfigError(
+                f"--space {one_line(self.base, 80)!r} is unknown{close}: use {', '.join(SPACES)} or a FILE.yaml"
+            )
+        values = {name: tuple(one) if isinstance(one, list) else one for name, one in sorted(self.parameters.items())}
+        object.__setattr__(self, "parameters", values)
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return f"{self.base} with {changed}" if changed else self.base
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """Which models a search may choose.
@@ -121,6 +153,7 @@ class ModelSettings:
         select: `score` takes the best feasible trials; `stable` and `small` take one trial of the Pareto front (see
             `src.study.pareto_front`).
         monotone: 1 or -1 by feature: predictions never fall, or never rise, when the feature rises.
+        space: what hyperparameters are drawn from.
 
     Raises:
         ConfigError: a constraint or a sign is wrong, or `select` is unknown.
@@ -129,6 +162,7 @@ class ModelSettings:
     constraint: tuple[str, ...] = ()
     select: str = SELECTIONS[0]
     monotone: Mapping[str, int] = field(default_factory=dict)
+    space: SpaceSettings = field(default_factory=SpaceSettings, metadata={"options": ("space",)})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constraint", tuple(str(each) for each in parse_constraints(self.constraint)))

@@ -14,8 +14,9 @@ from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.errors import ConfigError
-from src.model_settings import ModelSettings
+from src.model_settings import ModelSettings, SpaceSettings
 from src.search.derived_features import DerivedFeatures
+from src.search.search_space import make_space
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
@@ -88,20 +89,23 @@ def objective_on(
             predictions=predictions,
             growth=growth,
             constraints=settings.model.constraints,
+            space=settings.model.space,
         ),
     )
 
 
 def check_model_settings(task: SearchTask) -> None:
-    """Refuses constraints and selections that the trials of this task cannot be measured for.
+    """Refuses a search space, constraints and selections that do not fit the trials of this task.
 
     Raises:
-        ConfigError: folds are needed, or the objective is the user's.
+        ConfigError: the search space is wrong, folds are needed, or the objective is the user's.
     """
     model = task.settings.model
+    make_space(model.space)
     asked = [f"--constraint {each}" for each in model.constraint]
     asked += [f"--select {model.select}"] if model.select != ModelSettings.select else []
     asked += [f"--monotone {name}" for name in model.monotone]
+    asked += [f"--space {model.space}"] if model.space != SpaceSettings() else []
     if asked and task.user_objective is not None:
         raise ConfigError(
             f"{asked[0]} applies to LightGBM's trials: remove it, your own objective may call trial.set_constraint(...)"
