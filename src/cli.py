@@ -14,7 +14,7 @@ from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, Spli
 from src.console import LineFormatter, accept_any_text, output_failure
 from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
-from src.model_settings import ModelSettings
+from src.model_settings import SPACES, ModelSettings, SpaceSettings, parse_monotone
 from src.option_lookup import parser_options
 from src.option_types import Option
 from src.options import COMMANDS
@@ -125,10 +125,29 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         data=data,
         split=split,
         search=settings_of(SearchSettings, args),
-        model=settings_of(ModelSettings, args, constraint=args.constraint or getattr(data.table, "constraint", ())),
+        model=model_settings(args, data.table),
         register=not args.no_register,
         cv_auto=args.cv == "auto",
     )
+
+
+def model_settings(args: argparse.Namespace, table: TableConfig) -> ModelSettings:
+    """The settings of the model; an option has priority over the `--config` file's key of the same name.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    constraint = args.constraint or getattr(table, "constraint", ())
+    monotone = parse_monotone(args.monotone) or getattr(table, "monotone", {})
+    return settings_of(ModelSettings, args, constraint=constraint, monotone=monotone, space=_space(args.space))
+
+
+def _space(value: str) -> SpaceSettings:
+    if value in SPACES:
+        return SpaceSettings(value)
+    from src.space_file import space_settings  # imports yaml
+
+    return space_settings(value)
 
 
 def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:

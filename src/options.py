@@ -24,7 +24,7 @@ from src.config import (
     ServeSettings,
     SplitSettings,
 )
-from src.model_settings import QUANTITIES, SELECTIONS, ModelSettings
+from src.model_settings import QUANTITIES, SELECTIONS, SPACES, ModelSettings
 from src.option_types import Command, Option
 
 SEARCH_MODES = {
@@ -151,6 +151,14 @@ OPTIONS: tuple[Option, ...] = (
         "select", str, ModelSettings.select,
         f"{', '.join(SELECTIONS)}: the best trials, or the stablest or smallest trial of the Pareto front", "search",
         TUNING,
+    ),
+    Option(
+        "space", str, SPACES[0], f"search space: {', '.join(SPACES)}, or a YAML file that narrows one of them",
+        "search", TUNING,
+    ),
+    Option(
+        "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,
+        metavar="FEATURE:SIGN",
     ),
     Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),

@@ -21,7 +21,7 @@ DEFAULTS = {
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
     "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off", "seed": 42,
     "no_register": False, "verbose": False, "features": None, "total_timeout": None, "constraint": [],
-    "select": "score",
+    "select": "score", "monotone": [], "space": "seed",
 }  # fmt: skip
 
 

@@ -1,9 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import ConfigError
-from src.model_settings import QUANTITIES, Constraint, ModelSettings, parse_constraint
+from src.model_settings import QUANTITIES, Constraint, ModelSettings, parse_constraint, parse_monotone
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,30 @@ def test_the_excess_is_positive_exactly_above_the_limit(quantity: str, limit: fl
         assert (constraint.excess(value) > 0) == (value > constraint.limit)
     assert constraint.excess(constraint.limit) == 0
     assert Constraint("fold_spread", 0.0).excess(value) == value
+
+
+def test_signs_are_given_by_feature() -> None:
+    assert parse_monotone(["planned_leverage:-1", " a:b : +1", "c:0"]) == {"planned_leverage": -1, "a:b": 1, "c": 0}
+    assert ModelSettings(monotone={"b": 1, "a": -1, "c": 0}) == ModelSettings(monotone={"a": -1, "b": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("leverage", "--monotone 'leverage' is not FEATURE:SIGN: write for example --monotone leverage:-1"),
+        (":1", "is not FEATURE:SIGN"),
+        ("leverage:2", "gives feature 'leverage' the sign '2': use 1 "),
+        ("leverage:up", "the sign 'up': use 1 "),
+        ("leverage:", "the sign '': use 1 "),
+    ],
+)
+def test_a_wrong_sign_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse_monotone([text])
+
+
+def test_a_feature_has_one_sign() -> None:
+    with pytest.raises(ConfigError, match="--monotone names 'a' twice: give it once"):
+        parse_monotone(["a:1", "a:-1"])
+    with pytest.raises(ConfigError, match="the sign '5': use 1 "):
+        ModelSettings(monotone={"a": 5})

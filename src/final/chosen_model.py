@@ -24,6 +24,7 @@ from src.final.ensemble import Candidates, compose_members, fit_final_model, gat
 from src.final.final_model import FinalModel, final_rounds, train_final_model
 from src.final.fixed_configs import Weighting
 from src.final.member_rounds import measure_rounds_factor
+from src.final.monotone_check import check_monotone
 from src.model_settings import Constraint
 from src.names import study_option
 from src.search.measures import PREDICTED_ROWS, count_leaves, fold_spread, predict_ms_per_1000
@@ -116,7 +117,13 @@ def fit_chosen_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -
 
     Raises:
         SearchError: no model meets the constraints after its final fit.
+        RunError: the model is not monotone in a feature in which it has to be.
     """
+    model = _fit_feasible_model(task, study, best)
+    return replace(model, monotone=check_monotone(model, task.data, task.rows))
+
+
+def _fit_feasible_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) -> FinalModel:
     settings = task.settings.model
     choice = ModelChoice(task, settings.constraints)
     model = None

@@ -140,11 +140,11 @@ def train_mean(
     task: SearchTask, trials: Sequence[FrozenTrial], composition: Weighting, rounds_factor: float
 ) -> FinalModel:
     """Trains the weighted mean of several trials."""
-    config, seed = task.data.config, task.settings.search.seed
+    seed = task.settings.search.seed
     members = []
     for trial, weight in zip(trials, composition.weights, strict=True):
         rounds = final_rounds(trial, task.rows, rounds_factor)
-        members.append(make_member(trial, config, seed, rounds, weight, is_fixed_config(trial.params)))
+        members.append(make_member(trial, task.data, seed, rounds, weight, is_fixed_config(trial.params)))
     return train_members(members, task.data, task.rows, composition.score, rounds_factor, available_cpus())
 
 

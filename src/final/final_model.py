@@ -18,7 +18,6 @@ import numpy as np
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from src.config import TargetConfig
 from src.data.encoding import encode, learn_levels
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
@@ -101,6 +100,7 @@ class FinalModel(TrainedModel):
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
         cuts: sentences on what a time limit has cut (see `fit_budget`).
         measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
+        monotone: the record of `check_monotone`, by feature.
     """
 
     members: tuple[Member, ...] = ()
@@ -108,6 +108,7 @@ class FinalModel(TrainedModel):
     rounds_factor: float = 1.0
     cuts: tuple[str, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
+    monotone: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     _kept: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
@@ -123,7 +124,7 @@ class FinalModel(TrainedModel):
 
 
 def make_member(
-    trial: FrozenTrial, config: TargetConfig, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
+    trial: FrozenTrial, data: Dataset, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
 ) -> Member:
     """Makes a member from a trial.
 
@@ -131,13 +132,13 @@ def make_member(
 
     Args:
         trial: a complete trial.
-        config: task and metric of the target.
+        data: the table: task, metric and monotone features of the target.
         seed: LightGBM's seed.
         rounds: number of boosting rounds.
         weight: weight of its raw scores.
         is_fixed_config: see `Member`.
     """
-    params = lightgbm_params(trial.params, config, seed, num_threads=1) | {"num_iterations": rounds}
+    params = lightgbm_params(trial.params, data.config, seed, 1, data.signs) | {"num_iterations": rounds}
     return Member(trial.number, trial.value, dict(trial.params), Fit(params, weight), is_fixed_config=is_fixed_config)
 
 
@@ -150,7 +151,7 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: 
         rows: the split of the rows.
         seed: LightGBM's seed.
     """
-    member = make_member(trial, data.config, seed, final_rounds(trial, rows))
+    member = make_member(trial, data, seed, final_rounds(trial, rows))
     return train_members([member], data, rows, trial.value)
 
 

@@ -25,7 +25,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from src.final.ensemble_selection import Scorer, Selection
-from src.search.starting_points import FIXED_CONFIGS
+from src.search.starting_points import FIXED_CONFIGS, config_position
 from src.study.feasibility import complete_trials
 
 FIXED_SHARE = 0.6
@@ -54,11 +54,14 @@ class Weighting:
 
 
 def find_fixed_configs(study: optuna.Study) -> list[FrozenTrial]:
-    """The study's first feasible trial of every fixed configuration, in the order of `FIXED_CONFIGS`."""
+    """The study's first feasible trial of every fixed configuration, in the order of `CONFIGS`."""
     complete = [trial for trial in complete_trials(study) if trial.value is not None]
     usable = [trial for trial in complete if "best_iteration" in trial.user_attrs]
-    first = [next((trial for trial in usable if trial.params == params), None) for params in FIXED_CONFIGS]
-    return [trial for trial in first if trial is not None]
+    first: dict[int, FrozenTrial] = {}
+    for trial in usable:
+        if (position := config_position(trial.params)) is not None:
+            first.setdefault(position, trial)
+    return [first[position] for position in sorted(first)]
 
 
 def suitable_configs(fixed: Sequence[int], best: int, predictions: np.ndarray, scorer: Scorer) -> list[int]:

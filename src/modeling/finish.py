@@ -109,6 +109,7 @@ def _describe_choice(task: SearchTask, study: optuna.Study, model: FinalModel) -
         "constraint": list(task.settings.model.constraint),
         "select": task.settings.model.select,
         "pareto_front": [each.number for each in front],
+        **({"monotone": model.monotone} if model.monotone else {}),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import optuna
 
 from src.errors import ConfigError
+from src.search.search_space import make_space
 from src.search.search_task import SearchTask, check_model_settings, task_sampler, verbose
 from src.search.starting_points import store_starting_points
 from src.search.study_features import choose_study_features, with_study_features
@@ -131,7 +132,8 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
 def _initialize(study: optuna.Study, task: SearchTask) -> None:
     choose_study_features(task, study)
     if task.user_objective is None:
-        store_starting_points(study, task.settings.search.seed)
+        space = make_space(task.settings.model.space, bool(task.data.categorical))
+        store_starting_points(study, task.settings.search.seed, space)
 
 
 def _is_new(study: optuna.Study, now: StudySettings) -> bool:

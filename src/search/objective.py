@@ -13,12 +13,12 @@ import numpy as np
 import optuna
 
 from src.config import EARLY_STOPPING_ROUNDS, MAX_ROUNDS, REPORT_EVERY_ROUNDS
-from src.model_settings import Constraint
+from src.model_settings import Constraint, SpaceSettings
 from src.search.binned_folds import BinnedFolds
 from src.search.boosting import BestPredictions, ValidationCurve, boost
 from src.search.dart import make_booster
 from src.search.measures import PREDICTED_ROWS, count_leaves, fold_spread, predict_ms_per_1000, rounds_of_final_fit
-from src.search.search_space import lightgbm_params, suggest_hyperparameters
+from src.search.search_space import lightgbm_params, make_space, suggest_hyperparameters
 from src.search.starting_points import is_fixed_config
 from src.search.stop_flag import StopFlag
 from src.study.feasibility import FOLD_VALUES_ATTR
@@ -36,6 +36,7 @@ class ObjectiveSettings:
         predictions: the store for validation predictions of the best complete trials; None keeps none.
         growth: training rows of the final fit per training row of a fold.
         constraints: limits of the registered model; each complete trial says how far it is above them.
+        space: what hyperparameters are drawn from.
     """
 
     seed: int = 42
@@ -46,6 +47,7 @@ class ObjectiveSettings:
     predictions: PredictionStore | None = None
     growth: float = 1.0
     constraints: Sequence[Constraint] = ()
+    space: SpaceSettings = field(default_factory=SpaceSettings)
 
 
 def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective:
@@ -55,9 +57,10 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
     the reports need, also when it is pruned: `best_iteration` and `curve` (at most 100 points). A complete trial stores
     its measures too, and its constraints by Optuna's `set_constraint`.
     """
+    space = make_space(settings.space, bool(folds.data.categorical))
 
     def objective(trial: optuna.Trial) -> float:
-        hyperparameters = suggest_hyperparameters(trial)
+        hyperparameters = suggest_hyperparameters(trial, space)
         curve = ValidationCurve(maximize=folds.data.config.direction == "maximize")
         best = None if settings.predictions is None else BestPredictions(len(folds.folds), curve.maximize)
         try:
@@ -119,7 +122,7 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, stop_flag: Stop
 
 
 def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
-    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads)
+    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads, folds.data.signs)
     return [make_booster(params, train, [valid]) for train, valid in folds.datasets(hyperparameters["max_bin"])]
 
 

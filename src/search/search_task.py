@@ -4,8 +4,8 @@ LightGBM is imported only where an objective is made, so that commands that only
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import optuna
@@ -14,13 +14,15 @@ from src.config import RunSettings, SearchSettings
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
 from src.errors import ConfigError
-from src.model_settings import ModelSettings
+from src.model_settings import ModelSettings, SpaceSettings
 from src.search.derived_features import DerivedFeatures
 from src.search.finish_time import TimeLimit
+from src.search.search_space import make_space
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
 from src.study.sampler import make_sampler
 from src.study.studies import Callback, Objective
+from src.suggest import did_you_mean, listing
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -91,26 +93,60 @@ def objective_on(
             predictions=predictions,
             growth=growth,
             constraints=settings.model.constraints,
+            space=settings.model.space,
         ),
     )
 
 
 def check_model_settings(task: SearchTask) -> None:
-    """Refuses constraints and selections that the trials of this task cannot be measured for.
+    """Refuses a search space, constraints and selections that do not fit the trials of this task.
 
     Raises:
-        ConfigError: folds are needed, or the objective is the user's.
+        ConfigError: the search space is wrong, folds are needed, or the objective is the user's.
     """
     model = task.settings.model
+    make_space(model.space)
     asked = [f"--constraint {each}" for each in model.constraint]
     asked += [f"--select {model.select}"] if model.select != ModelSettings.select else []
+    asked += [f"--monotone {name}" for name in model.monotone]
+    asked += [f"--space {model.space}"] if model.space != SpaceSettings() else []
     if asked and task.user_objective is not None:
         raise ConfigError(
-            f"{asked[0]} needs LightGBM's trials: your own objective has to call trial.set_constraint(...) itself"
+            f"{asked[0]} applies to LightGBM's trials: remove it, your own objective may call trial.set_constraint(...)"
         )
     on_folds = [text for text in asked if "fold_spread" in text or text == "--select stable"]
     if on_folds and len(task.rows.folds) < 2:
         raise ConfigError(f"{on_folds[0]} compares folds, and the split has one validation window: add --use-cv")
+
+
+def with_monotone_features(data: Dataset, signs: Mapping[str, int], derived: Collection[str] = ()) -> Dataset:
+    """The table with its monotone features.
+
+    Args:
+        data: the table.
+        signs: 1 or -1 by feature.
+        derived: names of features that the study may derive.
+
+    Raises:
+        ConfigError: LightGBM cannot keep them: with absolute error it replaces leaf values after each tree, and a
+            category has no order; or the table has no such feature.
+    """
+    known = [*data.features.columns, *derived]
+    for name in signs:
+        if name not in known:
+            raise ConfigError(
+                f"--monotone {name!r} is no feature of target {data.target!r}{did_you_mean(name, known)}: use one of "
+                f"{listing(known)}"
+            )
+        if name in data.categorical:
+            raise ConfigError(f"--monotone {name!r} is a category, which has no order: use a numeric feature")
+    if signs and data.config.metric == "mae":
+        raise ConfigError(
+            f"--monotone does not work with MAE, the metric of {data.target!r}: LightGBM refuses it with absolute "
+            f"error; set `targets: {{{data.target}: {{task: regression, metric: rmse}}}}` in --config, or name other "
+            "--targets"
+        )
+    return replace(data, monotone=dict(signs))
 
 
 def verbose() -> bool:
