@@ -111,7 +111,7 @@ test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 test-fast: $(DEV) ## Run the tests that are not slow: without processes, servers and browsers
 	@python -m pytest -n 2 --dist loadfile --fast $(ARGS)
 
-test-cluster: $(DEV) ## Check fan-out, nights and stores on the cluster that kubectl points to (ARGS="-k losses")
+test-cluster: $(DEV) ## Check fan-out, nights, servers and stores on the cluster that kubectl points to (ARGS="-k losses")
 	@python -m pytest -o python_files='check_*.py' --timeout 1800 -x -v $(ARGS) tests/k8s/on_cluster
 
 check: $(DEV) ## Check dependencies, options, style, types, manifests and test names
