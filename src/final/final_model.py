@@ -89,7 +89,7 @@ class TrainedModel:
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
         """Predictions for the given rows, shape (len(rows),); probabilities for a binary target."""
         features = data.features.iloc[rows]
-        # A row's prediction does not depend on the number of threads; on a busy machine a second one only pays for many.
+        # A prediction does not depend on the number of threads; on a busy machine a second one pays for many rows only.
         n_threads = available_cpus() if len(rows) >= MANY_ROWS else 1
         return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=n_threads))
 
@@ -109,7 +109,7 @@ class FinalModel(TrainedModel):
     validation_score: float | None = None
     rounds_factor: float = 1.0
     cuts: tuple[str, ...] = ()
-    _kept: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+    _kept: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
         """Predictions of the test rows of the model's own split, computed once: scores and report both need them."""
