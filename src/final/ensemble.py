@@ -96,6 +96,8 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     budget = fit_budget(task.settings.search.timeout, task.limit, len(study.trials), available_cpus())
     rounds_factor, cuts = _rounds_factor(task, members, budget)
     kept, more_cuts = _affordable(task, members, composition, rounds_factor, budget)
+    if len(kept) == 1:
+        return replace(train_final_model(best, task.data, task.rows, seed), cuts=(*cuts, *more_cuts))
     members, composition = [members[at] for at in kept], candidates.keep(composition, kept)
     return replace(train_mean(task, members, composition, rounds_factor), cuts=(*cuts, *more_cuts))
 
