@@ -6,9 +6,9 @@
 # OPTIONS of `make tune` are parameters of MLproject, in capitals. Only values on make's command line count, because names
 # such as DATA or SEED may mean something else in the environment.
 # begin options: lists, written by `make options` from src/options.py
-OPTIONS := TARGET DATA QUERY CONFIG FEATURES N_TRIALS TIMEOUT MAX_WORKERS SAMPLER PRUNER ENSEMBLE_SIZE \
-	CONSTRAINT SELECT SPACE MONOTONE SEED USE_CV CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION STORAGE_URL \
-	STORAGE_DIR STUDY_NAME OUTPUT_DIR NO_REGISTER VERBOSE
+OPTIONS := TARGET DATA QUERY CONFIG FEATURES N_TRIALS TIMEOUT TOTAL_TIMEOUT MAX_WORKERS SAMPLER PRUNER \
+	ENSEMBLE_SIZE CONSTRAINT SELECT SPACE MONOTONE SEED USE_CV CV N_FOLDS PURGE_DAYS TEST_FRACTION VALID_FRACTION \
+	STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR NO_REGISTER VERBOSE
 REPORT_OPTIONS := STORAGE_URL STORAGE_DIR STUDY_NAME OUTPUT_DIR VERBOSE
 RUN_OPTIONS := WAIT_SECONDS IDLE_SECONDS
 # end options
@@ -32,7 +32,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # Ordered by duration; `derived` takes an hour, `quality` several.
-BENCHMARKS := report features leaks serving drift overhead scaling memory distributed coverage growth derived quality
+BENCHMARKS := report features leaks serving drift batch overhead scaling memory distributed coverage growth derived quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))

@@ -31,6 +31,8 @@ SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
 FEATURE_MODES = ("own", "derived", "both")
+MIN_TOTAL_SECONDS = 20.0
+"""Smallest `--total-timeout`; a table of 2,000 rows leaves the search about half of it."""
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
@@ -165,10 +167,11 @@ class SearchSettings:
     Attributes:
         keep_total: `n_trials` was not given: an existing study keeps its total.
         wait_for_store: seconds to wait for a database that does not answer yet.
+        total_timeout: seconds for the whole command, from its start to its end.
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive, an unknown sampler or pruner, or
-            a study name that is not allowed.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive or too short, an unknown sampler or
+            pruner, or a study name that is not allowed.
     """
 
     n_trials: int = 100
@@ -182,12 +185,18 @@ class SearchSettings:
     storage_dir: Path = field(default=Path("artefacts/optuna_studies"), metadata=LOCAL)
     keep_total: bool = field(default=False, metadata=LOCAL)
     wait_for_store: float = field(default=0.0, metadata=LOCAL)
+    total_timeout: float | None = field(default=None, metadata=LOCAL)
 
     def __post_init__(self) -> None:
         if self.n_trials < 1:
             raise ConfigError(f"--n-trials {self.n_trials} is too few: use 1 or more")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"--timeout {self.timeout} is not positive: use seconds above 0")
+        if self.total_timeout is not None and not self.total_timeout >= MIN_TOTAL_SECONDS:
+            raise ConfigError(
+                f"--total-timeout {self.total_timeout:g} is too short: loading packages, final model and report take "
+                f"longer; use {MIN_TOTAL_SECONDS:g} seconds or more, or --timeout for the search alone"
+            )
         if self.max_workers < 1:
             raise ConfigError(f"--max-workers {self.max_workers} is too few: use 1 or more")
         for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):

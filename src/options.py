@@ -96,7 +96,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "reference-data", str, None, "the training table, as --data takes it; default: the rows of --data up to the "
-        "champion's last training date", "data", ("monitor",), in_pods=False,
+        "champion's last training date", "data", ("monitor",),
     ),
     Option("query", str, None, "SELECT statement, for a SQL URL", "data", ON_TABLES),
     Option(
@@ -124,6 +124,11 @@ OPTIONS: tuple[Option, ...] = (
         "timeout", float, SearchSettings.timeout, "seconds for the search of one target", "search", (*TUNING, "wait")
     ),
     Option(
+        "total-timeout", float, SearchSettings.total_timeout,
+        "seconds for the whole command: reading, searches, final models, reports", "search",
+        ("tune", "parallel", "worker"), in_pods=False,
+    ),
+    Option(
         "max-workers", int, SearchSettings.max_workers, "processes that run trials", "search", TUNING, in_pods=False,
         overrides={command: _AUTOMATIC for command in TUNING if command != "tune"},
     ),
@@ -142,13 +147,10 @@ OPTIONS: tuple[Option, ...] = (
         "search", TUNING, metavar="NAME<=NUMBER",
     ),
     Option(
-        "select", str, ModelSettings.select,
-        f"{', '.join(SELECTIONS)}: the best trials, or the stablest or smallest trial of the Pareto front", "search",
-        TUNING,
+        "select", str, ModelSettings.select, f"{', '.join(SELECTIONS)}: choice along the Pareto front", "search", TUNING
     ),
     Option(
-        "space", str, SPACES[0], f"search space: {', '.join(SPACES)}, or a YAML file that narrows one of them",
-        "search", TUNING,
+        "space", str, SPACES[0], f"{', '.join(SPACES)}, or a YAML file that narrows one of them", "search", TUNING
     ),
     Option(
         "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,
@@ -187,11 +189,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "false-alarm-rate", float, 0.05, "chance of an alarm in a run without drift, over everything together",
-        "evaluation", ("monitor",), in_pods=False,
+        "evaluation", ("monitor",),
     ),
     Option(
         "window", int, None, "newest dates whose drift is judged; default: all new dates, at most a 20th of the "
-        "training dates", "evaluation", ("monitor",), in_pods=False,
+        "training dates", "evaluation", ("monitor",),
     ),
     Option(
         "dry-run", bool, PromotionSettings.dry_run, "show the decision, move no alias", "evaluation", ("promote",),

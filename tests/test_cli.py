@@ -21,7 +21,7 @@ DEFAULTS = {
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
     "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off", "seed": 42,
     "no_register": False, "verbose": False, "features": None, "constraint": [],
-    "select": "score", "monotone": [], "space": "seed",
+    "select": "score", "monotone": [], "space": "seed", "total_timeout": None,
 }  # fmt: skip
 
 

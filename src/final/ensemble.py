@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 
 import numpy as np
@@ -12,11 +12,13 @@ from optuna.trial import FrozenTrial
 
 from src.final.ensemble_selection import Scorer, select_members
 from src.final.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
+from src.final.fit_budget import FitBudget, fit_budget
 from src.final.fixed_configs import Weighting, add_fixed_configs, find_fixed_configs, suitable_configs
-from src.final.member_rounds import measure_rounds_factor
+from src.final.member_rounds import measure_rounds_factor, members_to_measure
 from src.final.threads import run_in_threads
 from src.search.binned_folds import BinnedFolds
 from src.search.boosting import READ_EVERY_ROUNDS, BestPredictions
+from src.search.finish_time import TableSize, final_fit_seconds
 from src.search.objective import retrain_and_predict
 from src.search.search_task import SearchTask
 from src.search.starting_points import is_fixed_config
@@ -59,6 +61,16 @@ class Candidates:
         selection = select_members(self.predictions[: self.n_best], self.scorer, n_selected, best)
         return add_fixed_configs(selection, fixed, self.predictions, self.scorer)
 
+    def keep(self, composition: Weighting, positions: Sequence[int]) -> Weighting:
+        """The composition with some of its members only, whose weights add up to 1 again."""
+        if len(positions) == len(composition.rows):
+            return composition
+        rows = [composition.rows[at] for at in positions]
+        total = sum(composition.weights[at] for at in positions)
+        weights = [composition.weights[at] / total for at in positions]
+        mean = np.average(self.predictions[rows], axis=0, weights=weights)
+        return Weighting(tuple(rows), tuple(weights), self.scorer.score(mean))
+
     def _best_row(self) -> int:
         return min(range(self.n_best), key=lambda row: self.scorer.loss(self.predictions[row]))
 
@@ -81,8 +93,50 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     if len(members) == 1:
         log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
         return train_final_model(best, task.data, task.rows, seed)
-    rounds_factor = measure_rounds_factor(task, members)
-    return train_mean(task, members, composition, rounds_factor)
+    members, composition, rounds_factor, cuts = affordable_ensemble(task, study, candidates, (members, composition))
+    return replace(train_mean(task, members, composition, rounds_factor), cuts=cuts)
+
+
+def affordable_ensemble(
+    task: SearchTask,
+    study: optuna.Study,
+    candidates: Candidates,
+    ensemble: tuple[list[FrozenTrial], Weighting],
+) -> tuple[list[FrozenTrial], Weighting, float, tuple[str, ...]]:
+    """The members whose fits the time allows, their weights, the factor of their rounds, and what is cut."""
+    members, composition = ensemble
+    budget = fit_budget(task.settings.search.timeout, task.limit, len(study.trials), available_cpus())
+    rounds_factor, cuts = _rounds_factor(task, members, budget)
+    kept, more_cuts = _affordable(task, members, composition, rounds_factor, budget)
+    return [members[at] for at in kept], candidates.keep(composition, kept), rounds_factor, (*cuts, *more_cuts)
+
+
+def _rounds_factor(
+    task: SearchTask, members: Sequence[FrozenTrial], budget: FitBudget | None
+) -> tuple[float, tuple[str, ...]]:
+    """The factor of the members' rounds, 1 where its measurement would take too long; and what is cut."""
+    size = TableSize.of(task.rows, task.data.features.shape[1])
+    if budget is None or len(task.rows.folds) > 1 or budget.allows_rounds(members_to_measure(members), size):
+        return measure_rounds_factor(task, members), ()
+    return 1.0, (f"the members' rounds were not measured on folds, to keep {budget.option}",)
+
+
+def _affordable(
+    task: SearchTask, members: Sequence[FrozenTrial], composition: Weighting, factor: float, budget: FitBudget | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """The positions of the members whose final fits the time allows; and what is cut."""
+    if budget is None:
+        return list(range(len(members))), ()
+    size = TableSize.of(task.rows, task.data.features.shape[1])
+    seconds = [final_fit_seconds(trial, size, final_rounds(trial, task.rows, factor)) for trial in members]
+    kept = budget.affordable(seconds, composition.weights)
+    left_out = [str(trial.number) for at, trial in enumerate(members) if at not in kept]
+    if not left_out:
+        return kept, ()
+    return kept, (
+        f"{len(left_out)} of {len(members)} members (trials {', '.join(left_out)}) were left out: all final fits would "
+        f"take about {sum(seconds) / budget.n_cpus:.0f} s, and {budget.option} leaves {budget.seconds:.0f} s for them",
+    )
 
 
 def compose_members(candidates: Candidates, size: int, best: FrozenTrial) -> tuple[list[FrozenTrial], Weighting]:

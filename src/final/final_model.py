@@ -32,6 +32,7 @@ from src.search.measures import rounds_of_final_fit
 from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
 from src.search.stop_flag import StopFlag
+from src.workers.cpus import available_cpus
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class TrainedModel:
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
         """Predictions for the given rows, shape (len(rows),); probabilities for a binary target."""
         features = data.features.iloc[rows]
-        return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=1))
+        # A row's prediction does not depend on the number of threads.
+        return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=available_cpus()))
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class FinalModel(TrainedModel):
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
         measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
         monotone: the record of `check_monotone`, by feature.
+        cuts: sentences on what a time limit has cut (see `fit_budget`).
     """
 
     members: tuple[Member, ...] = ()
@@ -105,6 +108,14 @@ class FinalModel(TrainedModel):
     rounds_factor: float = 1.0
     measures: Mapping[str, float] = field(default_factory=dict)
     monotone: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cuts: tuple[str, ...] = ()
+    _kept: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+
+    def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
+        """Predictions of the test rows of the model's own split, computed once: scores and report both need them."""
+        if not self._kept:
+            self._kept.append(self.predict(data, rows.test))
+        return self._kept[0]
 
     @property
     def heaviest(self) -> Member:
@@ -177,10 +188,9 @@ def train_fits(fits: Sequence[Fit], data: Dataset, rows: SplitRows, n_parallel: 
     """
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)
-    binned = {
-        max_bin: make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
-        for max_bin in dict.fromkeys(fit.params["max_bin"] for fit in fits)
-    }
+    bins = list(dict.fromkeys(fit.params["max_bin"] for fit in fits))
+    bin_jobs = [_bin_job(data, matrix, rows, max_bin) for max_bin in bins]
+    binned = dict(zip(bins, run_in_threads(bin_jobs, n_parallel), strict=True))
     total = sum(fit.params["num_iterations"] for fit in fits)
     with fit_bar(f"final fit of {data.target}", total) as progress:
         jobs = [_job(fit.params, binned[fit.params["max_bin"]], progress) for fit in fits]
@@ -193,6 +203,13 @@ def _weighted_mean(boosters: Sequence[lgb.Booster], weights: Sequence[float]) ->
     if len(boosters) == 1:
         return boosters[0]
     return lgb.Booster(model_str=merge_models([booster.model_to_string() for booster in boosters], weights))
+
+
+def _bin_job(data: Dataset, matrix: np.ndarray, rows: SplitRows, max_bin: int) -> Callable[[StopFlag], lgb.Dataset]:
+    def construct(_: StopFlag) -> lgb.Dataset:
+        return make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
+
+    return construct
 
 
 def _job(params: dict[str, Any], train: lgb.Dataset, progress: "tqdm[Any]") -> Callable[[StopFlag], lgb.Booster]:
@@ -232,7 +249,7 @@ def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[st
         }  # fmt: skip
     metric, y = data.config.metric, data.y[rows.test]
     dates = None if data.dates is None else data.dates[rows.test]
-    prediction = model.predict(data, rows.test)
+    prediction = model.predict_test(data, rows)
     forecasts = naive_forecasts(data, rows.search, rows.test)
     baselines = {name: score(metric, y, forecast) for name, forecast in forecasts.items()}
     best_name, _ = best_baseline(metric, baselines)

@@ -50,7 +50,7 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
         members: complete trials with the user attribute `best_iteration`.
     """
     folded = _folded_rows(task)
-    measured = _members_to_measure(members)
+    measured = members_to_measure(members)
     if folded is None or not measured:
         return 1.0
     folds = BinnedFolds(task.data, folded.folds)
@@ -82,7 +82,8 @@ def _folded_rows(task: SearchTask) -> SplitRows | None:
         return None
 
 
-def _members_to_measure(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def members_to_measure(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The members whose rounds are measured; dart is not."""
     usable = [trial for trial in members if not is_dart(trial.params)]
     return sorted(usable, key=_rank)[:N_MEASURED]
 

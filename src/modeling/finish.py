@@ -1,5 +1,8 @@
 """After the search: writes the model's files, registers the model, writes its report and uploads all to MLflow."""
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +81,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "n_trials": len(opened.study.get_trials(deepcopy=False, states=FINISHED)),
         **_describe_training(task, model),
         "warnings": list(data.warnings),
+        "cuts": list(model.cuts),
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
     }
@@ -140,30 +144,40 @@ def _describe_best_trial(best: FrozenTrial) -> dict[str, Any]:
 def record_outcome(task: SearchTask, opened: OpenStudy, model: FinalModel, written: SavedModel) -> Outcome:
     """Registers the model, then writes its report and uploads all files: the writes that may fill the disk come last.
 
+    Trials that MLflow lacks are written while the report is drawn.
+
     Raises:
         TrackingError: MLflow is unavailable; the message names the saved files and the command that registers them.
     """
-    study_name, parent, page, version = opened.study.study_name, "", "", ""
-    tracking_error: TrackingError | None = None
+    study_name, page, version = opened.study.study_name, "", ""
+    folder = task.settings.output_dir / "reports" / study_name
     try:
-        parent = opened.projection.project()
+        parent = opened.projection.parent()
         page = report_page(opened.session, parent)
         version = _register(task, opened, written, parent)
-    except TrackingError as error:  # the report is written anyway
-        tracking_error = error
-    folder = task.settings.output_dir / "reports" / study_name
-    report = write_final_report(task, opened.study, model, written.metadata, folder)
-    if tracking_error is not None:
+    except TrackingError as error:
+        report = write_final_report(task, opened.study, model, written.metadata, folder)
         saved = _saved_text(written, report)
-        raise TrackingError(
-            f"{tracking_error}; {saved}: {same_command(study_name)} registers them later"
-        ) from tracking_error
-    failure = _upload(opened, parent, written, report)
+        raise TrackingError(f"{error}; {saved}: {same_command(study_name)} registers them later") from error
+    with _writing_trials(opened) as trials:
+        report = write_final_report(task, opened.study, model, written.metadata, folder)
+        failure = _upload(opened, parent, written, report, trials)
     if failure is None and report.write_errors:
         failure = report.failure(report.retry_command)
     run_error = None if failure is None else RunError(f"{written.model_path} is saved ({version}), but {failure}")
     _set_ending(task, opened, run_error)
     return Outcome(written.metadata, report.page, version, run_error, page)
+
+
+@contextlib.contextmanager
+def _writing_trials(opened: OpenStudy) -> Iterator[Future[str]]:
+    """Writes the trials that MLflow lacks in a thread, which stops early if the block raises, for example by Ctrl-C."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(opened.projection.project)
+        except BaseException:
+            opened.projection.ends_early = lambda: True
+            raise
 
 
 def _set_ending(task: SearchTask, opened: OpenStudy, failure: RunError | None) -> None:
@@ -181,7 +195,6 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
     """
     data = task.data
     log_final_scores(opened.session, parent, written.metadata)
-    tag_front(opened.session, parent, set(written.metadata["pareto_front"]))
     log_dataset(opened.session, parent, _training_table(data), data.target, data.source, data.digest)
     if not task.settings.register:
         return "not registered"
@@ -197,16 +210,24 @@ def _saved_text(written: SavedModel, report: FinalReport) -> str:
     return f"the model is saved ({written.model_path}), {report.write_errors[0].filename} is not"
 
 
-def _upload(opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport) -> str | None:
-    """Uploads the files to the parent run; returns the failure as text, because the model is already registered."""
+def _upload(
+    opened: OpenStudy, parent: str, written: SavedModel, report: FinalReport, trials: Future[str]
+) -> str | None:
+    """Uploads the files to the parent run and waits for the trials.
+
+    Returns:
+        The failure as text, because the model is already registered.
+    """
     files = [("", written.metadata_path), ("", written.model_path), *((REPORT_FOLDER, path) for path in report.files)]
     files += [] if report.trials is None else [("study", report.trials)]
     try:
         log_files(opened.session, parent, files)
+        trials.result()
+        tag_front(opened.session, parent, set(written.metadata["pareto_front"]))
     except TrackingError as error:
         unsaved = f"{report.write_errors[0].filename} is not, and " if report.write_errors else ""
         command = same_command(opened.study.study_name)
-        return f"{unsaved}files are missing in its MLflow run: {error}: {command} adds them"
+        return f"{unsaved}files or trials are missing in its MLflow run: {error}: {command} adds them"
     return None
 
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from src.cli import command_parser, run_command
@@ -22,6 +23,7 @@ from src.config import RunSettings
 from src.errors import ConfigError, RunError
 from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
+from src.modeling.total_time import limit_time, process_start, share_time
 from src.modeling.train_with_optuna import train_targets
 from src.options import SEARCH_MODES
 from src.workers.cpus import available_cpus
@@ -119,7 +121,9 @@ class ParallelOptimizer:
         search = replace(self.settings.search, max_workers=self.n_jobs)
         if n_trials is not None:
             search = replace(search, n_trials=n_trials, keep_total=False)
-        return make_tasks(list(dict.fromkeys(targets)), replace(self.settings, search=search), self.data)
+        started = monotonic()
+        tasks = make_tasks(list(dict.fromkeys(targets)), replace(self.settings, search=search), self.data)
+        return limit_time(tasks, started, n_finishes=0)
 
     def _search(self, tasks: "Sequence[SearchTask]", at_once: int) -> dict[str, Best]:
         from src.modeling.parallel_search import search_together
@@ -127,7 +131,7 @@ class ParallelOptimizer:
         results: dict[str, Best] = {}
         failures: list[RunError] = []
         for first in range(0, len(tasks), at_once):
-            batch = tasks[first : first + at_once]
+            batch = share_time(tasks[first : first + at_once], len(tasks) - first)
             for task, result in zip(batch, search_together(batch, self.n_jobs, _best), strict=True):
                 if isinstance(result, RunError):
                     failures.append(result)
@@ -165,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.max_workers = available_cpus() if args.mode == "parallel" else 1
         if args.mode == "parallel":
             targets, settings = resolve_settings(command_line)
-            train_targets(targets, settings, in_processes=True)
+            train_targets(targets, settings, in_processes=True, started=process_start())
         else:
             _run_distributed_mode(command_line)
         return 0

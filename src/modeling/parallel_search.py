@@ -3,7 +3,9 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 
 from src.errors import DailyProfitError, Interrupted, RunError
@@ -65,6 +67,8 @@ def search_together(
     with ends_parent_runs_on_error(unfinished):
         failures = run_searches(pairs, n_workers)
         for task, opened in pairs:
+            if task.limit is not None:
+                task = replace(task, limit=task.limit.share(len(unfinished), monotonic()))
             unfinished.pop(0)
             try:
                 with ends_parent_run(opened):
@@ -135,10 +139,18 @@ def _pooled_search(task: SearchTask, opened: OpenStudy, sharer: TableSharer) -> 
     return PooledSearch(
         name=task.data.target,
         work=work,
-        timeout=settings.timeout,
+        timeout=_seconds_to_search(task),
         max_workers=missing,
         count_ended=lambda: sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False)),
     )
+
+
+def _seconds_to_search(task: SearchTask) -> float | None:
+    """Longest search by `--timeout` and `--total-timeout`; the workers themselves may end it earlier."""
+    seconds = [] if task.settings.search.timeout is None else [task.settings.search.timeout]
+    if task.limit is not None:
+        seconds.append(max(0.0, task.limit.search_deadline(()) - monotonic()))
+    return min(seconds, default=None)
 
 
 def _no_work(stop_flag: StopFlag) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from src.errors import Interrupted
 from src.modeling.open_study import OpenStudy
 from src.names import study_option
+from src.search.finish_time import DeadlineUpdate
 from src.search.progress import SearchProgress
 from src.search.search_task import SearchTask, make_task_objective, verbose
 from src.search.stop_flag import StopFlag, interrupted_by, stop_on_signals
@@ -32,6 +33,8 @@ def run_search(task: SearchTask, opened: OpenStudy) -> None:
     stop_flag = StopFlag(deadline=None if settings.timeout is None else monotonic() + settings.timeout)
     progress = SearchProgress(study, settings.n_trials, task.data.config.metric)
     callbacks = [*task.callbacks, lambda study, trial: progress.update(now=False)]
+    if task.limit is not None:
+        callbacks.append(DeadlineUpdate(task.limit, stop_flag))
     context = WorkerContext(opened.manager.storage, settings.n_trials, stop_flag, callbacks)
     try:
         with stop_on_signals(stop_flag), projected_in_background([opened]), progress:

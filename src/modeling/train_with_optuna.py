@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from src.cli import command_parser, run_command
@@ -20,6 +21,7 @@ from src.config import MODEL_CONFIGS, RunSettings, TargetConfig
 from src.errors import RunError
 from src.modeling.command_line import parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
+from src.modeling.total_time import limit_time, process_start, share_time
 from src.suggest import listing
 from src.workers.fork_server import start_fork_server
 
@@ -84,7 +86,8 @@ def optimize_hyperparameters(
         settings = replace(settings, data=replace(settings.data, table=table))
     if settings.search.max_workers > 1:
         start_fork_server()
-    (task,) = make_tasks([target], settings, data)
+    started = monotonic()
+    (task,) = limit_time(make_tasks([target], settings, data), started, n_finishes=0)
     opened = open_study(replace(task, user_objective=objective, callbacks=tuple(callbacks)))
     with ends_parent_run(opened):
         search_study(opened.task, opened)
@@ -133,16 +136,19 @@ def _finish_target(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
 
 
 def _train_one_by_one(tasks: "Sequence[SearchTask]") -> "Iterator[Outcome | RunError]":
-    for task in tasks:
+    for position, task in enumerate(tasks):
         try:
-            outcome = train_target(task)
+            (limited,) = share_time([task], len(tasks) - position)
+            outcome = train_target(limited)
         except RunError as error:  # for example no complete trial, MLflow unavailable: the next target still runs
             yield error
         else:
             yield outcome
 
 
-def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: bool = False) -> list["Outcome"]:
+def train_targets(
+    targets: Sequence[str], settings: RunSettings, in_processes: bool = False, started: float | None = None
+) -> list["Outcome"]:
     """Trains all targets; names, locations, tables and splits are checked before the first search.
 
     In this process targets are trained one after the other. With worker processes, up to `max_workers` targets are
@@ -152,15 +158,16 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
         targets: names of the target columns.
         settings: settings for all targets.
         in_processes: runs trials in supervised processes, also with a single worker.
+        started: `time.monotonic()` from which `--total-timeout` counts; now when None.
 
     Raises:
         UserError, Interrupted: raised at once; earlier targets are complete.
         RunError: raised at the end if a target failed; models and reports of the other targets are saved.
     """
-    n_workers = settings.search.max_workers
+    n_workers, started = settings.search.max_workers, monotonic() if started is None else started
     if in_processes or n_workers > 1:
         start_fork_server()
-    tasks = make_tasks(targets, settings, writes_results=True)
+    tasks = limit_time(make_tasks(targets, settings, writes_results=True), started)
     if settings.search.study_name and len(tasks) > 1:
         from src.modeling.open_study import refuse_incompatible_studies
 
@@ -170,7 +177,8 @@ def train_targets(targets: Sequence[str], settings: RunSettings, in_processes: b
     # Imported late, so that wrong input is reported within two seconds.
     from src.modeling.parallel_search import search_together
 
-    batches = [tasks[first : first + n_workers] for first in range(0, len(tasks), n_workers)]
+    starts = range(0, len(tasks), n_workers)
+    batches = (share_time(tasks[first : first + n_workers], len(tasks) - first) for first in starts)
     return _collect_outcomes(
         targets, chain.from_iterable(search_together(batch, n_workers, _finish_target) for batch in batches)
     )
@@ -215,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line = parse_command_line(build_parser, argv)
 
     def command() -> int:
-        train_targets(*resolve_settings(command_line))
+        train_targets(*resolve_settings(command_line), started=process_start())
         return 0
 
     return run_command(command, command_line.args.verbose)

@@ -37,6 +37,9 @@ def summary_text(outcomes: Sequence[Outcome], tracking_uri: str) -> str:
     lines = text_table(HEADER, map(_row, outcomes))
     features = dict.fromkeys(f"features {features_of(outcome.metadata)}" for outcome in outcomes)
     models = [f"model    {made_of(outcome.metadata)}" for outcome in outcomes]
+    models += [
+        f"time     {outcome.metadata['target']}: {cut}" for outcome in outcomes for cut in cuts(outcome.metadata)
+    ]
     notes = [
         f"interval {outcome.metadata['target']}, {name}: {note}"
         for outcome in outcomes
@@ -82,6 +85,11 @@ def features_of(metadata: Mapping[str, Any]) -> str:
     own = f"{len(metadata['feature_names']) - len(derived['features'])} own and " if mode == "both" else ""
     kept = f"{own}{len(derived['features'])} of {derived['considered']} derived ones"
     return f"{metadata['target']}: {kept}, {reason}"
+
+
+def cuts(metadata: Mapping[str, Any]) -> list[str]:
+    """What a time limit has cut of the final model; empty without a limit."""
+    return list(metadata.get("cuts", []))
 
 
 def made_of(metadata: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from src.data.table import Dataset
 from src.errors import ConfigError
 from src.model_settings import ModelSettings, SpaceSettings
 from src.search.derived_features import DerivedFeatures
+from src.search.finish_time import TimeLimit
 from src.search.search_space import make_space
 from src.search.starting_points import make_starting_sampler
 from src.search.stop_flag import StopFlag
@@ -35,7 +36,9 @@ UserObjective = Callable[..., float]
 class SearchTask:
     """Table, split and settings of a search, and the user's objective and callbacks if given.
 
-    `derived` are the derived features of the study, which `data` has after its own columns; None without them.
+    Attributes:
+        derived: the derived features of the study, which `data` has after its own columns; None without them.
+        limit: when the command has to end; None without `--total-timeout`.
     """
 
     data: Dataset
@@ -45,6 +48,7 @@ class SearchTask:
     callbacks: Sequence[Callback] = ()
     shares_outer_run: bool = False
     derived: DerivedFeatures | None = None
+    limit: TimeLimit | None = None
 
 
 def task_sampler(search: SearchSettings, user_objective: UserObjective | None) -> "BaseSampler":

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from src.config import RunSettings
+from src.search.finish_time import DeadlineUpdate, TimeLimit
 from src.search.search_task import SearchTask, UserObjective, objective_on, task_sampler, verbose
 from src.search.stop_flag import StopFlag
 from src.search.trial_loop import WorkerContext, run_trials
@@ -31,6 +32,7 @@ class WorkerTask:
     growth: float
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
+    limit: TimeLimit | None = None
 
 
 def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> WorkerTask:
@@ -40,7 +42,8 @@ def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> Worker
         OSError: the disk is full.
     """
     table = sharer.share(task.data, task.rows.folds, with_frame=task.user_objective is not None)
-    return WorkerTask(study_name, table, task.settings, task.rows.growth, task.user_objective, task.callbacks)
+    user = task.user_objective
+    return WorkerTask(study_name, table, task.settings, task.rows.growth, user, task.callbacks, task.limit)
 
 
 def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
@@ -57,7 +60,10 @@ def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, RETRY_SECONDS)
     sampler = task_sampler(settings, task.user_objective)
     study = manager.load_study(task.study_name, sampler, make_pruner(settings.pruner))
-    context = WorkerContext(manager.storage, settings.n_trials, stop_flag, [release_memory, *task.callbacks])
+    callbacks = [release_memory, *task.callbacks]
+    if task.limit is not None:
+        callbacks.append(DeadlineUpdate(task.limit, stop_flag))
+    context = WorkerContext(manager.storage, settings.n_trials, stop_flag, callbacks)
     folds = _shared_folds(task)
     objective = objective_on(folds, task.settings, task.user_objective, study, stop_flag, task.growth)
     run_trials(study, objective, context)

@@ -1,5 +1,6 @@
 """The command as a process: what it prints, how it ends, and what it refuses before it listens."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -93,6 +95,23 @@ def test_follows_the_alias_and_answers_the_running_request_after_sigterm(
     assert error.splitlines()[-1] == "stopped: the running requests were answered"
     assert "Traceback" not in error
     assert len(read_path(tmp_path / "log", "log")) == 3 * 40
+
+
+def test_a_kept_connection_is_answered_once_more_after_sigterm(server: Process, registry: Registry) -> None:
+    """Its client may be sending a request just then, and could not know whether a closed connection lost it."""
+    request = json.dumps(records(registry.models[1])).encode()
+    answers = []
+    with contextlib.closing(HTTPConnection(urlsplit(server.url).netloc, timeout=60)) as client:
+        for stops in (True, False):
+            client.request("POST", "/invocations", request, {"Content-Type": "application/json"})
+            answer = client.getresponse()
+            answers.append((answer.status, answer.getheader("Connection"), json.loads(answer.read())))
+            if stops:
+                server.process.send_signal(signal.SIGTERM)
+                wait_until(lambda: not _listens(server.url))
+    assert [(status, connection) for status, connection, _ in answers] == [(200, None), (200, "close")]
+    assert answers[0][2] == answers[1][2]
+    assert server.process.wait(timeout=60) == 143
 
 
 def _listens(url: str) -> bool:

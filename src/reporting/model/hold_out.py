@@ -71,7 +71,7 @@ def predict_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> tuple
     return HoldOut(
         metric=metric,
         y=data.y[test],
-        prediction=model.predict(data, test),
+        prediction=model.predict_test(data, rows),
         baseline=forecasts[name],
         dates=None if data.dates is None else data.dates[test],
         accounts=None if data.accounts is None else data.accounts[test],

@@ -105,6 +105,7 @@ def _summary_facts(material: StudyReportInput) -> words.Facts:
         facts.append(("best value", f"{words.format_number(numbers.value_of(best))} (trial {best.number})"))
     if members := ensemble.members(metadata):
         facts.append(("final model", f"weighted mean of {len(members)} trials"))
+    facts += [("cut by the time limit", str(cut)) for cut in metadata.get("cuts", [])]
     if seconds := numbers.search_seconds(snapshot):
         whole, summed = (words.format_duration(s) for s in seconds)
         facts.append(("duration", f"{whole} from first start to last end; sum over all trials {summed}"))

@@ -24,7 +24,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from src.tracking.connection.session import TrackingSession, now_ms
 from src.tracking.connection.tracking_errors import tracking_errors
 from src.tracking.projection.parent_run import REPORT_FOLDER
-from src.tracking.projection.study_projection import PAGE, TRIAL_NUMBER
+from src.tracking.projection.study_projection import PAGE
+from src.tracking.projection.trial_run import TRIAL_NUMBER
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ twice changes nothing. A lock in the study's store lets one process at a time ru
 """
 
 import logging
-import math
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,33 +13,38 @@ from itertools import groupby
 from typing import Any
 
 import optuna
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import StoreError
-from src.model_settings import QUANTITIES
-from src.names import mlflow_key
 from src.study.feasibility import is_feasible
-from src.study.trial_times import epoch_ms, seconds_taken
 from src.study.worker_identity import worker_identity
-from src.tracking.connection.run_tags import origin_tags, source_tags
+from src.tracking.connection.run_tags import origin_tags
 from src.tracking.connection.session import TrackingSession, shown_uri
 from src.tracking.connection.tracking_errors import none_if_absent, tracking_errors
 from src.tracking.projection.parent_run import OUTCOME_TAG, PARENT_ATTR, SEARCHING
+from src.tracking.projection.sql_runs import fits, insert_runs, sql_store_of
+from src.tracking.projection.trial_run import (
+    SOURCE,
+    STATUS_OF_STATE,
+    STUDY_NAME,
+    TRIAL_NUMBER,
+    TrialRun,
+    describe_trial,
+    ended_ms,
+)
 
 log = logging.getLogger(__name__)
 
-STATUS_OF_STATE = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
-STUDY_NAME, STUDY_UID = "optuna.study_name", "optuna.study_uid"
-TRIAL_NUMBER, TRIAL_STATE = "optuna.trial_number", "optuna.state"
+STUDY_UID = "optuna.study_uid"
 PROJECTOR_ATTR, UID_ATTR = "mlflow_projector", "uid"
-MAX_POINTS = 100
 MAX_PARAMS_PER_BATCH = 100
 PAGE = 1000
-SOURCE = "src.modeling.train_with_optuna"
 TRIALS_PER_BATCH = 100
 """Points of the parent's curve per request; MLflow allows 1,000."""
+RUNS_PER_TRANSACTION = 25
+"""Runs that a database gets at once: SQLite lets other processes wait for a transaction."""
 
 
 class StudyProjection:
@@ -73,6 +77,17 @@ class StudyProjection:
         self._written: set[int] = set()
         self._unfinished: dict[int, str] = {}
         self._parent_is_open = False
+
+    def parent(self) -> str:
+        """Finds or creates the parent run, and writes no trial; returns its run id.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        if self._parent_id is None:
+            with self._lock(), tracking_errors(f"write study {self.study.study_name!r}"):
+                self._parent_id = self._find_or_create_parent()
+        return self._parent_id
 
     def project(self) -> str:
         """Runs one pass: finds or creates the parent run and writes every finished trial that MLflow lacks.
@@ -110,18 +125,33 @@ class StudyProjection:
             return
         self._check_lock()
         points = [
-            Metric("best_value", value, _completed_ms(t), t.number)
-            for t in trials
-            if (value := best[t.number]) is not None
+            Metric("best_value", value, ended_ms(t), t.number) for t in trials if (value := best[t.number]) is not None
         ]
         if points:
             self.session.client.log_batch(str(self._parent_id), metrics=points)
-        for trial in trials:
+        for start in range(0, len(trials), RUNS_PER_TRANSACTION):
             if self.ends_early():
                 return
             self._check_lock()
-            self._write_child(trial)
-            self._written.add(trial.number)
+            self._write_children(trials[start : start + RUNS_PER_TRANSACTION])
+
+    def _write_children(self, trials: list[FrozenTrial]) -> None:
+        """Writes the runs of some trials: at once where the store is a database, else one after the other."""
+        names = self.study.study_name, str(self._parent_id), self._metric_name
+        children = [describe_trial(trial, *names) for trial in trials]
+        store = sql_store_of(self.session.client)
+        if store is not None:
+            at_once = [child for child in children if child.number not in self._unfinished and fits(child)]
+            insert_runs(store, self.session.experiment_id, at_once)
+            self._written |= {child.number for child in at_once}
+        for child in children:
+            if child.number in self._written:
+                continue
+            if self.ends_early():
+                return
+            self._check_lock()
+            self._write_child(child)
+            self._written.add(child.number)
 
     def _find_or_create_parent(self) -> str:
         if self._parent_id is not None:
@@ -209,58 +239,19 @@ class StudyProjection:
         else:
             self._written.add(number)
 
-    def _write_child(self, trial: FrozenTrial) -> None:
+    def _write_child(self, child: TrialRun) -> None:
         client = self.session.client
-        run_id = self._unfinished.get(trial.number)
+        run_id = self._unfinished.get(child.number)
         if run_id is None:
-            tags = {
-                MLFLOW_PARENT_RUN_ID: str(self._parent_id),
-                STUDY_NAME: self.study.study_name,
-                TRIAL_NUMBER: str(trial.number),
-                TRIAL_STATE: trial.state.name,
-            }
-            run = client.create_run(
-                self.session.experiment_id,
-                start_time=_started_ms(trial),
-                tags=tags | source_tags(SOURCE),
-                run_name=f"trial-{trial.number:04d}",
-            )
-            run_id = self._unfinished[trial.number] = run.info.run_id
-        params = [Param(mlflow_key(key), str(value)) for key, value in trial.params.items()]
-        error = trial.user_attrs.get("error")
-        tags_later = [RunTag("optuna.error", str(error))] if error else []
-        if trial.constraints:
-            tags_later.append(RunTag("optuna.is_feasible", str(is_feasible(trial)).lower()))
-        client.log_batch(run_id, trial_metrics(trial, self._metric_name), params[:MAX_PARAMS_PER_BATCH], tags_later)
+            tags = dict(child.tags)
+            run = client.create_run(self.session.experiment_id, child.started, tags, child.name)
+            run_id = self._unfinished[child.number] = run.info.run_id
+        params = [Param(key, value) for key, value in child.params.items()]
+        client.log_batch(run_id, child.metrics, params[:MAX_PARAMS_PER_BATCH])
         for start in range(MAX_PARAMS_PER_BATCH, len(params), MAX_PARAMS_PER_BATCH):
             client.log_batch(run_id, params=params[start : start + MAX_PARAMS_PER_BATCH])
-        client.set_terminated(run_id, STATUS_OF_STATE[trial.state], end_time=_completed_ms(trial))
-        del self._unfinished[trial.number]
-
-
-def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
-    """A trial's metrics, with the times of the study."""
-    end = _completed_ms(trial)
-    metrics = []
-    if trial.value is not None and math.isfinite(trial.value):
-        metrics.append(Metric("value", trial.value, end, 0))
-    measured = [name for name in ("best_iteration", *QUANTITIES) if name in trial.user_attrs]
-    metrics += [Metric(name, float(trial.user_attrs[name]), end, 0) for name in measured]
-    if (seconds := seconds_taken(trial)) is not None:
-        metrics.append(Metric("duration_seconds", seconds, end, 0))
-    return metrics + [Metric(f"validation_{metric_name}", value, end, step) for step, value in trial_curve(trial)]
-
-
-def trial_curve(trial: FrozenTrial) -> list[tuple[int, float]]:
-    """The validation curve, at most 100 points: the one stored on the trial, else the values reported to the pruner."""
-    stored = trial.user_attrs.get("curve")
-    if isinstance(stored, dict) and "steps" in stored and "values" in stored:
-        points = list(zip(stored["steps"], stored["values"], strict=True))
-    else:
-        points = sorted(trial.intermediate_values.items())
-    if len(points) > MAX_POINTS:
-        points = [points[round(i * (len(points) - 1) / (MAX_POINTS - 1))] for i in range(MAX_POINTS)]
-    return [(int(step), float(value)) for step, value in points if math.isfinite(value)]
+        client.set_terminated(run_id, child.status, end_time=child.ended)
+        del self._unfinished[child.number]
 
 
 def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float | None]:
@@ -270,7 +261,7 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
     """
     best_by_number: dict[int, float | None] = {}
     best: float | None = None
-    for _, ended_together in groupby(sorted(finished, key=_completed_ms), key=_completed_ms):
+    for _, ended_together in groupby(sorted(finished, key=ended_ms), key=ended_ms):
         together = list(ended_together)
         usable = [t for t in together if t.state == TrialState.COMPLETE and is_feasible(t)]
         values = [t.value for t in usable if t.value is not None]
@@ -279,11 +270,3 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
             best = max(known) if maximize else min(known)
         best_by_number |= dict.fromkeys((t.number for t in together), best)
     return best_by_number
-
-
-def _started_ms(trial: FrozenTrial) -> int | None:
-    return None if trial.datetime_start is None else epoch_ms(trial.datetime_start)
-
-
-def _completed_ms(trial: FrozenTrial) -> int:
-    return 0 if trial.datetime_complete is None else epoch_ms(trial.datetime_complete)

@@ -7,6 +7,7 @@ from typing import Any
 import mlflow
 import optuna
 import pytest
+import sqlalchemy
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -14,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from src.errors import TrackingError
 from src.study.studies import OptunaStudyManager
 from src.tracking.connection.session import TrackingSession
-from src.tracking.projection.study_projection import StudyProjection, best_values, trial_curve
+from src.tracking.projection.study_projection import StudyProjection, best_values
+from src.tracking.projection.trial_run import trial_curve
 
 UNIFORM = optuna.distributions.FloatDistribution(0, 1)
 
@@ -24,8 +26,14 @@ def study(tmp_path: Path) -> optuna.Study:
     return OptunaStudyManager(tmp_path / "studies").create_or_load_study("profit_20240101_120000", "maximize")
 
 
-@pytest.fixture
-def project(study: optuna.Study, mlflow_store: str) -> Callable[..., str]:
+@pytest.fixture(params=["rows", "calls"])
+def project(
+    request: pytest.FixtureRequest, study: optuna.Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Runs a pass that writes runs as rows of the database, or by calls of MLflow's client, as to a server."""
+    if request.param == "calls":
+        monkeypatch.setattr("src.tracking.projection.study_projection.sql_store_of", lambda client: None)
+
     def run_one_pass(environ: dict[str, str] | None = None, **options: Any) -> str:
         mlflow.set_tracking_uri(mlflow_store)
         session = TrackingSession(environ or {})
@@ -85,6 +93,44 @@ def test_a_child_shows_parameters_metrics_and_its_curve(study: optuna.Study, pro
     assert [(point.step, point.value) for point in curve] == [(1, 0.4), (7, 0.5)]
 
 
+def test_rows_and_calls_of_the_client_write_the_same_runs(
+    study: optuna.Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = {"steps": [1, 2, 40], "values": [0.5, 0.7, 0.6]}
+    add(study, curve=curve)
+    add(study, TrialState.PRUNED, 0.3)
+    add(study, TrialState.FAIL, None, error="ValueError: no", curve={"steps": [], "values": []})
+    study.add_trial(create_trial(value=1.0, params={}, distributions={}))
+    add(study, error="x" * 4000)  # too long to be written unchecked
+
+    def write(experiment: str) -> dict[str, dict[str, Any]]:
+        session = TrackingSession({"MLFLOW_EXPERIMENT_NAME": experiment})
+        return {
+            name: _content(run)
+            for name, run in children(StudyProjection(study, session, contextlib.nullcontext).project()).items()
+        }
+
+    by_rows = write("rows")
+    study.set_user_attr("mlflow_parent", None)
+    study.set_user_attr("uid", "another")
+    monkeypatch.setattr("src.tracking.projection.study_projection.sql_store_of", lambda client: None)
+    by_calls = write("calls")
+    assert len(by_rows) == 5
+    assert by_rows == by_calls
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """Everything that MLflow returns of a run, except what belongs to its id and its experiment."""
+    history = MlflowClient().get_metric_history
+    points = {key: [dict(point) for point in history(run.info.run_id, key)] for key in run.data.metrics}
+    own = {"run_id", "run_uuid", "artifact_uri", "experiment_id"}
+    assert run.info.artifact_uri is not None
+    assert run.info.artifact_uri.endswith(f"/{run.info.run_id}/artifacts")
+    info = {name: value for name, value in dict(run.info).items() if name not in own}
+    tags = {name: value for name, value in run.data.tags.items() if name != "mlflow.parentRunId"}
+    return {"info": info, "points": [points, run.data.metrics, run.data.params, tags]}
+
+
 def test_a_parameter_name_that_mlflow_refuses_is_converted(study: optuna.Study, project: Callable[..., str]) -> None:
     names = {"rate (%)": 0.1, "rate (#)": 0.2, "x" * 300: 0.3, "a//b": 0.4}
     study.add_trial(create_trial(value=1.0, params=names, distributions=dict.fromkeys(names, UNIFORM)))
@@ -116,7 +162,12 @@ def test_passes_by_new_processes_write_nothing_twice(study: optuna.Study, projec
     assert len(curve) == 2
 
 
-@pytest.mark.parametrize("killed_in", ["log_batch", "set_terminated", "set_tag_of_parent"])
+@pytest.mark.parametrize(
+    ("project", "killed_in"),
+    [("calls", "log_batch"), ("calls", "set_terminated"), ("calls", "set_tag_of_parent"), ("rows", "log_batch"),
+     ("rows", "transaction"), ("rows", "set_tag_of_parent")],
+    indirect=["project"],
+)  # fmt: skip
 def test_a_pass_killed_anywhere_is_completed_by_the_next(
     study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
@@ -126,10 +177,13 @@ def test_a_pass_killed_anywhere_is_completed_by_the_next(
     def die(*args: Any, **kwargs: Any) -> None:
         raise Killed
 
+    insert = sqlalchemy.insert
     add(study)
     with monkeypatch.context() as patch:
         if killed_in == "set_tag_of_parent":  # the parent is created, but its id is not stored on the study yet
             patch.setattr(optuna.Study, "set_user_attr", _die_on("mlflow_parent", optuna.Study.set_user_attr, Killed))
+        elif killed_in == "transaction":  # the rows of the runs are sent, those of the parameters are not
+            patch.setattr(sqlalchemy, "insert", lambda table: die() if table.name == "params" else insert(table))
         else:
             patch.setattr(MlflowClient, killed_in, die)
         with pytest.raises(Killed):
