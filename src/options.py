@@ -148,13 +148,10 @@ OPTIONS: tuple[Option, ...] = (
         "search", TUNING, metavar="NAME<=NUMBER",
     ),
     Option(
-        "select", str, ModelSettings.select,
-        f"{', '.join(SELECTIONS)}: the best trials, or the stablest or smallest trial of the Pareto front", "search",
-        TUNING,
+        "select", str, ModelSettings.select, f"{', '.join(SELECTIONS)}: choice along the Pareto front", "search", TUNING
     ),
     Option(
-        "space", str, SPACES[0], f"search space: {', '.join(SPACES)}, or a YAML file that narrows one of them",
-        "search", TUNING,
+        "space", str, SPACES[0], f"{', '.join(SPACES)}, or a YAML file that narrows one of them", "search", TUNING
     ),
     Option(
         "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,

@@ -20,10 +20,16 @@ from optuna.trial import FrozenTrial
 
 from src.data.encoding import encode
 from src.errors import SearchError
-from src.final.ensemble import Candidates, compose_members, fit_final_model, gather_candidates, train_mean
+from src.final.ensemble import (
+    Candidates,
+    affordable_ensemble,
+    compose_members,
+    fit_final_model,
+    gather_candidates,
+    train_mean,
+)
 from src.final.final_model import FinalModel, final_rounds, train_final_model
 from src.final.fixed_configs import Weighting
-from src.final.member_rounds import measure_rounds_factor
 from src.final.monotone_check import check_monotone
 from src.model_settings import Constraint
 from src.names import study_option
@@ -140,18 +146,18 @@ def _fit_ensemble(choice: ModelChoice, study: optuna.Study, best: FrozenTrial) -
     task, size = choice.task, choice.task.settings.ensemble_size
     if size == 1 or not any(choice.may_meet(plan_trial(task, trial)) for trial in complete_trials(study)):
         return None
-    candidates, rounds_factor = gather_candidates(task, study), None
+    candidates = gather_candidates(task, study)
     while size > 1:
         trials, composition = compose_members(candidates, size, best)
         if len(trials) == 1:
             return None
-        spread = _spread_of_mean(candidates, composition)
-        plan = _plan_mean(task, trials, composition, spread)
-        if choice.may_meet(plan):
-            rounds_factor = rounds_factor or measure_rounds_factor(task, trials)
-            plan = _plan_mean(task, trials, composition, spread, rounds_factor)
+        if choice.may_meet(_plan_mean(task, candidates, trials, composition)):
+            trials, composition, rounds_factor, cuts = affordable_ensemble(
+                task, study, candidates, (trials, composition)
+            )
+            plan = _plan_mean(task, candidates, trials, composition, rounds_factor)
             if choice.may_meet(plan) and (model := choice.train(plan)):
-                return model
+                return replace(model, cuts=cuts)
         size //= 2
     log.info("no ensemble meets the constraints: the final model is a single trial")
     return None
@@ -197,11 +203,12 @@ def plan_trial(task: SearchTask, trial: FrozenTrial) -> Plan:
 
 def _plan_mean(
     task: SearchTask,
+    candidates: Candidates,
     trials: Sequence[FrozenTrial],
     composition: Weighting,
-    spread: dict[str, float],
     rounds_factor: float = 1.0,
 ) -> Plan:
+    spread = _spread_of_mean(candidates, composition)
     expected = [_expected(task, trial, rounds_factor) for trial in trials]
     measures = {name: sum(each[name] for each in expected) for name in expected[0]}
     return Plan(trials, measures | spread, composition, rounds_factor)

@@ -93,13 +93,24 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     if len(members) == 1:
         log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
         return train_final_model(best, task.data, task.rows, seed)
+    members, composition, rounds_factor, cuts = affordable_ensemble(task, study, candidates, (members, composition))
+    if len(members) == 1:
+        return replace(train_final_model(best, task.data, task.rows, seed), cuts=cuts)
+    return replace(train_mean(task, members, composition, rounds_factor), cuts=cuts)
+
+
+def affordable_ensemble(
+    task: SearchTask,
+    study: optuna.Study,
+    candidates: Candidates,
+    ensemble: tuple[list[FrozenTrial], Weighting],
+) -> tuple[list[FrozenTrial], Weighting, float, tuple[str, ...]]:
+    """The members whose fits the time allows, their weights, the factor of their rounds, and what is cut."""
+    members, composition = ensemble
     budget = fit_budget(task.settings.search.timeout, task.limit, len(study.trials), available_cpus())
     rounds_factor, cuts = _rounds_factor(task, members, budget)
     kept, more_cuts = _affordable(task, members, composition, rounds_factor, budget)
-    if len(kept) == 1:
-        return replace(train_final_model(best, task.data, task.rows, seed), cuts=(*cuts, *more_cuts))
-    members, composition = [members[at] for at in kept], candidates.keep(composition, kept)
-    return replace(train_mean(task, members, composition, rounds_factor), cuts=(*cuts, *more_cuts))
+    return [members[at] for at in kept], candidates.keep(composition, kept), rounds_factor, (*cuts, *more_cuts)
 
 
 def _rounds_factor(

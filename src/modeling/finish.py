@@ -195,7 +195,6 @@ def _register(task: SearchTask, opened: OpenStudy, written: SavedModel, parent: 
     """
     data = task.data
     log_final_scores(opened.session, parent, written.metadata)
-    tag_front(opened.session, parent, set(written.metadata["pareto_front"]))
     log_dataset(opened.session, parent, _training_table(data), data.target, data.source, data.digest)
     if not task.settings.register:
         return "not registered"
@@ -224,6 +223,7 @@ def _upload(
     try:
         log_files(opened.session, parent, files)
         trials.result()
+        tag_front(opened.session, parent, set(written.metadata["pareto_front"]))
     except TrackingError as error:
         unsaved = f"{report.write_errors[0].filename} is not, and " if report.write_errors else ""
         command = same_command(opened.study.study_name)

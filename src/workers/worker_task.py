@@ -42,9 +42,8 @@ def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> Worker
         OSError: the disk is full.
     """
     table = sharer.share(task.data, task.rows.folds, with_frame=task.user_objective is not None)
-    return WorkerTask(
-        study_name, table, task.settings, task.rows.growth, task.user_objective, task.callbacks, task.limit
-    )
+    user = task.user_objective
+    return WorkerTask(study_name, table, task.settings, task.rows.growth, user, task.callbacks, task.limit)
 
 
 def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:

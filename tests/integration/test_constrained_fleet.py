@@ -7,7 +7,9 @@ from pathlib import Path
 import lightgbm as lgb
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
 
+from src.modeling.waiting import StudyProgress, read_progress
 from tests.integration.fleet import FINISH, NAME, Fleet
 
 
@@ -28,6 +30,9 @@ def test_workers_learn_the_constraints_from_the_study(fleet: Fleet) -> None:
     trials = fleet.study().get_trials(states=(TrialState.COMPLETE,))
     assert {tuple(trial.constraints) for trial in trials} == {("trees<=60",)}
     assert all((trial.constraints["trees<=60"] <= 0) == (trial.user_attrs["trees"] <= 60) for trial in trials)
+    seen = read_progress(make_url(fleet.url), NAME)
+    assert isinstance(seen, StudyProgress)
+    assert seen.best == fleet.study().best_value
     fleet.done(fleet.run(FINISH, "--study-name", NAME))
     fleet.check(24)
     metadata = json.loads((fleet.folder / "artefacts/models/lgb_num_trades_optuna_metadata.json").read_text())

@@ -23,7 +23,7 @@ QUANTITY_WORDS = {
     "predict_ms_per_1000": "ms per 1,000 rows",
     "fold_spread": "fold spread",
 }
-_NEAR = "among the trials of the front with hardly a higher loss than the best"
+_NEAR = "among the trials of the front whose loss is within one standard error, at most 1 %, of the best"
 CHOICES = {
     "score": "the best trials by their score",
     "stable": f"the smallest fold spread {_NEAR}",
