@@ -31,8 +31,7 @@ SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
 FEATURE_MODES = ("own", "derived", "both")
-MIN_TOTAL_SECONDS = 20.0
-"""Smallest `--total-timeout`; a table of 2,000 rows leaves the search about half of it."""
+MIN_TOTAL_SECONDS = 20.0  # of `--total-timeout`; a table of 2,000 rows leaves the search about half of it
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
@@ -42,7 +41,6 @@ that resumes a study takes them from there unless the option with the field's na
 metadata, is given."""
 PREDICTIONS = "predictions.parquet"
 LOG_TABLE = "prediction_log"
-"""Table of logged predictions in a SQL database."""
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
