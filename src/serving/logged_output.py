@@ -45,7 +45,7 @@ class LoggedOutput:
         targets = frame["target"] if "target" in frame else self._targets[0]
         labels = frame[["model", "version"]].assign(target=targets)
         for (model, version, target), rows in frame.groupby([labels["model"], labels["version"], labels["target"]]):
-            of_rows = Labels(str(target), str(model), str(version), self._roles[model, version])
+            of_rows = Labels(str(target), str(model), str(version), self._roles[str(model), str(version)])
             self._log.add(rows, self._keys, rows[PREDICTION].to_numpy(), of_rows)
         try:
             self._log.flush(now=True)
