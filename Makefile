@@ -32,7 +32,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # Ordered by duration; `derived` takes an hour, `quality` several.
-BENCHMARKS := report features leaks serving drift batch overhead scaling memory distributed coverage growth derived quality
+BENCHMARKS := report features leaks serving drift batch promotion overhead scaling memory distributed coverage growth derived quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
