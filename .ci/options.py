@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from k8s.containers import DEFAULTS, NIGHT, RUN, Setting
+from k8s.containers import ALL_SETTINGS, DEFAULTS, RUN, Setting
 from src.option_lookup import arguments, options_of
 from src.options import COMMANDS
 
@@ -40,7 +40,7 @@ def derived() -> dict[str, dict[str, list[str]]]:
     """The lines of each generated part, by path of the file and name of the part."""
     entries = [line for name, command in COMMANDS.items() if command.entry_point for line in entry_point(name)]
     files = {"MLproject": {"entry points": entries}, "Makefile": {"lists": make_lists()}}
-    for settings in (RUN, NIGHT):
+    for settings in ALL_SETTINGS:
         files[settings.file] = {"settings": [setting_line(each) for each in settings.items]}
         for each in settings.containers:
             files.setdefault(each.file, {})[each.name] = [f"- {word}" for word in each.words]

@@ -14,6 +14,7 @@ from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, Spli
 from src.console import LineFormatter, accept_any_text, output_failure
 from src.disk import explain
 from src.errors import ConfigError, DailyProfitError, Interrupted
+from src.model_settings import SPACES, ModelSettings, SpaceSettings, parse_monotone
 from src.option_lookup import parser_options
 from src.option_types import Option
 from src.options import COMMANDS
@@ -90,14 +91,18 @@ def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
 
 
 class _WordsAction(argparse.Action):
-    """Collects words, separated by spaces or commas; empty words are ignored, because `mlflow run` passes them."""
+    """Collects words, separated by spaces or commas, also of a repeated option.
+
+    Empty words are ignored, because `mlflow run` passes them.
+    """
 
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
         words = [word for group in values for word in group]
+        before = getattr(namespace, self.dest, self.default)
         if words:
-            setattr(namespace, self.dest, words)
+            setattr(namespace, self.dest, words if before is self.default else [*before, *words])
 
 
 def _words(text: str) -> list[str]:
@@ -120,9 +125,29 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         data=data,
         split=split,
         search=settings_of(SearchSettings, args),
+        model=model_settings(args, data.table),
         register=not args.no_register,
         cv_auto=args.cv == "auto",
     )
+
+
+def model_settings(args: argparse.Namespace, table: TableConfig) -> ModelSettings:
+    """The settings of the model; an option has priority over the `--config` file's key of the same name.
+
+    Raises:
+        ConfigError: a value is wrong.
+    """
+    constraint = args.constraint or getattr(table, "constraint", ())
+    monotone = parse_monotone(args.monotone) or getattr(table, "monotone", {})
+    return settings_of(ModelSettings, args, constraint=constraint, monotone=monotone, space=_space(args.space))
+
+
+def _space(value: str) -> SpaceSettings:
+    if value in SPACES:
+        return SpaceSettings(value)
+    from src.space_file import space_settings  # imports yaml
+
+    return space_settings(value)
 
 
 def settings_of(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:

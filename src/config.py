@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from src.errors import ConfigError
+from src.model_settings import ModelSettings
 from src.names import check_study_name, check_target_name
 from src.suggest import did_you_mean
 
@@ -30,8 +31,7 @@ SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
 FEATURE_MODES = ("own", "derived", "both")
-MIN_TOTAL_SECONDS = 20.0
-"""Smallest `--total-timeout`; a table of 2,000 rows leaves the search about half of it."""
+MIN_TOTAL_SECONDS = 20.0  # of `--total-timeout`; a table of 2,000 rows leaves the search about half of it
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
@@ -40,6 +40,7 @@ LOCAL = {"study": False}
 that resumes a study takes them from there unless the option with the field's name, or one of `options` in the field's
 metadata, is given."""
 PREDICTIONS = "predictions.parquet"
+LOG_TABLE = "prediction_log"
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
@@ -218,6 +219,7 @@ class RunSettings:
     """Most distinct trials in the final model; 1 is the best trial alone."""
     cv_auto: bool = field(default=False, metadata=LOCAL)
     """`src.data.auto_folds` decides between folds and one validation window."""
+    model: ModelSettings = field(default_factory=ModelSettings)
 
     def __post_init__(self) -> None:
         if self.cv_auto and self.split.use_cv:
@@ -281,7 +283,8 @@ class ServeSettings:
     max_request_mb: float = 32.0
     max_rows: int = 100_000
     token_file: Path | None = None
-    log_predictions: Path | None = None
+    log_predictions: str | None = None
+    log_table: str = LOG_TABLE
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

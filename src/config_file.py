@@ -13,26 +13,29 @@
     known_after: [volume, fees] # known only when the day is over: only their past is used
     groups: [desk, strategy]    # accounts with the same value are peers
     calendar: XNYS              # exchange calendar, for features of holidays and sessions
+    constraint: [trees<=500]    # limits of the registered model, as --constraint
+    monotone: {leverage: -1}    # predictions only fall (-1) or only rise (1) with a feature, as --monotone
 
 All keys are optional; an unknown key is an error.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from src.config import FEATURE_MODES, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
+from src.config import FEATURE_MODES, LOCAL, METRICS_OF_TASK, MODEL_CONFIGS, TableConfig, TargetConfig
 from src.errors import ConfigError
+from src.model_settings import checked_sign, parse_constraints
 from src.names import check_target_name
 from src.suggest import did_you_mean, listing, one_line
+from src.yaml_file import check_keys, read_yaml
 
 _KEYS = (
     "account", "date", "use", "drop", "categories", "numbers", "targets",
-    "features", "known_after", "groups", "calendar",
+    "features", "known_after", "groups", "calendar", "constraint", "monotone",
 )  # fmt: skip
+_COLUMN_LISTS = ("drop", "categories", "known_after", "groups")
 _TARGET_KEYS = ("task", "metric")
 _Named = tuple[str, tuple[str, ...]]
 
@@ -44,9 +47,13 @@ class FileTableConfig(TableConfig):
     Attributes:
         optional: default column names of `account` and `date`, where the file does not name them; a table without
             such a column is read as a table without accounts (or dates), with a warning.
+        constraint: as `--constraint`, which has priority; the study stores the constraints that apply.
+        monotone: likewise, as `--monotone`.
     """
 
     optional: tuple[str, ...] = ()
+    constraint: tuple[str, ...] = field(default=(), metadata=LOCAL)
+    monotone: Mapping[str, int] = field(default_factory=dict, metadata=LOCAL)
 
 
 def load_table_config(path: Path) -> FileTableConfig:
@@ -56,75 +63,27 @@ def load_table_config(path: Path) -> FileTableConfig:
         ConfigError: the file is missing, is not YAML, is empty, has an unknown or repeated key or a value of the wrong
             type, or contradicts itself.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path, "--config")
     if content is None:
         raise ConfigError(f"--config {path} is empty: give at least one of {', '.join(_KEYS)}")
     if not isinstance(content, dict):
         raise ConfigError(f"--config {path} holds a {type(content).__name__}, not keys with values: write `date: day`")
-    _check_keys(content, _KEYS, f"--config {path}")
+    check_keys(content, _KEYS, f"--config {path}")
     defaults = TableConfig()
     table = FileTableConfig(
         account=_column(content, "account", defaults.account, path),
         date=_column(content, "date", defaults.date, path),
         use=_columns(content["use"], "use", path) if "use" in content else None,
-        **{
-            key: _columns(content[key], key, path)
-            for key in ("drop", "categories", "known_after", "groups")
-            if key in content
-        },
+        **{key: _columns(content[key], key, path) for key in _COLUMN_LISTS if key in content},  # type: ignore[arg-type]
         features=_word(content, "features", FEATURE_MODES, path),
         calendar=_calendar(content, path),
         numbers=_numbers(content["numbers"], path) if "numbers" in content else {},
         targets=_targets(content["targets"], path) if "targets" in content else MODEL_CONFIGS,
         optional=tuple(name for key in ("account", "date") if key not in content and (name := getattr(defaults, key))),
+        **_options(content, path),
     )
     _check_contradictions(table, path)
     return table
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses repeated keys; PyYAML silently takes the last of them."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is repeated", key_node.start_mark)
-            if isinstance(key, Hashable):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        close = did_you_mean(path.name, _names_beside(path))
-        raise ConfigError(f"--config {path} does not exist{close}: give the path of a YAML file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {path} is not UTF-8 text: give a YAML file") from error
-    except OSError as error:  # a folder, no permission, a name that is too long
-        raise ConfigError(f"--config {path} cannot be read: {error.strerror}: give a readable YAML file") from error
-    try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"--config {path}{line}: {one_line(error.problem)}: correct the YAML") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `2024-99-99`, read as a date
-        raise ConfigError(f"--config {path} is not YAML: {one_line(error)}") from error
-
-
-def _names_beside(path: Path) -> list[str]:
-    return [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-
-
-def _check_keys(content: Mapping[Any, Any], known: tuple[str, ...], where: str) -> None:
-    for key in content:
-        if key not in known:
-            close = did_you_mean(str(key), known)
-            raise ConfigError(f"{where}: unknown key {one_line(key)!r}{close}: use {', '.join(known)}")
 
 
 def _column(content: Mapping[str, Any], key: str, default: str | None, path: Path) -> str | None:
@@ -164,6 +123,43 @@ def _calendar(content: Mapping[str, Any], path: Path) -> str | None:
     if code is None or (isinstance(code, str) and code):
         return code
     raise ConfigError(f"--config {path}: `calendar` is {one_line(code)!r}: write an exchange's code, such as XNYS")
+
+
+def _options(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The values of keys that are options too."""
+    options: dict[str, Any] = {}
+    if "constraint" in content:
+        options["constraint"] = _constraint(content["constraint"], path)
+    if "monotone" in content:
+        options["monotone"] = _monotone(content["monotone"], path)
+    return options
+
+
+def _monotone(value: Any, path: Path) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"--config {path}: `monotone` is {one_line(value)!r}: write signs by feature, `monotone: {{leverage: -1}}`"
+        )
+    try:
+        return {
+            name: checked_sign(name, sign) for key, sign in value.items() for name in [_name(key, "monotone", path)]
+        }
+    except ConfigError as error:
+        if str(path) in str(error):
+            raise
+        raise ConfigError(f"--config {path}: {error}") from error
+
+
+def _constraint(value: Any, path: Path) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(
+            f"--config {path}: `constraint` is {one_line(value)!r}: write a list, `constraint: [trees<=500]`"
+        )
+    try:
+        return tuple(str(each) for each in parse_constraints(texts))
+    except ConfigError as error:  # its message lacks the file
+        raise ConfigError(f"--config {path}: {error}") from error
 
 
 def _numbers(value: Any, path: Path) -> dict[str, str | None]:
@@ -213,9 +209,9 @@ def _target(name: Any, entry: Any, path: Path) -> TargetConfig:
     tasks = " or ".join(METRICS_OF_TASK)
     if not isinstance(entry, dict) or "task" not in entry:
         if isinstance(entry, dict):
-            _check_keys(entry, _TARGET_KEYS, where)
+            check_keys(entry, _TARGET_KEYS, where)
         raise ConfigError(f"{where} has no task: write `{{task: regression}}`; a task is {tasks}")
-    _check_keys(entry, _TARGET_KEYS, where)
+    check_keys(entry, _TARGET_KEYS, where)
     task = entry["task"]
     if not isinstance(task, str) or task not in METRICS_OF_TASK:
         close = did_you_mean(str(task), METRICS_OF_TASK)

@@ -139,7 +139,7 @@ def down(words: Sequence[str]) -> int:
 def _cluster(values: Mapping[str, str]) -> tuple[Kubectl, str, Documents]:
     place = place_of(values)
     kubectl = Kubectl(place.kubectl)
-    folders = [place.overlay / part for part in ("services", "nightly")]
+    folders = [place.overlay / part for part in ("services", "nightly", "serving")]
     services = [document for folder in folders if folder.is_dir() for document in documents(render(kubectl, folder))]
     namespace = namespace_of(services)
     kubectl.reach(namespace)

@@ -45,6 +45,7 @@ class Dataset:
         mode: `own`, `derived` or `both` (see `Columns`), and `mode_reason` why.
         history: all rows of the input frame, where features are derived from them; None in mode `own`. Derived
             features are added when the study says which (see `src/search/derived_features.py`).
+        monotone: 1 or -1 by feature: predictions must never fall, or never rise, when the feature rises.
     """
 
     target: str
@@ -64,6 +65,13 @@ class Dataset:
     mode: str = "own"
     mode_reason: str = ""
     history: History | None = None
+    monotone: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """LightGBM's `monotone_constraints`: 1, -1 or 0 per feature; empty if there is none."""
+        signs = tuple(self.monotone.get(name, 0) for name in self.features.columns)
+        return signs if any(signs) else ()
 
 
 def load_dataset(frame: pd.DataFrame, table: TableConfig, target: str, source: str = "") -> Dataset:

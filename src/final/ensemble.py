@@ -8,7 +8,7 @@ from itertools import accumulate, groupby
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from src.final.ensemble_selection import Scorer, select_members
 from src.final.final_model import FinalModel, final_rounds, make_member, train_final_model, train_members
@@ -23,6 +23,7 @@ from src.search.objective import retrain_and_predict
 from src.search.search_task import SearchTask
 from src.search.starting_points import is_fixed_config
 from src.search.stop_flag import StopFlag
+from src.study.feasibility import complete_trials
 from src.study.validation_predictions import MAX_KEPT, PredictionStore
 from src.workers.cpus import available_cpus
 
@@ -88,21 +89,28 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
     if size == 1 or task.user_objective is not None:
         return train_final_model(best, task.data, task.rows, seed)
     candidates = gather_candidates(task, study)
-    numbers = [trial.number for trial in candidates.trials]
-    best_numbers = numbers[: candidates.n_best]
-    start = best_numbers.index(best.number) if best.number in best_numbers else None  # ties may exclude it
-    composition = candidates.compose(size, start)
-    members = [candidates.trials[row] for row in composition.rows]
+    members, composition = compose_members(candidates, size, best)
     if len(members) == 1:
         log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
         return train_final_model(best, task.data, task.rows, seed)
+    members, composition, rounds_factor, cuts = affordable_ensemble(task, study, candidates, (members, composition))
+    if len(members) == 1:
+        return replace(train_final_model(best, task.data, task.rows, seed), cuts=cuts)
+    return replace(train_mean(task, members, composition, rounds_factor), cuts=cuts)
+
+
+def affordable_ensemble(
+    task: SearchTask,
+    study: optuna.Study,
+    candidates: Candidates,
+    ensemble: tuple[list[FrozenTrial], Weighting],
+) -> tuple[list[FrozenTrial], Weighting, float, tuple[str, ...]]:
+    """The members whose fits the time allows, their weights, the factor of their rounds, and what is cut."""
+    members, composition = ensemble
     budget = fit_budget(task.settings.search.timeout, task.limit, len(study.trials), available_cpus())
     rounds_factor, cuts = _rounds_factor(task, members, budget)
     kept, more_cuts = _affordable(task, members, composition, rounds_factor, budget)
-    if len(kept) == 1:
-        return replace(train_final_model(best, task.data, task.rows, seed), cuts=(*cuts, *more_cuts))
-    members, composition = [members[at] for at in kept], candidates.keep(composition, kept)
-    return replace(_train_mean(task, members, composition, rounds_factor), cuts=(*cuts, *more_cuts))
+    return [members[at] for at in kept], candidates.keep(composition, kept), rounds_factor, (*cuts, *more_cuts)
 
 
 def _rounds_factor(
@@ -133,15 +141,23 @@ def _affordable(
     )
 
 
-def _train_mean(
+def compose_members(candidates: Candidates, size: int, best: FrozenTrial) -> tuple[list[FrozenTrial], Weighting]:
+    """The members of an ensemble of at most `size` trials, the best one first, and their weights."""
+    best_numbers = [trial.number for trial in candidates.trials][: candidates.n_best]
+    start = best_numbers.index(best.number) if best.number in best_numbers else None  # ties may exclude it
+    composition = candidates.compose(size, start)
+    return [candidates.trials[row] for row in composition.rows], composition
+
+
+def train_mean(
     task: SearchTask, trials: Sequence[FrozenTrial], composition: Weighting, rounds_factor: float
 ) -> FinalModel:
     """Trains the weighted mean of several trials."""
-    config, seed = task.data.config, task.settings.search.seed
+    seed = task.settings.search.seed
     members = []
     for trial, weight in zip(trials, composition.weights, strict=True):
         rounds = final_rounds(trial, task.rows, rounds_factor)
-        members.append(make_member(trial, config, seed, rounds, weight, is_fixed_config(trial.params)))
+        members.append(make_member(trial, task.data, seed, rounds, weight, is_fixed_config(trial.params)))
     return train_members(members, task.data, task.rows, composition.score, rounds_factor, available_cpus())
 
 
@@ -181,9 +197,8 @@ def make_scorer(task: SearchTask) -> Scorer:
 
 
 def _best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """At most `MAX_KEPT` complete trials, by number; the search stores predictions of no more trials."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    usable = [t for t in complete if math.isfinite(_value(t)) and "best_iteration" in t.user_attrs]
+    """At most `MAX_KEPT` feasible trials, by number; the search stores predictions of no more trials."""
+    usable = [t for t in complete_trials(study) if math.isfinite(_value(t)) and "best_iteration" in t.user_attrs]
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
     best = sorted(usable, key=lambda trial: (sign * _value(trial), trial.number))[:MAX_KEPT]
     return sorted(best, key=lambda trial: trial.number)

@@ -38,7 +38,11 @@ class Scorer:
 
     def score(self, prediction: np.ndarray) -> float:
         """The mean score of (n_rows,) predictions; raw scores for a binary target."""
-        return float(np.mean([self._score_fold(self.y[fold], prediction[fold]) for fold in self.folds]))
+        return float(np.mean(self.score_folds(prediction)))
+
+    def score_folds(self, prediction: np.ndarray) -> list[float]:
+        """The score of each fold."""
+        return [self._score_fold(self.y[fold], prediction[fold]) for fold in self.folds]
 
     def loss(self, prediction: np.ndarray) -> float:
         """The score as a loss: errors unchanged, AUC as 1 - AUC."""

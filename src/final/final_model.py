@@ -9,7 +9,7 @@ registered model again (see `retrain`).
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from src.config import TargetConfig
 from src.data.encoding import encode, learn_levels
 from src.data.split_rows import SplitRows
 from src.data.table import Dataset
@@ -29,6 +28,7 @@ from src.final.merged_model import merge_models
 from src.final.threads import run_in_threads
 from src.search.binned_folds import make_lightgbm_dataset
 from src.search.dart import add_start_to_first_tree, is_dart, make_booster, train_round_and_check
+from src.search.measures import rounds_of_final_fit
 from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
 from src.search.stop_flag import StopFlag
@@ -103,12 +103,16 @@ class FinalModel(TrainedModel):
         validation_score: score of the members' weighted mean, with members trained without the validation rows.
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
         cuts: sentences on what a time limit has cut (see `fit_budget`).
+        measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
+        monotone: the record of `check_monotone`, by feature.
     """
 
     members: tuple[Member, ...] = ()
     validation_score: float | None = None
     rounds_factor: float = 1.0
     cuts: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+    monotone: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     _kept: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
@@ -124,7 +128,7 @@ class FinalModel(TrainedModel):
 
 
 def make_member(
-    trial: FrozenTrial, config: TargetConfig, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
+    trial: FrozenTrial, data: Dataset, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
 ) -> Member:
     """Makes a member from a trial.
 
@@ -132,13 +136,13 @@ def make_member(
 
     Args:
         trial: a complete trial.
-        config: task and metric of the target.
+        data: the table: task, metric and monotone features of the target.
         seed: LightGBM's seed.
         rounds: number of boosting rounds.
         weight: weight of its raw scores.
         is_fixed_config: see `Member`.
     """
-    params = lightgbm_params(trial.params, config, seed, num_threads=1) | {"num_iterations": rounds}
+    params = lightgbm_params(trial.params, data.config, seed, 1, data.signs) | {"num_iterations": rounds}
     return Member(trial.number, trial.value, dict(trial.params), Fit(params, weight), is_fixed_config=is_fixed_config)
 
 
@@ -151,7 +155,7 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: 
         rows: the split of the rows.
         seed: LightGBM's seed.
     """
-    member = make_member(trial, data.config, seed, final_rounds(trial, rows))
+    member = make_member(trial, data, seed, final_rounds(trial, rows))
     return train_members([member], data, rows, trial.value)
 
 
@@ -232,7 +236,7 @@ def final_rounds(trial: FrozenTrial, rows: SplitRows, rounds_factor: float = 1.0
     """
     best_iteration: int = trial.user_attrs["best_iteration"]
     factor = 1.0 if is_dart(trial.params) else rounds_factor
-    return max(1, round(best_iteration * factor * rows.growth))
+    return rounds_of_final_fit(best_iteration * factor, rows.growth)
 
 
 def score_hold_out(model: FinalModel, data: Dataset, rows: SplitRows) -> dict[str, Any]:

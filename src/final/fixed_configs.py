@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from src.final.ensemble_selection import Scorer, Selection
-from src.search.starting_points import FIXED_CONFIGS
+from src.search.starting_points import FIXED_CONFIGS, config_position
+from src.study.feasibility import complete_trials
 
 FIXED_SHARE = 0.6
 """Share of the ensemble's weight if all fixed configurations take part; a fifth less for each missing one of five.
@@ -53,11 +54,14 @@ class Weighting:
 
 
 def find_fixed_configs(study: optuna.Study) -> list[FrozenTrial]:
-    """The study's first complete trial of every fixed configuration, in the order of `FIXED_CONFIGS`."""
-    complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.value is not None]
+    """The study's first feasible trial of every fixed configuration, in the order of `CONFIGS`."""
+    complete = [trial for trial in complete_trials(study) if trial.value is not None]
     usable = [trial for trial in complete if "best_iteration" in trial.user_attrs]
-    first = [next((trial for trial in usable if trial.params == params), None) for params in FIXED_CONFIGS]
-    return [trial for trial in first if trial is not None]
+    first: dict[int, FrozenTrial] = {}
+    for trial in usable:
+        if (position := config_position(trial.params)) is not None:
+            first.setdefault(position, trial)
+    return [first[position] for position in sorted(first)]
 
 
 def suitable_configs(fixed: Sequence[int], best: int, predictions: np.ndarray, scorer: Scorer) -> list[int]:

@@ -14,6 +14,7 @@ these tables.
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import geometric_mean
 from typing import Any
 
@@ -29,7 +30,7 @@ from src.search.dart import is_dart
 from src.search.objective import ObjectiveSettings, make_objective
 from src.search.progress import fit_bar
 from src.search.search_task import SearchTask
-from src.search.starting_points import FIXED_CONFIGS, is_fixed_config
+from src.search.starting_points import FIXED_CONFIGS, config_position
 from src.search.stop_flag import StopFlag
 from src.workers.cpus import available_cpus
 
@@ -56,7 +57,8 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
     for max_bin in {trial.params["max_bin"] for trial in measured}:
         folds.datasets(max_bin)  # built before threads share them
     with fit_bar(f"{FOLDS} folds of {task.data.target}") as progress:
-        jobs = [_job(folds, trial, task.settings.search.seed, progress) for trial in measured]
+        settings = ObjectiveSettings(seed=task.settings.search.seed, space=task.settings.model.space)
+        jobs = [_job(folds, trial, settings, progress) for trial in measured]
         best_rounds = run_in_threads(jobs, available_cpus())
     ratios = [
         best * folded.growth / (trial.user_attrs["best_iteration"] * task.rows.growth)
@@ -87,8 +89,8 @@ def members_to_measure(members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[int, int]:
-    position = FIXED_CONFIGS.index(dict(trial.params)) if is_fixed_config(trial.params) else len(FIXED_CONFIGS)
-    return position, trial.number
+    position = config_position(trial.params)
+    return len(FIXED_CONFIGS) if position is None else position, trial.number
 
 
 class _TrialWithProgress(FixedTrial):
@@ -102,11 +104,13 @@ class _TrialWithProgress(FixedTrial):
         self.last_step = step
 
 
-def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int, progress: "tqdm[Any]") -> Callable[[StopFlag], int]:
+def _job(
+    folds: BinnedFolds, trial: FrozenTrial, settings: ObjectiveSettings, progress: "tqdm[Any]"
+) -> Callable[[StopFlag], int]:
     def job(stop_flag: StopFlag) -> int:
         repeated: Any = _TrialWithProgress(trial.params, trial.number)
         repeated.progress = progress
-        make_objective(folds, ObjectiveSettings(seed=seed, stop_flag=stop_flag))(repeated)
+        make_objective(folds, replace(settings, stop_flag=stop_flag))(repeated)
         return int(repeated.user_attrs["best_iteration"])
 
     return job

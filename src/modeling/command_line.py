@@ -56,11 +56,14 @@ class CommandLine:
                     f"study {study_name or self.args.study_name!r} does not record where its table is "
                     f"({stored.described_source}), because it was passed from Python: give --data"
                 )
-            asked_for = settings.data.table.features
+            asked_for, model = settings.data.table.features, settings.model
             settings, keep_total = resumed(stored, settings, self.given), "n_trials" not in self.given
             # `--features` alone must not be lost, nor that of the study when a `--config` does not name any.
             table = replace(settings.data.table, features=asked_for or stored.data.table.features)
             settings = replace(settings, data=replace(settings.data, table=table))
+            # Of a `--config` too: another value than the study's is refused when the study is opened.
+            asked = {name: value for name in ("constraint", "monotone") if (value := getattr(model, name))}
+            settings = replace(settings, model=replace(settings.model, **asked))
         return replace(settings, search=replace(settings.search, keep_total=keep_total, wait_for_store=self.wait))
 
     def targets(self, settings: RunSettings, stored: "StudySettings | None" = None) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
@@ -22,9 +23,10 @@ from src.reporting.final_report import FinalReport, same_command, write_final_re
 from src.reporting.summary import Outcome
 from src.search.derived_features import describe_features, input_example
 from src.search.search_task import SearchTask
+from src.study.pareto_front import candidates_of, pareto_front
 from src.study.studies import FINISHED
 from src.study.study_settings import as_json
-from src.tracking.projection.final_record import log_dataset, log_files, log_final_scores, report_page
+from src.tracking.projection.final_record import log_dataset, log_files, log_final_scores, report_page, tag_front
 from src.tracking.projection.parent_run import REGISTERED, REPORT_FOLDER, TRAINED
 from src.tracking.registry.model_versions import register_model
 from src.tracking.registry.served_model import ModelCard
@@ -72,6 +74,7 @@ def describe_outcome(task: SearchTask, opened: OpenStudy, best: FrozenTrial, mod
         "hyperparameters": model.heaviest.hyperparameters,
         "best_iteration": sum(model.rounds),
         **_describe_members(model),
+        **_describe_choice(task, opened.study, model),
         "best_trial": _describe_best_trial(best),
         "study_name": opened.study.study_name,
         "store": opened.manager.shown,
@@ -97,10 +100,23 @@ def _describe_training(task: SearchTask, model: FinalModel) -> dict[str, Any]:
     }
 
 
+def _describe_choice(task: SearchTask, study: optuna.Study, model: FinalModel) -> dict[str, Any]:
+    """How the registered model was chosen: the constraints, the selection, the measures and the Pareto front."""
+    maximize = task.data.config.direction == "maximize"
+    front = pareto_front(candidates_of(study.get_trials(deepcopy=False), maximize))
+    return {
+        "measures": dict(model.measures),
+        "constraint": list(task.settings.model.constraint),
+        "select": task.settings.model.select,
+        "pareto_front": [each.number for each in front],
+        **({"monotone": model.monotone} if model.monotone else {}),
+    }
+
+
 def _describe_members(model: FinalModel) -> dict[str, Any]:
-    """The trials of the ensemble, best first; empty for a model of one trial."""
+    """The trials of the ensemble, best first, or the trial of a model of one trial."""
     if len(model.members) == 1:
-        return {}
+        return {"trial": model.members[0].trial}
     members = [
         {
             "trial": member.trial,
@@ -207,6 +223,7 @@ def _upload(
     try:
         log_files(opened.session, parent, files)
         trials.result()
+        tag_front(opened.session, parent, set(written.metadata["pareto_front"]))
     except TrackingError as error:
         unsaved = f"{report.write_errors[0].filename} is not, and " if report.write_errors else ""
         command = same_command(opened.study.study_name)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import optuna
 
 from src.errors import ConfigError
-from src.search.search_task import SearchTask, task_sampler, verbose
+from src.search.search_space import make_space
+from src.search.search_task import SearchTask, check_model_settings, task_sampler, verbose
 from src.search.starting_points import store_starting_points
 from src.search.study_features import choose_study_features, with_study_features
 from src.study.pruner import make_pruner
@@ -76,9 +77,11 @@ def open_study(task: SearchTask) -> OpenStudy:
     """Creates the target's study or resumes it.
 
     Raises:
-        ConfigError: the store cannot be used, or the study was created with other data, another split or another seed.
+        ConfigError: the store cannot be used, or the study was created with other data, another split, another seed or
+            other constraints.
         StoreError: timed out waiting for the store.
     """
+    check_model_settings(task)
     set_optuna_verbosity(verbose())
     settings, data = task.settings.search, task.data
     manager = OptunaStudyManager(settings.storage_dir, settings.storage_url, settings.wait_for_store)
@@ -129,7 +132,8 @@ def _with_total(task: SearchTask, study: optuna.Study) -> SearchTask:
 def _initialize(study: optuna.Study, task: SearchTask) -> None:
     choose_study_features(task, study)
     if task.user_objective is None:
-        store_starting_points(study, task.settings.search.seed)
+        space = make_space(task.settings.model.space, bool(task.data.categorical))
+        store_starting_points(study, task.settings.search.seed, space)
 
 
 def _is_new(study: optuna.Study, now: StudySettings) -> bool:

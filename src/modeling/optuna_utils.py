@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import ConfigError
+from src.study.feasibility import is_feasible
 from src.study.studies import FINISHED, Callback, OptunaStudyManager
 from src.study.trial_times import epoch_ms
 
@@ -29,7 +30,7 @@ class OptunaCallbacks:
 
         def callback(study: optuna.Study, trial: FrozenTrial) -> None:
             finished = sorted(study.get_trials(deepcopy=False, states=FINISHED), key=_completed_at)
-            values = [t.value if t.state == TrialState.COMPLETE else None for t in finished]
+            values = [t.value if t.state == TrialState.COMPLETE and is_feasible(t) else None for t in finished]
             if _trials_since_improvement(values, study.direction.name == "MAXIMIZE", min_delta) >= patience:
                 log.info("study %s: no improvement in %d trials, stopping", study.study_name, patience)
                 study.stop()
@@ -41,7 +42,7 @@ class OptunaCallbacks:
         """Stops the study as soon as its best value is at least as good as `value`."""
 
         def callback(study: optuna.Study, trial: FrozenTrial) -> None:
-            if trial.state != TrialState.COMPLETE or trial.value is None:
+            if trial.state != TrialState.COMPLETE or trial.value is None or not is_feasible(trial):
                 return
             if trial.value >= value if study.direction.name == "MAXIMIZE" else trial.value <= value:
                 study.stop()
@@ -53,7 +54,9 @@ class OptunaCallbacks:
         """Logs each new best trial at INFO."""
 
         def callback(study: optuna.Study, trial: FrozenTrial) -> None:
-            if trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number:
+            if trial.state != TrialState.COMPLETE or not is_feasible(trial):
+                return
+            if study.best_trial.number == trial.number:
                 logger.info("study %s: trial %d is the best so far, %s", study.study_name, trial.number, trial.value)
 
         return callback

@@ -16,6 +16,7 @@ from src.names import check_target_name
 if TYPE_CHECKING:
     import pandas as pd
 
+    from src.data.table import Dataset
     from src.search.search_task import SearchTask
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def make_tasks(
     from src.data.table import load_dataset
     from src.modeling.preflight import check_locations
     from src.search.derived_features import all_candidates
-    from src.search.search_task import SearchTask
+    from src.search.search_task import SearchTask, check_model_settings, with_monotone_features
     from src.tracking.connection.tracking_check import TrackingCheck
 
     several = len(targets) > 1
@@ -59,17 +60,23 @@ def make_tasks(
     logged: set[str] = set()
     for target, target_settings in settings_by_target.items():
         dataset = load_dataset(frame, settings.data.table, target, source)
-        for warning in dataset.warnings:
-            if warning not in logged:
-                log.warning("%s", warning)
-        logged.update(dataset.warnings)
-        if dataset.history is not None:
-            all_candidates(dataset)  # only checked here: a mistake must not leave an empty study behind
+        _log_new_warnings(dataset, logged)
+        # A mistake must not leave an empty study behind, so the candidates are made here too.
+        derived = () if dataset.history is None else [each.name for each in all_candidates(dataset).features]
+        dataset = with_monotone_features(dataset, settings.model.monotone, derived)
         target_settings = replace(target_settings, split=choose_folds(dataset, target_settings), cv_auto=False)
         rows = make_split_rows(dataset, target_settings.split)
         tasks.append(SearchTask(dataset, rows, target_settings, shares_outer_run=several))
+        check_model_settings(tasks[-1])
     mlflow.join()
     return tasks
+
+
+def _log_new_warnings(dataset: "Dataset", logged: set[str]) -> None:
+    for warning in dataset.warnings:
+        if warning not in logged:
+            log.warning("%s", warning)
+    logged.update(dataset.warnings)
 
 
 def settings_of_target(settings: RunSettings, target: str, several: bool) -> RunSettings:

@@ -125,12 +125,12 @@ def train_target(task: "SearchTask") -> "Outcome":
 
 def _finish_target(task: "SearchTask", opened: "OpenStudy") -> "Outcome":
     """After the search: trains the final model, evaluates, saves, registers and reports it."""
-    from src.final.ensemble import fit_final_model
+    from src.final.chosen_model import fit_chosen_model
     from src.modeling.finish import record_outcome, write_outcome
     from src.study.studies import best_trial
 
     best = best_trial(opened.study)
-    model = fit_final_model(task, opened.study, best)
+    model = fit_chosen_model(task, opened.study, best)
     written = write_outcome(task, opened, best, model)
     return record_outcome(task, opened, model, written)
 

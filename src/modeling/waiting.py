@@ -36,7 +36,6 @@ REPEAT_SECONDS = 60.0
 RATE_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 """Wait after a study's timeout for its running trials: long enough for dead workers to be detected."""
-
 _ATTRIBUTES = sqlalchemy.text(
     "SELECT s.study_id, a.key, a.value_json FROM studies s "
     "LEFT JOIN study_user_attributes a ON a.study_id = s.study_id WHERE s.study_name = :name"
@@ -45,7 +44,9 @@ _STATES = sqlalchemy.text("SELECT state, count(*) FROM trials WHERE study_id = :
 _BEST = sqlalchemy.text(
     "SELECT d.direction, min(v.value), max(v.value) FROM trials t "
     "JOIN study_directions d ON d.study_id = t.study_id JOIN trial_values v ON v.trial_id = t.trial_id "
-    "WHERE t.study_id = :id AND t.state = 'COMPLETE' AND v.value_type = 'FINITE' GROUP BY d.direction"
+    "WHERE t.study_id = :id AND t.state = 'COMPLETE' AND v.value_type = 'FINITE' AND NOT EXISTS ("  # infeasible
+    "SELECT 1 FROM trial_system_attributes a WHERE a.trial_id = t.trial_id AND a.key LIKE 'constraints:%' "
+    "AND a.value_json NOT LIKE '-%' AND a.value_json <> '0.0') GROUP BY d.direction"
 )
 _HEARTBEAT = sqlalchemy.text(
     "SELECT max(h.heartbeat) FROM trial_heartbeats h JOIN trials t ON t.trial_id = h.trial_id WHERE t.study_id = :id"
@@ -61,7 +62,7 @@ class StudyProgress:
         running: trials in state RUNNING, also those of dead workers.
         total: the requested number of trials; None while it is not stored yet.
         time_left: seconds until the study's timeout, negative after it; None without a timeout.
-        best: the best value so far.
+        best: the best value of a feasible trial so far.
         heartbeat: the latest heartbeat of any worker.
     """
 

@@ -96,6 +96,6 @@ def made_of(metadata: Mapping[str, Any]) -> str:
     """`net_profit is the weighted mean of 2 trials: 7 (60 %), 2 (40 %)`, or `net_profit is trial 7`."""
     members = metadata.get("members")
     if not members:
-        return f"{metadata['target']} is trial {metadata['best_trial']['number']}"
+        return f"{metadata['target']} is trial {metadata.get('trial', metadata['best_trial']['number'])}"
     listed = ", ".join(f"{member['trial']} ({100 * member['weight']:.0f} %)" for member in members)
     return f"{metadata['target']} is the weighted mean of {len(members)} trials: {listed}"

@@ -53,6 +53,11 @@ class BinnedFolds:
             features[name] = pd.Categorical(column.where(column.isin(known)), categories=known)
         return features.iloc[fold.train], y[fold.train], features.iloc[fold.valid], y[fold.valid]
 
+    def validation_matrix(self, n_rows: int) -> np.ndarray:
+        """(at most n_rows, n_features): the first validation rows of the last fold, encoded."""
+        rows = self.folds[-1].valid[:n_rows]
+        return take_rows(self._matrix(self._levels[-1]), rows)
+
     @property
     def _levels(self) -> list[dict[str, list[str]]]:
         """The category levels of each fold's training rows."""

@@ -28,18 +28,20 @@ class ValidationCurve:
         values: scores after rounds 1, 2, ...
         best_round: the round (from 1) with the best score; 0 before the first round.
         best_value: that score.
+        best_of_folds: the scores of the folds in that round.
     """
 
     maximize: bool
     values: list[float] = field(default_factory=list)
     best_round: int = 0
     best_value: float = math.nan
+    best_of_folds: Sequence[float] = ()
 
-    def add(self, value: float) -> None:
-        """Appends the score of the next round."""
+    def add(self, value: float, of_folds: Sequence[float] = ()) -> None:
+        """Appends the mean score of the next round, with the scores of the folds."""
         self.values.append(value)
         if self.best_round == 0 or (value > self.best_value if self.maximize else value < self.best_value):
-            self.best_round, self.best_value = len(self.values), value
+            self.best_round, self.best_value, self.best_of_folds = len(self.values), value, of_folds
 
     def downsampled(self) -> dict[str, list[Any]]:
         """At most 100 points {"steps": rounds, "values": scores}, including the first, best and last round."""
@@ -131,7 +133,7 @@ def boost(
         reads = best is not None and best.reads_round(round_number)
         pairs = zip(boosters, fevals if reads else no_fevals, strict=True)
         scores = [booster.eval_valid(feval)[0][2] for booster, feval in pairs]
-        curve.add(sum(scores) / len(scores))  # faster than numpy's mean for so few numbers
+        curve.add(sum(scores) / len(scores), scores)  # faster than numpy's mean for so few numbers
         if best is not None and reads:
             best.keep_if_best(round_number, curve.values[-1])
         if on_round(round_number, curve.values[-1]) or round_number - curve.best_round >= patience:

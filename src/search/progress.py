@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from src.study.feasibility import is_feasible
 from src.study.studies import FINISHED
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -111,7 +112,8 @@ class SearchProgress:
         self._bar.update(min(done, self.n_trials) - self._bar.n)
 
     def _best(self, trials: Sequence[FrozenTrial]) -> float | None:
-        values = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+        usable = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
+        values = [trial.value for trial in usable if trial.value is not None]
         if not values:
             return None
         return max(values) if self.study.direction.name == "MAXIMIZE" else min(values)

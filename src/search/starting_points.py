@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from src.search.search_space import MAX_BIN_STEP, suggest_hyperparameters
+from src.search.search_space import MAX_BIN_STEP, SEED_SPACE, SearchSpace, suggest_hyperparameters
 from src.study.sampler import ReseededSampler, make_sampler
 
 Params = dict[str, Any]
@@ -53,6 +53,17 @@ LARGE_TREES = LIGHTGBM_DEFAULTS | {
 }  # fmt: skip
 FIXED_CONFIGS = (LIGHTGBM_DEFAULTS, LOW_RATE_SAMPLED, GOSS_SAMPLED, STRONGLY_REGULARIZED, LARGE_TREES)
 """Different configurations that do well on many tables; they do not depend on scores on the user's table."""
+
+_NEUTRAL: Params = {"extra_trees": False, "path_smooth": 1e-3}
+"""LightGBM's defaults, or the nearest values, of what only `wide` has; then those for category columns."""
+_NEUTRAL_CATEGORIES: Params = {
+    "cat_smooth": 10.0, "cat_l2": 10.0, "max_cat_to_onehot": 4, "min_data_per_group": 100,
+}  # fmt: skip
+CONFIGS: Mapping[str, tuple[Params, ...]] = {
+    "seed": FIXED_CONFIGS,
+    "wide": tuple(config | _NEUTRAL | _NEUTRAL_CATEGORIES for config in FIXED_CONFIGS),
+}
+"""The fixed configurations of each search space, as many for each, LightGBM's defaults first."""
 
 
 class StartingSampler(ReseededSampler):
@@ -88,7 +99,20 @@ class StartingSampler(ReseededSampler):
 
 def is_fixed_config(params: Mapping[str, Any]) -> bool:
     """Whether a trial's parameters are one of the fixed configurations."""
-    return dict(params) in FIXED_CONFIGS
+    return config_position(params) is not None
+
+
+def config_position(params: Mapping[str, Any]) -> int | None:
+    """The position of a fixed configuration in `CONFIGS` of its search space; None for other parameters."""
+    for configs in CONFIGS.values():
+        for position, config in enumerate(configs):
+            if any(_for_table(config, has_categories) == params for has_categories in (False, True)):
+                return position
+    return None
+
+
+def _for_table(config: Params, has_categories: bool) -> Params:
+    return {name: value for name, value in config.items() if has_categories or name not in _NEUTRAL_CATEGORIES}
 
 
 def make_starting_sampler(name: str, seed: int) -> BaseSampler:
@@ -100,15 +124,21 @@ def make_starting_sampler(name: str, seed: int) -> BaseSampler:
     return StartingSampler(make_sampler(name, seed))
 
 
-def store_starting_points(study: optuna.Study, seed: int) -> None:
+def store_starting_points(study: optuna.Study, seed: int, space: SearchSpace = SEED_SPACE) -> None:
     """Stores the starting points on a new study."""
-    study.set_user_attr(STARTING_POINTS_ATTR, starting_points(seed))
+    study.set_user_attr(STARTING_POINTS_ATTR, starting_points(seed, space))
 
 
-def starting_points(seed: int) -> list[Params]:
-    """The parameters of the first trials, in order, with random draws from a seed."""
-    random = _random_draws(seed, N_STARTING_POINTS - len(FIXED_CONFIGS))
-    return [FIXED_CONFIGS[0], *sorted([*FIXED_CONFIGS[1:], *random], key=estimated_cost)]
+def starting_points(seed: int, space: SearchSpace = SEED_SPACE) -> list[Params]:
+    """The parameters of the first trials, in order, with random draws from a seed.
+
+    Fixed configurations outside a narrowed space are left out.
+    """
+    configs = [_for_table(config, space.has_categories) for config in CONFIGS[space.base]]
+    inside = [config for config in configs if space.contains(config)]
+    random = _random_draws(seed, N_STARTING_POINTS - len(configs), space)
+    first = inside[:1] if inside[:1] == configs[:1] else []
+    return [*first, *sorted([*inside[len(first) :], *random], key=estimated_cost)]
 
 
 def estimated_cost(params: Mapping[str, Any]) -> float:
@@ -122,7 +152,7 @@ def estimated_cost(params: Mapping[str, Any]) -> float:
     return float(kind * per_round / params["learning_rate"])
 
 
-def _random_draws(seed: int, n: int) -> list[Params]:
+def _random_draws(seed: int, n: int, space: SearchSpace) -> list[Params]:
     sampler = make_sampler("random", seed)
     empty = optuna.create_study(sampler=sampler)
-    return [suggest_hyperparameters(empty.ask()) for _ in range(n)]
+    return [suggest_hyperparameters(empty.ask(), space) for _ in range(n)]

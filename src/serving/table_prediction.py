@@ -11,6 +11,7 @@ from src.serving.block_digest import extend_digest
 from src.serving.block_predictor import BlockPredictor, RowsToPredict, shared_keys, unused_columns
 from src.serving.kept_past import is_sorted_by_date
 from src.serving.prediction_part import Part, PredictionOutput
+from src.serving.read_ahead import read_ahead
 from src.serving.requested_models import RequestedModel
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,8 @@ class TablePrediction:
         """
         start, n_written, digest = 0, 0, ""
         nothing = None
-        for block in self._blocks():
+        for block, digest in read_ahead(self._digested(output.resumes)):
             stop = start + len(block)
-            digest = extend_digest(digest, block) if output.resumes else ""
             part = Part(start, stop, digest)
             n_there = output.n_rows_of(part)
             if n_there is None:
@@ -113,6 +113,13 @@ class TablePrediction:
         if len(frame):
             output.write(part, frame)
         return len(frame), frame
+
+    def _digested(self, needs_digest: bool) -> Iterator[tuple[pd.DataFrame, str]]:
+        """The blocks, each with the digest of all rows up to its end; an empty text if it is not needed."""
+        digest = ""
+        for block in self._blocks():
+            digest = extend_digest(digest, block) if needs_digest else ""
+            yield block, digest
 
     def _blocks(self) -> Iterator[pd.DataFrame]:
         """The columns that the models need, in blocks; in one block if a model needs a past that is not sorted."""

@@ -6,7 +6,7 @@ and all unfinished trials of the study. This storage keeps the trials of its own
 - when the trial starts: number, state and owner (see `study_storage`),
 - at its first report: the parameters, so that other workers see them (TPE avoids parameters of running trials) and the
   next worker finds them after a `kill -9`,
-- when the trial ends: reports, attributes, value and state in one transaction.
+- when the trial ends: reports, attributes, constraints, value and state in one transaction.
 
 If another process has taken over the trial in the meantime, nothing is written and `TrialLost` is raised.
 
@@ -29,7 +29,15 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from src.study.optuna_internals import completed_utc, copy_of_trial, id_of_trial, models, started_utc, transaction
+from src.study.optuna_internals import (
+    CONSTRAINT_PREFIX,
+    completed_utc,
+    copy_of_trial,
+    id_of_trial,
+    models,
+    started_utc,
+    transaction,
+)
 from src.study.trial_times import local_time
 
 DatabaseRows = list[dict[str, Any]]
@@ -50,6 +58,7 @@ class RunningTrial:
         params: rows that are not in the database yet.
         reports: likewise.
         user_attrs: likewise, by key.
+        constraints: likewise: the system attributes of `set_constraint`.
         params_written: the parameters were written, at the first report.
     """
 
@@ -57,6 +66,7 @@ class RunningTrial:
     params: DatabaseRows = field(default_factory=list)
     reports: DatabaseRows = field(default_factory=list)
     user_attrs: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, str] = field(default_factory=dict)
     params_written: bool = False
 
 
@@ -104,7 +114,7 @@ class BufferedStorage(RDBStorage):
                 self._lost.add(trial_id)
                 raise TrialLost(f"trial {running.trial.number} was taken over by another worker")
             self._write(session, running)
-        running.params, running.reports, running.user_attrs = [], [], {}
+        running.params, running.reports, running.user_attrs, running.constraints = [], [], {}, {}
 
     def finish_trial(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
         """Writes the buffer, the values and the final state; False if another process has taken the trial over."""
@@ -142,12 +152,16 @@ class BufferedStorage(RDBStorage):
             session.execute(insert(models.TrialParamModel).on_conflict_do_nothing(), running.params)
         if running.reports:
             session.execute(insert(models.TrialIntermediateValueModel).on_conflict_do_nothing(), running.reports)
-        if running.user_attrs:
-            rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in running.user_attrs.items()]
-            attributes = insert(models.TrialUserAttributeModel)
-            keys = [models.TrialUserAttributeModel.trial_id, models.TrialUserAttributeModel.key]
-            written = {"value_json": attributes.excluded.value_json}
-            session.execute(attributes.on_conflict_do_update(index_elements=keys, set_=written), rows)
+        for model, attributes in (
+            (models.TrialUserAttributeModel, running.user_attrs),
+            (models.TrialSystemAttributeModel, running.constraints),
+        ):
+            if attributes:
+                rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in attributes.items()]
+                statement = insert(model)
+                written = {"value_json": statement.excluded.value_json}
+                keys = [model.trial_id, model.key]
+                session.execute(statement.on_conflict_do_update(index_elements=keys, set_=written), rows)
 
     def _set_trial_param(
         self,
@@ -192,10 +206,14 @@ class BufferedStorage(RDBStorage):
         running.trial.user_attrs[key] = json.loads(text)  # as other processes will read it
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """As in Optuna, written at once: pruners of other processes read these attributes."""
-        super().set_trial_system_attr(trial_id, key, value)
-        if trial_id in self._running:
-            self._running[trial_id].trial.system_attrs[key] = value
+        """As in Optuna, written at once: pruners of other processes read it. Constraints are buffered."""
+        running = self._running.get(trial_id)
+        if running is not None and key.startswith(CONSTRAINT_PREFIX):
+            running.constraints[key] = json.dumps(value)
+        else:
+            super().set_trial_system_attr(trial_id, key, value)
+        if running is not None:
+            running.trial.system_attrs[key] = value
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """As in Optuna; from memory if the trial runs, or has just ended, in this process."""

@@ -10,8 +10,9 @@ sampler cover what is used.
 - `optuna.study._frozen.FrozenStudy`: what `get_all_studies` of a storage returns
 - `Study._study_id`, `Study._storage`, `FrozenStudy._study_id`, `Trial._trial_id`, `FrozenTrial._trial_id`
 - `FrozenTrial._params`, `_distributions`, `_user_attrs`, `_system_attrs`
+- the system attributes `constraints:<name>` that `set_constraint` writes
 
-Three classes override or call private methods of their base class:
+Four classes override or call private methods of their base class:
 
 - `BufferedStorage` (of `RDBStorage`): `_set_trial_param`, `_get_trials`, `_build_frozen_trial_from_trial_model`,
   `_set_trial_value_without_commit`
@@ -19,6 +20,7 @@ Three classes override or call private methods of their base class:
   `_set_trial_attr_without_commit`, and `_get_best_trial_id` in `RETRIED_METHODS`
 - `TrialSeededTPESampler` (of `TPESampler`): `_sample`, `_build_parzen_estimator`, `_compute_acquisition_func`,
   `_compare`, `_rng`, `_random_sampler`, `_n_ei_candidates`
+- `FeasibleHyperbandPruner` (of `HyperbandPruner`): `_try_initialization`, `_pruners`, `_min_resource`
 """
 
 import copy
@@ -36,6 +38,7 @@ from optuna.trial import FrozenTrial
 
 __all__ = [
     "COMPLETED_UTC",
+    "CONSTRAINT_PREFIX",
     "FrozenStudy",
     "completed_utc",
     "copy_of_trial",
@@ -51,6 +54,8 @@ __all__ = [
 
 COMPLETED_UTC: Any = models.TrialModel._datetime_complete_utc
 """The column with the end of a trial; the attribute `datetime_complete` is not a column."""
+CONSTRAINT_PREFIX = "constraints:"
+"""Of the system attributes that `set_constraint` writes."""
 
 
 def id_of_study(study: optuna.Study | FrozenStudy) -> int:

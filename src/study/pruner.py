@@ -5,10 +5,13 @@
 - asha: successive halving; at 30, 90, 270 and 810 rounds the better third continues (Li et al. 2020)
 - hyperband: several brackets of successive halving, with different first rungs (Li et al. 2018)
 - none: no pruning
+
+Trials that violate a constraint are not compared with: they cannot win, so they set no standard.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 import numpy as np
 import optuna
@@ -16,6 +19,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.trial import FrozenTrial, TrialState
 
 from src.config import MAX_ROUNDS
+from src.study.feasibility import complete_trials, is_feasible
 
 N_STARTUP_TRIALS, N_WARMUP_STEPS = 10, 50
 FIRST_RUNG_ROUNDS, REDUCTION = 30, 3
@@ -57,19 +61,57 @@ class CachedMedianPruner(MedianPruner):
         if self._current is not None and self._current[0] != study.study_name:
             self._numbers_read, self._values_at_step = set(), {}
         self._current = (study.study_name, trial.number)
-        for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        for other in complete_trials(study):
             if other.number not in self._numbers_read:
                 self._numbers_read.add(other.number)
                 for step, value in other.intermediate_values.items():
                     self._values_at_step.setdefault(step, []).append(value)
 
 
+class _FeasibleStudy:
+    """A study without its infeasible trials, for Optuna's pruners, which compare with all trials."""
+
+    def __init__(self, study: Any) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """As in Optuna, without infeasible trials."""
+        return [trial for trial in self._study.get_trials(deepcopy, states) if is_feasible(trial)]
+
+
+class FeasibleHalvingPruner(SuccessiveHalvingPruner):
+    """`SuccessiveHalvingPruner` that compares with feasible trials only."""
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether to prune the trial at this step."""
+        feasible: Any = _FeasibleStudy(study)
+        return super().prune(feasible, trial)
+
+
+class FeasibleHyperbandPruner(HyperbandPruner):
+    """`HyperbandPruner` that compares with feasible trials only."""
+
+    def _try_initialization(self, study: optuna.Study) -> None:
+        """Makes the pruners of the brackets."""
+        super()._try_initialization(study)
+        rates = range(len(self._pruners))
+        self._pruners = [
+            FeasibleHalvingPruner(
+                min_resource=self._min_resource, reduction_factor=REDUCTION, min_early_stopping_rate=rate
+            )
+            for rate in rates
+        ]
+
+
 def _asha() -> BasePruner:
-    return SuccessiveHalvingPruner(min_resource=FIRST_RUNG_ROUNDS, reduction_factor=REDUCTION)
+    return FeasibleHalvingPruner(min_resource=FIRST_RUNG_ROUNDS, reduction_factor=REDUCTION)
 
 
 def _hyperband() -> BasePruner:
-    return HyperbandPruner(min_resource=FIRST_RUNG_ROUNDS, max_resource=MAX_ROUNDS, reduction_factor=REDUCTION)
+    return FeasibleHyperbandPruner(min_resource=FIRST_RUNG_ROUNDS, max_resource=MAX_ROUNDS, reduction_factor=REDUCTION)
 
 
 MAKERS: Mapping[str, Callable[[], BasePruner]] = {

@@ -23,6 +23,7 @@ from src.disk import explain, is_full
 from src.errors import ConfigError, RunError, SearchError, StoreError
 from src.names import check_study_name, study_option
 from src.secrets import mask_url, scrub
+from src.study.feasibility import is_feasible, no_feasible_trial
 from src.study.optuna_internals import id_of_study
 from src.study.pruner import make_pruner
 from src.study.retry_policy import RetryPolicy, is_transient
@@ -226,6 +227,7 @@ def set_optuna_verbosity(verbose: bool = False) -> None:
     """Shows Optuna's log only with `--verbose`; the progress bar shows trials, and the study stores them."""
     optuna.logging.set_verbosity(optuna.logging.INFO if verbose else optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", "Constraints have been set, but CmaEsSampler")  # docs/search.md says so
 
 
 def n_finished(study: optuna.Study) -> int:
@@ -234,7 +236,7 @@ def n_finished(study: optuna.Study) -> int:
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial:
-    """The study's best complete trial.
+    """The study's best complete trial that meets all constraints.
 
     Raises:
         SearchError: there is none.
@@ -245,4 +247,6 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
             f"study {study.study_name!r} has no complete trial: give more time or a larger --n-trials "
             f"and resume with {study_option(study.study_name)}"
         )
+    if not any(is_feasible(trial) for trial in complete):
+        raise no_feasible_trial(study.study_name, complete)
     return study.best_trial

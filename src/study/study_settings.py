@@ -84,6 +84,7 @@ def differences(before: StudySettings, now: StudySettings) -> Iterator[tuple[str
     yield from _differences(before, now, ("target", "task", "metric", "objective"))
     yield from _differences(before, now, ("features",))
     yield from _differences(before.search, now.search, ("seed",))
+    yield from _differences(before.model, now.model, ("space", "constraint", "monotone"))
     if before.data_digest != now.data_digest:
         old, new = (f"{each.described_source} ({each.data_digest})" for each in (before, now))
         yield "data", old, new

@@ -31,7 +31,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from src.study.buffered_storage import BufferedStorage, TrialLost
-from src.study.optuna_internals import models, started_utc, storage_behind_cache, transaction
+from src.study.optuna_internals import CONSTRAINT_PREFIX, models, started_utc, storage_behind_cache, transaction
 from src.study.retry_policy import RetryPolicy, is_transient, retry_while_unavailable
 from src.study.store_location import set_up_sessions
 from src.study.trial_owners import (
@@ -258,8 +258,12 @@ class StudyStorage(BufferedStorage):
             if attempts is not None:
                 attribute = models.TrialSystemAttributeModel
                 self._set_trial_attr_without_commit(session, attribute, trial_id, ATTEMPTS, attempts)
-            # The next attempt reports the same steps again; Optuna would warn about each of them.
+            # The next attempt reports the same steps and sets the same constraints; Optuna would warn and ignore them.
             session.query(models.TrialIntermediateValueModel).filter_by(trial_id=trial_id).delete()
+            attributes.filter(
+                models.TrialSystemAttributeModel.trial_id == trial_id,
+                models.TrialSystemAttributeModel.key.startswith(CONSTRAINT_PREFIX),
+            ).delete(synchronize_session=False)
         return True
 
 

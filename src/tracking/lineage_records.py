@@ -214,6 +214,8 @@ def read_metadata(uri: str) -> dict[str, Any]:
 def trial_records(client: "MlflowClient", metadata: dict[str, Any], run: "Run | None") -> list[dict[str, Any]]:
     """The trials that a model is made of, with the runs that MLflow has of them."""
     members = metadata.get("members") or ([metadata["best_trial"]] if "best_trial" in metadata else [])
+    if "trial" in metadata:  # not always the best one
+        members = [{"trial": metadata["trial"], "value": metadata.get("validation_score")}]
     records = []
     for member in members:
         number = member.get("trial", member.get("number"))

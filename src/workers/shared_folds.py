@@ -56,6 +56,10 @@ class SharedFolds(BinnedFolds):
         self._cache[max_bin] = (size, pairs)
         return pairs
 
+    def validation_matrix(self, n_rows: int) -> np.ndarray:
+        """(at most n_rows, n_features): the first validation rows of the last fold, encoded."""
+        return take_rows(self._table.matrix(len(self.folds) - 1), self.folds[-1].valid[:n_rows])
+
     def prepare(self, max_bin: int) -> list[tuple[Path, Path]]:
         """The binary files of all folds' training and validation rows; one process writes them while others wait.
 

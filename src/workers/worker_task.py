@@ -29,6 +29,7 @@ class WorkerTask:
     study_name: str
     table: SharedTable
     settings: RunSettings
+    growth: float
     user_objective: UserObjective | None = None
     callbacks: Sequence[Callback] = ()
     limit: TimeLimit | None = None
@@ -41,7 +42,8 @@ def share_task(task: SearchTask, study_name: str, sharer: TableSharer) -> Worker
         OSError: the disk is full.
     """
     table = sharer.share(task.data, task.rows.folds, with_frame=task.user_objective is not None)
-    return WorkerTask(study_name, table, task.settings, task.user_objective, task.callbacks, task.limit)
+    user = task.user_objective
+    return WorkerTask(study_name, table, task.settings, task.rows.growth, user, task.callbacks, task.limit)
 
 
 def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
@@ -62,7 +64,9 @@ def run_as_worker(task: WorkerTask, stop_flag: StopFlag) -> None:
     if task.limit is not None:
         callbacks.append(DeadlineUpdate(task.limit, stop_flag))
     context = WorkerContext(manager.storage, settings.n_trials, stop_flag, callbacks)
-    run_trials(study, objective_on(_shared_folds(task), task.settings, task.user_objective, study, stop_flag), context)
+    folds = _shared_folds(task)
+    objective = objective_on(folds, task.settings, task.user_objective, study, stop_flag, task.growth)
+    run_trials(study, objective, context)
 
 
 def _shared_folds(task: WorkerTask) -> "BinnedFolds":

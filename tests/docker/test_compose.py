@@ -16,6 +16,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 EXAMPLE = (ROOT / "docker" / ".env.example").read_text(encoding="utf-8")
 TUNING = ("create", "worker", "wait", "finish")
+ON_REQUEST = ("monitor", "promote", "serving")
 
 
 def used_variables() -> dict[str, str]:
@@ -52,9 +53,19 @@ class TestService:
 
 def test_every_option_exists_in_the_command_it_is_given_to() -> None:
     commands = commands_in(TEXT)
-    assert len(commands) == len((*TUNING, "serving"))
+    assert len(commands) == len((*TUNING, *ON_REQUEST))
     for command in commands:
         assert command.options <= options_of(command.module)
+
+
+def test_what_needs_a_model_does_not_start_with_the_search() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == set(ON_REQUEST)
+
+
+def test_who_monitors_and_promotes_reads_the_table_of_the_search() -> None:
+    for name in ("monitor", "promote"):
+        given = [word for word in SERVICES["create"]["command"] if word.startswith(("--targets=", "--data="))]
+        assert SERVICES[name]["command"][1:] == given
 
 
 def test_modes_are_those_of_the_command() -> None:

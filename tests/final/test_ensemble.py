@@ -91,7 +91,7 @@ def train_alone(task: SearchTask, study: optuna.Study, made: FinalModel) -> list
     """Trains every member alone, with its number of rounds."""
     trials = [study.trials[member.trial] for member in made.members]
     rounds = [final_rounds(trial, task.rows, made.rounds_factor) for trial in trials]
-    members = [make_member(trial, task.data.config, 3, n) for trial, n in zip(trials, rounds, strict=True)]
+    members = [make_member(trial, task.data, 3, n) for trial, n in zip(trials, rounds, strict=True)]
     return [train_fits([member.fit], task.data, task.rows) for member in members]
 
 
@@ -193,7 +193,7 @@ def test_members_trained_in_parallel_are_identical(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     study = run_trials(task, DRAWN)
     weight = 1 / len(DRAWN)
-    fits = [make_member(t, task.data.config, 3, final_rounds(t, task.rows), weight).fit for t in study.trials]
+    fits = [make_member(t, task.data, 3, final_rounds(t, task.rows), weight).fit for t in study.trials]
     at_once = train_fits(fits, task.data, task.rows, n_parallel=4).booster.model_to_string()
     assert at_once == train_fits(fits, task.data, task.rows).booster.model_to_string()
     alone = [train_final_model(trial, task.data, task.rows, 3).booster.model_to_string() for trial in study.trials]

@@ -103,7 +103,7 @@ def test_the_mean_of_gbdt_goss_and_dart(tmp_path: Path, mlflow_store: str, targe
     settings = RunSettings(split=split, search=SearchSettings(seed=split.seed))
     task, opened = searched(tmp_path, small_table(), target, settings, [GBDT, GOSS, DART])
     weights = zip(opened.study.trials, (0.3, 0.6, 0.1), strict=True)
-    members = [make_member(t, task.data.config, split.seed, final_rounds(t, task.rows), w) for t, w in weights]
+    members = [make_member(t, task.data, split.seed, final_rounds(t, task.rows), w) for t, w in weights]
     model = train_members(members, task.data, task.rows, validation_score=61.5, n_parallel=2)
     metadata = read_back(task, opened, model)
     assert [member["trial"] for member in metadata["members"]] == [0, 1, 2]
@@ -172,7 +172,7 @@ def test_lightgbm_stopping_before_its_rounds(tmp_path: Path, mlflow_store: str, 
         "lambda_l1": 1.0, "lambda_l2": 10.0, "min_gain_to_split": 1.0, "max_bin": 32,
     }  # fmt: skip
     task, opened = searched(tmp_path, small_table(), "is_highly_profitable", RunSettings(), [drawn])
-    model = train_members([make_member(opened.study.best_trial, task.data.config, 42, 250)], task.data, task.rows, 0.9)
+    model = train_members([make_member(opened.study.best_trial, task.data, 42, 250)], task.data, task.rows, 0.9)
     assert model.rounds[0] < 250
     assert_the_same_again(model, read_back(task, opened, model), small_table())
 

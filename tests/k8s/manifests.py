@@ -53,11 +53,13 @@ def rendered(folder: str) -> tuple[Object, ...]:
 
 
 def overlay(name: str) -> tuple[Object, ...]:
-    """All that an overlay has to offer, the nightly search of its own folder too."""
+    """All objects of an overlay, with those of its optional folders."""
     if name == TEAM:
-        return tuple(found for part in ("services", "run", "migrate") for found in rendered(f"examples/{TEAM}/{part}"))
-    extra = f"overlays/{name}/nightly"
-    return rendered(f"overlays/{name}") + (rendered(extra) if (ROOT / "k8s" / extra).is_dir() else ())
+        parts = ("services", "run", "migrate", "serving")
+        return tuple(found for part in parts for found in rendered(f"examples/{TEAM}/{part}"))
+    extras = [f"overlays/{name}/{part}" for part in ("nightly", "serving")]
+    present = [folder for folder in extras if (ROOT / "k8s" / folder).is_dir()]
+    return tuple(found for folder in (f"overlays/{name}", *present) for found in rendered(folder))
 
 
 def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
@@ -105,7 +107,7 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 def command_line(objects: tuple[Object, ...], holder: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The module that a container of the tuner's image runs, and its arguments with the settings put in."""
+    """The module that a container of the project's images runs, and its arguments with the settings put in."""
     words = holder["args"]
     if "command" in holder:  # of `sh -c`: the script, its name, and then what the script calls
         words = words[2:]
@@ -113,11 +115,16 @@ def command_line(objects: tuple[Object, ...], holder: Mapping[str, Any]) -> tupl
     return words[0], [expanded(word, variables) for word in words[1:]]
 
 
-def tuner_containers(objects: tuple[Object, ...]) -> Iterator[tuple[str, Any]]:
-    """Those that run a command of the product, with their owner's name."""
+def project_containers(objects: tuple[Object, ...], *images: str) -> Iterator[tuple[str, Any]]:
+    """Containers that run a command of this project, with their owner's name.
+
+    Args:
+        objects: of an overlay.
+        images: names of the images to look at; all that run commands when empty.
+    """
     for item in pods(objects):
         for holder in item.containers:
-            if "/tuner:" in holder["image"]:
+            if any(f"/{image}:" in holder["image"] for image in images or ("tuner", "serving")):
                 yield f"{item.owner}/{holder['name']}", holder
 
 

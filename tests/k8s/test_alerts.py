@@ -1,4 +1,4 @@
-"""The optional alerts on the nightly search: their labels exist, and Prometheus' own tool tests them."""
+"""The optional alerts on scheduled Jobs: their labels exist, and Prometheus' own tool tests them."""
 
 import re
 import shutil
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.k8s.manifests import OVERLAYS, TEAM, named, overlay, rendered
+from tests.k8s.manifests import OVERLAYS, TEAM, named, of_kind, overlay, rendered
 
 ALERTS = "examples/team/alerts"
-FAILED, NO_SUCCESS = "DailyProfitNightFailed", "DailyProfitNoNightSucceeded"
+FAILED, NO_SUCCESS, ALARM = "DailyProfitNightFailed", "DailyProfitNoNightSucceeded", "DailyProfitMonitorAlarm"
 METRICS = {
     "kube_cronjob_created",
     "kube_cronjob_spec_suspend",
@@ -25,7 +25,7 @@ METRICS = {
 
 
 def rule() -> Any:
-    (found,) = rendered(ALERTS)
+    (found,) = of_kind(rendered(ALERTS), "PrometheusRule")
     return found
 
 
@@ -35,7 +35,7 @@ def expressions() -> list[str]:
 
 def test_no_overlay_needs_the_operator() -> None:
     for name in (*OVERLAYS, TEAM):
-        assert "PrometheusRule" not in {found["kind"] for found in overlay(name)}
+        assert not of_kind(overlay(name), "PrometheusRule", "ServiceMonitor")
 
 
 def test_the_expressions_are_about_the_teams_namespace_and_the_cronjob_that_is_there() -> None:
@@ -43,7 +43,7 @@ def test_the_expressions_are_about_the_teams_namespace_and_the_cronjob_that_is_t
     assert (found["apiVersion"], found["metadata"]["namespace"]) == ("monitoring.coreos.com/v1", "research")
     assert found["metadata"]["labels"]["release"] == "monitoring"
     text = "\n".join(expressions())
-    assert len(expressions()) == 2
+    assert len(expressions()) == 3
     assert all(re.findall(r'namespace="([^"]*)"', item) == ["research"] for item in expressions())
     for name in set(re.findall(r'(?:cronjob|owner_name)="([^"]*)"', text)):
         assert named(overlay(TEAM), "CronJob", name)
@@ -53,6 +53,7 @@ def test_the_expressions_are_about_the_teams_namespace_and_the_cronjob_that_is_t
 JOB = 'namespace="research", job_name="nightly-{}"'
 OWNED = 'owner_kind="CronJob", owner_name="nightly"'
 CRON = 'namespace="research", cronjob="nightly"'
+MONITOR = 'namespace="research", cronjob="monitor"'
 
 
 def series(name: str, labels: str, values: str) -> dict[str, str]:
@@ -81,7 +82,7 @@ def cron(suspended: int = 0, success: str = "") -> list[Any]:
 def firing(hour: int, alert: str, *jobs: int) -> dict[str, Any]:
     """Which alerts fire at the hour: those of jobs, or that of the CronJob."""
     own = [{"namespace": "research", "job_name": f"nightly-{number}", "condition": "true"} for number in jobs]
-    found = own if alert == FAILED else [{"namespace": "research", "cronjob": "nightly"}] * len(jobs)
+    found = own if alert != NO_SUCCESS else [{"namespace": "research", "cronjob": "nightly"}] * len(jobs)
     return {
         "eval_time": f"{hour}h",
         "alertname": alert,
@@ -105,6 +106,14 @@ CASES = {
     "none ever succeeds": (
         [*cron(), *job(1, start_hour=1, failed_from=2), *job(2, start_hour=25, failed_from=26)],
         [firing(3, FAILED, 1), firing(27, FAILED, 1, 2), firing(25, NO_SUCCESS), firing(27, NO_SUCCESS, 1)],
+    ),
+    "monitoring rings twice, and is quiet later": (
+        [
+            series("kube_cronjob_status_last_successful_time", MONITOR, f"{'_ ' * 5}{3600 * 5}x100"),
+            *job(1, start_hour=1, failed_from=2, owner='owner_kind="CronJob", owner_name="monitor"'),
+            *job(2, start_hour=3, failed_from=4, owner='owner_kind="CronJob", owner_name="monitor"'),
+        ],
+        [firing(1, ALARM), firing(3, ALARM, 1), firing(4, ALARM, 1, 2), firing(6, ALARM), firing(4, FAILED)],
     ),
     "it is suspended": ([*cron(suspended=1)], [firing(50, NO_SUCCESS)]),
     "other jobs fail, or nothing has": (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.manifests import ROOT, named, overlay, rendered
+from tests.k8s.manifests import ROOT, named, of_kind, overlay, pod, rendered
 
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 FILES = [ROOT / "docs" / "cluster.md", *sorted((ROOT / "k8s").rglob("*.yaml")), *sorted((ROOT / "k8s").rglob("*.sh"))]
@@ -26,11 +26,23 @@ def test_the_commands_name_what_is_there() -> None:
         ("Deployment", "mlflow"),
         ("CronJob", "nightly"),
         ("CronJob", "promote"),
+        ("CronJob", "monitor"),
+        ("Deployment", "serving"),
+        ("Service", "serving"),
         ("Job", "migrate"),
         ("Service", "mlflow"),
     ):
         assert f"{kind.lower()}/{name}" in PAGE
         assert named(objects, kind, name)["metadata"]["namespace"] == "daily-profit"
+    for secret, key in re.findall(r"create secret generic (serving-\w+) --from-file=(\w+)", PAGE):
+        (volume,) = [item for item in pod(objects, "Deployment/serving").spec["volumes"] if "secret" in item]
+        assert volume["secret"]["secretName"] == secret
+        assert f"`TOKEN_FILE: /secrets/{key}`" in PAGE
+    label, value = re.findall(r"kubectl label namespace \S+ (\S+)=(\S+)", PAGE)[0]
+    (near,) = [
+        policy["spec"] for policy in of_kind(objects, "NetworkPolicy") if policy["metadata"]["name"] == "serving"
+    ]
+    assert {"namespaceSelector": {"matchLabels": {label: value}}} in near["ingress"][0]["from"]
     for script in re.findall(r"/scripts/(\S+\.sh)", PAGE):
         (maps,) = [found for found in objects if found["metadata"]["name"].startswith("postgres-scripts-")]
         assert script in maps["data"]

@@ -240,6 +240,7 @@ class TestDown:
         (listed,) = [json.loads(item.stdin)["items"] for item in cluster.calls if item.stdin]
         kinds = {found["kind"] for found in listed}
         assert {"StatefulSet", "Deployment", "Service", "NetworkPolicy", "CronJob"} <= kinds
+        assert {found["metadata"]["name"] for found in listed} >= {"mlflow", "nightly", "monitor", "promote", "serving"}
         assert not kinds & {"Namespace", "Secret"}
         left = "jobs,configmaps,serviceaccounts" + (",persistentvolumeclaims,secrets" if volumes else "")
         label = "app.kubernetes.io/part-of=daily-profit"

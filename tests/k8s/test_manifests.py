@@ -27,8 +27,8 @@ from tests.k8s.manifests import (
     overlay,
     parser_of,
     pods,
+    project_containers,
     rendered,
-    tuner_containers,
 )
 
 SUPPORTED = [
@@ -110,13 +110,13 @@ class TestOverlay:
             assert {reference["name"] for reference in secret_keys(pod)} <= {"credentials"}, pod.owner
 
     def test_every_variable_is_known(self, name: str) -> None:
-        for owner, holder in tuner_containers(overlay(name)):
+        for owner, holder in project_containers(overlay(name)):
             asked = {match for word in holder["args"] for match in VARIABLE.findall(word)}
             assert asked and asked <= environment(overlay(name), holder).keys(), owner
 
     def test_every_command_line_is_taken(self, name: str) -> None:
         """By the parser of the command itself, with the values that the settings have."""
-        for owner, holder in tuner_containers(overlay(name)):
+        for owner, holder in project_containers(overlay(name)):
             module, words = command_line(overlay(name), holder)
             args = parser_of(module).parse_args(words)
             assert args.targets and getattr(args, "study_name", owner), owner
@@ -145,7 +145,7 @@ class TestOverlay:
 
     def test_a_finish_searches_nothing(self, name: str) -> None:
         """Also where the time was up, with several targets too: what is missing is not for one pod to do."""
-        for owner, holder in tuner_containers(overlay(name)):
+        for owner, holder in project_containers(overlay(name)):
             if owner.endswith("/finish"):
                 module, words = command_line(overlay(name), holder)
                 assert parser_of(module).parse_args(words).timeout <= 0.001, owner
@@ -164,7 +164,7 @@ def test_mlflow_and_nothing_else_is_called_beside_the_product() -> None:
         text = yaml.safe_dump_all(overlay(name))
         options = options_after(text, "mlflow", "server")
         assert {"--host", "--port", "--serve-artifacts"} <= options <= mlflow_options_of("server")
-        mine = {command_line(overlay(name), holder)[0] for _, holder in tuner_containers(overlay(name))}
+        mine = {command_line(overlay(name), holder)[0] for _, holder in project_containers(overlay(name))}
         assert {call.module for call in commands_in(text)} == mine
         assert all(call.options <= options_of(call.module) for call in commands_in(text))
 
@@ -196,7 +196,7 @@ def test_services_say_which_keys_their_secret_has(name: str) -> None:
 def test_who_tunes_has_one_name(name: str) -> None:
     """So that a workload identity is bound once, for all runs and nights; the server has another one."""
     used = {item.owner: item.spec.get("serviceAccountName") for item in pods(overlay(name))}
-    tuning = {owner.rpartition("/")[0] for owner, _ in tuner_containers(overlay(name))}
-    assert len(tuning) == 5
+    tuning = {owner.rpartition("/")[0] for owner, _ in project_containers(overlay(name), "tuner")}
+    assert len(tuning) == 6
     assert {used[owner] for owner in tuning} == {"tuner"}
-    assert {used[owner] for owner in used.keys() - tuning} <= {"mlflow", None}
+    assert {used[owner] for owner in used.keys() - tuning} <= {"mlflow", "serving", None}

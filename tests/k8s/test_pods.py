@@ -10,6 +10,7 @@ from tests.k8s.manifests import (
     TEAM,
     Pod,
     environment,
+    named,
     of_kind,
     overlay,
     pod,
@@ -48,7 +49,7 @@ class TestHardening:
         for item in every_pod:
             for volume in item.spec["volumes"]:
                 (kind,) = volume.keys() - {"name"}
-                assert kind in ("emptyDir", "configMap"), item.owner
+                assert kind in ("emptyDir", "configMap", "secret"), item.owner
                 assert kind != "emptyDir" or volume["emptyDir"]["sizeLimit"], item.owner
             for holder in item.containers:
                 assert "/tmp" in [mount["mountPath"] for mount in holder["volumeMounts"]], item.owner
@@ -132,14 +133,14 @@ class TestJobs:
 
 class TestDisruptionBudget:
     def test_it_selects_only_the_workers(self) -> None:
-        (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
+        budget = named(overlay("production"), "PodDisruptionBudget", "workers")
         wanted = budget["spec"]["selector"]["matchLabels"].items()
         assert [item.owner for item in pods(overlay("production")) if wanted <= item.labels.items()] == ["Job/work"]
 
     @pytest.mark.parametrize("running", [1, 2, 40])
     def test_no_drain_waits_for_a_worker(self, running: int) -> None:
         """As Kubernetes reckons it: what may be evicted is what runs beyond the number that has to be available."""
-        (budget,) = of_kind(overlay("production"), "PodDisruptionBudget")
+        budget = named(overlay("production"), "PodDisruptionBudget", "workers")
         # A Job has no scale, so that Kubernetes takes neither a percentage nor maxUnavailable for its pods.
         assert type(budget["spec"]["minAvailable"]) is int and "maxUnavailable" not in budget["spec"]
         assert running - budget["spec"]["minAvailable"] == running

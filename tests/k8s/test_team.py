@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from k8s.fanout.rendering import documents
 from tests.k8s.manifests import ROOT, Object, Pod, container, named, need_kubectl, of_kind, pods
 
 EXAMPLE = ROOT / "k8s" / "examples" / "team"
-SEARCHING = {"Job/create-a", "Job/work-a", "Job/finish-a", "CronJob/nightly", "CronJob/promote"}
+SEARCHING = {"Job/create-a", "Job/work-a", "Job/finish-a", "CronJob/nightly", "CronJob/monitor", "CronJob/promote"}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,19 @@ def test_a_worker_has_its_gpu(objects: tuple[Object, ...], owner: str) -> None:
     }
     others = [holder for item in pods(objects) for holder in item.containers if holder["name"] != "work"]
     assert not [holder for holder in others if "nvidia.com/gpu" in holder["resources"]["limits"]]
+
+
+def test_the_servers_have_the_same_platform_but_no_batch_nodes(moved: Path) -> None:
+    command = [need_kubectl(), "kustomize", str(moved / "serving")]
+    served = tuple(documents(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    assert {item["metadata"]["namespace"] for item in served} == {"research"}
+    (metadata,) = templates(served).values()
+    assert metadata["labels"]["team.example.com/cost-center"] == "research"
+    (item,) = pods(served)
+    assert item.spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert "priorityClassName" not in item.spec and "nodeSelector" not in item.spec
+    assert item.containers[0]["image"] == "registry.team.example.com/daily-profit/serving:0.1.0-team.3"
+    assert named(served, "ConfigMap", "serving")["data"]["TARGET"] == "net_profit,is_profitable"
 
 
 def test_addresses_and_data(objects: tuple[Object, ...]) -> None:

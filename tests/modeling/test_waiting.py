@@ -97,6 +97,15 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
     assert "not ready: no such table" in str(read_progress(store_url(None, tmp_path / "empty", {}), "s"))
 
 
+def test_the_best_value_is_that_of_a_feasible_trial(tmp_path: Path) -> None:
+    study = make(tmp_path)
+    for value, excess in ((1.0, 0.25), (3.0, -0.5), (2.0, 0.0), (4.0, -0.0)):
+        study.add_trial(optuna.trial.create_trial(value=value, constraints={"trees<=5": excess}))
+    progress = read_progress(store_url(None, tmp_path, {}), "s")
+    assert isinstance(progress, StudyProgress)
+    assert progress.best == study.best_value == 2.0
+
+
 @pytest.mark.parametrize(
     ("progress", "is_over"),
     [

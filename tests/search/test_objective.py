@@ -173,7 +173,7 @@ def test_reports_are_the_curve(data: Dataset) -> None:
 
 def test_past_the_deadline_a_trial_ends_with_its_best_round(data: Dataset) -> None:
     value, kept = play(prepare(data, "hold-out"), SETS["gbdt"], stop_flag=StopFlag(deadline=monotonic() - 1))
-    assert kept == {"best_iteration": 1, "curve": {"steps": [1], "values": [value]}}
+    assert kept == {"best_iteration": 1, "curve": {"steps": [1], "values": [value]}, "trees": 1.0, "leaves": 9.0}
 
 
 def test_a_requested_stop_ends_a_trial_at_once(data: Dataset) -> None:

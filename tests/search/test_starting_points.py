@@ -10,14 +10,18 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
 from src.config import MODEL_CONFIGS
-from src.search.search_space import lightgbm_params, suggest_hyperparameters
+from src.model_settings import SpaceSettings
+from src.search.search_space import SearchSpace, lightgbm_params, make_space, suggest_hyperparameters
 from src.search.starting_points import (
+    CONFIGS,
     FIXED_CONFIGS,
     LARGE_TREES,
     LIGHTGBM_DEFAULTS,
     LOW_RATE_SAMPLED,
     N_STARTING_POINTS,
+    config_position,
     estimated_cost,
+    is_fixed_config,
     make_starting_sampler,
     starting_points,
     store_starting_points,
@@ -94,3 +98,29 @@ def test_a_study_without_them_is_left_to_its_sampler() -> None:
     study = optuna.create_study(sampler=make_starting_sampler("random", 1))
     study.optimize(lambda trial: float(len(suggest_hyperparameters(trial))), n_trials=2)
     assert study.trials[0].params != LIGHTGBM_DEFAULTS
+
+
+def wide(has_categories: bool, **parameters: Any) -> SearchSpace:
+    return make_space(SpaceSettings("wide", parameters), has_categories)
+
+
+@pytest.mark.parametrize("has_categories", [False, True])
+def test_the_wide_space_has_its_own_configurations(has_categories: bool) -> None:
+    space = wide(has_categories)
+    points = starting_points(3, space)
+    assert len(points) == N_STARTING_POINTS
+    assert all(suggest_hyperparameters(FixedTrial(each), space) == each for each in points)
+    positions = [config_position(each) for each in points]
+    assert positions[0] == 0, "LightGBM's defaults"
+    assert sorted(position for position in positions if position is not None) == list(range(len(CONFIGS["wide"])))
+    assert not any(is_fixed_config(each | {"path_smooth": 5.0}) for each in points)
+
+
+def test_configurations_outside_of_a_narrowed_space_are_left_out() -> None:
+    space = wide(False, learning_rate=(0.02, 0.04))
+    points = starting_points(3, space)
+    kept = [each for each in points if is_fixed_config(each)]
+    assert [each["learning_rate"] for each in kept] == [0.03, 0.03]
+    assert all(0.02 <= each["learning_rate"] <= 0.04 for each in points)
+    assert len(points) == N_STARTING_POINTS - len(CONFIGS["wide"]) + 2
+    assert [estimated_cost(each) for each in points] == sorted(estimated_cost(each) for each in points)

@@ -1,5 +1,6 @@
 """The command as a process: what it prints, how it ends, and what it refuses before it listens."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +18,6 @@ import requests
 
 from src.data.sources.files import read_path
 from src.errors import ConfigError
-from src.serving.online.prediction_log import PredictionLog
 from src.serving.online.server import listen
 from src.serving.serve import main
 from tests.commands import run_here
@@ -95,6 +96,23 @@ def test_follows_the_alias_and_answers_the_running_request_after_sigterm(
     assert len(read_path(tmp_path / "log", "log")) == 3 * 40
 
 
+def test_a_kept_connection_is_answered_once_more_after_sigterm(server: Process, registry: Registry) -> None:
+    """Its client may be sending a request just then, and could not know whether a closed connection lost it."""
+    request = json.dumps(records(registry.models[1])).encode()
+    answers = []
+    with contextlib.closing(HTTPConnection(urlsplit(server.url).netloc, timeout=60)) as client:
+        for stops in (True, False):
+            client.request("POST", "/invocations", request, {"Content-Type": "application/json"})
+            answer = client.getresponse()
+            answers.append((answer.status, answer.getheader("Connection"), json.loads(answer.read())))
+            if stops:
+                server.process.send_signal(signal.SIGTERM)
+                wait_until(lambda: not _listens(server.url))
+    assert [(status, connection) for status, connection, _ in answers] == [(200, None), (200, "close")]
+    assert answers[0][2] == answers[1][2]
+    assert server.process.wait(timeout=60) == 143
+
+
 def _listens(url: str) -> bool:
     try:
         requests.get(f"{url}/ping", timeout=10)
@@ -122,6 +140,8 @@ def test_ctrl_c_ends_it_with_130(server: Process) -> None:
         (["--targets", "pnl", "--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["--targets", "pnl", "--token-file", "absent"], "--token-file absent"),
         (["--targets", "pnl", "--log-predictions", "file"], "--log-predictions file"),
+        (["--targets", "pnl", "--log-predictions", "s3://bucket/log"], "s3:// is unknown"),
+        (["--targets", "pnl", "--log-predictions", "postgresql://host:port/db"], "--log-predictions postgresql://host"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(registry: Registry, tmp_path: Path, options: list[str], words: str) -> None:
@@ -135,8 +155,3 @@ def test_a_mistake_is_one_line_and_status_2(registry: Registry, tmp_path: Path, 
 def test_a_port_in_use_is_named() -> None:
     with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="--port"):
         listen("127.0.0.1", taken.getsockname()[1])
-
-
-def test_a_log_is_written_only_where_it_can_be(tmp_path: Path) -> None:
-    PredictionLog(tmp_path / "new" / "folder", ()).flush(now=True)
-    assert list((tmp_path / "new" / "folder").iterdir()) == []

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from src.errors import Interrupted
 from src.search.search_space import suggest_hyperparameters
 from src.search.stop_flag import StopFlag
 from src.search.trial_loop import WorkerContext, run_trials
@@ -137,3 +138,43 @@ def test_nothing_is_kept_of_trials_that_ended(manager: OptunaStudyManager, study
     run_trials(study, objective, WorkerContext(manager.storage, 12, StopFlag()))
     study.get_trials(deepcopy=False)
     assert (manager.storage._running, manager.storage._ended) == ({}, {})
+
+
+def test_constraints_take_no_transaction_and_are_there_for_others(
+    manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
+) -> None:
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.report(1.0, 10)
+    writes: list[str] = []
+    sqlalchemy.event.listen(
+        manager.storage.engine, "before_cursor_execute", lambda c, cursor, statement, *_: writes.append(statement)
+    )
+    trial.set_constraint("trees<=5", 0.25)
+    trial.set_constraint("leaves<=90", -0.5)
+    assert not [statement for statement in writes if statement.startswith(("INSERT", "UPDATE"))]
+    assert trial.constraints == study.trials[0].constraints == {"trees<=5": 0.25, "leaves<=90": -0.5}
+    study.tell(trial, 1.0)
+    (seen,) = as_another_reads_it(study, tmp_path)
+    assert seen.constraints == {"trees<=5": 0.25, "leaves<=90": -0.5}
+
+
+def test_a_trial_that_runs_again_sets_its_constraints_again(
+    manager: OptunaStudyManager, study: optuna.Study, tmp_path: Path
+) -> None:
+    attempts = []
+
+    def fail_once(trial: optuna.Trial) -> float:
+        attempts.append(trial.number)
+        trial.report(1.0, 10)
+        trial.set_constraint("trees<=5", 0.25 if len(attempts) == 1 else -0.25)
+        if len(attempts) == 1:
+            manager.storage.requeue_trial(trial._trial_id)
+            raise Interrupted("stopped")
+        return 1.0
+
+    with pytest.raises(Interrupted):
+        run_trials(study, fail_once, WorkerContext(manager.storage, 1, StopFlag()))
+    run_trials(study, fail_once, WorkerContext(manager.storage, 1, StopFlag()))
+    (seen,) = as_another_reads_it(study, tmp_path)
+    assert (attempts, seen.constraints) == ([0, 0], {"trees<=5": -0.25})

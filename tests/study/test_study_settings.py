@@ -106,8 +106,8 @@ def test_what_belongs_to_a_process_is_not_stored() -> None:
     search = SearchSettings(max_workers=8, study_name="s", storage_url="postgresql://u:s3cret@h/db")
     document = as_json(stored(RunSettings(search=search, output_dir=Path("mine"), register=False)))
     assert sorted(document) == [
-        "data", "data_digest", "described_source", "ensemble_size", "features", "metric", "objective", "search",
-        "split", "target", "task",
+        "data", "data_digest", "described_source", "ensemble_size", "features", "metric", "model", "objective",
+        "search", "split", "target", "task",
     ]  # fmt: skip
     assert sorted(document["search"]) == ["n_trials", "pruner", "sampler", "seed", "timeout"]
     assert sorted(document["split"]) == sorted(vars(SplitSettings()))

@@ -29,8 +29,8 @@ BASELINE_WORDS = {
 }
 SHOWN_ELSEWHERE = frozenset({
     "hyperparameters", "feature_names", "categorical_levels", "boolean_features", "decimal_marks", "direction",
-    "members", "best_trial", "fits", "test_score", "test_interval", "test_interval_note", "baselines", "best_baseline",
-    "skill", "skill_interval", "skill_interval_note",
+    "monotone", "pareto_front", "members", "best_trial", "fits", "test_score", "test_interval", "test_interval_note",
+    "baselines", "best_baseline", "skill", "skill_interval", "skill_interval_note",
     "validation_score", "validation_baselines", "validation_best_baseline", "validation_skill",
 })  # fmt: skip
 INTERVAL_METHOD = "Student's t over groups of consecutive dates, or over rows in a table without dates"

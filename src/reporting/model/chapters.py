@@ -10,6 +10,7 @@ from src.reporting.document.words import Metadata, describe_baseline, format_num
 from src.reporting.model import plots as draw
 from src.reporting.model import wording as say
 from src.reporting.model.derived_features import derived_chapter
+from src.reporting.model.monotone import monotone_chapter
 from src.reporting.model.numbers import Groups, ModelNumbers, RankCurves
 
 MAX_MISSING = 15
@@ -25,13 +26,13 @@ def model_chapters(numbers: ModelNumbers, metadata: Metadata) -> list[Chapter]:
         numbers: as measured when the model was trained.
         metadata: of the same model.
     """
-    derived = derived_chapter(metadata)
+    optional = [chapter for chapter in (derived_chapter(metadata), monotone_chapter(metadata)) if chapter is not None]
     return [
         _money(numbers),
         _fit(numbers),
         _stability(numbers, metric_name({"metric": numbers.metric} | dict(metadata))),
         _features(numbers, bool(metadata.get("members"))),
-        *([] if derived is None else [derived]),
+        *optional,
         _data(numbers),
     ]
 

@@ -12,6 +12,7 @@ from src.reporting.model.chapters import model_chapters
 from src.reporting.model.numbers import ModelNumbers
 from src.reporting.model.wording import profit_in_short
 from src.reporting.study import numbers
+from src.reporting.study.front import front_chapter
 from src.reporting.study.search_chapters import search_chapters
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def study_document(material: StudyReportInput) -> Document:
         _baselines(material),
         *_ensemble(material),
         *([] if material.model is None else model_chapters(material.model, material.metadata)),
+        front_chapter(material.snapshot, material.metric, material.metadata),
         *search_chapters(material.snapshot, material.metric),
         _reproduction(material),
     ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from src.config import Direction
 from src.errors import ConfigError
 from src.reporting.document.blocks import Table
+from src.study.feasibility import is_feasible
 from src.study.trial_times import seconds_taken, utc_time
 
 if TYPE_CHECKING:
@@ -44,10 +45,15 @@ class Snapshot:
         return tuple(t for t in self.in_state("COMPLETE") if t.value is not None and math.isfinite(t.value))
 
     @cached_property
+    def feasible(self) -> tuple["FrozenTrial", ...]:
+        """The trials of `complete` that meet their constraints: those that may win."""
+        return tuple(trial for trial in self.complete if is_feasible(trial))
+
+    @cached_property
     def ranked(self) -> tuple["FrozenTrial", ...]:
-        """`complete`, the best first; of equal trials the earlier first, as in `study.best_trial`."""
+        """`feasible`, the best first; of equal trials the earlier first, as in `study.best_trial`."""
         sign = -1 if self.direction == "maximize" else 1
-        return tuple(sorted(self.complete, key=lambda trial: sign * value_of(trial)))
+        return tuple(sorted(self.feasible, key=lambda trial: sign * value_of(trial)))
 
     def in_state(self, *names: str) -> list["FrozenTrial"]:
         """Trials in one of these states, by Optuna's names, such as `PRUNED`."""
@@ -67,7 +73,7 @@ class History:
     """Values of the trials.
 
     Attributes:
-        complete: trials and their values.
+        complete: feasible complete trials and their values.
         best: the same trials and the best value so far.
         pruned: pruned trials and their last reported values; trials without reported values are left out.
     """
@@ -123,8 +129,8 @@ def search_seconds(snapshot: Snapshot) -> tuple[float, float] | None:
 
 def history(snapshot: Snapshot) -> History:
     """Values by trial, best values so far, and last reported values of pruned trials."""
-    numbers = tuple(trial.number for trial in snapshot.complete)
-    values = tuple(value_of(trial) for trial in snapshot.complete)
+    numbers = tuple(trial.number for trial in snapshot.feasible)
+    values = tuple(value_of(trial) for trial in snapshot.feasible)
     pick = max if snapshot.direction == "maximize" else min
     best: list[float] = []
     for value in values:
@@ -160,7 +166,7 @@ def _bound(end: float) -> str:
 
 
 def top_trials(snapshot: Snapshot, n: int = 20) -> Table:
-    """The best complete trials: number, value, seconds, then every parameter of any of these trials."""
+    """The best feasible trials: number, value, seconds, then every parameter of any of these trials."""
     best = snapshot.ranked[:n]
     names = tuple(dict.fromkeys(name for trial in best for name in trial.params))
     rows = tuple((t.number, t.value, seconds_taken(t), *_cells(t.params, names)) for t in best)

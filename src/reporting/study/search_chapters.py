@@ -20,7 +20,6 @@ from src.reporting.study.pruning import Pruning, describe_pruning, pruning, prun
 from src.reporting.study.slices import slice_plot, slices
 from src.reporting.study.workers import MAX_ROWS, by_worker, spans, utilisation, workers_plot, workers_table
 
-NOT_YET = "No trial is complete yet."
 MAX_SMALL = 24
 """Maximum number of small figures in one chapter."""
 POINTS_OF_SLICES = 7000
@@ -43,6 +42,10 @@ def search_chapters(snapshot: Snapshot, metric: str) -> list[Chapter]:
     ]
 
 
+def _not_yet(snapshot: Snapshot) -> str:
+    return "No complete trial meets the constraints." if snapshot.complete else "No trial is complete yet."
+
+
 def _note(text: str) -> Paragraph:
     return Paragraph(text, "note")
 
@@ -51,10 +54,12 @@ def _history(snapshot: Snapshot, metric: str) -> Chapter:
     known = numbers.history(snapshot)
     n_points = len(known.complete.numbers) + len(known.pruned.numbers)
     if not n_points:
-        return Chapter("history", "History", [_note(NOT_YET)])
+        return Chapter("history", "History", [_note(_not_yet(snapshot))])
     counts = numbers.count_states(snapshot)
     caption = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed trials."
     shown = min(len(known.complete.numbers), MAX_POINTS) + min(len(known.pruned.numbers), MAX_POINTS // 2)
+    if n_infeasible := len(snapshot.complete) - len(snapshot.feasible):
+        caption += f" {n_infeasible} complete trials that do not meet the constraints are left out."
     caption += downsampling_note(n_points, shown)
     caption += outside_note(value_limits(snapshot), [*known.complete.values, *known.pruned.values])
     figure = Figure("history", history_plot(snapshot, metric), caption)
@@ -78,7 +83,7 @@ def _importances(result: Importances) -> Chapter:
 def _parameters(snapshot: Snapshot, metric: str, shares: Mapping[str, float]) -> Chapter:
     best = numbers.best_parameters(snapshot)
     if not best.rows:
-        none = NOT_YET if not snapshot.complete else "The trials have no parameters."
+        none = _not_yet(snapshot) if not snapshot.feasible else "The trials have no parameters."
         return Chapter("parameters", "Parameters", [_note(none)])
     cuts = slices(snapshot)
     shown = sorted(cuts, key=lambda cut: -shares.get(cut.name, 0.0))[:MAX_SMALL]
@@ -212,6 +217,7 @@ def _workers(snapshot: Snapshot) -> list[Block]:
 def _trials(snapshot: Snapshot) -> Chapter:
     top = numbers.top_trials(snapshot)
     if not top.rows:
-        return Chapter("trials", "Best trials", [_note(NOT_YET)])
-    note = f"The best {len(top.rows)} of {len(snapshot.complete)} complete trials."
+        return Chapter("trials", "Best trials", [_note(_not_yet(snapshot))])
+    meeting = "" if len(snapshot.feasible) == len(snapshot.complete) else " that meet the constraints"
+    note = f"The best {len(top.rows)} of {len(snapshot.feasible)} complete trials{meeting}."
     return Chapter("trials", "Best trials", [_note(note), TableBlock(top, sortable=True)])

@@ -1,10 +1,12 @@
 """Runs the application under uvicorn until SIGTERM or Ctrl-C."""
 
+import asyncio
 import contextlib
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from time import monotonic
 
 import uvicorn
 
@@ -12,6 +14,8 @@ from src.errors import ConfigError, Interrupted
 from src.serving.online.dispatcher import Dispatcher
 
 BACKLOG = 2048
+IDLE_SECONDS = 5
+"""A connection without a request for this long is closed."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,8 +37,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Dispatcher) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, http="h11"
-        )
+            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, http="h11",
+            timeout_keep_alive=IDLE_SECONDS,
+        )  # fmt: skip
         super().__init__(config)
 
     @contextlib.contextmanager
@@ -49,6 +54,22 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As in uvicorn, but an open connection is closed with its next answer, or when it is idle.
+
+        uvicorn closes connections between two requests at once. Their clients may be sending a request just then, and
+        cannot know whether it was lost.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        deadline = monotonic() + IDLE_SECONDS
+        while self.server_state.connections and not self.force_exit and monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
     def run_until_stopped(self, listener: socket.socket) -> None:
         """Serves.

@@ -9,7 +9,7 @@ description are always updated.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,22 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from src.tracking.connection.session import TrackingSession, now_ms
 from src.tracking.connection.tracking_errors import tracking_errors
 from src.tracking.projection.parent_run import REPORT_FOLDER
+from src.tracking.projection.study_projection import PAGE
+from src.tracking.projection.trial_run import TRIAL_NUMBER
 
 log = logging.getLogger(__name__)
 
 NOTE_TAG = "mlflow.note.content"
 SCHEMA_ROWS = 1000
 BEST_PARAM_PREFIX = "best_trial_"
+FRONT_TAG = "optuna.is_on_pareto_front"
+MAX_TAGGED = 500
+"""Trials of the front in the parent's tag."""
 
 
 def log_final_scores(session: TrackingSession, parent_id: str, metadata: Mapping[str, Any]) -> None:
@@ -46,9 +52,41 @@ def log_final_scores(session: TrackingSession, parent_id: str, metadata: Mapping
             RunTag("best_trial", str(best["number"])),
             RunTag("best_trial_params", json.dumps(best["hyperparameters"], sort_keys=True)),
             RunTag("target", str(metadata["target"])),
+            *choice_tags(metadata),
             RunTag(NOTE_TAG, describe(metadata)),
         ]
         session.client.log_batch(parent_id, metrics=metrics, tags=tags)
+
+
+def choice_tags(metadata: Mapping[str, Any]) -> list[RunTag]:
+    """Tags of the parent run on the choice of the registered model; each is at most 5,000 characters long."""
+    trials = [member["trial"] for member in metadata.get("members", [])] or [metadata.get("trial", "")]
+    return [
+        RunTag("select", str(metadata.get("select", ""))),
+        RunTag("constraint", ", ".join(metadata.get("constraint", []))),
+        RunTag("registered_trials", ", ".join(map(str, trials))),
+        RunTag("pareto_front", ", ".join(map(str, metadata.get("pareto_front", [])[:MAX_TAGGED]))),
+    ]
+
+
+def tag_front(session: TrackingSession, parent_id: str, front: Collection[int]) -> None:
+    """Tags the trial runs of the Pareto front, and those that an earlier command tagged as no longer on it.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    with tracking_errors("tag the trials of the Pareto front"):
+        experiment, token = session.client.get_run(parent_id).info.experiment_id, None
+        children = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"
+        while True:
+            page = session.client.search_runs([experiment], children, max_results=PAGE, page_token=token)
+            for run in page:
+                is_on_front = int(run.data.tags.get(TRIAL_NUMBER, -1)) in front
+                if is_on_front or FRONT_TAG in run.data.tags:
+                    session.client.set_tag(run.info.run_id, FRONT_TAG, str(is_on_front).lower())
+            token = page.token
+            if not token:
+                return
 
 
 def _log_best_params(client: MlflowClient, parent_id: str, hyperparameters: Mapping[str, Any]) -> None:
@@ -87,7 +125,9 @@ def final_metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
 def describe(metadata: Mapping[str, Any]) -> str:
     """The run's description in the MLflow UI, Markdown: the registered model's scores, the best trial's parameters."""
     best, members = metadata["best_trial"], metadata.get("members", [])
-    composition = f"the weighted mean of {len(members)} trials" if members else f"trial {best['number']}"
+    composition = (
+        f"the weighted mean of {len(members)} trials" if members else f"trial {metadata.get('trial', best['number'])}"
+    )
     lines = [
         f"**{metadata['target']}** ({metadata['task']}, {metadata['metric']}), study `{metadata['study_name']}`, "
         f"{metadata['n_trials']} trials. The registered model is {composition}.",

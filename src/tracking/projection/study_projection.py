@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import StoreError
+from src.study.feasibility import is_feasible
 from src.study.worker_identity import worker_identity
 from src.tracking.connection.run_tags import origin_tags
 from src.tracking.connection.session import TrackingSession, shown_uri
@@ -254,7 +255,7 @@ class StudyProjection:
 
 
 def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float | None]:
-    """By trial number: the best value of all trials that were complete when this trial ended; None if there is none.
+    """By trial number: the best value of all feasible trials that were complete when this trial ended, or None.
 
     A later pass computes the same values, so that writing them twice changes nothing.
     """
@@ -262,7 +263,8 @@ def best_values(finished: list[FrozenTrial], maximize: bool) -> dict[int, float 
     best: float | None = None
     for _, ended_together in groupby(sorted(finished, key=ended_ms), key=ended_ms):
         together = list(ended_together)
-        values = [t.value for t in together if t.state == TrialState.COMPLETE and t.value is not None]
+        usable = [t for t in together if t.state == TrialState.COMPLETE and is_feasible(t)]
+        values = [t.value for t in usable if t.value is not None]
         known = values if best is None else [best, *values]
         if known:
             best = max(known) if maximize else min(known)

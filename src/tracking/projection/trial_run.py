@@ -8,7 +8,9 @@ from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
+from src.model_settings import QUANTITIES
 from src.names import mlflow_key
+from src.study.feasibility import is_feasible
 from src.study.trial_times import epoch_ms, seconds_taken
 from src.tracking.connection.run_tags import source_tags
 
@@ -55,7 +57,8 @@ def describe_trial(trial: FrozenTrial, study_name: str, parent_id: str, metric_n
             TRIAL_NUMBER: str(trial.number),
             TRIAL_STATE: trial.state.name,
         }
-        | ({"optuna.error": str(error)} if error else {}),
+        | ({"optuna.error": str(error)} if error else {})
+        | ({"optuna.is_feasible": str(is_feasible(trial)).lower()} if trial.constraints else {}),
         params={mlflow_key(key): str(value) for key, value in trial.params.items()},
         metrics=trial_metrics(trial, metric_name),
     )
@@ -67,8 +70,8 @@ def trial_metrics(trial: FrozenTrial, metric_name: str) -> list[Metric]:
     metrics = []
     if trial.value is not None and math.isfinite(trial.value):
         metrics.append(Metric("value", trial.value, end, 0))
-    if "best_iteration" in trial.user_attrs:
-        metrics.append(Metric("best_iteration", float(trial.user_attrs["best_iteration"]), end, 0))
+    measured = [name for name in ("best_iteration", *QUANTITIES) if name in trial.user_attrs]
+    metrics += [Metric(name, float(trial.user_attrs[name]), end, 0) for name in measured]
     if (seconds := seconds_taken(trial)) is not None:
         metrics.append(Metric("duration_seconds", seconds, end, 0))
     return metrics + [Metric(f"validation_{metric_name}", value, end, step) for step, value in trial_curve(trial)]

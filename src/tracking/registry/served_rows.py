@@ -103,12 +103,16 @@ class UnseenValues:
     def add(self, frame: pd.DataFrame) -> None:
         """Counts the values of (n_rows, at least the model's features)."""
         for name, levels in self._levels.items():
-            given = encoding.texts_of(frame[name])
-            unseen = given.notna().to_numpy() & np.isnan(encoding.level_codes(frame[name], levels))
-            self._given[name] += int(given.count())
-            self._unseen[name] += int(np.count_nonzero(unseen))
+            positions, distinct = encoding.distinct(frame[name])
+            values = pd.Series(distinct, dtype=object)
+            texts = encoding.texts_of(values)
+            counts = np.bincount(positions[positions >= 0], minlength=len(values))
+            given = texts.notna().to_numpy() & (counts > 0)
+            unseen = given & np.isnan(encoding.level_codes(values, levels))
+            self._given[name] += int(counts[given].sum())
+            self._unseen[name] += int(counts[unseen].sum())
             if len(self._examples[name]) < MOST_EXAMPLES:
-                self._examples[name] |= dict.fromkeys(given[unseen].unique()[:MOST_EXAMPLES])
+                self._examples[name] |= dict.fromkeys(texts[unseen].unique()[:MOST_EXAMPLES])
 
     def warnings(self) -> list[str]:
         """One line for each column with many such values."""

@@ -138,10 +138,11 @@ class RealCluster:
             if any(item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions", []))
         ]
 
-    def sql(self, query: str) -> list[list[str]]:
+    def sql(self, query: str, stdin: str = "") -> list[list[str]]:
         """Rows of Optuna's database; empty while Postgres is unavailable."""
         shell = 'PGPASSWORD="$OPTUNA_POSTGRES_PASSWORD" psql -h 127.0.0.1 -U optuna -d optuna -At -F "|" -c "$0"'
-        text = self.kubectl("exec", "postgres-0", "--", "bash", "-c", shell, query, status=None)
+        words = ("exec", "-i", "postgres-0", "--", "bash", "-c", shell, query)
+        text = self.kubectl(*words, stdin=stdin, status=None)
         return [line.split("|") for line in text.splitlines() if "|" in line]
 
     def trials(self, study: str) -> Counter[str]:

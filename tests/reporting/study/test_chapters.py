@@ -43,7 +43,7 @@ def bars_of(chapters: dict[str, Chapter], part: str) -> tuple[list[str], Bars, s
 def test_chapters_are_in_order() -> None:
     document = study_document(material(TOGETHER))
     keys = [chapter.key for chapter in document.chapters]
-    assert keys[:4] == ["summary", "baselines", "ensemble", "history"]
+    assert keys[:5] == ["summary", "baselines", "ensemble", "front", "history"]
     assert keys[-1] == "reproduce"
     assert len(set(keys)) == len(keys)
     assert document.title == "Study by_hand"

@@ -18,6 +18,7 @@ from src.tracking.projection.final_record import (
     log_files,
     log_final_scores,
     report_page,
+    tag_front,
 )
 from tests.small_table import small_table
 
@@ -196,3 +197,27 @@ def test_the_report_s_page_is_one_that_mlflow_has(session: TrackingSession, pare
     pages = (Path(mlflow.__file__).parent / "server/js/build/static/js").glob("main.*.js")
     route = '"/experiments/:experimentId/runs/:runUuid/*"'
     assert any(route in page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_the_parent_says_how_its_model_was_chosen(session: TrackingSession, parent: str) -> None:
+    chosen = {"constraint": ["trees<=500", "leaves<=900"], "select": "score", "pareto_front": [4, 2, 7]}
+    log_final_scores(session, parent, METADATA | chosen)
+    tags = session.client.get_run(parent).data.tags
+    assert (tags["constraint"], tags["select"]) == ("trees<=500, leaves<=900", "score")
+    assert (tags["pareto_front"], tags["registered_trials"]) == ("4, 2, 7", "4, 2")
+
+
+def test_the_trials_of_the_front_are_tagged_again_when_it_changes(session: TrackingSession, parent: str) -> None:
+    client = session.client
+    for number in range(4):
+        tags = {"mlflow.parentRunId": parent, "optuna.trial_number": str(number)}
+        client.create_run(session.experiment_id, tags=tags)
+
+    def tagged() -> dict[int, str | None]:
+        runs = client.search_runs([session.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+        return {int(r.data.tags["optuna.trial_number"]): r.data.tags.get("optuna.is_on_pareto_front") for r in runs}
+
+    tag_front(session, parent, {1, 3})
+    assert tagged() == {0: None, 1: "true", 2: None, 3: "true"}
+    tag_front(session, parent, {2, 3})
+    assert tagged() == {0: None, 1: "false", 2: "true", 3: "true"}
