@@ -19,9 +19,9 @@ from src.data.split_rows import SplitRows
 from src.search.stop_flag import StopFlag
 from src.study.trial_times import seconds_taken
 
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 4.0
 """Writing the last trials and ending the run in MLflow, whoever makes the final model."""
-REST_SECONDS = 8.0
+REST_SECONDS = 7.0
 """Loading MLflow, creating its store, registering, measuring the model, drawing HTML and PDF: a table of 2,000 rows."""
 SECONDS_PER_TRIAL = 0.004
 """Writing a trial to MLflow's database and reading it for the report."""
