@@ -2,20 +2,16 @@
 
 The dates of the search are cut into blocks. Models of several sets of features are fitted on the first blocks and
 scored on the next one, for each of the last blocks. All candidates are used, unless a smaller set saves part of their
-error in every block, and at least `MIN_GAIN` of it on average, and saves as much again with the mean of two strongly
-regularised configurations; then the set that saves most. The sets:
+error in every block, and at least `MIN_GAIN` of it on average, and does so again with the mean of two strongly
+regularised configurations; then the set that saves most. The smaller sets:
 
-- all: every candidate, but features of the position in the year only where the search covers two years;
 - five lags: the target in the account's last five rows alone;
 - lags: the latest values of all columns alone;
 - account: all but those of other accounts (families market and groups), which have one value for many rows of a date,
-  so that a model may learn single dates by heart;
-- filtered: candidates whose gain in a model of the target exceeds their gains in models of the permuted target, after
-  A. Altmann, L. Tolosi, O. Sander, T. Lengauer, "Permutation importance: a corrected feature importance measure",
-  Bioinformatics 26 (2010). Each block is scored with a filter of its own, so that no score knows its rows;
-- filtered account: both.
+  so that a model may learn single dates by heart.
 
-docs/benchmarks.md has the measurements.
+Features of the position in the year are candidates only where the search covers two years. docs/benchmarks.md has the
+measurements.
 """
 
 import math
@@ -35,7 +31,7 @@ from src.errors import DataError
 from src.evaluation.scoring import score, skill
 from src.features.catalogue import Feature
 from src.search.progress import make_bar
-from src.search.search_space import METRIC_NAME, OBJECTIVE_OF_METRIC, lightgbm_params
+from src.search.search_space import lightgbm_params
 from src.search.starting_points import LOW_RATE_SAMPLED, STRONGLY_REGULARIZED
 
 N_BLOCKS, N_SCORED = 5, 3
@@ -44,27 +40,23 @@ MAX_ROWS = (10_000, 6_000)
 """Most rows to fit and to score on; of more rows, evenly spaced ones are taken."""
 MIN_ROWS = 200
 """A block with fewer rows to fit or to score on is not compared; without any block, all candidates are used."""
-MIN_GAIN = 0.03
+MIN_GAIN = 0.02
 """Least mean share of the error of all candidates that a smaller set has to save. Smaller differences say little about
-later dates. On 33 real targets (3,000 rows, mean of three fixed configurations) all candidates lost 0.4 ± 0.3 % to this
-rule, and gained 0.2 ± 0.8 % on a rule that takes the set with the best mean."""
-N_PERMUTED = 2
+later dates. On 33 real targets (3,000 rows, mean of three fixed configurations) this rule had 0.3 ± 0.2 % less error
+than all candidates, and was nowhere worse; the set with the best mean had 0.2 ± 0.8 % more, at worst 14 %. Sets of the
+candidates that gain more than in models of a permuted target were no better, and are not compared."""
 N_LAGS = 5
-MIN_ROUNDS, MAX_ROUNDS, EARLY_STOPPING = 10, 300, 25
-PARAMS: Mapping[str, Any] = {
+MAX_ROUNDS, EARLY_STOPPING = 300, 25
+USUAL: Mapping[str, Any] = {
     "learning_rate": 0.1,
     "num_leaves": 31,
     "min_child_samples": 40,
     "feature_fraction": 0.7,
     "lambda_l2": 1.0,
-    "max_bin": 63,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
 }
 REGULARISED = (LOW_RATE_SAMPLED, STRONGLY_REGULARIZED)
-"""Configurations that confirm a smaller set: a final model is more regularised than the configuration above."""
+"""Configurations that confirm a smaller set: a final model is more regularised than `USUAL`."""
+BINNING: Mapping[str, Any] = {"max_bin": 63, "feature_pre_filter": False}
 ALL = "all"
 OF_OTHER_ACCOUNTS = ("market", "groups")
 POSITION_IN_YEAR = ("month", "day_of_month", "days_left_in_month")
@@ -73,8 +65,6 @@ SECONDS_BEFORE_BAR = 5.0
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Compared = Mapping[str, tuple[Columns, float]]
-"""Columns and score of each set, on one block."""
 
 
 def choose_features(
@@ -86,7 +76,7 @@ def choose_features(
         data: the table with all candidates after its own features.
         features: the candidates.
         rows: the split; only rows of the search are read.
-        seed: of LightGBM and of the permutations.
+        seed: of LightGBM.
 
     Returns:
         Names of the chosen features, and the record of the choice as JSON values.
@@ -95,27 +85,36 @@ def choose_features(
     days = int(np.ptp(data.dates[rows.search]).astype(np.int64))
     usable = [days >= DAYS_FOR_SEASONS or feature.statistic not in POSITION_IN_YEAR for feature in features]
     candidates = np.flatnonzero(usable)
-    smaller = _smaller_sets(features, candidates, data.target)
+    sets = make_sets(features, candidates, data.target)
     folds = list(_scored_folds(data, rows.search, seed))
-    n_fits = len(folds) * (3 + len(smaller) + N_PERMUTED)
-    with make_bar("choosing features", "fit", n_fits, leave=False, delay=SECONDS_BEFORE_BAR) as bar:
+    with make_bar("choosing features", "fit", len(folds) * len(sets), leave=False, delay=SECONDS_BEFORE_BAR) as bar:
         blocks = [_Block(data, fold, len(features), seed, bar.update) for fold in folds]
-        compared = [_compare(block, candidates, smaller) for block in blocks]
-    common = [name for name in compared[-1] if all(name in sets for sets in compared)] if compared else []
-    scores = {name: [sets[name][1] for sets in compared] for name in common}
-    best, means = ALL, {name: math.fsum(values) / len(values) for name, values in scores.items()}
-    for name in better_sets(data.config.metric, scores):
-        again = {each: _regularised_scores(blocks, compared, each) for each in (ALL, name)}
-        if better_sets(data.config.metric, again):
-            best = name
-            break
-    chosen_columns = candidates if best == ALL else compared[-1][best][0]
-    chosen = [features[column].name for column in chosen_columns.tolist()]
+        scores = {
+            name: [block.score(columns, (USUAL,)) for block in blocks] for name, columns in sets.items() if blocks
+        }
+        best = ALL
+        for name in better_sets(data.config.metric, scores):
+            again = {each: [block.score(sets[each], REGULARISED) for block in blocks] for each in (ALL, name)}
+            if better_sets(data.config.metric, again):
+                best = name
+                break
+    chosen = [features[column].name for column in sets[best].tolist()]
+    means = {name: math.fsum(values) / len(values) for name, values in scores.items()}
     return chosen, {"set": best, "scores": means, "blocks": len(folds), "families": _families(features, chosen)}
 
 
-def _regularised_scores(blocks: Sequence["_Block"], compared: Sequence[Compared], name: str) -> list[float]:
-    return [block.score_regularised(sets[name][0]) for block, sets in zip(blocks, compared, strict=True)]
+def make_sets(features: Sequence[Feature], candidates: Columns, target: str) -> dict[str, Columns]:
+    """The compared sets as positions of candidates, all of them first; without empty sets."""
+    of_others = np.array([feature.family in OF_OTHER_ACCOUNTS for feature in features])
+    lags = np.array([feature.family == "lags" for feature in features])
+    latest = np.array([feature.column == target and feature.window <= N_LAGS for feature in features])
+    sets = {
+        ALL: candidates,
+        "five lags": candidates[(lags & latest)[candidates]],
+        "lags": candidates[lags[candidates]],
+        "account": candidates[~of_others[candidates]],
+    }
+    return {name: columns for name, columns in sets.items() if name == ALL or len(columns)}
 
 
 def better_sets(metric: Metric, scores: Mapping[str, Sequence[float]]) -> list[str]:
@@ -162,77 +161,31 @@ class _Block:
         self.n_own = data.features.shape[1] - n_candidates
         self.categorical = np.array([name in data.categorical for name in data.features.columns])
 
-    def fit(self, candidates: Columns) -> tuple[lgb.Booster, float]:
-        """A model of the own features and these candidates, with early stopping on the block, and its score there."""
-        columns = self._columns(candidates)
+    def score(self, candidates: Columns, configurations: Sequence[Mapping[str, Any]]) -> float:
+        """The score of the mean of models of the own features and these candidates, with early stopping on the block.
+
+        Args:
+            candidates: the features.
+            configurations: hyperparameters of each model.
+        """
+        columns = np.concatenate([np.arange(self.n_own), self.n_own + candidates])
         train = self._dataset(self.earlier, columns, self.y)
         valid = self._dataset(self.later, columns, self.y_later, train)
-        stop = lgb.early_stopping(EARLY_STOPPING, verbose=False)
-        booster = lgb.train(self._params(), train, MAX_ROUNDS, [valid], callbacks=[stop])
-        self.count(1)
-        prediction = np.asarray(booster.predict(self.later[:, columns], num_threads=1))
-        return booster, score(self.config.metric, self.y_later, prediction)
-
-    def score_regularised(self, candidates: Columns) -> float:
-        """The score of the mean of `REGULARISED`, each with early stopping on the block."""
-        columns = self._columns(candidates)
         predictions = []
-        for hyperparameters in REGULARISED:
-            params = lightgbm_params(hyperparameters, self.config, self.seed) | {"max_bin": PARAMS["max_bin"]}
-            train = self._dataset(self.earlier, columns, self.y)
-            valid = self._dataset(self.later, columns, self.y_later, train)
+        for hyperparameters in configurations:
+            params = lightgbm_params(hyperparameters, self.config, self.seed) | BINNING
             stop = lgb.early_stopping(EARLY_STOPPING, verbose=False)
             booster = lgb.train(params, train, MAX_ROUNDS, [valid], callbacks=[stop])
             predictions.append(np.asarray(booster.predict(self.later[:, columns], raw_score=True, num_threads=1)))
+            self.count(1 / len(configurations))
         return score(self.config.metric, self.y_later, np.mean(predictions, axis=0))
-
-    def gains(self, booster: lgb.Booster) -> Floats:
-        """The gain of each candidate of a model up to its best round, (n_candidates,)."""
-        return np.asarray(booster.feature_importance("gain"), dtype=np.float64)[self.n_own :]
-
-    def permuted_gains(self, candidates: Columns, rounds: int, number: int) -> Floats:
-        """The gain of each candidate in a model of a permutation of the target."""
-        y = np.random.default_rng([self.seed, number]).permutation(self.y)
-        train = self._dataset(self.earlier, self._columns(candidates), y)
-        booster = lgb.train(self._params(), train, rounds)
-        self.count(1)
-        return self.gains(booster)
-
-    def _columns(self, candidates: Columns) -> Columns:
-        return np.concatenate([np.arange(self.n_own), self.n_own + candidates])
-
-    def _params(self) -> dict[str, Any]:
-        objective, metric = OBJECTIVE_OF_METRIC[self.config.metric], METRIC_NAME[self.config.metric]
-        return {**PARAMS, "objective": objective, "metric": metric, "seed": self.seed}
 
     def _dataset(
         self, matrix: Floats, columns: Columns, y: Floats, reference: lgb.Dataset | None = None
     ) -> lgb.Dataset:
         categorical = np.flatnonzero(self.categorical[columns]).tolist()
-        return lgb.Dataset(matrix[:, columns], y, reference, categorical_feature=categorical, params=self._params())
-
-
-def _smaller_sets(features: Sequence[Feature], candidates: Columns, target: str) -> dict[str, Columns]:
-    """The sets that need no model, as positions of candidates."""
-    of_others = np.array([feature.family in OF_OTHER_ACCOUNTS for feature in features])
-    lags = np.array([feature.family == "lags" for feature in features])
-    latest = np.array([feature.column == target and feature.window <= N_LAGS for feature in features])
-    return {
-        "five lags": candidates[(lags & latest)[candidates]],
-        "lags": candidates[lags[candidates]],
-        "account": candidates[~of_others[candidates]],
-    }
-
-
-def _compare(block: _Block, candidates: Columns, smaller: Mapping[str, Columns]) -> Compared:
-    """The compared sets and their scores; the filter is fitted on the block's earlier rows. Empty sets are left out."""
-    whole, whole_score = block.fit(candidates)
-    rounds = max(MIN_ROUNDS, int(whole.best_iteration))
-    of_permuted = [block.permuted_gains(candidates, rounds, number) for number in range(N_PERMUTED)]
-    filtered = candidates[block.gains(whole) > np.max(of_permuted, axis=0)]
-    sets = {**smaller, "filtered": filtered, "filtered account": np.intersect1d(filtered, smaller["account"])}
-    scored = {name: (columns, block.fit(columns)[1]) for name, columns in sets.items() if len(columns)}
-    return {ALL: (candidates, whole_score)} | scored
+        params = {**BINNING, "verbosity": -1}
+        return lgb.Dataset(matrix[:, columns], y, reference, categorical_feature=categorical, params=params)
 
 
 def _families(features: Sequence[Feature], chosen: Sequence[str]) -> dict[str, dict[str, int]]:

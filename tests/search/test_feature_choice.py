@@ -14,12 +14,12 @@ from src.data.split_rows import SplitRows, make_split_rows
 from src.data.table import Dataset, load_dataset
 from src.search import feature_choice
 from src.search.derived_features import add_derived_features, all_candidates
-from src.search.feature_choice import better_sets, choose_features
+from src.search.feature_choice import better_sets, choose_features, make_sets
 from tests.bare_table import bare_table
 
 FRAME = bare_table(60, 12)
 ONE_WINDOW, PLAIN = SplitSettings(), TableConfig()
-SETS = {"all", "five lags", "lags", "account", "filtered", "filtered account"}
+SETS = {"all", "five lags", "lags", "account"}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def chosen(
 def test_the_record_says_what_was_compared_and_kept() -> None:
     names, record, data, _ = chosen(FRAME)
     assert set(names) <= set(data.features) and names
-    assert {"all", "five lags", "lags"} <= set(record["scores"]) <= SETS
+    assert set(record["scores"]) == SETS
     assert record["scores"][record["set"]] <= record["scores"]["all"]
     assert record["blocks"] == 3
     assert sum(counts["kept"] for counts in record["families"].values()) == len(names)
@@ -65,7 +65,7 @@ def test_better_sets_are_better_in_every_block(scores: dict[str, list[float]], m
     [
         ("mae", {"all": [10.0, 20.0], "lags": [9.0, 18.0], "filtered": [9.5, 19.0]}, ["lags", "filtered"]),
         ("mae", {"all": [10.0, 20.0], "lags": [5.0, 20.5], "filtered": [9.5, 19.0]}, ["filtered"]),
-        ("mae", {"all": [10.0, 20.0], "lags": [9.8, 19.6]}, []),
+        ("mae", {"all": [10.0, 20.0], "lags": [9.85, 19.7]}, []),
         ("mae", {"all": [0.0, 20.0], "lags": [0.0, 10.0]}, []),
         ("auc", {"all": [0.8, 0.6], "lags": [0.82, 0.62]}, ["lags"]),
         ("auc", {"all": [0.8, 0.6], "lags": [0.79, 0.7]}, []),
@@ -86,14 +86,14 @@ def test_a_smaller_set_has_to_be_confirmed_by_regularised_configurations(
 
     def compare(metric: str, scores: Mapping[str, Any]) -> list[str]:
         compared.append(scores)
-        return ["filtered", "lags"] if len(compared) == 1 else ["lags"] if confirmed and "lags" in scores else []
+        return ["account", "lags"] if len(compared) == 1 else ["lags"] if confirmed and "lags" in scores else []
 
     monkeypatch.setattr(feature_choice, "better_sets", compare)
     names, record, _, _ = chosen(FRAME)
     assert record["set"] == ("lags" if confirmed else "all")
     assert all("_lag_" in name for name in names) == confirmed
     first, *later = compared
-    assert [set(scores) for scores in later] == [{"all", "filtered"}, {"all", "lags"}]
+    assert [set(scores) for scores in later] == [{"all", "account"}, {"all", "lags"}]
     assert all(len(scores["all"]) == 3 and scores["all"] != first["all"] for scores in later)
 
 
@@ -142,21 +142,19 @@ def test_the_rows_of_the_search_do_change_the_choice() -> None:
     assert chosen(changed)[1]["scores"] != record["scores"]
 
 
-def test_noise_among_the_past_is_left_out_by_the_filter() -> None:
-    rng = np.random.default_rng(3)
-    frame = FRAME.assign(noise=rng.normal(size=len(FRAME)))
-    data = load_dataset(frame, TableConfig(known_after=("noise",)), "net_profit")
-    derived = all_candidates(data)
-    data = add_derived_features(data, derived)
-    (*_, fold) = feature_choice._scored_folds(data, make_split_rows(data, ONE_WINDOW).search, 42)
-    n = len(derived.features)
-    block = feature_choice._Block(data, fold, n, 42, lambda _: None)
-    smaller = feature_choice._smaller_sets(derived.features, np.arange(n), "net_profit")
-    columns, _ = feature_choice._compare(block, np.arange(n), smaller)["filtered"]
-    kept = [derived.features[column].name for column in columns]
-    assert any(name.startswith("net_profit") for name in kept)
-    share = np.mean(["noise" in name for name in kept])
-    assert share < np.mean(["noise" in feature.name for feature in derived.features])
+def test_the_compared_sets() -> None:
+    derived = all_candidates(load_dataset(FRAME.assign(fee=1.0), TableConfig(known_after=("fee",)), "net_profit"))
+    names = [feature.name for feature in derived.features]
+    candidates = np.array([column for column, name in enumerate(names) if name != "net_profit_lag_2"])
+    sets = {
+        name: [names[column] for column in columns]
+        for name, columns in make_sets(derived.features, candidates, "net_profit").items()
+    }
+    assert set(sets) == SETS and sets["all"] == [name for name in names if name != "net_profit_lag_2"]
+    assert sets["five lags"] == [f"net_profit_lag_{k}" for k in (1, 3, 4, 5)]
+    assert set(sets["five lags"]) < set(sets["lags"]) and "fee_lag_1" in sets["lags"]
+    of_others = {feature.name for feature in derived.features if feature.family in ("market", "groups")}
+    assert of_others and set(sets["account"]) == set(sets["all"]) - of_others
 
 
 def test_own_features_are_always_kept() -> None:
