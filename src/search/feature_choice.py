@@ -173,7 +173,7 @@ class _Block:
         valid = self._dataset(self.later, columns, self.y_later, train)
         predictions = []
         for hyperparameters in configurations:
-            params = lightgbm_params(hyperparameters, self.config, self.seed) | BINNING
+            params = {**lightgbm_params(hyperparameters, self.config, self.seed), **BINNING}
             stop = lgb.early_stopping(EARLY_STOPPING, verbose=False)
             booster = lgb.train(params, train, MAX_ROUNDS, [valid], callbacks=[stop])
             predictions.append(np.asarray(booster.predict(self.later[:, columns], raw_score=True, num_threads=1)))
