@@ -32,7 +32,7 @@ $(error $(UNKNOWN) is unknown: use $(strip $(OPTIONS) $(FANOUT_TYPED)), ARGS, BE
 endif
 
 # Ordered by duration; `derived` takes an hour, `quality` several.
-BENCHMARKS := report features leaks serving drift batch overhead scaling memory distributed coverage growth derived quality
+BENCHMARKS := report features leaks serving drift batch promotion overhead scaling memory distributed coverage growth derived quality
 BENCH := $(BENCHMARKS)
 ifneq ($(filter-out $(BENCHMARKS),$(BENCH)),)
 $(error BENCH=$(filter-out $(BENCHMARKS),$(BENCH)) is unknown: use $(BENCHMARKS))
@@ -111,7 +111,7 @@ test: $(DEV) ## Run the tests (ARGS="-k splits" goes to pytest)
 test-fast: $(DEV) ## Run the tests that are not slow: without processes, servers and browsers
 	@python -m pytest -n 2 --dist loadfile --fast $(ARGS)
 
-test-cluster: $(DEV) ## Check fan-out, nights and stores on the cluster that kubectl points to (ARGS="-k losses")
+test-cluster: $(DEV) ## Check fan-out, nights, servers and stores on the cluster that kubectl points to (ARGS="-k losses")
 	@python -m pytest -o python_files='check_*.py' --timeout 1800 -x -v $(ARGS) tests/k8s/on_cluster
 
 check: $(DEV) ## Check dependencies, options, style, types, manifests and test names

@@ -25,6 +25,7 @@ from src.evaluation.intervals import Estimate, difference_estimate, score_estima
 from src.reporting.model.bins import bin_means, measure_profit
 from src.reporting.model.groups import AccountSizes, score_accounts, score_periods
 from src.reporting.model.hold_out import HoldOut
+from src.tracking.registry.comparison import ASSUMED_AUTOCORRELATION
 from src.tracking.registry.contests import required_confidence
 
 Floats = NDArray[np.float64]
@@ -90,7 +91,7 @@ class Tally:
         if found.estimate is not None:
             self.measured += found.estimate.autocorrelation or 0.0
             sign = 1 if "AUC" in found.kind else -1
-            confidence = found.estimate.confidence_above(0.0)
+            confidence = found.estimate.confidence_above(0.0, ASSUMED_AUTOCORRELATION)
             better = confidence if sign == 1 or confidence is None else 1 - confidence
             self.passed += better is not None and better >= required
 
@@ -122,10 +123,10 @@ Part = Callable[[np.random.Generator, Design], Iterator[Found]]
 
 def errors(rng: np.random.Generator, design: Design) -> Iterator[Found]:
     """MAE and RMSE, the skill over a baseline with larger errors, and the difference to an equal model."""
-    dates, (one, other) = _dates(design), _factors(rng, design)
+    dates, (one, other) = dates_of(design), _factors(rng, design)
     y = rng.normal(size=dates.size)
-    model = y + _errors(rng, one, design)
-    equal = _errors(rng, other, design)
+    model = y + errors_of_dates(rng, one, design)
+    equal = errors_of_dates(rng, other, design)
     # Of a log-normal size of the date and a folded normal size of the row.
     row = 2 * math.exp(-0.5 / OF_ROW**2) * OF_ROW / math.sqrt(2 * math.pi) + 1 - 2 * ndtr(-1 / OF_ROW)
     truths = {"mae": math.exp(SPREAD**2 / 2) * row, "rmse": math.exp(SPREAD**2) * math.sqrt(1 + OF_ROW**2)}
@@ -140,7 +141,7 @@ def errors(rng: np.random.Generator, design: Design) -> Iterator[Found]:
 
 def ranks(rng: np.random.Generator, design: Design) -> Iterator[Found]:
     """AUC, its skill over a baseline with a lower AUC, and the difference to an equal model."""
-    dates, (one, other) = _dates(design), _factors(rng, design)
+    dates, (one, other) = dates_of(design), _factors(rng, design)
     rate = ndtr(SPREAD * np.repeat(_factors(rng, design)[0], design.n_accounts))
     y = (rng.random(dates.size) < rate).astype(np.float64)
     means = ((APART, one), (NAIVE_APART, other), (APART, other))
@@ -161,7 +162,7 @@ def money(rng: np.random.Generator, design: Design) -> Iterator[Found]:
     Half of the prediction's variance is common to a date, so that the highest predictions cluster in good periods. The
     true value is the expected profit of the taken rows.
     """
-    dates = _dates(design)
+    dates = dates_of(design)
     of_date, of_prediction = (_factors(rng, design)[0] for _ in range(2))
     own = rng.normal(size=dates.size)
     prediction = math.sqrt(0.5) * (np.repeat(of_prediction, design.n_accounts) + own)
@@ -198,7 +199,7 @@ def _of(kind: str, estimate: Estimate | None, truth: float) -> Found:
     return Found(kind, (estimate.low, estimate.high), truth, estimate)
 
 
-def _dates(design: Design) -> NDArray[np.datetime64]:
+def dates_of(design: Design) -> NDArray[np.datetime64]:
     """Trading days, repeated for every account."""
     return np.repeat(np.busday_offset(DAY_0, np.arange(design.n_dates), roll="forward"), design.n_accounts)
 
@@ -209,14 +210,21 @@ def _accounts(design: Design) -> NDArray[np.object_]:
 
 def _factors(rng: np.random.Generator, design: Design) -> tuple[Floats, Floats]:
     """Two correlated autoregressions of mean 0 and variance 1, each (n_dates,)."""
-    follows = design.autocorrelation
-    shocks = rng.normal(size=(2, design.n_dates))
-    shocks[:, 1:] *= math.sqrt(1 - follows**2)  # the first value has the stationary distribution
-    one, other = lfilter([1], [1, -follows], shocks, axis=1)
+    one, other = autoregressions(rng, design, 2)
     return one, ALIKE * one + math.sqrt(1 - ALIKE**2) * other
 
 
-def _errors(rng: np.random.Generator, of_date: Floats, design: Design) -> Floats:
+def autoregressions(rng: np.random.Generator, design: Design, number: int) -> Floats:
+    """(number, n_dates) independent first-order autoregressions of mean 0 and variance 1."""
+    follows = design.autocorrelation
+    shocks = rng.normal(size=(number, design.n_dates))
+    shocks[:, 1:] *= math.sqrt(1 - follows**2)  # the first value has the stationary distribution
+    found: Floats = lfilter([1], [1, -follows], shocks, axis=1)
+    return found
+
+
+def errors_of_dates(rng: np.random.Generator, of_date: Floats, design: Design) -> Floats:
+    """(n_rows,) errors of a model whose size follows a factor of the date."""
     size = np.exp(SPREAD * np.repeat(of_date, design.n_accounts))
     signs = rng.choice(np.array([-1.0, 1.0]), size.size)
     found: Floats = size * (1 + OF_ROW * rng.normal(size=size.size)) * signs

@@ -31,8 +31,7 @@ SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
 PRUNERS = ("median", "hyperband", "asha", "none")
 FEATURE_MODES = ("own", "derived", "both")
-MIN_TOTAL_SECONDS = 20.0
-"""Smallest `--total-timeout`; a table of 2,000 rows leaves the search about half of it."""
+MIN_TOTAL_SECONDS = 20.0  # of `--total-timeout`; a table of 2,000 rows leaves the search about half of it
 IDLE_SECONDS = 2400
 """Seconds without activity after which a distributed run is given up. The Job of create ends after 1,800 s, and
 Kubernetes restarts a crashed pod, or one of a lost node, within 15 minutes. Pods that wait longer need more."""
@@ -41,6 +40,7 @@ LOCAL = {"study": False}
 that resumes a study takes them from there unless the option with the field's name, or one of `options` in the field's
 metadata, is given."""
 PREDICTIONS = "predictions.parquet"
+LOG_TABLE = "prediction_log"
 PREDICTION_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
@@ -283,7 +283,8 @@ class ServeSettings:
     max_request_mb: float = 32.0
     max_rows: int = 100_000
     token_file: Path | None = None
-    log_predictions: Path | None = None
+    log_predictions: str | None = None
+    log_table: str = LOG_TABLE
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -13,6 +13,7 @@ from src.config import (
     CV_MODES,
     FEATURE_MODES,
     IDLE_SECONDS,
+    LOG_TABLE,
     PREDICTION_ENDINGS,
     PREDICTIONS,
     PRUNERS,
@@ -69,13 +70,10 @@ _AUTOMATIC = {"default": None, "help": "processes that run trials; default: all 
 OPTIONS: tuple[Option, ...] = (
     Option("mode", str, "parallel", _listed(SEARCH_MODES), "mode", ("parallel", *SHARED)),
     Option("mode", str, "on", _listed(PROMOTE_MODES), "mode", ("promote",), in_pods=False),
-    Option(
-        "check", bool, False, "check the options only, compare no models", "mode", ("promote",), in_pods=False
-    ),
+    Option("check", bool, False, "check the options only, compare no models", "mode", ("promote",), in_pods=False),
     Option(
         "targets", list, ["all"], "target names, separated by spaces or commas, or all", "data",
-        (*TUNING, "wait", "promote", "serve", "check", "monitor"),
-        metavar="TARGET", parameter="target",
+        (*TUNING, "wait", "promote", "serve", "check", "monitor"), metavar="TARGET", parameter="target",
         overrides={"serve": {"help": "registered names, separated by spaces or commas, or all"}},
     ),
     Option(
@@ -111,8 +109,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ensemble", list, [], "report on several studies: targets (their newest studies), study names, TARGET=STUDY",
-        "data",
-        ("report",), metavar="TARGET",
+        "data", ("report",), metavar="TARGET",
     ),
     Option(
         "feature-function", str, None,
@@ -132,12 +129,8 @@ OPTIONS: tuple[Option, ...] = (
         "max-workers", int, SearchSettings.max_workers, "processes that run trials", "search", TUNING, in_pods=False,
         overrides={command: _AUTOMATIC for command in TUNING if command != "tune"},
     ),
-    Option(
-        "sampler", str, SearchSettings.sampler, f"Optuna sampler: {', '.join(SAMPLERS)}", "search", TUNING
-    ),
-    Option(
-        "pruner", str, SearchSettings.pruner, f"Optuna pruner: {', '.join(PRUNERS)}", "search", TUNING
-    ),
+    Option("sampler", str, SearchSettings.sampler, f"Optuna sampler: {', '.join(SAMPLERS)}", "search", TUNING),
+    Option("pruner", str, SearchSettings.pruner, f"Optuna pruner: {', '.join(PRUNERS)}", "search", TUNING),
     Option(
         "ensemble-size", int, RunSettings.ensemble_size,
         "most trials in the final model; 1 is the best trial alone", "search", TUNING,
@@ -149,9 +142,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "select", str, ModelSettings.select, f"{', '.join(SELECTIONS)}: choice along the Pareto front", "search", TUNING
     ),
-    Option(
-        "space", str, SPACES[0], f"{', '.join(SPACES)}, or a YAML file that narrows one of them", "search", TUNING
-    ),
+    Option("space", str, SPACES[0], f"{', '.join(SPACES)}, or a YAML file that narrows one of them", "search", TUNING),
     Option(
         "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,
         metavar="FEATURE:SIGN",
@@ -203,9 +194,7 @@ OPTIONS: tuple[Option, ...] = (
         "approve-by", str, PromotionSettings.approve_by, "user who has to confirm before the alias moves", "approval",
         ("promote",), in_pods=False, metavar="USER",
     ),
-    Option(
-        "approve", bool, False, "confirm the promotion that waits for you", "approval", ("promote",), in_pods=False
-    ),
+    Option("approve", bool, False, "confirm the promotion that waits for you", "approval", ("promote",), in_pods=False),
     Option(
         "rollback", bool, False, "make the former champion champion again", "champions", ("promote",), in_pods=False
     ),
@@ -216,13 +205,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "json", str, None, "JSON file, or - for the terminal", "champions", ("promote", "lineage"), in_pods=False,
         overrides={
-            "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "mode"},
-        },
+        "promote": {"help": "with --history: JSON file, or - for the terminal"}, "lineage": {"group": "mode"}, },
     ),
     Option(
         "storage-url", str, None, "postgresql://… or sqlite:///…; default: OPTUNA_POSTGRES_*, then --storage-dir",
-        "output", (*STORED, "lineage"),
-        in_pods=False,
+        "output", (*STORED, "lineage"), in_pods=False,
     ),
     Option(
         "storage-dir", Path, SearchSettings.storage_dir, "folder of the SQLite store", "output", (*STORED, "lineage"),
@@ -251,9 +238,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("table", str, "predictions", "table of --output, if that is a SQL URL", "output", ("predict",)),
     Option("block-rows", int, 100_000, "rows that are read, predicted and written at a time", "mode", ("predict",)),
-    Option(
-        "alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "data", ("serve",)
-    ),
+    Option("alias", str, ServeSettings.alias, "alias of the versions that answer; it is followed", "data", ("serve",)),
     Option(
         "shadow", str, ServeSettings.shadow, "alias, such as challenger, whose versions predict every request after it "
         "was answered", "data", ("serve",), metavar="ALIAS",
@@ -271,8 +256,16 @@ OPTIONS: tuple[Option, ...] = (
         "is needed", "mode", ("serve",),
     ),
     Option(
-        "log-predictions", Path, ServeSettings.log_predictions, "folder that gets every prediction, in Parquet files",
-        "output", ("serve",), metavar="FOLDER",
+        "log-predictions", str, ServeSettings.log_predictions, "folder of Parquet files, or SQL URL, that gets every "
+        "prediction with its time", "output", ("serve", "predict"), metavar="LOG",
+    ),
+    Option(
+        "predictions", str, None, "logged predictions (folder or SQL URL, as --log-predictions had it): they are "
+        "scored where --data has the target", "data", ("monitor",), metavar="LOG", in_pods=False,
+    ),
+    Option(
+        "log-table", str, LOG_TABLE, "table of the logged predictions, if they are in a SQL database", "output",
+        ("serve", "predict", "monitor"), in_pods=False, overrides={"monitor": {"group": "data"}},
     ),
     Option("json", Path, None, "file for the findings as JSON", "output", ("check", "monitor"), in_pods=False),
     Option("no-register", bool, False, "do not register the model", "output", ("tune", "parallel", "worker")),

@@ -18,8 +18,8 @@ from src.serving.online.afterwards import Afterwards
 from src.serving.online.dispatcher import Dispatcher, Limits
 from src.serving.online.follower import Follower, Slot
 from src.serving.online.metrics import ServingMetrics
-from src.serving.online.prediction_log import PredictionLog
 from src.serving.online.server import Server, listen
+from src.serving.prediction_log.sinks import open_log
 from src.tracking.registry.model_versions import register_model
 from tests.tiny_model import TinyModel, tiny_model
 
@@ -89,13 +89,15 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    *targets: str, limits: Limits = LIMITS, shadow: str | None = None, log: Path | None = None
+    *targets: str, limits: Limits = LIMITS, shadow: str | None = None, log: Path | str | None = None
 ) -> Iterator[Running]:
     """Serves until the block ends. Tests poll the aliases themselves, by `follower.poll()`."""
     slots = {name: Slot(name, "champion") for name in targets or ("pnl",)}
     shadows = {name: Slot(name, shadow, optional=True) for name in slots if shadow is not None}
     metrics = ServingMetrics()
-    afterwards = Afterwards(metrics, shadows, None if log is None else PredictionLog(log, ("account_id", "date")))
+    keys = ("account_id", "date")
+    prediction_log = open_log(None if log is None else str(log), "prediction_log", keys)
+    afterwards = Afterwards(metrics, shadows, prediction_log, keys)
     follower = Follower([*slots.values(), *shadows.values()], metrics, poll_seconds=3600)
     with listen("127.0.0.1", 0) as listener:
         server = Server(Dispatcher(slots, limits, metrics, afterwards))

@@ -20,8 +20,8 @@ DEFAULTS = {
     "test_fraction": 0.2, "valid_fraction": 0.2, "data": None, "query": None, "config": None, "storage_url": None,
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
     "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off", "seed": 42,
-    "no_register": False, "verbose": False, "features": None, "constraint": [],
-    "select": "score", "monotone": [], "space": "seed", "total_timeout": None,
+    "no_register": False, "verbose": False, "features": None, "total_timeout": None, "constraint": [],
+    "select": "score", "monotone": [], "space": "seed",
 }  # fmt: skip
 
 

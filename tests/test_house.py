@@ -30,6 +30,7 @@ RANKING = (
     "tracking/projection",
     "tracking/registry",
     "tracking",
+    "serving/prediction_log",
     "serving/online",
     "serving",
     "reporting/document",

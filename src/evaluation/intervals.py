@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtr, stdtrit
 
 from src.config import Metric
@@ -73,14 +74,20 @@ class Estimate:
         """Both bounds, or None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
-    def confidence_above(self, bound: float) -> float | None:
-        """One-sided confidence, 0 to 1, that the true value exceeds a bound; None without a standard error."""
+    def confidence_above(self, bound: float, assumed_autocorrelation: float = 0.0) -> float | None:
+        """One-sided confidence, 0 to 1, that the true value exceeds a bound; None without a standard error.
+
+        Args:
+            bound: in the unit of the value.
+            assumed_autocorrelation: see `dependence_factor`, by which the standard error is multiplied.
+        """
         if self.standard_error is None:
             return None
         distance = self.value - bound
         if self.standard_error == 0:
             return 0.5 if distance == 0 else float(distance > 0)
-        return float(stdtr(self.degrees, distance / self.standard_error))
+        error = self.standard_error * dependence_factor(self.n_dates, assumed_autocorrelation)
+        return float(stdtr(self.degrees, distance / error))
 
 
 @dataclass(frozen=True)
@@ -250,9 +257,42 @@ def autocorrelation_of(by_date: Floats) -> float:
     return min(r + (1 + 3 * r) / by_date.size, 1.0)
 
 
+def dependence_factor(n_dates: int, autocorrelation: float) -> float:
+    """How much larger the standard error of autocorrelated dates is than their groups show.
+
+    Groups of dates are a little correlated themselves, so their spread is too small. At an autocorrelation of 0.94 the
+    factor is 1.09 for 650 dates, 1.38 for 130 and 1.84 for 60. Few dates do not show their own autocorrelation, least
+    of all under the noise of single rows, so it is assumed here instead of estimated.
+
+    Args:
+        n_dates: 0 for rows without dates, which count as independent.
+        autocorrelation: at lag 1, 0 or more and below 1.
+
+    Returns:
+        1 or more: the root of the variance of the sum of all dates, over its expected estimate.
+    """
+    if n_dates < MIN_UNITS or autocorrelation == 0:
+        return 1.0
+    sizes = np.diff([*_group_starts(n_dates), n_dates])
+    of_all = _variance_of_sum(n_dates, autocorrelation)
+    of_groups = sum(_variance_of_sum(int(size), autocorrelation) for size in sizes)
+    estimated = sizes.size / (sizes.size - 1) * (of_groups - of_all / sizes.size)
+    return math.sqrt(of_all / estimated)
+
+
+def _variance_of_sum(n: int, autocorrelation: float) -> float:
+    """Variance of the sum of n consecutive values of an AR(1) series with variance 1."""
+    lags = np.arange(1, n)
+    return float(n + 2 * np.sum((n - lags) * autocorrelation**lags))
+
+
+def _group_starts(n_dates: int) -> NDArray[np.int64]:
+    fewest, most = GROUPS
+    n_groups = min(max(round(math.sqrt(n_dates) / 4), fewest), most)
+    return np.arange(n_groups) * n_dates // n_groups
+
+
 def _group_sums(by_date: Floats) -> Floats:
     """(n_groups,) sums over groups of consecutive dates of nearly equal size."""
-    fewest, most = GROUPS
-    n_groups = min(max(round(math.sqrt(by_date.size) / 4), fewest), most)
-    sums: Floats = np.add.reduceat(by_date, np.arange(n_groups) * by_date.size // n_groups)
+    sums: Floats = np.add.reduceat(by_date, _group_starts(by_date.size))
     return sums

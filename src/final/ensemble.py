@@ -94,6 +94,8 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
         log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
         return train_final_model(best, task.data, task.rows, seed)
     members, composition, rounds_factor, cuts = affordable_ensemble(task, study, candidates, (members, composition))
+    if len(members) == 1:
+        return replace(train_final_model(best, task.data, task.rows, seed), cuts=cuts)
     return replace(train_mean(task, members, composition, rounds_factor), cuts=cuts)
 
 

@@ -36,6 +36,9 @@ from src.workers.cpus import available_cpus
 
 log = logging.getLogger(__name__)
 
+MANY_ROWS = 10_000
+"""Rows from which predictions use several threads: at this number one thread takes a second for a large ensemble."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -86,8 +89,9 @@ class TrainedModel:
     def predict(self, data: Dataset, rows: np.ndarray) -> np.ndarray:
         """Predictions for the given rows, shape (len(rows),); probabilities for a binary target."""
         features = data.features.iloc[rows]
-        # A row's prediction does not depend on the number of threads.
-        return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=available_cpus()))
+        # A prediction does not depend on the number of threads; on a busy machine a second one pays for many rows only.
+        n_threads = available_cpus() if len(rows) >= MANY_ROWS else 1
+        return np.asarray(self.booster.predict(encode(features, self.levels), num_threads=n_threads))
 
 
 @dataclass(frozen=True)
@@ -98,18 +102,18 @@ class FinalModel(TrainedModel):
         members: the trials, best first.
         validation_score: score of the members' weighted mean, with members trained without the validation rows.
         rounds_factor: factor of the rounds of all members except dart (see `member_rounds`).
+        cuts: sentences on what a time limit has cut (see `fit_budget`).
         measures: by name (see `src.model_settings.QUANTITIES`); the time only if a constraint limits it.
         monotone: the record of `check_monotone`, by feature.
-        cuts: sentences on what a time limit has cut (see `fit_budget`).
     """
 
     members: tuple[Member, ...] = ()
     validation_score: float | None = None
     rounds_factor: float = 1.0
+    cuts: tuple[str, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
     monotone: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    cuts: tuple[str, ...] = ()
-    _kept: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+    _kept: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def predict_test(self, data: Dataset, rows: SplitRows) -> np.ndarray:
         """Predictions of the test rows of the model's own split, computed once: scores and report both need them."""

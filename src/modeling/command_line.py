@@ -8,13 +8,15 @@ when the study is opened.
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from src.cli import chosen_targets, given_options, run_settings
 from src.config import RunSettings, SearchSettings
 from src.errors import ConfigError
+from src.modeling.total_time import process_start
 
 if TYPE_CHECKING:
     from src.study.study_settings import StudySettings
@@ -28,11 +30,13 @@ class CommandLine:
         args: every option with its value or default.
         given: names of the options that the user gave.
         wait: seconds to wait for a store that is not available yet.
+        started: when the command started, by `time.monotonic`.
     """
 
     args: Namespace
     given: frozenset[str]
     wait: float = 0.0
+    started: float = field(default_factory=monotonic)
 
     def settings(self, stored: "StudySettings | None" = None, study_name: str | None = None) -> RunSettings:
         """The settings; options that the user did not give are taken from the study.
@@ -86,9 +90,13 @@ class CommandLine:
 
 
 def parse_command_line(build_parser: Callable[[], ArgumentParser], argv: Sequence[str] | None) -> CommandLine:
-    """Parses a command line; like argparse, it exits with status 2 on an invalid option."""
+    """Parses a command line; like argparse, it exits with status 2 on an invalid option.
+
+    A command starts with its process, unless Python code calls it with `argv`: then it starts now.
+    """
+    started = process_start() if argv is None else monotonic()
     args = build_parser().parse_args(argv)
-    return CommandLine(args, given_options(build_parser(), argv))
+    return CommandLine(args, given_options(build_parser(), argv), started=started)
 
 
 def resolve_settings(command_line: CommandLine) -> tuple[list[str], RunSettings]:

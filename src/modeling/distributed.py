@@ -24,7 +24,7 @@ from src.modeling.open_study import OpenStudy, open_study
 from src.modeling.parallel_search import search_study
 from src.modeling.run_ending import end_parent_run_as, failure_text
 from src.modeling.tasks import make_tasks, settings_of_target
-from src.modeling.total_time import limit_time, process_start
+from src.modeling.total_time import limit_time
 from src.modeling.waiting import study_names, wait_for_run
 from src.names import study_option
 from src.search.search_task import SearchTask
@@ -63,7 +63,7 @@ def join_studies(command_line: CommandLine, worker: str) -> None:
         wait_for_run(command_line)
     with _recording_failure(command_line, f"worker {worker}"):
         for task in _tasks(command_line, _newest_study_name):
-            (limited,) = limit_time([task], process_start(), n_finishes=0)
+            (limited,) = limit_time([task], command_line.started, n_finishes=0)
             _run_worker(_open_shared_study(limited), worker, has_run_token)
 
 

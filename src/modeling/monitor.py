@@ -12,12 +12,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.cli import chosen_targets, command_parser, data_settings, run_command
 from src.config import DataSettings
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
+from src.secrets import mask_url
 from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def _command(args: argparse.Namespace) -> int:
     champions = load_champions(chosen_targets(args.targets, data.table.targets), skip_missing=not named)
     new, reference = _tables(data, args.reference_data)
     results = [_monitor(champion, new, reference, data, limits) for champion in champions]
+    if args.predictions is not None:
+        results = [_with_logged(result, new, data, (args.predictions, args.log_table)) for result in results]
     for result in results:
         _report(result, args.output_dir)
     if args.json is not None:
@@ -100,6 +104,41 @@ def _monitor(
     periods = read_periods(reference, new, chosen, metadata, data.table.account)
     labels = _labels(new, chosen.new, champion.target, data)
     return measure(champion.uri, metadata, periods, predictions, labels, limits)
+
+
+def _with_logged(result: "Monitored", new: "KeyedTable", data: DataSettings, log_of: tuple[str, str]) -> "Monitored":
+    """Adds the scores of logged predictions on the new rows."""
+    import numpy as np
+
+    from src.data.keys import parse_accounts
+    from src.data.sources.blocks import open_table
+    from src.data.sources.dispatch import SQL_SCHEMES, scheme_of
+    from src.monitoring.answered import Answered, Outcomes, read_log, score_log
+
+    source, table = log_of
+    rows = np.flatnonzero(new.days >= np.datetime64(result.new.first))
+    labels = _labels(new, rows, result.target, data)
+    if labels is None:
+        note = f"logged predictions are not scored: {new.source} has no column {result.target!r}, the target"
+        return replace(result, answered=Answered(data.table.targets[result.target].metric, (), (), (note,)))
+    known = ~np.isnan(labels[1])
+    rows, account = rows[known], data.table.account
+    has_accounts = account is not None and account in new.frame
+    accounts = parse_accounts(new.frame[account].iloc[rows], rows) if has_accounts else None
+    outcomes = Outcomes(labels[0], accounts, new.days[rows], labels[1][known])
+    names = data.table if has_accounts else replace(data.table, account=None)
+    query = f"SELECT * FROM {_quoted(table)}" if scheme_of(source) in SQL_SCHEMES else None
+    try:
+        with open_table(source, query) as blocks:
+            log_rows = read_log(blocks, result.target, names, mask_url(source))
+    except DataError as error:  # its message names --data and --query
+        raise DataError(f"--predictions {mask_url(source)} cannot be read: {error}") from error
+    return replace(result, answered=score_log(log_rows, outcomes))
+
+
+def _quoted(table: str) -> str:
+    """A table's name in a SELECT, `schema.table` with a schema."""
+    return ".".join('"{}"'.format(part.replace('"', '""')) for part in table.rsplit(".", 1))
 
 
 def _labels(new: "KeyedTable", rows: Any, target: str, data: DataSettings) -> Any:

@@ -23,7 +23,7 @@ from src.config import RunSettings
 from src.errors import ConfigError, RunError
 from src.modeling.command_line import CommandLine, parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
-from src.modeling.total_time import limit_time, process_start, share_time
+from src.modeling.total_time import limit_time, share_time
 from src.modeling.train_with_optuna import train_targets
 from src.options import SEARCH_MODES
 from src.workers.cpus import available_cpus
@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.max_workers = available_cpus() if args.mode == "parallel" else 1
         if args.mode == "parallel":
             targets, settings = resolve_settings(command_line)
-            train_targets(targets, settings, in_processes=True, started=process_start())
+            train_targets(targets, settings, in_processes=True, started=command_line.started)
         else:
             _run_distributed_mode(command_line)
         return 0

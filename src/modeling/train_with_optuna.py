@@ -21,7 +21,7 @@ from src.config import MODEL_CONFIGS, RunSettings, TargetConfig
 from src.errors import RunError
 from src.modeling.command_line import parse_command_line, resolve_settings
 from src.modeling.tasks import make_tasks
-from src.modeling.total_time import limit_time, process_start, share_time
+from src.modeling.total_time import limit_time, share_time
 from src.suggest import listing
 from src.workers.fork_server import start_fork_server
 
@@ -223,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line = parse_command_line(build_parser, argv)
 
     def command() -> int:
-        train_targets(*resolve_settings(command_line), started=process_start())
+        train_targets(*resolve_settings(command_line), started=command_line.started)
         return 0
 
     return run_command(command, command_line.args.verbose)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from src.monitoring.answered import Answered
 from src.monitoring.drift import Line
 from src.monitoring.score_over_time import ScoreOverTime
 from src.suggest import number, one_line, text_table
@@ -39,6 +40,7 @@ class Monitored:
         score: on new rows with a target; None if there are none.
         notes: what could not be judged, and why.
         daily: (date, rows, mean prediction) of each new date.
+        answered: scores of logged predictions; None without `--predictions`.
     """
 
     target: str
@@ -51,6 +53,7 @@ class Monitored:
     score: ScoreOverTime | None
     notes: tuple[str, ...]
     daily: tuple[tuple[str, int, float], ...]
+    answered: Answered | None = None
 
     @property
     def alarms(self) -> tuple[Line, ...]:
@@ -76,7 +79,12 @@ def as_text(result: Monitored) -> str:
         lines.append(f"{len(result.lines) - len(shown)} less unusual statistics are in --json and in the report")
     if result.score is not None and result.score.parts:
         lines += ["", *text_table(SCORE_HEADER, score_rows(result.score))]
-    return "\n".join([*lines, "", *(f"note: {note}" for note in result.notes), verdict(result)])
+    notes = result.notes
+    if (answered := result.answered) is not None:
+        table = text_table(answered.header, answered.rows) if answered.versions else []
+        lines += ["", f"logged predictions, {answered.metric.upper()}", *table, *answered.lines]
+        notes += answered.notes
+    return "\n".join([*lines, "", *(f"note: {note}" for note in notes), verdict(result)])
 
 
 SCORE_HEADER = ("dates", "rows", "score", "95 % interval")

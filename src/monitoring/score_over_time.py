@@ -64,7 +64,7 @@ def measure_score(
     """
     registered, notes = metadata.get("test_score"), []
     interval = metadata.get("test_interval")
-    if not _is_defined(metric, y):
+    if not is_defined(metric, y):
         return ScoreOverTime(metric, registered, None, (), None, ("the new rows have one class only: no AUC",))
     estimate = score_estimate(metric, y, prediction, dates)
     line = None
@@ -81,10 +81,11 @@ def measure_score(
     if span and dates[0] <= np.datetime64(span[1], "D"):
         notes.append(f"the new rows include the test period of the model, up to {span[1]}, on which it was scored")
     shown = None if interval is None else (float(interval[0]), float(interval[1]))
-    return ScoreOverTime(metric, registered, shown, _parts(metric, y, prediction, dates), line, tuple(notes))
+    return ScoreOverTime(metric, registered, shown, score_parts(metric, y, prediction, dates), line, tuple(notes))
 
 
-def _is_defined(metric: Metric, y: Floats) -> bool:
+def is_defined(metric: Metric, y: Floats) -> bool:
+    """Whether the metric has a value: an AUC needs both classes."""
     return metric != "auc" or len(np.unique(y)) == 2
 
 
@@ -104,14 +105,26 @@ def _compare(metric: Metric, new: Estimate, registered: float, interval: Any, ra
                 ADVICE["score"])  # fmt: skip
 
 
-def _parts(metric: Metric, y: Floats, prediction: Floats, dates: Dates) -> tuple[Part, ...]:
-    distinct, day = np.unique(dates, return_inverse=True)
+def score_parts(
+    metric: Metric, y: Floats, prediction: Floats, dates: Dates, all_dates: Dates | None = None
+) -> tuple[Part, ...]:
+    """The score by 20 dates; parts without rows, or in which the metric is undefined, are left out.
+
+    Args:
+        metric: of the target.
+        y: (n_rows,) true values.
+        prediction: (n_rows,).
+        dates: (n_rows,).
+        all_dates: they make the parts, so that those of several versions are the same; None means `dates`.
+    """
+    distinct = np.unique(dates if all_dates is None else all_dates)
+    day = np.searchsorted(distinct, dates)
     n_parts = max(1, len(distinct) // DATES_PER_PART + (len(distinct) % DATES_PER_PART >= MIN_UNITS))
     part_of_day = np.minimum(np.arange(len(distinct)) // DATES_PER_PART, n_parts - 1)
     parts = []
     for number in range(n_parts):
         rows = part_of_day[day] == number
-        if not _is_defined(metric, y[rows]):
+        if not rows.any() or not is_defined(metric, y[rows]):
             continue
         estimate = score_estimate(metric, y[rows], prediction[rows], dates[rows])
         first, last = distinct[part_of_day == number][[0, -1]]

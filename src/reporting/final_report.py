@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.config import RunSettings, SearchSettings
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TRIALS_FILE = "trials.csv"
+PDF_SECONDS = 3.0
+"""About what drawing the PDF takes; `--total-timeout` leaves it out where less is left."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,19 @@ def write_final_report(
     model_numbers = None if measured is None else measured[0]
     document = cache(lambda: study_document(StudyReportInput(study, take_snapshot(study), metadata, model_numbers)))
     html = try_write(lambda: attempt(HTML_FILE, lambda: write_html(document(), folder / HTML_FILE)))
-    pdf = try_write(lambda: attempt(PDF_FILE, lambda: write_pdf(document(), folder / PDF_FILE)))
+    pdf = None
+    if _time_is_left_for_pdf(task, study.study_name):
+        pdf = try_write(lambda: attempt(PDF_FILE, lambda: write_pdf(document(), folder / PDF_FILE)))
     files = (*(path for path in (html, pdf) if path is not None), *(numbers or ()))
     return FinalReport(folder, trials, files, tuple(write_errors), command)
+
+
+def _time_is_left_for_pdf(task: SearchTask, study_name: str) -> bool:
+    if task.limit is None or task.limit.leaves(PDF_SECONDS, monotonic()):
+        return True
+    command = report_command(study_name, task.settings)
+    log.warning("%s is left out, to keep --total-timeout %g: %s writes it", PDF_FILE, task.limit.seconds, command)
+    return False
 
 
 def _write_text(text: str, path: Path) -> Path:

@@ -1,5 +1,6 @@
 """The report page of `monitor`."""
 
+from src.monitoring.answered import Answered
 from src.monitoring.result import HEADER, SCORE_HEADER, Monitored, row_of, score_rows, shown_lines, verdict
 from src.reporting.document.blocks import Block, Chapter, Document, Facts, Figure, Paragraph, Table, TableBlock
 from src.reporting.document.plot import Axis, Bars, Line, Plot, Rule
@@ -13,6 +14,8 @@ def monitor_document(result: Monitored) -> Document:
     chapters = [_summary(result), Chapter("drift", "Drift", _drift(result))]
     if result.score is not None and result.score.parts:
         chapters.append(Chapter("score", "Score over time", _score(result)))
+    if result.answered is not None:
+        chapters.append(Chapter("answered", "Logged predictions", _answered(result.answered)))
     chapters.append(Chapter("statistics", "All statistics", [_statistics(result)]))
     subtitle = f"{result.model}, {result.new.first} to {result.new.last}"
     return Document(f"Monitoring of {result.target}", subtitle, chapters)
@@ -70,6 +73,16 @@ def _score(result: Monitored) -> list[Block]:
     plot = Plot(Axis("last date of the part", ticks=ticks), Axis(score.metric.upper()), marks, legend=False)
     table = TableBlock(Table(SCORE_HEADER, tuple(score_rows(score))))
     return [Figure("score-parts", plot, "Score of the new rows by 20 dates, with 95 % intervals."), table]
+
+
+def _answered(answered: Answered) -> list[Block]:
+    notes = [Paragraph(note, "note") for note in answered.notes]
+    if not answered.versions:
+        return list(notes)
+    what = f"{answered.metric.upper()} of the predictions that were given, with 95 % intervals"
+    said = f"{what}; they are no part of the alarm."
+    table = TableBlock(Table(answered.header, tuple(answered.rows)))
+    return [Paragraph(said), table, *(Paragraph(line) for line in answered.lines), *notes]
 
 
 def _statistics(result: Monitored) -> TableBlock:

@@ -2,7 +2,8 @@
 
 The dates of the search are cut into blocks. Models of several sets of features are fitted on the first blocks and
 scored on the next one, for each of the last blocks. All candidates are used, unless a smaller set saves part of their
-error in every block, and at least `MIN_GAIN` of it on average; then the set that saves most. The sets:
+error in every block, and at least `MIN_GAIN` of it on average, and saves as much again with the mean of two strongly
+regularised configurations; then the set that saves most. The sets:
 
 - all: every candidate, but features of the position in the year only where the search covers two years;
 - five lags: the target in the account's last five rows alone;
@@ -34,7 +35,8 @@ from src.errors import DataError
 from src.evaluation.scoring import score, skill
 from src.features.catalogue import Feature
 from src.search.progress import make_bar
-from src.search.search_space import METRIC_NAME, OBJECTIVE_OF_METRIC
+from src.search.search_space import METRIC_NAME, OBJECTIVE_OF_METRIC, lightgbm_params
+from src.search.starting_points import LOW_RATE_SAMPLED, STRONGLY_REGULARIZED
 
 N_BLOCKS, N_SCORED = 5, 3
 """Blocks of dates, and how many of them, the last ones, are scored."""
@@ -61,6 +63,8 @@ PARAMS: Mapping[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+REGULARISED = (LOW_RATE_SAMPLED, STRONGLY_REGULARIZED)
+"""Configurations that confirm a smaller set: a final model is more regularised than the configuration above."""
 ALL = "all"
 OF_OTHER_ACCOUNTS = ("market", "groups")
 POSITION_IN_YEAR = ("month", "day_of_month", "days_left_in_month")
@@ -69,6 +73,8 @@ SECONDS_BEFORE_BAR = 5.0
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Compared = Mapping[str, tuple[Columns, float]]
+"""Columns and score of each set, on one block."""
 
 
 def choose_features(
@@ -91,40 +97,45 @@ def choose_features(
     candidates = np.flatnonzero(usable)
     smaller = _smaller_sets(features, candidates, data.target)
     folds = list(_scored_folds(data, rows.search, seed))
-    scores: dict[str, list[float]] = {}
-    sets = {ALL: candidates}
     n_fits = len(folds) * (3 + len(smaller) + N_PERMUTED)
     with make_bar("choosing features", "fit", n_fits, leave=False, delay=SECONDS_BEFORE_BAR) as bar:
-        for fold in folds:
-            compared = _compare(_Block(data, fold, len(features), seed, bar.update), candidates, smaller)
-            sets = {name: columns for name, (columns, _) in compared.items()}
-            for name, (_, value) in compared.items():
-                scores.setdefault(name, []).append(value)
-    complete = {name: values for name, values in scores.items() if name in sets and len(values) == len(folds)}
-    best = best_set(data.config.metric, complete)
-    chosen = [features[column].name for column in sets[best].tolist()]
-    means = {name: math.fsum(values) / len(values) for name, values in complete.items()}
+        blocks = [_Block(data, fold, len(features), seed, bar.update) for fold in folds]
+        compared = [_compare(block, candidates, smaller) for block in blocks]
+    common = [name for name in compared[-1] if all(name in sets for sets in compared)] if compared else []
+    scores = {name: [sets[name][1] for sets in compared] for name in common}
+    best, means = ALL, {name: math.fsum(values) / len(values) for name, values in scores.items()}
+    for name in better_sets(data.config.metric, scores):
+        again = {each: _regularised_scores(blocks, compared, each) for each in (ALL, name)}
+        if better_sets(data.config.metric, again):
+            best = name
+            break
+    chosen_columns = candidates if best == ALL else compared[-1][best][0]
+    chosen = [features[column].name for column in chosen_columns.tolist()]
     return chosen, {"set": best, "scores": means, "blocks": len(folds), "families": _families(features, chosen)}
 
 
-def best_set(metric: Metric, scores: Mapping[str, Sequence[float]]) -> str:
-    """The set to use.
+def _regularised_scores(blocks: Sequence["_Block"], compared: Sequence[Compared], name: str) -> list[float]:
+    return [block.score_regularised(sets[name][0]) for block, sets in zip(blocks, compared, strict=True)]
+
+
+def better_sets(metric: Metric, scores: Mapping[str, Sequence[float]]) -> list[str]:
+    """The sets that are clearly better than all candidates, the one with the largest mean gain first.
 
     Args:
         metric: of the scores.
         scores: of each set, one per block, those of `all` among them; may be empty.
 
     Returns:
-        The set with the largest mean gain over `all` among those that gain in every block, and `MIN_GAIN` on average;
-        `all` if there is none. A gain is a share of the error of `all`; for AUC, of what is missing to 1.
+        The sets that gain in every block, and `MIN_GAIN` on average. A gain is a share of the error of `all`; for AUC,
+        of what is missing to 1.
     """
-    best, most = ALL, 0.0
+    means = {}
     for name, values in scores.items():
         gains = [skill(metric, value, of_all) or 0.0 for value, of_all in zip(values, scores[ALL], strict=True)]
         mean = math.fsum(gains) / len(gains)
-        if min(gains) > 0 and mean >= MIN_GAIN and mean > most:
-            best, most = name, mean
-    return best
+        if min(gains) > 0 and mean >= MIN_GAIN:
+            means[name] = mean
+    return sorted(means, key=lambda name: -means[name])
 
 
 def _scored_folds(data: Dataset, search: Columns, seed: int) -> Iterator[Fold]:
@@ -144,7 +155,7 @@ class _Block:
     """Fits models on earlier rows and scores them on a later block. Columns are positions among the candidates."""
 
     def __init__(self, data: Dataset, fold: Fold, n_candidates: int, seed: int, count: Any) -> None:
-        self.metric, self.seed, self.count = data.config.metric, seed, count
+        self.config, self.seed, self.count = data.config, seed, count
         levels = learn_levels(data.features, data.categorical, fold.train)
         self.earlier, self.later = (encode(data.features.iloc[rows], levels) for rows in (fold.train, fold.valid))
         self.y, self.y_later = data.y[fold.train], data.y[fold.valid]
@@ -160,7 +171,20 @@ class _Block:
         booster = lgb.train(self._params(), train, MAX_ROUNDS, [valid], callbacks=[stop])
         self.count(1)
         prediction = np.asarray(booster.predict(self.later[:, columns], num_threads=1))
-        return booster, score(self.metric, self.y_later, prediction)
+        return booster, score(self.config.metric, self.y_later, prediction)
+
+    def score_regularised(self, candidates: Columns) -> float:
+        """The score of the mean of `REGULARISED`, each with early stopping on the block."""
+        columns = self._columns(candidates)
+        predictions = []
+        for hyperparameters in REGULARISED:
+            params = lightgbm_params(hyperparameters, self.config, self.seed) | {"max_bin": PARAMS["max_bin"]}
+            train = self._dataset(self.earlier, columns, self.y)
+            valid = self._dataset(self.later, columns, self.y_later, train)
+            stop = lgb.early_stopping(EARLY_STOPPING, verbose=False)
+            booster = lgb.train(params, train, MAX_ROUNDS, [valid], callbacks=[stop])
+            predictions.append(np.asarray(booster.predict(self.later[:, columns], raw_score=True, num_threads=1)))
+        return score(self.config.metric, self.y_later, np.mean(predictions, axis=0))
 
     def gains(self, booster: lgb.Booster) -> Floats:
         """The gain of each candidate of a model up to its best round, (n_candidates,)."""
@@ -178,7 +202,7 @@ class _Block:
         return np.concatenate([np.arange(self.n_own), self.n_own + candidates])
 
     def _params(self) -> dict[str, Any]:
-        objective, metric = OBJECTIVE_OF_METRIC[self.metric], METRIC_NAME[self.metric]
+        objective, metric = OBJECTIVE_OF_METRIC[self.config.metric], METRIC_NAME[self.config.metric]
         return {**PARAMS, "objective": objective, "metric": metric, "seed": self.seed}
 
     def _dataset(
@@ -200,7 +224,7 @@ def _smaller_sets(features: Sequence[Feature], candidates: Columns, target: str)
     }
 
 
-def _compare(block: _Block, candidates: Columns, smaller: Mapping[str, Columns]) -> dict[str, tuple[Columns, float]]:
+def _compare(block: _Block, candidates: Columns, smaller: Mapping[str, Columns]) -> Compared:
     """The compared sets and their scores; the filter is fitted on the block's earlier rows. Empty sets are left out."""
     whole, whole_score = block.fit(candidates)
     rounds = max(MIN_ROUNDS, int(whole.best_iteration))

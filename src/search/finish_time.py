@@ -19,9 +19,9 @@ from src.data.split_rows import SplitRows
 from src.search.stop_flag import StopFlag
 from src.study.trial_times import seconds_taken
 
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 4.0
 """Writing the last trials and ending the run in MLflow, whoever makes the final model."""
-REST_SECONDS = 8.0
+REST_SECONDS = 7.0
 """Loading MLflow, creating its store, registering, measuring the model, drawing HTML and PDF: a table of 2,000 rows."""
 SECONDS_PER_TRIAL = 0.004
 """Writing a trial to MLflow's database and reading it for the report."""
@@ -29,7 +29,7 @@ SECONDS_PER_VALUE = 1.6e-6
 """Scores, baselines and report by rows times features: 10 s for 200,000 rows by 33 features."""
 FITS_SHARE = 0.2
 """Most of `--total-timeout` that final fits get."""
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 5.0
 """The slowdown counts from 1: as if the process had run this long on an idle machine before."""
 UPDATE_SECONDS = 0.5
 
@@ -113,6 +113,10 @@ class TimeLimit:
         """Estimated seconds after the search without the final fits."""
         own = REST_SECONDS + SECONDS_PER_VALUE * self.size.values
         return slowdown * (LEAVE_SECONDS + self.n_finishes * own + SECONDS_PER_TRIAL * n_trials)
+
+    def leaves(self, seconds: float, now: float) -> bool:
+        """Whether this many seconds are left."""
+        return now + seconds <= self.end
 
     def _fits_seconds(self, trials: Sequence[FrozenTrial]) -> float:
         """Estimated seconds of one final model: as many fits as members, of the mean of the trials so far."""

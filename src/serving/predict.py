@@ -26,6 +26,8 @@ from src.tracking.connection.tracking_uri import check_tracking_uri
 if TYPE_CHECKING:
     import pandas as pd
 
+    from src.serving.block_predictor import RowsToPredict
+
 log = logging.getLogger(__name__)
 
 
@@ -76,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(args: argparse.Namespace) -> int:
     from src.data.sources.blocks import open_table
-    from src.serving.block_predictor import RowsToPredict
+    from src.serving.logged_output import LoggedOutput
+    from src.serving.prediction_log.sinks import open_log
     from src.serving.prediction_output import check_output, open_output
     from src.serving.requested_models import load_requested, requested_uris
     from src.serving.table_prediction import TablePrediction
@@ -84,9 +87,7 @@ def _command(args: argparse.Namespace) -> int:
     check_tracking_uri(os.environ)
     data = data_settings(args)
     kind = check_output(args.output)
-    rows = RowsToPredict(_first_date(vars(args)["from"]), args.next_day)
-    if rows.since is not None and rows.next_day:
-        raise ConfigError("--from and --next-day contradict each other: give one of them")
+    rows = _rows(args)
     if args.block_rows < 1:
         raise ConfigError(f"--block-rows {args.block_rows} is too small: give at least 1")
     targets = list(data.table.targets) if args.target == ["all"] else args.target
@@ -98,19 +99,25 @@ def _command(args: argparse.Namespace) -> int:
         if prediction.unused:
             sys.stdout.write(f"note: columns that no model uses: {listing(prediction.unused)}\n")
         output = stack.enter_context(open_output(args.output, args.table, prediction.record, prediction.keys))
+        logged = open_log(args.log_predictions, args.log_table, prediction.keys)
+        output = output if logged is None else LoggedOutput(output, logged, models, prediction.keys)
         n_rows = prediction.write(output, len(models) > 1 or kind == "sql")
     shown = ", ".join(model.shown for model in models)
     sys.stdout.write(f"predicted {n_rows} rows with {shown} into {mask_url(args.output)}\n")
     return 0
 
 
-def _first_date(text: str | None) -> dt.date | None:
-    if text is None:
-        return None
+def _rows(args: argparse.Namespace) -> "RowsToPredict":
+    from src.serving.block_predictor import RowsToPredict
+
+    text: str | None = vars(args)["from"]
     try:
-        return dt.date.fromisoformat(text)
+        since = None if text is None else dt.date.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"--from {text!r} is not a date: write it as 2024-01-31") from error
+    if since is not None and args.next_day:
+        raise ConfigError("--from and --next-day contradict each other: give one of them")
+    return RowsToPredict(since, args.next_day)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ class RequestedModel:
     requested: str
 
     @property
+    def alias(self) -> str:
+        """The alias in the URI as requested; empty without one."""
+        return self.requested.rpartition("@")[2] if self.requested != self.uri else ""
+
+    @property
     def shown(self) -> str:
         """The URI for messages, with the alias that led to it."""
         return self.uri if self.uri == self.requested else f"{self.uri} ({self.requested})"

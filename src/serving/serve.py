@@ -65,17 +65,17 @@ def _serve(settings: ServeSettings, table: TableConfig, targets: Sequence[str]) 
     from src.serving.online.follower import Follower, Slot
     from src.serving.online.http import read_tokens
     from src.serving.online.metrics import ServingMetrics
-    from src.serving.online.prediction_log import PredictionLog
     from src.serving.online.server import Server, listen
+    from src.serving.prediction_log.sinks import open_log
 
     slots = {name: Slot(name, settings.alias) for name in targets}
     shadows = {name: Slot(name, settings.shadow, optional=True) for name in targets if settings.shadow}
     limits = Limits(int(settings.max_request_mb * MEGABYTE), settings.max_rows, read_tokens(settings.token_file))
-    keys = tuple(name for name in (table.account, table.date) if name is not None)
-    prediction_log = PredictionLog(settings.log_predictions, keys) if settings.log_predictions else None
+    keys = (table.account, table.date)
+    prediction_log = open_log(settings.log_predictions, settings.log_table, keys)
     _check_names(list(slots.values()))
     metrics = ServingMetrics()
-    afterwards = Afterwards(metrics, shadows, prediction_log)
+    afterwards = Afterwards(metrics, shadows, prediction_log, keys)
     follower = Follower([*slots.values(), *shadows.values()], metrics, settings.poll_seconds)
     with listen(settings.host, settings.port) as listener:
         server = Server(Dispatcher(slots, limits, metrics, afterwards))

@@ -244,7 +244,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         raise SearchError(
-            f"study {study.study_name!r} has no complete trial: give a larger --timeout or --n-trials "
+            f"study {study.study_name!r} has no complete trial: give more time or a larger --n-trials "
             f"and resume with {study_option(study.study_name)}"
         )
     if not any(is_feasible(trial) for trial in complete):

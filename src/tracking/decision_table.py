@@ -22,12 +22,14 @@ HISTORY_HEADER = ("target", "champion", "from (UTC)", "to (UTC)", "why", "by")
 
 def table_text(results: Sequence["ModelComparison"], verdicts: Sequence["Verdict"], decisions: Sequence[str]) -> str:
     """One row per comparison, then notes on the intervals and on repeated contests."""
+    from src.tracking.registry.comparison import MIN_NEW_DATES
+
     notes = [f"{result.target}: {result.difference.note}" for result in results if result.difference.note]
     for result, verdict in zip(results, verdicts, strict=True):
         if verdict.contest > 1:
             notes.append(
                 f"{result.target}: contest {verdict.contest} on these dates, so it needs {_percent(verdict.required)} "
-                "confidence; give --data with 60 dates after the last contest for a first one"
+                f"confidence; give --data with {MIN_NEW_DATES} dates after the last contest for a first one"
             )
     return "\n".join(text_table(HEADER, map(_row, results, verdicts, decisions)) + notes)
 

@@ -79,11 +79,21 @@ def metrics_of(result: Monitored) -> Iterator[tuple[str, float, int]]:
         yield "mean_prediction", mean, _step(day)
     for part in result.score.parts if result.score is not None else ():
         yield "score", part.score, _step(part.last)
+    for version in result.answered.versions if result.answered is not None else ():
+        for of_dates in version.parts:
+            yield _name("answered_score", version.shown), of_dates.score, _step(of_dates.last)
+    for difference in result.answered.differences if result.answered is not None else ():
+        name = _name("answered_difference", f"{difference.challenger} {difference.champion}")
+        yield name, difference.difference, _step(difference.last)
     last = _step(result.new.last)
     yield "alarms", float(len(result.alarms)), last
     for line in result.lines:
         if line.measure != "score":
-            yield _NOT_IN_NAMES.sub("_", f"{line.measure}.{line.what}")[:250], line.value, last
+            yield _name(line.measure, line.what), line.value, last
+
+
+def _name(measure: str, what: str) -> str:
+    return _NOT_IN_NAMES.sub("_", f"{measure}.{what}")[:250]
 
 
 def _step(day: str) -> int:

@@ -1,5 +1,6 @@
 """Intervals against brute force, the jackknife, scipy and known truths."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from src.evaluation.influence import Dates, score_influence
 from src.evaluation.intervals import (
     Estimate,
     daily_estimate,
+    dependence_factor,
     difference_estimate,
     mean_estimate,
     score_estimate,
@@ -69,6 +71,21 @@ def test_a_mean_is_judged_by_students_t_over_groups_of_dates(n_dates: int, group
     assert found.value == pytest.approx(values.mean())
     assert found.interval == pytest.approx((expected.low, expected.high))
     assert found.confidence_above(2.9) == pytest.approx(1 - stats.ttest_1samp(means, 2.9, alternative="greater").pvalue)
+
+
+@pytest.mark.parametrize(("n_dates", "groups"), [(12, 4), (61, 4), (650, 6)])
+def test_the_standard_error_of_dependent_dates_is_enlarged(n_dates: int, groups: int) -> None:
+    """By the covariance matrix of an AR(1) series."""
+    covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(n_dates), np.arange(n_dates)))
+    member = np.add.reduceat(np.eye(n_dates), np.arange(groups) * n_dates // groups, axis=0)
+    of_groups = member @ covariance @ member.T
+    spread = groups / (groups - 1) * np.trace(of_groups - of_groups.sum() / groups**2)
+    factor = math.sqrt(of_groups.sum() / spread)
+    assert dependence_factor(n_dates, 0.9) == pytest.approx(factor)
+    assert (dependence_factor(n_dates, 0), dependence_factor(0, 0.9)) == (1, 1)
+    found = mean_estimate(np.random.default_rng(0).normal(size=n_dates), days(np.arange(n_dates)))
+    t = (found.value + 0.1) / (found.standard_error or 0)
+    assert found.confidence_above(-0.1, 0.9) == pytest.approx(stats.t.cdf(t / factor, groups - 1))
 
 
 def test_delongs_variance_of_an_auc_is_that_of_brute_force() -> None:

@@ -21,7 +21,8 @@ from src.data.table import load_dataset
 from src.final import ensemble
 from src.final.ensemble import Candidates, fit_final_model, gather_candidates, make_scorer
 from src.final.final_model import FinalModel, TrainedModel, final_rounds, make_member, train_final_model, train_fits
-from src.final.fixed_configs import FIXED_SHARE
+from src.final.fit_budget import FitBudget
+from src.final.fixed_configs import FIXED_SHARE, Weighting
 from src.final.merged_model import merge_models
 from src.search.binned_folds import BinnedFolds
 from src.search.objective import retrain_and_predict
@@ -154,6 +155,38 @@ def test_the_final_model_is_the_mean_of_its_members(tmp_path: Path, target: str)
     assert model.validation_score == pytest.approx(kept.scorer.score(together), rel=1e-6)
     again = fit_final_model(task, study, study.best_trial)
     assert again.booster.model_to_string() == model.booster.model_to_string()
+
+
+@pytest.mark.parametrize("budget", [0.0, 1e9])
+def test_a_time_limit_cuts_members_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float) -> None:
+    task = make_task(tmp_path, size=4)
+    study = run_trials(task, DRAWN)
+    whole = fit_final_model(task, study, study.best_trial)
+    monkeypatch.setattr(ensemble, "fit_budget", lambda *_: FitBudget(budget, 2, "--timeout 60"))
+    model = fit_final_model(task, study, study.best_trial)
+    if budget:
+        assert model.booster.model_to_string() == whole.booster.model_to_string()
+        assert model.cuts == ()
+        return
+    (member,) = model.members
+    assert (member.trial, member.fit.weight) == (study.best_trial.number, 1)
+    assert model.validation_score == study.best_value
+    rounds, members = model.cuts
+    assert "rounds were not measured on folds, to keep --timeout 60" in rounds
+    assert members.startswith(f"{len(whole.members) - 1} of {len(whole.members)} members (trials ")
+    assert "--timeout 60 leaves 0 s for them" in members
+
+
+def test_a_composition_of_fewer_members_has_their_weights_and_their_score(tmp_path: Path) -> None:
+    task = make_task(tmp_path, size=4)
+    candidates = gather_candidates(task, run_trials(task, DRAWN))
+    whole = Weighting((0, 1, 3), (0.5, 0.3, 0.2), 0.0)
+    assert candidates.keep(whole, [0, 1, 2]) is whole
+    fewer = candidates.keep(whole, [0, 2])
+    assert fewer.rows == (0, 3)
+    assert fewer.weights == pytest.approx((5 / 7, 2 / 7))
+    mean = np.average(candidates.predictions[[0, 3]], axis=0, weights=[5, 2])
+    assert fewer.score == pytest.approx(candidates.scorer.score(mean), rel=1e-6)
 
 
 def test_members_trained_in_parallel_are_identical(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from src.modeling.optuna_visualization import main as report
+from src.modeling.train_with_optuna import main as tune
+from tests.commands import run_here
 from tests.small_table import small_table
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +57,10 @@ def run(folder: Path, words: list[str], before: Callable[[], None] | None = None
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def client_settings(folder: Path) -> dict[str, str]:
+    return {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+
 def champion_of(folder: Path) -> str:
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     version = client.get_model_version_by_alias("net_profit", "champion")
@@ -77,7 +84,7 @@ def test_a_report_that_does_not_fit_on_the_disk_does_not_affect_the_model(tmp_pa
     assert not page.exists()
     assert (page.parent / "report.pdf").exists(), "what is smaller is written all the same"
     remedy = done.error.partition(MODULE)[2].partition(" writes it")[0]
-    again = run(tmp_path, shlex.split(remedy))
+    again = run_here(report, shlex.split(remedy)[1:], tmp_path, client_settings(tmp_path))
     assert again.status == 0, again.err
     assert page.exists()
     assert "report/report.html" in [file.path for file in client.list_artifacts(run_id, "report")]
@@ -123,7 +130,7 @@ def test_a_disk_with_little_left_and_then_with_enough(small_disk: Path, free_kb:
     assert done.status == 1, done.err
     assert [word for word in (*words, "free space on ") if word not in done.error] == [], done.error
     (small_disk / "fill").unlink()
-    again = run(small_disk, TUNE)
+    again = run_here(tune, TUNE[1:], small_disk, client_settings(small_disk))
     assert again.status == 0, again.err
     assert "net_profit v1 @champion" in again.out
     assert (small_disk / f"artefacts/reports/{NAME}/report.html").exists()

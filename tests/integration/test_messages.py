@@ -138,7 +138,7 @@ TYPED = st.sampled_from(
 
 
 @given(option=TYPED, value=TEXT, times=st.sampled_from([1, 9]))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_messages_of_random_option_values(
     tmp_path_factory: pytest.TempPathFactory, option: str, value: str, times: int
 ) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from src.modeling.monitor import main
+from src.serving import predict
 from tests.commands import Finished, run_here
 from tests.contenders import CHAMPION_UNTIL, TwoVersions, make_two_versions
 
@@ -118,3 +119,48 @@ def test_mlflow_run_passes_the_options(folder: Path) -> None:
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     child = next(run for run in runs if run.info.run_name.startswith("monitor-"))
     assert "mlflow.parentRunId" in child.data.tags
+
+
+def test_logged_predictions_are_scored_in_text_page_json_and_mlflow(folder: Path) -> None:
+    """Champion and challenger predicted the newer rows; the outcomes came later."""
+    words = ["--config", "table.yaml", "--data", "newer.parquet", "--log-predictions", "log"]
+    for model in ("models:/profit@champion", "models:/profit@challenger"):
+        assert run_here(predict.main, [*words, "--model", model], folder).status == 0
+    done = monitor(folder, "--data", "table.parquet", "--predictions", "log", "--json", "monitor.json")
+    assert done.status == 0, done.err
+    assert "logged predictions, MAE" in done.out
+    (record,) = json.loads((folder / "monitor.json").read_text())["targets"]
+    champion, challenger = record["answered"]["versions"]
+    assert (champion["role"], champion["version"], champion["rows"]) == ("champion", "1", 95)
+    assert (challenger["role"], challenger["version"], challenger["rows"]) == ("challenger", "2", 95)
+    # The champion's logged predictions are those that monitor makes itself.
+    assert [part["score"] for part in champion["parts"]] == [part["score"] for part in record["score"]["parts"]]
+    (difference,) = record["answered"]["differences"]
+    assert difference["high"] < 0, "the challenger is better"
+    page = folder / "artefacts/reports/monitor-profit-2025-02-03/report.html"
+    assert "Logged predictions" in page.read_text(encoding="utf-8")
+    (run,) = mlflow.search_runs(experiment_names=["daily-profit"], output_format="list")
+    metrics = run.data.metrics
+    assert metrics["answered_score.challenger v2"] == challenger["parts"][-1]["score"]
+    assert metrics["answered_difference.challenger v2 champion v1"] == difference["difference"]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "said"),
+    [
+        ("nowhere", "--predictions nowhere cannot be read: --data nowhere does not exist"),
+        ("newer.parquet", "--predictions newer.parquet has no column(s) prediction, version"),
+        ("sqlite:///nowhere.db", "--predictions sqlite:///nowhere.db cannot be read"),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_named(folder: Path, predictions: str, said: str) -> None:
+    done = monitor(folder, "--data", "table.parquet", "--predictions", predictions)
+    assert done.status == 2 and said in done.err and done.err.count("\n") == 1
+
+
+def test_without_outcomes_logged_predictions_are_not_scored(folder: Path) -> None:
+    words = ["--data", "renamed.csv", "--reference-data", "training.parquet", "--predictions", "nowhere"]
+    assert (
+        "logged predictions are not scored: renamed.csv has no column 'profit', the target"
+        in monitor(folder, *words).out
+    )

@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import lightgbm as lgb
@@ -17,6 +18,7 @@ from src.final.final_model import score_hold_out
 from src.reporting.final_report import FinalReport, attempt, write_final_report
 from src.reporting.model.files import read_model_numbers
 from src.reporting.pdf import pages as pdf_pages
+from src.search.finish_time import TableSize, TimeLimit
 from src.search.search_task import SearchTask
 from tests.reporting.trained import Trained, trained
 
@@ -66,6 +68,21 @@ def test_a_model_that_cannot_be_measured_still_has_its_report(tmp_path: Path, ca
     assert record.message.startswith("the report lacks the model's chapters, which failed with LightGBMError: ")
     assert record.message.endswith("the model is saved and will be registered; --verbose shows the traceback")
     assert "\n" not in record.message
+
+
+def test_the_pdf_is_left_out_where_a_total_timeout_leaves_no_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = trained()
+    limit = TimeLimit(monotonic(), TableSize.of(one.rows, 3), 60.0)
+    task = SearchTask(one.data, one.rows, RunSettings(), limit=limit)
+    with caplog.at_level(logging.WARNING):
+        found = write_final_report(task, optuna.create_study(study_name="s"), one.model, metadata_of(one), tmp_path)
+    assert [path.name for path in found.files] == [name for name in FILES if name != "report.pdf"]
+    assert caplog.messages == [
+        "report.pdf is left out, to keep --total-timeout 60: "
+        "python -m src.modeling.optuna_visualization --study-name s writes it"
+    ]
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ import requests
 
 from src.data.sources.files import read_path
 from src.errors import ConfigError
-from src.serving.online.prediction_log import PredictionLog
 from src.serving.online.server import listen
 from src.serving.serve import main
 from tests.commands import run_here
@@ -141,6 +140,8 @@ def test_ctrl_c_ends_it_with_130(server: Process) -> None:
         (["--targets", "pnl", "--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["--targets", "pnl", "--token-file", "absent"], "--token-file absent"),
         (["--targets", "pnl", "--log-predictions", "file"], "--log-predictions file"),
+        (["--targets", "pnl", "--log-predictions", "s3://bucket/log"], "s3:// is unknown"),
+        (["--targets", "pnl", "--log-predictions", "postgresql://host:port/db"], "--log-predictions postgresql://host"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(registry: Registry, tmp_path: Path, options: list[str], words: str) -> None:
@@ -154,8 +155,3 @@ def test_a_mistake_is_one_line_and_status_2(registry: Registry, tmp_path: Path, 
 def test_a_port_in_use_is_named() -> None:
     with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="--port"):
         listen("127.0.0.1", taken.getsockname()[1])
-
-
-def test_a_log_is_written_only_where_it_can_be(tmp_path: Path) -> None:
-    PredictionLog(tmp_path / "new" / "folder", ()).flush(now=True)
-    assert list((tmp_path / "new" / "folder").iterdir()) == []

@@ -298,11 +298,12 @@ def test_each_search_has_its_own_deadline_from_its_first_worker(tmp_path: Path) 
 
     def work(stop_flag: StopFlag) -> None:
         assert stop_flag.deadline is not None
-        (Path(folder) / f"{stop_flag.deadline - time.monotonic():.0f}").touch()
+        left = stop_flag.deadline - time.monotonic()
+        (Path(folder) / ("long" if left > 1000 else "short")).touch()
 
-    searches = [PooledSearch("a", work, timeout=100), PooledSearch("b", work, timeout=500)]
+    searches = [PooledSearch("a", work, timeout=500), PooledSearch("b", work, timeout=5000)]
     assert WorkerPool(searches, 1, StopFlag()).run() == {}
-    assert {path.name for path in tmp_path.iterdir()} == {"100", "500"}
+    assert {path.name for path in tmp_path.iterdir()} == {"short", "long"}
 
 
 @pytest.mark.parametrize("deaf", [False, True])

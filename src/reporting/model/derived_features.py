@@ -44,7 +44,8 @@ def derived_chapter(metadata: Metadata) -> Chapter | None:
     if choice.get("scores"):
         caption = (
             f"Sets of features, scored on {choice['blocks']} later blocks of the search; test rows were not read. All "
-            "candidates are used, unless a smaller set is better in every block, and by 3 % of the error on average"
+            "candidates are used, unless a smaller set is better in every block, by 3 % of the error on average, "
+            "and so again with more regularised configurations"
         )
         columns = ("set", f"mean {metric_name(metadata)}", "")
         rows = tuple(

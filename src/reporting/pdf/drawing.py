@@ -34,7 +34,8 @@ def draw_svg(plot: Plot, width: float, height: float) -> bytes:
         # One point is one pixel of the figure.
         figure = Figure((width / POINTS_PER_INCH, height / POINTS_PER_INCH), dpi=POINTS_PER_INCH)
         axes, canvas = _draw(plot, figure), FigureCanvasAgg(figure)
-        for _ in range(2):  # the ticks, and so the margins, may change with the size of the axes
+        _fit(axes, canvas)
+        if axes.child_axes:  # a colour bar is as wide as a share of the axes; other margins do not follow their size
             _fit(axes, canvas)
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()

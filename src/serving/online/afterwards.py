@@ -19,8 +19,8 @@ import pandas as pd
 from src.data import encoding
 from src.serving.online.follower import Slot
 from src.serving.online.metrics import ServingMetrics
-from src.serving.online.prediction_log import FLUSH_SECONDS, PredictionLog
-from src.serving.online.version import ServedVersion
+from src.serving.online.version import ServedVersion, answers_of
+from src.serving.prediction_log.collect import WRITE_SECONDS, Keys, Labels, LogError, PredictionLog
 from src.suggest import one_line
 
 log = logging.getLogger(__name__)
@@ -58,14 +58,19 @@ class Afterwards:
         metrics: of the server.
         shadows: the slot of the challenger, by target; empty without `--shadow`.
         prediction_log: None without `--log-predictions`.
+        keys: names of the account and date columns of requests; a model with derived features knows its own.
     """
 
     def __init__(
-        self, metrics: ServingMetrics, shadows: Mapping[str, Slot], prediction_log: PredictionLog | None
+        self,
+        metrics: ServingMetrics,
+        shadows: Mapping[str, Slot],
+        prediction_log: PredictionLog | None = None,
+        keys: Keys = (None, None),
     ) -> None:
         self._metrics = metrics
         self._shadows = shadows
-        self._log = prediction_log
+        self._log, self._keys = prediction_log, keys
         self._queue: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
         self._queued_rows = 0
         self._lock = threading.Lock()
@@ -110,13 +115,13 @@ class Afterwards:
     def _next(self) -> Answered | None:
         while True:
             try:
-                return self._queue.get(timeout=FLUSH_SECONDS)
+                return self._queue.get(timeout=WRITE_SECONDS)
             except queue.Empty:  # no request for a while
                 self._flush()
 
     def _handle(self, item: Answered) -> None:
         if self._log is not None:
-            self._log.add(item.version, item.frame, item.predictions, item.when)
+            self._add(self._log, item.version, item.predictions, item)
         slot = self._shadows.get(item.version.target)
         shadow = None if slot is None else slot.current
         if shadow is not None and shadow.number != item.version.number:
@@ -137,7 +142,16 @@ class Afterwards:
             return
         self._metrics.shadow_rows.labels(*labels).inc(len(predictions))
         if self._log is not None:
-            self._log.add(shadow, item.frame, predictions, item.when)
+            self._add(self._log, shadow, predictions, item)
+
+    def _add(self, prediction_log: PredictionLog, version: ServedVersion, predictions: Any, item: Answered) -> None:
+        labels = Labels(version.target, version.target, str(version.number), version.role)
+        history = version.metadata.get("derived_features", {}).get("history")
+        # With derived features the answer has rows of its own: those of the request that were to be predicted.
+        rows, names = (
+            (item.frame, self._keys) if history is None else (predictions, (history["account"], history["date"]))
+        )
+        prediction_log.add(rows, names, answers_of(predictions), labels, item.when)
 
     def _flush(self, *, now: bool = False) -> None:
         if self._log is None:
@@ -145,10 +159,12 @@ class Afterwards:
         try:
             self._log.flush(now=now)
             self._log_failed = False
-        except OSError as error:  # a full disk: serving goes on without the log
-            self._metrics.dropped.inc()
-            if not self._log_failed:
-                log.error("predictions could not be logged: %s; free space, serving goes on", one_line(error))
+        except LogError as error:  # a full disk, a database that is down: serving goes on without the log
+            self._metrics.failed_log_writes.inc()
+            self._metrics.unlogged_rows.inc(error.lost)
+            if error.lost or not self._log_failed:
+                lost = f"{error.lost} predictions are lost" if error.lost else "it is tried again"
+                log.error("predictions could not be logged, serving goes on, %s: %s", lost, one_line(error, 400))
             self._log_failed = True
 
     def _check(self, item: Answered) -> None:

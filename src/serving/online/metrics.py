@@ -39,6 +39,10 @@ class ServingMetrics:
         self.shadow_rows = self._counter("shadow_rows", "rows predicted in the shadow", *_BY_VERSION)
         self.shadow_failures = self._counter("shadow_failures", "requests that a shadow model refused", *_BY_VERSION)
         self.dropped = self._counter("dropped_requests", "requests left out of the log or the shadow")
+        self.failed_log_writes = self._counter("failed_log_writes", "times that the log could not be written")
+        self.unlogged_rows = self._counter(
+            "unlogged_rows", "predictions that were given up after failed writes of the log"
+        )
         self._version = self._gauge("model_version", "version that answers")
         self._age = self._gauge("model_age_seconds", "seconds since the model was trained")
 

@@ -26,12 +26,12 @@ def study(tmp_path: Path) -> optuna.Study:
     return OptunaStudyManager(tmp_path / "studies").create_or_load_study("profit_20240101_120000", "maximize")
 
 
-@pytest.fixture(params=["rows", "calls"])
+@pytest.fixture
 def project(
     request: pytest.FixtureRequest, study: optuna.Study, mlflow_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
-    """Runs a pass that writes runs as rows of the database, or by calls of MLflow's client, as to a server."""
-    if request.param == "calls":
+    """Runs a pass that writes runs as rows of the database or, with "calls", by MLflow's client, as to a server."""
+    if getattr(request, "param", "rows") == "calls":
         monkeypatch.setattr("src.tracking.projection.study_projection.sql_store_of", lambda client: None)
 
     def run_one_pass(environ: dict[str, str] | None = None, **options: Any) -> str:
@@ -196,7 +196,9 @@ def test_a_pass_killed_anywhere_is_completed_by_the_next(
     assert len(client.search_runs([experiment])) == 2, "one parent, one child"
 
 
-@pytest.mark.parametrize("calls_before", range(6))
+@pytest.mark.parametrize(
+    ("project", "calls_before"), [*(("calls", n) for n in range(6)), ("rows", 0), ("rows", 1)], indirect=["project"]
+)
 def test_a_pass_killed_between_requests_loses_no_point_of_the_best_value(
     study: optuna.Study, project: Callable[..., str], monkeypatch: pytest.MonkeyPatch, calls_before: int
 ) -> None:
