@@ -51,7 +51,7 @@ def predict_ms_per_1000(booster: lgb.Booster, matrix: np.ndarray, rounds: int | 
     """Milliseconds of one CPU that a prediction of 1,000 rows takes: the median of five predictions with one thread.
 
     The CPU's time is counted, not the clock's, so that other processes on the machine hardly matter. It still varies
-    with the CPU's frequency and caches: by some 5 % on an idle machine, by 20 % and more beside busy neighbours.
+    with the CPU's frequency and caches: beside busy processes by 7.5 % (standard deviation of eight measurements).
 
     Args:
         booster: the model.

@@ -112,11 +112,14 @@ class SearchProgress:
         self._bar.update(min(done, self.n_trials) - self._bar.n)
 
     def _best(self, trials: Sequence[FrozenTrial]) -> float | None:
-        usable = [trial for trial in trials if trial.state == TrialState.COMPLETE and is_feasible(trial)]
-        values = [trial.value for trial in usable if trial.value is not None]
-        if not values:
-            return None
-        return max(values) if self.study.direction.name == "MAXIMIZE" else min(values)
+        maximize, best = self.study.direction.name == "MAXIMIZE", None
+        for trial in trials:
+            value = trial.value if trial.state == TrialState.COMPLETE else None
+            if value is None or (best is not None and (value <= best if maximize else value >= best)):
+                continue
+            if is_feasible(trial):  # asked for few trials: it takes longer than the comparison
+                best = value
+        return best
 
 
 def _finished(states: Sequence[TrialState]) -> int:

@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.trial import FrozenTrial, TrialState
 
 from src.config import MAX_ROUNDS
-from src.study.feasibility import complete_trials, is_feasible
+from src.study.feasibility import is_feasible
 
 N_STARTUP_TRIALS, N_WARMUP_STEPS = 10, 50
 FIRST_RUNG_ROUNDS, REDUCTION = 30, 3
@@ -36,6 +36,7 @@ class CachedMedianPruner(MedianPruner):
         super().__init__(n_startup_trials=n_startup_trials, n_warmup_steps=n_warmup_steps)
         self._current: tuple[str, int] | None = None
         self._numbers_read: set[int] = set()
+        self._n_feasible = 0
         self._values_at_step: dict[int, list[float]] = {}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -45,7 +46,7 @@ class CachedMedianPruner(MedianPruner):
             return False
         self._read_finished_trials(study, trial)
         others = self._values_at_step.get(step)
-        if len(self._numbers_read) < max(1, self._n_startup_trials) or not others:
+        if self._n_feasible < max(1, self._n_startup_trials) or not others:
             return False
         reported = np.fromiter(trial.intermediate_values.values(), dtype=float)
         maximize = study.direction.name == "MAXIMIZE"
@@ -59,11 +60,14 @@ class CachedMedianPruner(MedianPruner):
         if self._current == (study.study_name, trial.number):
             return
         if self._current is not None and self._current[0] != study.study_name:
-            self._numbers_read, self._values_at_step = set(), {}
+            self._numbers_read, self._n_feasible, self._values_at_step = set(), 0, {}
         self._current = (study.study_name, trial.number)
-        for other in complete_trials(study):
-            if other.number not in self._numbers_read:
-                self._numbers_read.add(other.number)
+        for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if other.number in self._numbers_read:
+                continue
+            self._numbers_read.add(other.number)
+            if is_feasible(other):
+                self._n_feasible += 1
                 for step, value in other.intermediate_values.items():
                     self._values_at_step.setdefault(step, []).append(value)
 

@@ -65,7 +65,7 @@ def test_every_study_has_every_chapter(tmp_path: Path, n: int, metadata: dict[st
     page = write(tmp_path, make_study(n), metadata)
     links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
     assert links == [f"#{name}" for name in page.sections]
-    assert len(page.sections) == 12
+    assert len(page.sections) == 13
     assert all(section.title for section in page.sections.values())
     assert ("No trial is complete yet." in page.text) == (n == 0)
     assert ("Too few trials" in page.text) == (n < 40)

@@ -103,3 +103,12 @@ def test_rounds_are_counted_without_a_known_total(
         progress.update(10)
         progress.update(10)
     assert capsys.readouterr().err.splitlines()[-1].startswith("3 folds of net_profit: 20round")
+
+
+def test_the_best_value_is_that_of_a_feasible_trial() -> None:
+    cases: list[tuple[Direction, float]] = [("minimize", 2.0), ("maximize", 3.0)]
+    for direction, expected in cases:
+        study = optuna.create_study(direction=direction)
+        for value, excess in ((1.0, 0.5), (3.0, -0.5), (2.0, 0.0), (4.0, 0.1)):
+            study.add_trial(optuna.trial.create_trial(value=value, constraints={"trees<=5": excess}))
+        assert SearchProgress(study, 9, "mae")._best(study.trials) == expected
