@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from src.config import Metric, TableConfig
-from src.data.encoding import texts_of
+from src.data.encoding import NotANumber, texts_of, to_numbers
 from src.data.key_values import BadKey, read_days
 from src.data.sources.blocks import TableBlocks
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
 from src.evaluation.intervals import difference_estimate, score_estimate
 from src.evaluation.scoring import Floats
 from src.monitoring.score_over_time import Part, is_defined, score_parts
@@ -151,6 +151,7 @@ def read_log(blocks: TableBlocks, target: str, table: TableConfig, source: str) 
 
     Raises:
         ConfigError: columns are missing.
+        DataError: a prediction is not a number.
     """
     assert table.date is not None
     wanted = [table.date, _PREDICTION, "version", *([] if table.account is None else [table.account])]
@@ -167,13 +168,20 @@ def read_log(blocks: TableBlocks, target: str, table: TableConfig, source: str) 
         found = {
             "account": "" if table.account is None else texts_of(rows[table.account]),
             "day": _days(rows[table.date]),
-            "prediction": rows[_PREDICTION].to_numpy(dtype=np.float64, na_value=np.nan),
+            "prediction": _numbers(rows[_PREDICTION]),
             "version": texts_of(rows["version"]),
             "role": texts_of(rows["role"]).fillna("") if "role" in rows else "",
             "time": pd.to_datetime(rows["time"], utc=True) if "time" in rows else pd.NaT,
         }
         parts.append(pd.DataFrame(found, index=rows.index))
     return pd.concat(parts, ignore_index=True)
+
+
+def _numbers(column: pd.Series) -> Floats:
+    try:
+        return to_numbers(column, _PREDICTION)
+    except NotANumber as error:
+        raise DataError(str(error)) from error
 
 
 def _days(column: pd.Series) -> pd.Series:

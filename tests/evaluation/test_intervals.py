@@ -73,7 +73,7 @@ def test_a_mean_is_judged_by_students_t_over_groups_of_dates(n_dates: int, group
     assert found.confidence_above(2.9) == pytest.approx(1 - stats.ttest_1samp(means, 2.9, alternative="greater").pvalue)
 
 
-@pytest.mark.parametrize(("n_dates", "groups"), [(12, 4), (61, 4), (650, 6)])
+@pytest.mark.parametrize(("n_dates", "groups"), [(30, 4), (61, 4), (650, 6)])
 def test_the_standard_error_of_dependent_dates_is_enlarged(n_dates: int, groups: int) -> None:
     """By the covariance matrix of an AR(1) series."""
     covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(n_dates), np.arange(n_dates)))

@@ -7,7 +7,7 @@ import pytest
 
 from src.config import TableConfig
 from src.data.sources.blocks import FrameBlocks, open_table
-from src.errors import ConfigError
+from src.errors import ConfigError, DataError
 from src.monitoring.answered import Answered, Outcomes, read_log, score_log
 
 DAYS = np.datetime64("2024-01-01") + np.arange(60)
@@ -100,10 +100,13 @@ def test_an_auc_of_one_class_is_left_out() -> None:
     assert found.versions == () and found.notes == ("logged predictions whose outcomes are of one class have no AUC",)
 
 
-def test_an_output_of_predict_is_a_log_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["predictions.parquet", "predictions.csv"])
+def test_an_output_of_predict_is_a_log_too(tmp_path: Path, name: str) -> None:
     frame = log(3, "", 1.0)[["account_id", "date", "prediction", "model", "version"]]
-    frame.assign(date=pd.to_datetime(frame["date"])).to_parquet(tmp_path / "predictions.parquet")
-    with open_table(str(tmp_path / "predictions.parquet"), None) as blocks:
+    frame = frame.assign(date=pd.to_datetime(frame["date"]))
+    write = frame.to_parquet if name.endswith("parquet") else frame.to_csv
+    write(tmp_path / name, index=False)
+    with open_table(str(tmp_path / name), None) as blocks:
         found = score_log(read_log(blocks, "pnl", TableConfig(), "log"), OUTCOMES)
     assert [(version.shown, version.rows) for version in found.versions] == [("v3", 180)]
 
@@ -114,6 +117,12 @@ def test_accounts_as_numbers_and_a_table_without_accounts() -> None:
     alone = log(1, "champion", 1.0).drop(columns="account_id").iloc[::3]
     read = read_log(FrameBlocks(alone), "pnl", TableConfig(account=None), "log")
     assert score_log(read, Outcomes("mae", None, DAYS, Y[::3])).versions[0].rows == 60
+
+
+def test_a_prediction_that_is_no_number_is_named() -> None:
+    odd = log(1, "champion", 1.0, last=2).assign(prediction=["1.5", "many"])
+    with pytest.raises(DataError, match="'prediction' holds 1 values that are not numbers, the first 'many' in row 2"):
+        read_log(FrameBlocks(odd), "pnl", TableConfig(), "log")
 
 
 def test_missing_columns_are_named() -> None:

@@ -159,9 +159,10 @@ class TableSink:
                 yield connection
         except DataError as error:  # of `open_database`: the server does not answer, or refuses access
             raise LogError(str(error), is_transient=True) from error
-        except exc.DBAPIError as error:  # of a statement; another server may have created the table at the same time
-            detail = scrub(one_line(error.orig, 200), self._source)
+        except exc.SQLAlchemyError as error:
+            # Of a statement. Another server may have created the table at the same time; refused values stay refused.
+            detail = scrub(one_line(getattr(error, "orig", None) or error, 200), self._source)
             raise LogError(
                 f"{OPTION} {mask_url(self._source)} refuses the predictions: {detail}",
-                is_transient=not isinstance(error, exc.DataError),
+                is_transient=isinstance(error, exc.DBAPIError) and not isinstance(error, exc.DataError),
             ) from error
