@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 READ_ROWS = 50_000
 """Rows that are decoded from Parquet at a time."""
+BUFFER_BYTES = 1 << 20
+"""Read from a column of a Parquet file at a time."""
 
 
 class TableBlocks(Protocol):
@@ -124,7 +126,8 @@ class _Parquet:
 
         for fragment in self._dataset.get_fragments():
             known = ds.get_partition_keys(fragment.partition_expression)
-            with pq.ParquetFile(fragment.path) as file:
+            # With `pre_buffer`, Arrow would keep the bytes of all row groups that it has read.
+            with pq.ParquetFile(fragment.path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
                 present = [name for name in schema.names if name in file.schema_arrow.names and name not in known]
                 for batch in file.iter_batches(READ_ROWS, columns=present):
                     yield _fitted(batch, schema, known)

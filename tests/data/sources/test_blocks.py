@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -108,3 +110,15 @@ def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
         pass
     with pytest.raises(ConfigError, match="needs a SQL URL"), open_table(str(unclosed), "SELECT 1"):
         pass
+
+
+def test_memory_does_not_grow_with_the_rows_of_a_file(tmp_path: Path) -> None:
+    """Arrow's readers may keep the bytes of all row groups that they have read."""
+    values = np.random.default_rng(0).normal(size=(800_000, 8))
+    table = pa.table({f"x{i}": column for i, column in enumerate(values.T)})
+    pq.write_table(table, tmp_path / "table.parquet", row_group_size=20_000)
+    before, allocated = pa.total_allocated_bytes(), []
+    with open_table(str(tmp_path / "table.parquet"), None) as opened:
+        for _ in opened.blocks(20_000):
+            allocated.append(pa.total_allocated_bytes() - before)
+    assert max(allocated[10:]) < 1.5 * max(allocated[:5])
