@@ -157,8 +157,8 @@ class Afterwards:
         if self._log is None:
             return
         try:
-            self._log.flush(now=now)
-            self._log_failed = False
+            if self._log.flush(now=now):
+                self._log_failed = False
         except LogError as error:  # a full disk, a database that is down: serving goes on without the log
             self._metrics.failed_log_writes.inc()
             self._metrics.unlogged_rows.inc(error.lost)

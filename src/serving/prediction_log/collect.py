@@ -94,8 +94,8 @@ class PredictionLog:
         self._parts.append(part.assign(time=moment))
         self._n_rows += len(part)
 
-    def flush(self, *, now: bool = False) -> None:
-        """Writes the collected predictions if a write is due.
+    def flush(self, *, now: bool = False) -> bool:
+        """Writes the collected predictions if a write is due; returns whether it wrote.
 
         Rows that could not be written for a reason that may pass are kept for the next time, `MAX_ROWS` at most.
 
@@ -108,7 +108,7 @@ class PredictionLog:
         moment = monotonic()
         due = self._n_rows > WRITE_ROWS or moment - self._last_write > WRITE_SECONDS
         if not (now or (due and moment >= self._not_before)) or not self._n_rows:
-            return
+            return False
         try:
             self._sink.write(pd.concat(self._parts, ignore_index=True))
         except LogError as error:
@@ -118,6 +118,7 @@ class PredictionLog:
                 self._parts, self._n_rows = [], 0
             raise
         self._parts, self._n_rows, self._last_write = [], 0, monotonic()
+        return True
 
 
 def _texts(rows: pd.DataFrame, name: str | None) -> pd.Series:

@@ -87,9 +87,8 @@ def test_rows_are_kept_while_the_log_cannot_be_written(monkeypatch: pytest.Monke
         log.flush()
     assert raised.value.lost == 0
     log.add(ROWS, KEYS, np.ones(2), LABELS)
-    log.flush()
-    assert not sink.written, "not before some seconds have passed"
-    log.flush(now=True)
+    assert not log.flush() and not sink.written, "not before some seconds have passed"
+    assert log.flush(now=True), "it was written"
     assert sink.written[0]["prediction"].tolist() == [0, 0, 1, 1]
 
 
