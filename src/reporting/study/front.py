@@ -85,7 +85,7 @@ def _explanation(snapshot: Snapshot, front: Sequence["FrozenTrial"]) -> str:
     else:
         text += "With one validation window there is no fold spread. "
     if n_infeasible:
-        text += f"{n_infeasible:,} complete trials do not meet the constraints and are not on the front. "
+        text += f"Complete trials that do not meet the constraints, and so are not on the front: {n_infeasible:,}. "
     return text + "Trees and leaves are those of the trial's final model, trained on all rows of the search."
 
 

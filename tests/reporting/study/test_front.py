@@ -51,7 +51,7 @@ def test_each_trial_is_drawn_once_by_its_part() -> None:
     assert block_of(chapter, Facts).facts == [("constraint leaves<=90", "the registered model has 41")]
     texts = " ".join(block.text for block in chapter.blocks if isinstance(block, Paragraph))
     assert "2 of 4 complete trials are on the Pareto front" in texts
-    assert "1 complete trials do not meet the constraints" in texts
+    assert "do not meet the constraints, and so are not on the front: 1." in texts
     assert "The registered model is trial 0; --select small takes the fewest leaves" in texts
 
 
