@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from src.config import CV_MODES, DataSettings, RunSettings, SearchSettings, SplitSettings, TableConfig, TargetConfig
@@ -86,23 +87,23 @@ def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
     if option.kind is bool:  # takes a value too, for `mlflow run`: `--use-cv`, `--use-cv true`, `--use-cv ''`
         settings = {"nargs": "?", "const": True, "type": _boolean, "metavar": "true|false"}
     elif option.kind is list:
-        settings = {"nargs": "*", "action": _WordsAction, "type": _words, "metavar": option.metavar}
+        action = partial(_WordsAction, repeatable=option.repeatable)
+        settings = {"nargs": "*", "action": action, "type": _words, "metavar": option.metavar}
     group.add_argument(f"--{option.name}", default=option.default, help=option.help.replace("%", "%%"), **settings)
 
 
 class _WordsAction(argparse.Action):
-    """Collects words, separated by spaces or commas, also of a repeated option.
+    """Collects words, separated by spaces or commas; empty words are ignored, because `mlflow run` passes them."""
 
-    Empty words are ignored, because `mlflow run` passes them.
-    """
+    def __init__(self, *args: Any, repeatable: bool, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.repeatable = repeatable
 
-    def __call__(
-        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         words = [word for group in values for word in group]
         before = getattr(namespace, self.dest, self.default)
         if words:
-            setattr(namespace, self.dest, words if before is self.default else [*before, *words])
+            setattr(namespace, self.dest, [*before, *words] if self.repeatable and before else words)
 
 
 def _words(text: str) -> list[str]:

@@ -35,6 +35,7 @@ class Option:
         parameter: its name in MLproject; derived from the name when empty.
         in_pods: whether a Kubernetes setting gives its value. False for what belongs to the machine (store, CPUs,
             folders), and where another option has the same meaning.
+        repeatable: whether a list collects the words of a repeated option; otherwise the last one counts.
         overrides: attributes that differ for a command, by the command's name.
     """
 
@@ -47,6 +48,7 @@ class Option:
     metavar: str = ""
     parameter: str = ""
     in_pods: bool = True
+    repeatable: bool = False
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -137,7 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "constraint", list, [], f"limits of the registered model, such as trees<=500; of {', '.join(QUANTITIES)}",
-        "search", TUNING, metavar="NAME<=NUMBER",
+        "search", TUNING, metavar="NAME<=NUMBER", repeatable=True,
     ),
     Option(
         "select", str, ModelSettings.select, f"{', '.join(SELECTIONS)}: choice along the Pareto front", "search", TUNING
@@ -145,7 +145,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("space", str, SPACES[0], f"{', '.join(SPACES)}, or a YAML file that narrows one of them", "search", TUNING),
     Option(
         "monotone", list, [], "features with which predictions only rise (:1) or only fall (:-1)", "search", TUNING,
-        metavar="FEATURE:SIGN",
+        metavar="FEATURE:SIGN", repeatable=True,
     ),
     Option(
         "seed", int, SearchSettings.seed, "seed of split, search and LightGBM", "search", (*TUNING, "check"),

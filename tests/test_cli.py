@@ -245,3 +245,11 @@ def test_help_works_in_a_process_and_imports_nothing_heavy() -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in seen.stderr.splitlines()}
     assert "argparse" in imported
     assert not imported & {"mlflow", "optuna", "lightgbm", "pandas", "numpy", "sklearn", "sqlalchemy", "plotly"}
+
+
+def test_a_repeated_list_counts_last_except_limits_and_signs() -> None:
+    parser = build_parser()
+    words = "--targets a --targets b,c --constraint trees<=5 --constraint leaves<=9 --constraint="
+    args = parser.parse_args([*words.split(), "--monotone", "x:1", "--monotone", "y:-1"])
+    assert (args.targets, args.constraint, args.monotone) == (["b", "c"], ["trees<=5", "leaves<=9"], ["x:1", "y:-1"])
+    assert parser.parse_args([]).constraint == []

@@ -31,20 +31,19 @@ run_trials(study, lambda trial: trial.suggest_float("x", 0, 1), WorkerContext(ma
 """
 PROJECT = """
 import contextlib, os, sys
-from mlflow.tracking import MlflowClient
 from src.modeling.optuna_utils import OptunaStudyManager
-from src.tracking.projection.study_projection import StudyProjection
 from src.tracking.connection.session import TrackingSession
+from src.tracking.projection import study_projection
+from src.tracking.projection.study_projection import StudyProjection
 
-def create_or_die(self, *args, **kwargs):
-    if "start_time" in kwargs and not calls:
+def insert_or_die(*args):
+    if not calls:
         os.kill(os.getpid(), 9)
-    if "start_time" in kwargs:
-        calls.pop()
-    return create_run(self, *args, **kwargs)
+    calls.pop()
+    return insert_runs(*args)
 
-create_run, calls = MlflowClient.create_run, [None] * int(sys.argv[2])
-MlflowClient.create_run = create_or_die
+insert_runs, calls = study_projection.insert_runs, [None] * int(sys.argv[2])
+study_projection.insert_runs, study_projection.RUNS_PER_TRANSACTION = insert_or_die, 1
 study = OptunaStudyManager(sys.argv[1]).load_study("profit")
 StudyProjection(study, TrackingSession({}), contextlib.nullcontext).project()
 """
