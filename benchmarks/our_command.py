@@ -38,7 +38,7 @@ def command(contender: str, problem_dir: Path, problem: Problem, answer_dir: Pat
         "targets": problem.target,
         "data": problem_dir / "search.parquet",
         "config": config,
-        "timeout": problem.seconds,
+        "total-timeout": problem.seconds,
         "n-trials": 1_000_000,
         "max-workers": problem.cores,
         "test-fraction": 0,

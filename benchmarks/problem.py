@@ -31,7 +31,7 @@ class Problem:
         task: regression or binary.
         metric: of the predictions.
         seed: for the contender's random numbers.
-        seconds: wall time for the search, without a final fit.
+        seconds: wall time for everything: loading libraries, search, final fit.
         cores: number of cores that the process may use.
     """
 

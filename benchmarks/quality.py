@@ -1,9 +1,11 @@
-"""Quality in a given time: this project and its peers with the same rows, cores and seconds, on unseen test rows.
+"""Quality in a given time: this project and its peers with the same rows, cores and total seconds, on unseen rows.
 
     python -m benchmarks.quality --tables diamonds,storm_wind --seeds 3 --seconds 60 --cores 2
 
-For each table and seed, the contenders run one after the other in separate processes, in a rotating order. Every run is
-written to `quality.runs.jsonl` when it ends; `--resume` continues from there.
+The seconds cover everything: loading libraries, search, final fit; for this project registry and report too. For each
+table and seed, the contenders run one after the other in separate processes, in a rotating order. Every run is written
+to `quality.runs.jsonl` when it ends; `--resume` continues from there, and `--again ours` repeats the runs of one
+contender. Tables that rules were chosen on are reported apart from those for confirmation.
 """
 
 import argparse
@@ -14,18 +16,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks import our_command, peers
 from benchmarks.problem import make_problem, write_problem
-from benchmarks.ranking import Loss, Run, losses, mean_ranks, median_scores, ranks
+from benchmarks.ranking import Loss, Run, gain, losses, mean_ranks, median_scores, ranks
 from benchmarks.record import bench_parser, print_table, write_result
 from benchmarks.runs import Record, describe, read_journal, run_contender, write_journal
-from benchmarks.tables import load_table, registry
+from benchmarks.tables import is_confirmation, load_table, registry
+from src.config import MIN_TOTAL_SECONDS
 from src.errors import ConfigError
 from src.suggest import did_you_mean
 
-QUICK = {"tables": "storm_wind,crash_death", "seeds": 1, "seconds": 5.0}
+QUICK = {"tables": "storm_wind,crash_death", "seeds": 1, "seconds": MIN_TOTAL_SECONDS}
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--contenders", default=",".join([our_command.NAME, *peers.PEERS]), help="and ours+option=value"
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to this one")
-    parser.add_argument("--seconds", type=float, default=60.0, help="wall time of each search")
+    parser.add_argument("--seconds", type=float, default=60.0, help="wall time of each run, final fit included")
     parser.add_argument("--cores", type=int, default=2, help="cores per contender")
     parser.add_argument("--resume", action="store_true", help="keep the runs that are already recorded")
+    parser.add_argument("--again", default="", help="comma-separated contenders whose recorded runs are repeated")
     return parser
 
 
@@ -80,9 +85,10 @@ def make_plan(args: argparse.Namespace) -> Plan:
         for word in words:
             if word not in known and not (option == "contenders" and our_command.is_ours(word)):
                 raise ConfigError(f"--{option} {word!r} is unknown{did_you_mean(word, known)}: use {', '.join(known)}")
-    for option, value in (("seeds", plan.seeds), ("seconds", plan.seconds), ("cores", plan.cores)):
-        if value <= 0:
-            raise ConfigError(f"--{option} {value:g} is too few: use 1 or more")
+    least = {"seeds": (plan.seeds, 1), "seconds": (plan.seconds, MIN_TOTAL_SECONDS), "cores": (plan.cores, 1)}
+    for option, (value, minimum) in least.items():
+        if value < minimum:
+            raise ConfigError(f"--{option} {value:g} is too few: use {minimum:g} or more")
     for name in plan.contenders:
         package = peers.NEEDED.get(name)
         if package and find_spec(package) is None:
@@ -104,9 +110,10 @@ def pin(cores: int) -> None:
     os.sched_setaffinity(0, free[:cores])
 
 
-def run_plan(plan: Plan, journal: Path) -> None:
-    """Does the runs that are not recorded yet, and records each run when it ends."""
-    records = read_journal(journal)
+def run_plan(plan: Plan, journal: Path, again: Sequence[str] = ()) -> None:
+    """Does the runs that are not recorded yet or whose contender is in `again`, and records each run when it ends."""
+    planned = plan.keys()
+    records = [r for r in read_journal(journal) if r.key not in planned or r.contender not in again]
     done = {record.key for record in records}
     for name, seed, contenders in plan.cells():
         waiting = [c for c in contenders if (name, seed, c, plan.seconds, plan.cores) not in done]
@@ -124,27 +131,50 @@ def run_plan(plan: Plan, journal: Path) -> None:
 
 
 def summarise(plan: Plan, records: Sequence[Record], results: Path) -> None:
-    """Prints medians, ranks and losses of the plan's runs, and writes the JSON."""
+    """Prints medians, ranks, gains and losses of the plan's runs, and writes the JSON."""
     wanted = plan.keys()
     kept = [record for record in records if record.key in wanted]
-    runs = [record.run for record in kept]
+    uses = {"for confirmation": True, "that rules were chosen on": False}
+    found = {
+        title: _summary_of(plan, [record for record in kept if is_confirmation(record.table) is use], title)
+        for title, use in uses.items()
+    }
+    seconds = {name: [record.total_seconds for record in kept if record.contender == name] for name in plan.contenders}
+    _show(
+        "total seconds",
+        [{"contender": name, "median": median(each), "longest": max(each)} for name, each in seconds.items() if each],
+    )
+    result = {"plan": asdict(plan), "runs": [asdict(record) for record in kept], "tables": found}
+    write_result("quality", result, results)
+
+
+def _summary_of(plan: Plan, records: Sequence[Record], title: str) -> dict[str, Any]:
+    """Prints and returns the summary of the tables of one use; empty without runs."""
+    if not records:
+        return {}
+    runs = [record.run for record in records]
     medians, rank_of, means = median_scores(runs), ranks(runs), _mean_ranks_of_variants(plan, runs)
-    lost = [loss for name in plan.contenders if our_command.is_ours(name) for loss in losses(runs, name, _rivals(plan))]
-    metric = {record.table: record.metric for record in kept}
+    variants = [name for name in plan.contenders if our_command.is_ours(name)]
+    lost = [loss for name in variants for loss in losses(runs, name, _rivals(plan))]
+    gains = {name: [g for rival in _rivals(plan) if (g := gain(runs, name, rival))] for name in variants}
+    metric = {record.table: record.metric for record in records}
+    sys.stdout.write(f"\ntables {title}: {', '.join(metric)}\n")
     _show("median test score", [{"table": t, "metric": metric[t], **scores} for t, scores in medians.items()])
     _show("rank", [{"table": t, "seed": s, **_in_order(plan, found)} for (t, s), found in rank_of.items()])
     for field, found in means.items():
         _show(f"mean rank, {field}", [{"contender": name, "mean rank": value} for name, value in found.items()])
+    for name, of_rivals in gains.items():
+        rows = [{"rival": g.rival, "gain": f"{g.mean:.2f} %", "standard error": f"{g.standard_error:.2f} %"}
+                for g in of_rivals]  # fmt: skip
+        _show(f"error that {name} saves, mean over {len(metric)} tables", rows)
     _show(f"losses: {len(lost)}", [_loss_row(loss) for loss in lost])
-    result = {
-        "plan": asdict(plan),
-        "runs": [asdict(record) for record in kept],
+    return {
         "median_scores": medians,
         "ranks": [{"table": t, "seed": s, "ranks": found} for (t, s), found in rank_of.items()],
         "mean_ranks": means,
+        "gains": {name: [asdict(each) for each in of_rivals] for name, of_rivals in gains.items()},
         "losses": [asdict(loss) for loss in lost],
     }
-    write_result("quality", result, results)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             journal.replace(journal.with_suffix(".before.jsonl"))
         status = 0
         try:
-            run_plan(plan, journal)
+            run_plan(plan, journal, _words(args.again))
         except KeyboardInterrupt:
             sys.stdout.write("interrupted: continue with the same command and --resume\n")
             status = 130

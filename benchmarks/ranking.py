@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, median
+from math import nan, sqrt
+from statistics import mean, median, stdev
 
 from src.config import Metric
 
@@ -90,6 +91,45 @@ def losses(runs: Sequence[Run], contender: str, rivals: Iterable[str]) -> list[L
         percent = None if ours.score is None or not best.score else 100 * abs(ours.score - best.score) / abs(best.score)
         found.append(Loss(table, seed, contender, ours.score, best.contender, best.score, percent))
     return found
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The share of a rival's error that a contender saves, over tables; for AUC, of what is missing to 1.
+
+    Attributes:
+        rival: the other contender.
+        mean: over tables, of the means over seeds, in percent.
+        standard_error: of that mean, over tables; NaN for one table.
+        tables: percent per table.
+    """
+
+    rival: str
+    mean: float
+    standard_error: float
+    tables: Mapping[str, float]
+
+
+def gain(runs: Sequence[Run], contender: str, rival: str) -> Gain | None:
+    """The gain of a contender over a rival; None if no table and seed has both."""
+    found: dict[str, list[float]] = {}
+    for (table, _), cell in _by_cell(runs).items():
+        ours, other = (_error(cell[name]) if name in cell else None for name in (contender, rival))
+        if ours is not None and other:
+            found.setdefault(table, []).append(100 * (1 - ours / other))
+    if not found:
+        return None
+    tables = {table: mean(values) for table, values in found.items()}
+    values = list(tables.values())
+    error = stdev(values) / sqrt(len(values)) if len(values) > 1 else nan
+    return Gain(rival, mean(values), error, tables)
+
+
+def _error(run: Run) -> float | None:
+    """The score as an error that is 0 for perfect predictions."""
+    if run.score is None:
+        return None
+    return 1 - run.score if run.metric == "auc" else run.score
 
 
 def _by_cell(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, Run]]:

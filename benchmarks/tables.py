@@ -71,10 +71,17 @@ def load_table(name: str) -> Table:
 
 
 def registry() -> Mapping[str, Callable[[], Table]]:
-    """Every table by name: those with dates first, then those without."""
-    from benchmarks import tables_by_date, tables_shuffled
+    """Every table by name: those for confirmation, then those that rules were chosen on, with and without dates."""
+    from benchmarks import tables_by_date, tables_confirmation, tables_shuffled
 
-    return MappingProxyType({**tables_by_date.TABLES, **tables_shuffled.TABLES})
+    return MappingProxyType({**tables_confirmation.TABLES, **tables_by_date.TABLES, **tables_shuffled.TABLES})
+
+
+def is_confirmation(name: str) -> bool:
+    """Whether a table took no part in the choice of any rule."""
+    from benchmarks import tables_confirmation
+
+    return name in tables_confirmation.TABLES
 
 
 def r_data(package: str, item: str) -> pd.DataFrame:
@@ -145,8 +152,11 @@ def main() -> int:
             sys.stderr.write(f"error: {error}\n")
             return error.exit_status
         order = "by date" if table.date else "shuffled"
+        use = "confirmation" if is_confirmation(name) else "rules chosen"
         size = f"{len(table.frame):>7} rows {len(table.features):>3} features"
-        sys.stdout.write(f"{name:<21}{size}  {table.task:<10} {table.metric:<4} {order:<8}  {table.package}\n")
+        sys.stdout.write(
+            f"{name:<21}{size}  {table.task:<10} {table.metric:<4} {order:<8}  {use:<12}  {table.package}\n"
+        )
     return 0
 
 

@@ -76,7 +76,7 @@ def test_our_command_is_one_that_the_product_takes(table: Table, tmp_path: Path)
     command = our_command.command("ours+ensemble-size=5", tmp_path, problem, tmp_path)
     settings = run_settings(build_parser().parse_args(command[command.index("-m") + 2 :]))
     assert settings.ensemble_size == 5 and not settings.register
-    assert settings.search.timeout == 60 and settings.search.seed == settings.split.seed == 3
+    assert settings.search.total_timeout == 60 and settings.search.seed == settings.split.seed == 3
     assert (settings.split.test_fraction, settings.split.purge_days) == (0, 0)
     config = load_table_config(tmp_path / "config.yaml")
     assert (config.account, config.date, dict(config.targets)) == (None, "day", dict(table.config.targets))
@@ -132,8 +132,10 @@ def test_a_peer_runs_in_a_process_and_what_is_written_down_is_not_run_again(
     quality.summarise(both, read_journal(journal), tmp_path)
     result = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))["result"]
     assert {run["table"] for run in result["runs"]} == {"small"}
-    assert result["mean_ranks"] == {"all": {"defaults": 1, "ours": 2}}
-    assert [loss["winner"] for loss in result["losses"]] == ["defaults"]
+    found = result["tables"]["that rules were chosen on"]
+    assert found["mean_ranks"] == {"all": {"defaults": 1, "ours": 2}}
+    assert [loss["winner"] for loss in found["losses"]] == ["defaults"]
+    assert result["tables"]["for confirmation"] == {}
     assert "losses: 1" in capsys.readouterr().out
 
 
@@ -142,7 +144,8 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
     plan = quality.Plan(("t",), ("ours", "ours+use-cv=true", "plain"), seeds=1, seconds=5.0, cores=1)
     scores = {"ours": 3.0, "ours+use-cv=true": 1.0, "plain": 2.0}
     quality.summarise(plan, [Record("t", "mae", 1, name, 5.0, 1, s, 9.0) for name, s in scores.items()], tmp_path)
-    means = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))["result"]["mean_ranks"]
+    means = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))["result"]
+    means = means["tables"]["that rules were chosen on"]["mean_ranks"]
     assert means["ours and the peers"] == {"plain": 1, "ours": 2}
     assert means["ours+use-cv=true and the peers"] == {"ours+use-cv=true": 1, "plain": 2}
 
@@ -153,7 +156,7 @@ def test_variants_of_ours_are_ranked_against_the_peers_alone_too(tmp_path: Path)
         (["--tables", "diamond"], "--tables 'diamond' is unknown"),
         (["--contenders", "ours,plane"], "--contenders 'plane' is unknown"),
         (["--seeds", "0"], "--seeds 0 is too few"),
-        (["--seconds", "-1"], "--seconds -1 is too few"),
+        (["--seconds", "10"], "--seconds 10 is too few: use 20 or more"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from benchmarks.ranking import Run, losses, mean_ranks, median_scores, ranks
+from benchmarks.ranking import Run, gain, losses, mean_ranks, median_scores, ranks
 from src.config import Metric
 
 
@@ -56,3 +56,16 @@ def test_losses_name_the_best_rival_and_the_margin() -> None:
         ("v", 1, "x", None),
     ]
     assert losses(runs, "ours", []) == []
+
+
+def test_gain_is_the_share_of_the_error_that_is_saved() -> None:
+    runs = [
+        *cell({"a": 8.0, "b": 10.0}),
+        *cell({"a": 6.0, "b": 10.0}, seed=2),
+        *cell({"a": 0.9, "b": 0.8}, "auc", table="u"),
+        *cell({"a": None, "b": 1.0}, table="v"),
+    ]
+    found = gain(runs, "a", "b")
+    assert found is not None and found.tables == pytest.approx({"t": 30, "u": 50})
+    assert [found.mean, found.standard_error] == pytest.approx([40, 10])  # the sd of 30 and 50, by sqrt(2)
+    assert gain(runs, "a", "c") is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.tables import Table, load_table, r_data, registry, split_test, split_valid, tidy
+from benchmarks.tables import Table, is_confirmation, load_table, r_data, registry, split_test, split_valid, tidy
 from benchmarks.tables_by_date import (
     births_ahead,
     catches,
@@ -194,10 +194,12 @@ def test_sample_is_a_table_without_a_leak(target: str) -> None:
 
 
 def test_there_are_enough_tables_of_both_kinds() -> None:
-    from benchmarks import tables_by_date, tables_shuffled
+    from benchmarks import tables_by_date, tables_confirmation, tables_shuffled
 
-    assert len(registry()) == len(tables_by_date.TABLES) + len(tables_shuffled.TABLES) >= 8
-    assert len(tables_by_date.TABLES) >= 4
+    parts = [tables_by_date.TABLES, tables_confirmation.TABLES, tables_shuffled.TABLES]
+    assert len(registry()) == sum(len(part) for part in parts)
+    assert min(len(tables_by_date.TABLES), len(tables_confirmation.TABLES)) >= 8
+    assert [name for name in registry() if is_confirmation(name)] == list(tables_confirmation.TABLES)
 
 
 def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
