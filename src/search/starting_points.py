@@ -59,10 +59,22 @@ _NEUTRAL: Params = {"extra_trees": False, "path_smooth": 1e-3}
 _NEUTRAL_CATEGORIES: Params = {
     "cat_smooth": 10.0, "cat_l2": 10.0, "max_cat_to_onehot": 4, "min_data_per_group": 100,
 }  # fmt: skip
-CONFIGS: Mapping[str, tuple[Params, ...]] = {
-    "seed": FIXED_CONFIGS,
-    "wide": tuple(config | _NEUTRAL | _NEUTRAL_CATEGORIES for config in FIXED_CONFIGS),
-}
+SMALL_TREES = LIGHTGBM_DEFAULTS | {
+    "num_leaves": 7, "learning_rate": 0.05, "feature_fraction": 0.6, "min_child_samples": 10, "lambda_l2": 1.0,
+}  # fmt: skip
+RANDOM_SPLITS = LIGHTGBM_DEFAULTS | {
+    "extra_trees": True, "num_leaves": 21, "learning_rate": 0.0217, "feature_fraction": 0.78, "min_child_samples": 3,
+}  # fmt: skip
+SMALL_RANDOM_SPLITS = RANDOM_SPLITS | {
+    "num_leaves": 7, "learning_rate": 0.03, "feature_fraction": 0.77, "min_child_samples": 4, "lambda_l2": 1.0,
+}  # fmt: skip
+WIDE_CONFIGS = tuple(
+    _NEUTRAL | config | _NEUTRAL_CATEGORIES
+    for config in (LIGHTGBM_DEFAULTS, LOW_RATE_SAMPLED, SMALL_TREES, RANDOM_SPLITS, SMALL_RANDOM_SPLITS)
+)
+"""For the wide space: trees with random thresholds (`extra_trees`), whose errors differ most from the others'.
+Chosen by the mean of an ensemble with them on the rows after the search (docs/benchmarks.md, "Wide space")."""
+CONFIGS: Mapping[str, tuple[Params, ...]] = {"seed": FIXED_CONFIGS, "wide": WIDE_CONFIGS}
 """The fixed configurations of each search space, as many for each, LightGBM's defaults first."""
 
 
