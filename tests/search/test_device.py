@@ -42,7 +42,7 @@ def test_values_of_max_bin_above_the_limit_share_a_dataset(tmp_path: Path) -> No
     folds = BinnedFolds(task.data, task.rows.folds, device="gpu")  # binning itself needs no GPU
     (train, valid), *_ = folds.datasets(512)
     assert folds.datasets(320)[0][0] is train
-    assert train.params["max_bin"] == MAX_BINS
+    assert (train.params or {})["max_bin"] == MAX_BINS
     assert max(train.feature_num_bin(at) for at in range(train.num_feature())) <= MAX_BINS
     booster = lgb.Booster(lightgbm_params(DRAWN, task.data.config, 1) | {"max_bin": 255, "enable_bundle": False}, train)
     booster.add_valid(valid, "valid")
