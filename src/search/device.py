@@ -6,8 +6,8 @@ LightGBM (4.7) computes the histograms on the GPU and everything else on the CPU
   255. Feature bundling counts some bins wrongly for OpenCL, so that a bundle may have more, with any `max_bin`, and the
   trial fails with "bin size 257 cannot run on GPU"; it is therefore off.
 - A category has a bin per level, as many as 99 % of the rows need, whatever `max_bin` is: more levels are refused.
-- Sums in double precision, `gpu_use_dp`. After 40 rounds on 36,000 rows (PoCL) predictions differed from the CPU's by at
-  most 2e-9, and with LightGBM's default, 32-bit floats, by 9e-5, with a standard deviation of 1.6. With heavy tails
+- Sums in double precision, `gpu_use_dp`. After 40 rounds on 36,000 rows (PoCL) predictions differed from the CPU's by
+  at most 2e-9, and with LightGBM's default, 32-bit floats, by 9e-5, with a standard deviation of 1.6. With heavy tails
   (Student's t with 2 degrees of freedom) and an offset of 10,000 it was 6 and 153, with a standard deviation of 26.
 
 Even so the order of the sums differs, so that a GPU gives other last digits than the CPU, and may do so in each run.
@@ -123,7 +123,7 @@ def _explained(error: str) -> str:
         )
     if "not enabled in this build" in error:
         return "this LightGBM was built without OpenCL: install the wheel for Linux or Windows from the package index"
-    return f"LightGBM cannot train on the OpenCL device: {one_line(error, 200)}; update the GPU's driver"
+    return f"LightGBM cannot train on the OpenCL device, in double precision: {one_line(error, 200)}; update its driver"
 
 
 class _Messages:

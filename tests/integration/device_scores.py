@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from optuna.trial import FixedTrial
 
 from src.config import SplitSettings, TableConfig, TargetConfig
@@ -27,6 +29,7 @@ DART = {"drop_rate": 0.1, "max_drop": 10, "skip_drop": 0.3}
 WIDE = {"extra_trees": True, "path_smooth": 1.0, "cat_smooth": 10.0, "cat_l2": 10.0, "max_cat_to_onehot": 2}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gbdt": ("mae", {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING),
+    "flags": ("rmse", {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING),
     "few bins": ("mae", {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING | {"max_bin": 32}),
     "dart": ("mae", {"boosting_type": "dart"} | SEED_SPACE | BAGGING | DART),
     "goss": ("auc", {"boosting_type": "goss"} | SEED_SPACE),
@@ -37,12 +40,21 @@ TARGETS = {"mae": "net_profit", "rmse": "num_trades", "auc": "is_profitable"}
 DEVICES = ("cpu", "gpu")
 
 
+def with_flags(frame: pd.DataFrame) -> pd.DataFrame:
+    """Adds features that LightGBM would bundle, to more than 256 bins: flags, and a volume with 250 values."""
+    number = np.arange(len(frame)) % 20
+    volume = np.where(number < 9, np.random.default_rng(1).integers(1, 250, len(frame)), 0.0)
+    flags = {f"flag_{at}": (number != 9 + at).astype(float) for at in range(6)}
+    return frame.assign(volume=volume, **flags)
+
+
 def scores(kind: str, folder: Path) -> dict[str, float]:
     """The score of a kind of trial on each device, on three folds."""
     metric, params = KINDS[kind]
     target = TARGETS[metric]
     table = TableConfig(targets={target: TargetConfig("binary" if metric == "auc" else "regression", metric)})  # type: ignore[arg-type]
-    frame = small_table(120, 20).drop(columns=[name for name in TARGETS.values() if name != target])
+    frame = with_flags(small_table(120, 60)) if kind == "flags" else small_table(120, 20)
+    frame = frame.drop(columns=[name for name in TARGETS.values() if name != target])
     frame = frame.drop(columns=["gross_profit", "is_highly_profitable"])
     task = make_task(folder, target, frame=frame, table=table, split=SplitSettings(use_cv=True, n_folds=3))
     data = with_monotone_features(task.data, {"signal": 1} if kind == "monotone" else {})
