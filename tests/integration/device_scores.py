@@ -34,7 +34,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "dart": ("mae", {"boosting_type": "dart"} | SEED_SPACE | BAGGING | DART),
     "goss": ("auc", {"boosting_type": "goss"} | SEED_SPACE),
     "monotone": ("rmse", {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING),
-    "wide": ("rmse", {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING | WIDE | {"min_data_per_group": 20}),
+    "wide": (
+        "rmse",
+        {"boosting_type": "gbdt"} | SEED_SPACE | BAGGING | WIDE | {"min_data_per_group": 20, "max_bin": 224},
+    ),
 }
 TARGETS = {"mae": "net_profit", "rmse": "num_trades", "auc": "is_profitable"}
 DEVICES = ("cpu", "gpu")
@@ -58,7 +61,7 @@ def scores(kind: str, folder: Path) -> dict[str, float]:
     frame = frame.drop(columns=["gross_profit", "is_highly_profitable"])
     task = make_task(folder, target, frame=frame, table=table, split=SplitSettings(use_cv=True, n_folds=3))
     data = with_monotone_features(task.data, {"signal": 1} if kind == "monotone" else {})
-    settings = ObjectiveSettings(space=SpaceSettings("wide" if kind == "wide" else "seed"), max_rounds=100)
+    settings = ObjectiveSettings(space=SpaceSettings("wide" if kind == "wide" else "seed"), max_rounds=30)
     return {
         device: make_objective(BinnedFolds(data, task.rows.folds, device=device), settings)(FixedTrial(params))  # type: ignore[arg-type]
         for device in DEVICES

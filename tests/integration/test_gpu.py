@@ -24,6 +24,13 @@ ROOT = Path(__file__).parents[2]
 TUNE, SHARED = "src.modeling.train_with_optuna", "src.modeling.optuna_parallel_optimization"
 NAME = "num_trades_20240101_120000"
 GIVEN = ("--targets", "num_trades", "--data", "table.parquet", "--study-name", NAME)
+RETRAIN = """
+import json, sys
+import pandas as pd
+from src.final.retrain import retrain
+with open(sys.argv[1], encoding="utf-8") as file:
+    print(retrain(json.load(file), pd.read_parquet(sys.argv[2])).booster.num_trees())
+"""
 TOLERANCE = 0.02
 """Relative difference of scores: the GPU has half the bins of some trials."""
 
@@ -51,6 +58,16 @@ class Commands:
         )
         assert done.returncode == status, done.stdout + done.stderr
         return done.stderr
+
+    def retrain(self, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Trains the model again from its metadata; prints the number of its trees."""
+        metadata = str(self.folder / "artefacts/models/lgb_num_trades_optuna_metadata.json")
+        return subprocess.run(
+            [sys.executable, "-c", RETRAIN, metadata, str(self.folder / "table.parquet")],
+            env=os.environ | {"PYTHONPATH": _python_path()} | environ,
+            capture_output=True,
+            text=True,
+        )
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         return OptunaStudyManager(self.folder / "artefacts/optuna_studies").load_study(NAME).get_trials()
@@ -115,6 +132,9 @@ def test_tune_makes_a_model_that_needs_no_gpu(commands: Commands, opencl: dict[s
     matrix = np.zeros((50, model.num_feature()))
     model.refit(matrix, np.arange(50.0))
     assert np.isfinite(np.asarray(model.predict(matrix))).all()
+
+    assert commands.retrain(opencl).stdout == f"{model.num_trees()}\n"
+    assert "ConfigError: --device gpu: no OpenCL device is found" in commands.retrain(NO_OPENCL).stderr
 
 
 @pytest.mark.timeout(600)
