@@ -1,7 +1,6 @@
 """OpenCL on the CPU by PoCL, so that `--device gpu` runs without a GPU. Its speed says nothing about a GPU's."""
 
 import importlib.metadata
-import sys
 from pathlib import Path
 
 import pytest
@@ -38,5 +37,5 @@ def _library() -> str:
     except importlib.metadata.PackageNotFoundError:
         if INSTALLED.exists():
             return INSTALLED.read_text(encoding="utf-8").strip()
-        pytest.skip(f"no PoCL: install {PACKAGE}, or pocl-opencl-icd of Debian (here: {sys.platform})")
+        pytest.skip(f"no PoCL: install {PACKAGE}, or pocl-opencl-icd of Debian")
     return next(str(file.locate()) for file in files if file.name.startswith("libpocl") and file.suffix == ".so")
