@@ -25,15 +25,18 @@ RUN chmod -R a=rX /opt/daily-profit \
 FROM python:3.11-slim-bookworm
 # LightGBM needs OpenMP. As PID 1, Python would ignore SIGTERM until it has a handler and would not reap orphans; tini
 # handles both.
+# The list of OpenCL libraries, for LightGBM on an NVIDIA GPU; without one, it has no effect.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 tini \
     && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/* \
     && useradd --uid 10001 --user-group --no-log-init --home-dir /work --shell /usr/sbin/nologin daily-profit \
-    && install --directory --owner 10001 --group 10001 --mode 1777 /work
+    && install --directory --owner 10001 --group 10001 --mode 1777 /work \
+    && mkdir --parents /etc/OpenCL/vendors \
+    && echo libnvidia-opencl.so.1 > /etc/OpenCL/vendors/nvidia.icd
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=sources /opt/daily-profit /opt/daily-profit
-# HOME is for the caches of fontconfig, Matplotlib and MLflow; DO_NOT_TRACK turns off MLflow's usage reports.
+# HOME is for the caches of fontconfig, Matplotlib, MLflow and LightGBM's GPU kernels; DO_NOT_TRACK turns off MLflow's usage reports.
 # Artifacts go through MLflow's server, which would otherwise return signed URLs of an S3 store that only it can reach.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/daily-profit \

@@ -29,6 +29,7 @@ REPORT_EVERY_ROUNDS = 10
 """Rounds between two `trial.report` calls. A report takes far less time than ten rounds of boosting."""
 SAMPLERS = ("auto", "tpe", "gp", "cmaes", "random", "qmc")
 CV_MODES = ("off", "on", "auto")
+DEVICES = ("cpu", "gpu")
 PRUNERS = ("median", "hyperband", "asha", "none")
 FEATURE_MODES = ("own", "derived", "both")
 MIN_TOTAL_SECONDS = 20.0  # of `--total-timeout`; a table of 2,000 rows leaves the search about half of it
@@ -168,10 +169,11 @@ class SearchSettings:
         keep_total: `n_trials` was not given: an existing study keeps its total.
         wait_for_store: seconds to wait for a database that does not answer yet.
         total_timeout: seconds for the whole command, from its start to its end.
+        device: where this process trains; workers of a study may have different ones (see `src/search/device.py`).
 
     Raises:
-        ConfigError: fewer than one trial or worker, a timeout that is not positive or too short, an unknown sampler or
-            pruner, or a study name that is not allowed.
+        ConfigError: fewer than one trial or worker, a timeout that is not positive or too short, an unknown sampler,
+            pruner or device, or a study name that is not allowed.
     """
 
     n_trials: int = 100
@@ -186,6 +188,7 @@ class SearchSettings:
     keep_total: bool = field(default=False, metadata=LOCAL)
     wait_for_store: float = field(default=0.0, metadata=LOCAL)
     total_timeout: float | None = field(default=None, metadata=LOCAL)
+    device: str = field(default=DEVICES[0], metadata=LOCAL)
 
     def __post_init__(self) -> None:
         if self.n_trials < 1:
@@ -199,7 +202,11 @@ class SearchSettings:
             )
         if self.max_workers < 1:
             raise ConfigError(f"--max-workers {self.max_workers} is too few: use 1 or more")
-        for option, value, known in (("--sampler", self.sampler, SAMPLERS), ("--pruner", self.pruner, PRUNERS)):
+        for option, value, known in (
+            ("--sampler", self.sampler, SAMPLERS),
+            ("--pruner", self.pruner, PRUNERS),
+            ("--device", self.device, DEVICES),
+        ):
             if value not in known:
                 raise ConfigError(f"{option} {value!r} is unknown: use one of {', '.join(known)}")
         if self.study_name is not None:
@@ -265,36 +272,3 @@ class PromotionSettings:
             raise ConfigError(f"--purge-days {self.purge_days} is negative: use 0 or more")
         if not 0 <= self.min_probability <= 1:
             raise ConfigError(f"--min-probability {self.min_probability} is out of range: use 0 to 1")
-
-
-@dataclass(frozen=True)
-class ServeSettings:
-    """Settings of `serve`; `src/options.py` explains them.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    alias: str = "champion"
-    shadow: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 5001
-    poll_seconds: float = 10.0
-    max_request_mb: float = 32.0
-    max_rows: int = 100_000
-    token_file: Path | None = None
-    log_predictions: str | None = None
-    log_table: str = LOG_TABLE
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ConfigError(f"--port {self.port} is out of range: use 1 to 65535, or 0 for any free port")
-        for option, value in (
-            ("--poll-seconds", self.poll_seconds),
-            ("--max-request-mb", self.max_request_mb),
-            ("--max-rows", self.max_rows),
-        ):
-            if not value > 0:
-                raise ConfigError(f"{option} {value} is not positive: use more than 0")
-        if self.shadow == self.alias:
-            raise ConfigError(f"--shadow {self.shadow} is the alias that answers: give another one")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from src.config import (
     CV_MODES,
+    DEVICES,
     FEATURE_MODES,
     IDLE_SECONDS,
     LOG_TABLE,
@@ -21,11 +22,11 @@ from src.config import (
     PromotionSettings,
     RunSettings,
     SearchSettings,
-    ServeSettings,
     SplitSettings,
 )
 from src.model_settings import QUANTITIES, SELECTIONS, SPACES, ModelSettings
 from src.option_types import Command, Option
+from src.serve_settings import ServeSettings
 
 SEARCH_MODES = {
     "parallel": "search in several processes, then final model and report",
@@ -128,6 +129,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max-workers", int, SearchSettings.max_workers, "processes that run trials", "search", TUNING, in_pods=False,
         overrides={command: _AUTOMATIC for command in TUNING if command != "tune"},
+    ),
+    Option(
+        "device", str, SearchSettings.device, f"{', '.join(DEVICES)}: gpu trains by OpenCL, with at most 255 bins",
+        "search", ("tune", "parallel", "worker"), in_pods=False,
     ),
     Option("sampler", str, SearchSettings.sampler, f"Optuna sampler: {', '.join(SAMPLERS)}", "search", TUNING),
     Option("pruner", str, SearchSettings.pruner, f"Optuna pruner: {', '.join(PRUNERS)}", "search", TUNING),

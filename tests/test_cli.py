@@ -19,8 +19,8 @@ DEFAULTS = {
     "targets": ["all"], "n_trials": 100, "timeout": None, "use_cv": False, "n_folds": 5, "purge_days": 1,
     "test_fraction": 0.2, "valid_fraction": 0.2, "data": None, "query": None, "config": None, "storage_url": None,
     "storage_dir": Path("artefacts/optuna_studies"), "study_name": None, "output_dir": Path("artefacts"),
-    "max_workers": 1, "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off", "seed": 42,
-    "no_register": False, "verbose": False, "features": None, "total_timeout": None, "constraint": [],
+    "max_workers": 1, "device": "cpu", "sampler": "auto", "pruner": "median", "ensemble_size": 10, "cv": "off",
+    "seed": 42, "no_register": False, "verbose": False, "features": None, "total_timeout": None, "constraint": [],
     "select": "score", "monotone": [], "space": "seed",
 }  # fmt: skip
 

@@ -89,7 +89,7 @@ class ModelChoice:
         """The trained model with its measures; None if it does not meet every constraint."""
         task, trial = self.task, plan.trials[0]
         if plan.composition is None:
-            model = train_final_model(trial, task.data, task.rows, task.settings.search.seed)
+            model = _train_single(task, trial)
         else:
             model = train_mean(task, plan.trials, plan.composition, plan.rounds_factor)
         measures = measure_model(model, task) | {
@@ -169,7 +169,7 @@ def _fit_single_trial(choice: ModelChoice, study: optuna.Study, best: FrozenTria
     candidates = candidates_of(trials.values(), study.direction.name == "MAXIMIZE")
     if not candidates:
         log.warning("--select %s is ignored: the trials were run by an earlier version and have no measures", select)
-        return train_final_model(best, task.data, task.rows, task.settings.search.seed)
+        return _train_single(task, best)
     plans = {each.number: plan_trial(task, trials[each.number]) for each in candidates}
     tried: set[int] = set()
     while left := [each for each in candidates if each.number not in tried and choice.may_meet(plans[each.number])]:
@@ -184,6 +184,11 @@ def _fit_single_trial(choice: ModelChoice, study: optuna.Study, best: FrozenTria
         f"start another study with a higher limit, or give a larger --n-trials and resume with "
         f"{study_option(study.study_name)}"
     )
+
+
+def _train_single(task: SearchTask, trial: FrozenTrial) -> FinalModel:
+    search = task.settings.search
+    return train_final_model(trial, task.data, task.rows, search.seed, search.device)
 
 
 def measure_model(model: FinalModel, task: SearchTask) -> dict[str, float]:

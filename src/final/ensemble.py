@@ -18,6 +18,7 @@ from src.final.member_rounds import measure_rounds_factor, members_to_measure
 from src.final.threads import run_in_threads
 from src.search.binned_folds import BinnedFolds
 from src.search.boosting import READ_EVERY_ROUNDS, BestPredictions
+from src.search.device import used_params
 from src.search.finish_time import TableSize, final_fit_seconds
 from src.search.objective import retrain_and_predict
 from src.search.search_task import SearchTask
@@ -83,19 +84,19 @@ def fit_final_model(task: SearchTask, study: optuna.Study, best: FrozenTrial) ->
         study: the study; complete trials may become members, pruned ones never do.
         best: the study's best trial; the first member of an ensemble, or the model itself.
     """
-    seed, size = task.settings.search.seed, task.settings.ensemble_size
+    seed, device, size = task.settings.search.seed, task.settings.search.device, task.settings.ensemble_size
     if size > 1 and task.user_objective is not None:
         log.warning("--ensemble-size %d is ignored: trials of your own objective store no predictions", size)
     if size == 1 or task.user_objective is not None:
-        return train_final_model(best, task.data, task.rows, seed)
+        return train_final_model(best, task.data, task.rows, seed, device)
     candidates = gather_candidates(task, study)
     members, composition = compose_members(candidates, size, best)
     if len(members) == 1:
         log.info("the final model is trial %d alone: no ensemble is better on the validation rows", best.number)
-        return train_final_model(best, task.data, task.rows, seed)
+        return train_final_model(best, task.data, task.rows, seed, device)
     members, composition, rounds_factor, cuts = affordable_ensemble(task, study, candidates, (members, composition))
     if len(members) == 1:
-        return replace(train_final_model(best, task.data, task.rows, seed), cuts=cuts)
+        return replace(train_final_model(best, task.data, task.rows, seed, device), cuts=cuts)
     return replace(train_mean(task, members, composition, rounds_factor), cuts=cuts)
 
 
@@ -153,11 +154,12 @@ def train_mean(
     task: SearchTask, trials: Sequence[FrozenTrial], composition: Weighting, rounds_factor: float
 ) -> FinalModel:
     """Trains the weighted mean of several trials."""
-    seed = task.settings.search.seed
+    search = task.settings.search
     members = []
     for trial, weight in zip(trials, composition.weights, strict=True):
         rounds = final_rounds(trial, task.rows, rounds_factor)
-        members.append(make_member(trial, task.data, seed, rounds, weight, is_fixed_config(trial.params)))
+        member = make_member(trial, task.data, search.seed, rounds, weight, search.device)
+        members.append(replace(member, is_fixed_config=is_fixed_config(trial.params)))
     return train_members(members, task.data, task.rows, composition.score, rounds_factor, available_cpus())
 
 
@@ -208,7 +210,7 @@ def _retrain_missing(task: SearchTask, trials: Sequence[FrozenTrial]) -> Iterato
     """(trial number, raw scores), one `max_bin` after the other, so that only one set of Datasets is in memory."""
     by_bins = sorted(trials, key=_max_bin)
     for max_bin, group in groupby(by_bins, key=_max_bin):
-        folds = BinnedFolds(task.data, task.rows.folds)
+        folds = BinnedFolds(task.data, task.rows.folds, device=task.settings.search.device)
         folds.datasets(max_bin)  # built before threads share them
         same_bins = list(group)
         jobs = [_job(folds, trial, task.settings.search.seed) for trial in same_bins]
@@ -218,7 +220,7 @@ def _retrain_missing(task: SearchTask, trials: Sequence[FrozenTrial]) -> Iterato
 
 def _job(folds: BinnedFolds, trial: FrozenTrial, seed: int) -> Callable[[StopFlag], np.ndarray]:
     def job(stop_flag: StopFlag) -> np.ndarray:
-        return retrain_and_predict(folds, trial.params, _predicted_round(trial), seed, stop_flag)
+        return retrain_and_predict(folds, used_params(trial), _predicted_round(trial), seed, stop_flag)
 
     return job
 
@@ -233,7 +235,7 @@ def _predicted_round(trial: FrozenTrial) -> int:
 
 
 def _max_bin(trial: FrozenTrial) -> int:
-    return int(trial.params["max_bin"])
+    return int(used_params(trial)["max_bin"])
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -28,6 +28,7 @@ from src.final.merged_model import merge_models
 from src.final.threads import run_in_threads
 from src.search.binned_folds import make_lightgbm_dataset
 from src.search.dart import add_start_to_first_tree, is_dart, make_booster, train_round_and_check
+from src.search.device import CPU, for_any_machine, used_params
 from src.search.measures import rounds_of_final_fit
 from src.search.progress import fit_bar
 from src.search.search_space import lightgbm_params
@@ -128,7 +129,7 @@ class FinalModel(TrainedModel):
 
 
 def make_member(
-    trial: FrozenTrial, data: Dataset, seed: int, rounds: int, weight: float = 1.0, is_fixed_config: bool = False
+    trial: FrozenTrial, data: Dataset, seed: int, rounds: int, weight: float = 1.0, device: str = CPU
 ) -> Member:
     """Makes a member from a trial.
 
@@ -140,13 +141,13 @@ def make_member(
         seed: LightGBM's seed.
         rounds: number of boosting rounds.
         weight: weight of its raw scores.
-        is_fixed_config: see `Member`.
+        device: of the fit.
     """
-    params = lightgbm_params(trial.params, data.config, seed, 1, data.signs) | {"num_iterations": rounds}
-    return Member(trial.number, trial.value, dict(trial.params), Fit(params, weight), is_fixed_config=is_fixed_config)
+    params = lightgbm_params(used_params(trial), data.config, seed, 1, data.signs, device)
+    return Member(trial.number, trial.value, dict(trial.params), Fit(params | {"num_iterations": rounds}, weight))
 
 
-def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: int) -> FinalModel:
+def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: int, device: str = CPU) -> FinalModel:
     """Fits one trial's parameters on all rows of the search.
 
     Args:
@@ -154,8 +155,9 @@ def train_final_model(trial: FrozenTrial, data: Dataset, rows: SplitRows, seed: 
         data: the whole table.
         rows: the split of the rows.
         seed: LightGBM's seed.
+        device: of the fit.
     """
-    member = make_member(trial, data, seed, final_rounds(trial, rows))
+    member = make_member(trial, data, seed, final_rounds(trial, rows), device=device)
     return train_members([member], data, rows, trial.value)
 
 
@@ -185,7 +187,7 @@ def train_fits(fits: Sequence[Fit], data: Dataset, rows: SplitRows, n_parallel: 
     """Trains a model from LightGBM's parameters and weights alone; the same input gives the same model to the bit.
 
     Args:
-        fits: at least one; fits with the same `max_bin` share a binned Dataset.
+        fits: at least one, all for the same device; fits with the same `max_bin` share a binned Dataset.
         data: the whole table.
         rows: the split of the rows; `rows.search` are the training rows.
         n_parallel: number of fits that run at the same time.
@@ -193,13 +195,14 @@ def train_fits(fits: Sequence[Fit], data: Dataset, rows: SplitRows, n_parallel: 
     levels = learn_levels(data.features, data.categorical, rows.search)
     matrix = encode(data.features, levels)
     bins = list(dict.fromkeys(fit.params["max_bin"] for fit in fits))
-    bin_jobs = [_bin_job(data, matrix, rows, max_bin) for max_bin in bins]
+    device = fits[0].params.get("device_type", CPU)
+    bin_jobs = [_bin_job(data, matrix, rows, max_bin, device) for max_bin in bins]
     binned = dict(zip(bins, run_in_threads(bin_jobs, n_parallel), strict=True))
     total = sum(fit.params["num_iterations"] for fit in fits)
     with fit_bar(f"final fit of {data.target}", total) as progress:
         jobs = [_job(fit.params, binned[fit.params["max_bin"]], progress) for fit in fits]
         boosters = run_in_threads(jobs, n_parallel)
-    merged = _weighted_mean(boosters, [fit.weight for fit in fits])
+    merged = for_any_machine(_weighted_mean(boosters, [fit.weight for fit in fits]), device)
     return TrainedModel(merged, levels, tuple(booster.num_trees() for booster in boosters))
 
 
@@ -209,9 +212,11 @@ def _weighted_mean(boosters: Sequence[lgb.Booster], weights: Sequence[float]) ->
     return lgb.Booster(model_str=merge_models([booster.model_to_string() for booster in boosters], weights))
 
 
-def _bin_job(data: Dataset, matrix: np.ndarray, rows: SplitRows, max_bin: int) -> Callable[[StopFlag], lgb.Dataset]:
+def _bin_job(
+    data: Dataset, matrix: np.ndarray, rows: SplitRows, max_bin: int, device: str
+) -> Callable[[StopFlag], lgb.Dataset]:
     def construct(_: StopFlag) -> lgb.Dataset:
-        return make_lightgbm_dataset(data, matrix, rows.search, max_bin, num_threads=1).construct()
+        return make_lightgbm_dataset(data, matrix, rows.search, max_bin, 1, device).construct()
 
     return construct
 

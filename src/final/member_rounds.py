@@ -53,7 +53,7 @@ def measure_rounds_factor(task: SearchTask, members: Sequence[FrozenTrial]) -> f
     measured = members_to_measure(members)
     if folded is None or not measured:
         return 1.0
-    folds = BinnedFolds(task.data, folded.folds)
+    folds = BinnedFolds(task.data, folded.folds, device=task.settings.search.device)
     for max_bin in {trial.params["max_bin"] for trial in measured}:
         folds.datasets(max_bin)  # built before threads share them
     with fit_bar(f"{FOLDS} folds of {task.data.target}") as progress:

@@ -2,7 +2,7 @@
 
 The metadata holds all LightGBM parameters of every fit, their weights, the column names, the split and its seed. With
 the library versions of the metadata, the model text is identical byte for byte, because both trainings call
-`final_model.train_fits`.
+`final_model.train_fits`. A model that was trained on a GPU needs one again and may differ in the last digits.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from src.data.table import load_dataset
 from src.errors import DataError
 from src.final.final_model import Fit, TrainedModel, train_fits
 from src.search.derived_features import DerivedFeatures, add_derived_features
+from src.search.device import GPU, opencl_device
 from src.study.study_settings import from_json
 
 
@@ -29,6 +30,7 @@ def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
 
     Raises:
         DataError: the table differs, or the metadata comes from an older version of this project.
+        ConfigError: the model was trained on a GPU, and no OpenCL device is found.
     """
     missing = [name for name in ("fits", "table") if name not in metadata]
     if missing:
@@ -46,4 +48,6 @@ def retrain(metadata: Mapping[str, Any], frame: pd.DataFrame) -> TrainedModel:
         data = add_derived_features(data, DerivedFeatures.from_json(metadata["derived_features"]))
     split = from_json(SplitSettings, metadata["split"])
     fits = [Fit(fit["params"], fit["weight"]) for fit in metadata["fits"]]
+    if fits[0].params.get("device_type") == GPU:
+        opencl_device()
     return train_fits(fits, data, make_split_rows(data, split))

@@ -157,7 +157,10 @@ def _tasks(
         name = settings_of_target(base, target, several).search.study_name or default_name(base.search, target)
         stored = find_study_settings(base.search, name) if name else None
         settings = command_line.settings(stored, name)
-        settings = replace(settings, search=replace(settings.search, study_name=name))
+        search = replace(settings.search, study_name=name)
+        if command_line.args.mode == "create":
+            search = replace(search, device=SearchSettings.device)  # it trains nothing, and its machine may have no GPU
+        settings = replace(settings, search=search)
         # An existing study needs no MLflow here: another worker, or the finish, writes its runs.
         needs_mlflow = stored is None or command_line.args.mode == "create"
         (task,) = make_tasks([target], settings, writes_results=True, needs_mlflow=needs_mlflow)

@@ -13,6 +13,7 @@ import pandas as pd
 from src.data.encoding import encode, learn_levels
 from src.data.splits import Fold
 from src.data.table import Dataset
+from src.search.device import CPU, usable_bins, with_device
 
 TrainValid = tuple[lgb.Dataset, lgb.Dataset]
 """Training and validation rows of one fold."""
@@ -25,18 +26,21 @@ class BinnedFolds:
         data: the whole table; only the folds' rows are read.
         folds: row indices of each fold.
         num_threads: of LightGBM. One on all machines, so that a trial's score does not depend on the process.
+        device: on which the trials run.
     """
 
-    def __init__(self, data: Dataset, folds: Sequence[Fold], num_threads: int = 1) -> None:
+    def __init__(self, data: Dataset, folds: Sequence[Fold], num_threads: int = 1, device: str = CPU) -> None:
         self.data = data
         self.folds = tuple(folds)
         self.num_threads = num_threads
+        self.device = device
         self._learned: list[dict[str, list[str]]] | None = None
         self._encoded: list[tuple[dict[str, list[str]], np.ndarray]] = []
         self._binned: dict[int, list[TrainValid]] = {}
 
     def datasets(self, max_bin: int) -> list[TrainValid]:
-        """One (training, validation) pair of constructed Datasets per fold."""
+        """One (training, validation) pair of constructed Datasets per fold; a GPU has fewer bins."""
+        max_bin = usable_bins(max_bin, self.device)
         if max_bin not in self._binned:
             self._binned[max_bin] = [self._bin(number, max_bin) for number in range(len(self.folds))]
         return self._binned[max_bin]
@@ -68,7 +72,7 @@ class BinnedFolds:
     def _bin(self, fold_number: int, max_bin: int) -> TrainValid:
         fold = self.folds[fold_number]
         matrix = self._matrix(self._levels[fold_number])
-        train = make_lightgbm_dataset(self.data, matrix, fold.train, max_bin, self.num_threads)
+        train = make_lightgbm_dataset(self.data, matrix, fold.train, max_bin, self.num_threads, self.device)
         valid = lgb.Dataset(take_rows(matrix, fold.valid), self.data.y[fold.valid], train, params=train.params)
         return train.construct(), valid.construct()
 
@@ -94,24 +98,27 @@ def take_rows(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return taken
 
 
-def binning_params(max_bin: int, num_threads: int = 1) -> dict[str, object]:
+def binning_params(max_bin: int, num_threads: int = 1, device: str = CPU) -> dict[str, object]:
     """Parameters for making a Dataset, and for reading it from a binary file."""
-    return {"max_bin": max_bin, "feature_pre_filter": False, "verbosity": -1, "num_threads": num_threads}
+    params = {"max_bin": max_bin, "feature_pre_filter": False, "verbosity": -1, "num_threads": num_threads}
+    return with_device(params, device)
 
 
 def make_lightgbm_dataset(
-    data: Dataset, matrix: np.ndarray, rows: np.ndarray, max_bin: int, num_threads: int = 1
+    data: Dataset, matrix: np.ndarray, rows: np.ndarray, max_bin: int, num_threads: int = 1, device: str = CPU
 ) -> lgb.Dataset:
     """A training Dataset of some rows. Features are named by position, so that any column name is allowed."""
-    return name_and_bin(data, take_rows(matrix, rows), max_bin, num_threads).set_label(data.y[rows])
+    return name_and_bin(data, take_rows(matrix, rows), max_bin, num_threads, device).set_label(data.y[rows])
 
 
-def name_and_bin(data: Dataset, matrix: np.ndarray, max_bin: int, num_threads: int = 1) -> lgb.Dataset:
+def name_and_bin(
+    data: Dataset, matrix: np.ndarray, max_bin: int, num_threads: int = 1, device: str = CPU
+) -> lgb.Dataset:
     """A training Dataset of a feature matrix, without the target, which binning does not need."""
     names = list(data.features.columns)
     return lgb.Dataset(
         matrix,
         feature_name=[f"f{i}" for i in range(len(names))],
         categorical_feature=[names.index(name) for name in data.categorical],
-        params=binning_params(max_bin, num_threads),
+        params=binning_params(max_bin, num_threads, device),
     )

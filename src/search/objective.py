@@ -17,6 +17,7 @@ from src.model_settings import Constraint, SpaceSettings
 from src.search.binned_folds import BinnedFolds
 from src.search.boosting import BestPredictions, ValidationCurve, boost
 from src.search.dart import make_booster
+from src.search.device import CPU, DEVICE_ATTR
 from src.search.measures import PREDICTED_ROWS, count_leaves, fold_spread, predict_ms_per_1000, rounds_of_final_fit
 from src.search.search_space import lightgbm_params, make_space, suggest_hyperparameters
 from src.search.starting_points import is_fixed_config
@@ -68,6 +69,8 @@ def make_objective(folds: BinnedFolds, settings: ObjectiveSettings) -> Objective
             boost(boosters, curve, settings.max_rounds, settings.patience, _make_reporter(trial, settings), best)
         finally:
             _store_curve(trial, curve)
+            if folds.device != trial.user_attrs.get(DEVICE_ATTR, CPU):
+                trial.set_user_attr(DEVICE_ATTR, folds.device)
         is_feasible = _store_measures(trial, boosters, curve, folds, settings)
         if best is not None and settings.predictions is not None and is_feasible:
             trial.set_user_attr("predicted_round", best.round)
@@ -122,7 +125,8 @@ def make_user_objective(folds: BinnedFolds, user: UserObjective, stop_flag: Stop
 
 
 def _make_boosters(folds: BinnedFolds, hyperparameters: dict[str, Any], seed: int) -> list[lgb.Booster]:
-    params = lightgbm_params(hyperparameters, folds.data.config, seed, folds.num_threads, folds.data.signs)
+    data = folds.data
+    params = lightgbm_params(hyperparameters, data.config, seed, folds.num_threads, data.signs, folds.device)
     return [make_booster(params, train, [valid]) for train, valid in folds.datasets(hyperparameters["max_bin"])]
 
 

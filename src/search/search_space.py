@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src.config import TargetConfig
 from src.errors import ConfigError
 from src.model_settings import SpaceSettings
+from src.search.device import CPU, with_device
 from src.suggest import did_you_mean, listing, one_line
 
 if TYPE_CHECKING:
@@ -203,12 +204,15 @@ def lightgbm_params(
     seed: int,
     num_threads: int = 1,
     signs: Sequence[int] = (),
+    device: str = CPU,
 ) -> dict[str, Any]:
     """Turns hyperparameters into the parameters of a LightGBM booster.
 
     With `deterministic` and a fixed histogram layout, the score depends to the bit only on data, parameters, seed and
     number of threads, not on the process; no cost was measured. Another number of threads sums in another order (the
     last digits differ), and on larger tables goss then draws another sample.
+
+    On a GPU that holds for the device alone, and `force_row_wise` has no effect.
 
     `signs` are the monotone constraints, one per feature; empty without any.
     """
@@ -218,7 +222,7 @@ def lightgbm_params(
         params["data_sample_strategy"] = "goss"
     if signs:  # `basic`, because `advanced` violates its constraints or crashes (LightGBM 4.7)
         params |= {"monotone_constraints": list(signs), "monotone_constraints_method": "basic"}
-    return params | {
+    return with_device(params, device) | {
         "objective": OBJECTIVE_OF_METRIC[config.metric],
         "metric": METRIC_NAME[config.metric],
         "seed": seed,

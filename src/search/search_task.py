@@ -16,6 +16,7 @@ from src.data.table import Dataset
 from src.errors import ConfigError
 from src.model_settings import ModelSettings, SpaceSettings
 from src.search.derived_features import DerivedFeatures
+from src.search.device import GPU, check_levels, opencl_device
 from src.search.finish_time import TimeLimit
 from src.search.search_space import make_space
 from src.search.starting_points import make_starting_sampler
@@ -66,7 +67,7 @@ def make_task_objective(task: SearchTask, study: optuna.Study, stop_flag: StopFl
     """The objective of the study's trials, the user's or LightGBM's; bins the rows."""
     from src.search.binned_folds import BinnedFolds
 
-    folds = BinnedFolds(task.data, task.rows.folds)
+    folds = BinnedFolds(task.data, task.rows.folds, device=task.settings.search.device)
     return objective_on(folds, task.settings, task.user_objective, study, stop_flag, task.rows.growth)
 
 
@@ -99,16 +100,17 @@ def objective_on(
 
 
 def check_model_settings(task: SearchTask) -> None:
-    """Refuses a search space, constraints and selections that do not fit the trials of this task.
+    """Refuses a search space, constraints, selections and a device that do not fit the trials of this task.
 
     Raises:
-        ConfigError: the search space is wrong, folds are needed, or the objective is the user's.
+        ConfigError: the search space is wrong, folds are needed, the objective is the user's, or there is no GPU.
     """
     model = task.settings.model
     make_space(model.space)
     asked = [f"--constraint {each}" for each in model.constraint]
     asked += [f"--select {model.select}"] if model.select != ModelSettings.select else []
     asked += [f"--monotone {name}" for name in model.monotone]
+    asked += [f"--device {GPU}"] if task.settings.search.device == GPU else []
     asked += [f"--space {model.space}"] if model.space != SpaceSettings() else []
     if asked and task.user_objective is not None:
         raise ConfigError(
@@ -117,6 +119,9 @@ def check_model_settings(task: SearchTask) -> None:
     on_folds = [text for text in asked if "fold_spread" in text or text == "--select stable"]
     if on_folds and len(task.rows.folds) < 2:
         raise ConfigError(f"{on_folds[0]} compares folds, and the split has one validation window: add --use-cv")
+    if task.settings.search.device == GPU:
+        check_levels(task.data)
+        opencl_device()
 
 
 def with_monotone_features(data: Dataset, signs: Mapping[str, int], derived: Collection[str] = ()) -> Dataset:

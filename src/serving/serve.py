@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from src.cli import command_parser, run_command, settings_of
-from src.config import ServeSettings, TableConfig
+from src.config import TableConfig
 from src.errors import TrackingError
 from src.names import ALL_TARGETS, check_target_name
 from src.search.stop_flag import exit_on_sigterm
+from src.serve_settings import ServeSettings
 from src.tracking.connection.tracking_uri import check_tracking_uri
 
 if TYPE_CHECKING:

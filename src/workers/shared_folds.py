@@ -14,6 +14,7 @@ import numpy as np
 
 from src.file_lock import file_lock
 from src.search.binned_folds import BinnedFolds, TrainValid, binning_params, name_and_bin, take_rows
+from src.search.device import CPU, usable_bins
 from src.workers.shared_table import SharedTable
 
 MAX_CACHED_BYTES = 64 * 2**20
@@ -30,11 +31,14 @@ class SharedFolds(BinnedFolds):
     Args:
         table: the shared table.
         num_threads: threads of LightGBM.
+        device: on which the trials run.
         keep_bytes: cache size for binned data; the last used Datasets are always kept.
     """
 
-    def __init__(self, table: SharedTable, num_threads: int = 1, keep_bytes: int = MAX_CACHED_BYTES) -> None:
-        super().__init__(table.data(), table.folds(), num_threads)
+    def __init__(
+        self, table: SharedTable, num_threads: int = 1, device: str = CPU, keep_bytes: int = MAX_CACHED_BYTES
+    ) -> None:
+        super().__init__(table.data(), table.folds(), num_threads, device)
         self._table = table
         self._keep_bytes = keep_bytes
         self._cache: OrderedDict[int, tuple[int, list[TrainValid]]] = OrderedDict()
@@ -45,6 +49,7 @@ class SharedFolds(BinnedFolds):
         Raises:
             OSError: the disk is full.
         """
+        max_bin = usable_bins(max_bin, self.device)
         if max_bin in self._cache:
             self._cache.move_to_end(max_bin)
             return self._cache[max_bin][1]
@@ -80,13 +85,14 @@ class SharedFolds(BinnedFolds):
 
     def _write(self, fold_number: int, train_path: Path, valid_path: Path, max_bin: int) -> None:
         fold, matrix = self.folds[fold_number], self._table.matrix(fold_number)
-        train = name_and_bin(self.data, take_rows(matrix, fold.train), max_bin, self.num_threads)
+        train = name_and_bin(self.data, take_rows(matrix, fold.train), max_bin, self.num_threads, self.device)
         valid = lgb.Dataset(take_rows(matrix, fold.valid), reference=train, params=train.params)
         for dataset, path in ((train, train_path), (valid, valid_path)):
             _save(dataset.construct(), path)
 
     def _load(self, fold_number: int, train_path: Path, valid_path: Path, max_bin: int) -> TrainValid:
-        fold, y, params = self.folds[fold_number], self.data.y, binning_params(max_bin, self.num_threads)
+        fold, y = self.folds[fold_number], self.data.y
+        params = binning_params(max_bin, self.num_threads, self.device)
         train = lgb.Dataset(str(train_path), params=params).construct()
         valid = lgb.Dataset(str(valid_path), reference=train, params=params).construct()
         for dataset, rows in ((train, fold.train), (valid, fold.valid)):

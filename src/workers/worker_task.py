@@ -75,7 +75,7 @@ def _shared_folds(task: WorkerTask) -> "BinnedFolds":
 
     if task.user_objective is not None:
         return BinnedFolds(task.table.data(), task.table.folds())
-    return SharedFolds(task.table)
+    return SharedFolds(task.table, device=task.settings.search.device)
 
 
 def release_memory(*_: Any) -> None:

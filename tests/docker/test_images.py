@@ -34,6 +34,13 @@ def test_every_dockerfile_is_looked_at() -> None:
     assert {path.name for path in (ROOT / "docker").glob("*.Dockerfile")} == {f"{name}.Dockerfile" for name in IMAGES}
 
 
+def test_the_tuner_lists_the_opencl_library_of_a_gpu_and_can_keep_its_kernels() -> None:
+    runs = " ".join(rest for word, rest in final_stage("tuner") if word == "RUN")
+    assert "echo libnvidia-opencl.so.1 > /etc/OpenCL/vendors/nvidia.icd" in runs
+    settings = " ".join(rest for word, rest in final_stage("tuner") if word == "ENV")
+    assert "HOME=/tmp" in settings.split(), "which a pod can write, for ~/.boost_compute"
+
+
 @pytest.mark.parametrize("image", IMAGES)
 class TestImage:
     def test_all_stages_start_from_the_python_of_conda_yaml(self, image: str) -> None:

@@ -132,7 +132,17 @@ TEXT = st.text(min_size=1, max_size=400) | st.text("a/\\:@?#\"'%,.- \n\x1b[0m…
 TYPED = st.sampled_from(
     [
         *("--targets", "--study-name", "--data", "--config", "--query", "--storage-url", "--n-trials", "--timeout"),
-        *("--cv", "--sampler", "--pruner", "--seed", "--use-cv", "--ensemble-size", "--max-workers", "--purge-days"),
+        *(
+            "--cv",
+            "--device",
+            "--sampler",
+            "--pruner",
+            "--seed",
+            "--use-cv",
+            "--ensemble-size",
+            "--max-workers",
+            "--purge-days",
+        ),
     ]
 )
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from k8s.containers import SERVING
-from src.config import ServeSettings
 from src.option_lookup import options_of
+from src.serve_settings import ServeSettings
 from src.serving.online.afterwards import Afterwards
 from src.serving.online.dispatcher import Dispatcher, Limits
 from src.serving.online.follower import Slot

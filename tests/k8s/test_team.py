@@ -12,9 +12,24 @@ import yaml
 
 from k8s.fanout.__main__ import main
 from k8s.fanout.rendering import documents
-from tests.k8s.manifests import ROOT, Object, Pod, container, named, need_kubectl, of_kind, pods
+from tests.k8s.manifests import (
+    OVERLAYS,
+    ROOT,
+    Object,
+    Pod,
+    command_line,
+    container,
+    environment,
+    named,
+    need_kubectl,
+    of_kind,
+    overlay,
+    parser_of,
+    pods,
+)
 
 EXAMPLE = ROOT / "k8s" / "examples" / "team"
+SHARED = "src.modeling.optuna_parallel_optimization"
 SEARCHING = {"Job/create-a", "Job/work-a", "Job/finish-a", "CronJob/nightly", "CronJob/monitor", "CronJob/promote"}
 
 
@@ -24,8 +39,8 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("elsewhere") / "our cluster"
     shutil.copytree(EXAMPLE, folder)
     for file in folder.glob("*/kustomization.yaml"):
-        way = os.path.relpath(ROOT / "k8s" / "overlays", file.parent.resolve())
-        file.write_text(file.read_text(encoding="utf-8").replace("../../../overlays", way), encoding="utf-8")
+        way = os.path.relpath(ROOT / "k8s", file.parent.resolve())
+        file.write_text(file.read_text(encoding="utf-8").replace("../../..", way), encoding="utf-8")
     return folder
 
 
@@ -96,13 +111,24 @@ def test_what_searches_has_its_nodes_and_its_priority(found: dict[str, Pod]) -> 
 
 @pytest.mark.parametrize("owner", ["Job/work-a", "CronJob/nightly"])
 def test_a_worker_has_its_gpu(objects: tuple[Object, ...], owner: str) -> None:
-    resources = container(objects, owner, "work")["resources"]
-    assert resources == {
+    worker = container(objects, owner, "work")
+    assert worker["resources"] == {
         "requests": {"cpu": "1", "memory": "2Gi"},
         "limits": {"cpu": "1", "memory": "4Gi", "nvidia.com/gpu": 1},
     }
+    module, words = command_line(objects, worker)
+    if module != SHARED:  # the script of a night has another name first
+        module, *words = words
+    assert parser_of(module).parse_args(words).device == "gpu"
+    assert environment(objects, worker)["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
     others = [holder for item in pods(objects) for holder in item.containers if holder["name"] != "work"]
     assert not [holder for holder in others if "nvidia.com/gpu" in holder["resources"]["limits"]]
+    assert not [holder for holder in others if "--device=gpu" in holder.get("args", [])]
+
+
+def test_no_overlay_needs_a_gpu() -> None:
+    for name in OVERLAYS:
+        assert "nvidia" not in str(overlay(name)).lower(), name
 
 
 def test_the_servers_have_the_same_platform_but_no_batch_nodes(moved: Path) -> None:

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.model_settings import QUANTITIES
 from src.names import mlflow_key
+from src.search.device import DEVICE_ATTR
 from src.study.feasibility import is_feasible
 from src.study.trial_times import epoch_ms, seconds_taken
 from src.tracking.connection.run_tags import source_tags
@@ -58,6 +59,7 @@ def describe_trial(trial: FrozenTrial, study_name: str, parent_id: str, metric_n
             TRIAL_STATE: trial.state.name,
         }
         | ({"optuna.error": str(error)} if error else {})
+        | ({"device": str(trial.user_attrs[DEVICE_ATTR])} if DEVICE_ATTR in trial.user_attrs else {})
         | ({"optuna.is_feasible": str(is_feasible(trial)).lower()} if trial.constraints else {}),
         params={mlflow_key(key): str(value) for key, value in trial.params.items()},
         metrics=trial_metrics(trial, metric_name),
