@@ -175,7 +175,7 @@ def plain_trial(trial: Any, rows: Rows, end: float) -> float:
     Args:
         trial: Optuna's.
         rows: of the problem.
-        end: `time.monotonic()` at which the trial is pruned, unless it is the first one, which is needed.
+        end: `time.monotonic()` at which the trial is pruned; the first one, which is needed, ends there.
     """
     from optuna_integration import LightGBMPruningCallback
 
@@ -183,20 +183,21 @@ def plain_trial(trial: Any, rows: Rows, end: float) -> float:
     train, valid = rows.datasets()
     name = METRIC[rows.problem.metric]
     callbacks = [lgb.early_stopping(PATIENCE, verbose=False), LightGBMPruningCallback(trial, name)]
-    if trial.number:
-        callbacks.append(lambda env: prune_after(end))
+    callbacks.append(lambda env: end_trial(trial, env, end))
     booster = lgb.train(params, train, ROUNDS, valid_sets=[valid], callbacks=callbacks)
     trial.set_user_attr("params", params)
     trial.set_user_attr("rounds", booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
     return float(booster.best_score["valid_0"][name])
 
 
-def prune_after(end: float) -> None:
-    """Prunes the running trial of Optuna after the end of the search."""
+def end_trial(trial: Any, env: Any, end: float) -> None:
+    """Ends a trial's training after the end of the search; LightGBM's callback."""
     import optuna
 
     if time.monotonic() > end:
-        raise optuna.TrialPruned
+        raise (
+            optuna.TrialPruned if trial.number else lgb.EarlyStopException(env.iteration, env.evaluation_result_list)
+        )
 
 
 def plain_space(trial: Any) -> dict[str, Any]:
