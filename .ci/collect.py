@@ -26,7 +26,10 @@ COLLECT = ("--collect-only", "--quiet", "--no-header", "-p", "no:cacheprovider",
 ELSEWHERE = """
 import os, sys, time
 
-class Listed(list):
+class Listed:
+    def __init__(self, entries): self.left = iter(entries)
+    def __iter__(self): return self
+    def __next__(self): return next(self.left)
     def __enter__(self): return self
     def __exit__(self, *_): pass
     def close(self): pass
