@@ -2,19 +2,16 @@
 
 A search overfits its validation rows, and a longer search overfits more. So a part of every ensemble is the mean of
 fixed configurations that do well on many tables. Every study trains them anyway, and they are not selected by a score.
-On tables with drift this recovers much of what tuning lost; elsewhere their errors average out. Figures are in
-docs/search.md. The mean of a selected and a simple forecast is a known method (Bates and Granger 1969; shrinkage
+On tables with drift this recovers much of what tuning lost; elsewhere their errors average out. The mean of a selected and a simple forecast is a known method (Bates and Granger 1969; shrinkage
 towards equal weights: Stock and Watson 2004).
 
 The benefit comes from the mean of several configurations. A short search or a strict pruner may leave LightGBM's
 defaults only: they then get the share of one of five configurations, not all of it.
 
-The rules (which configurations take part; the best trial replaces a mean that is significantly worse) were chosen on
-the benchmark's fifteen tables, whole (up to 20,000 rows) and in windows of 250 to 4,000 rows, in 130 searches of up to
-40 trials. Mean reduction of the test loss against the best trial alone, and number of searches in which it was more
-than 0.2 % higher: ensembles of ten 2.4 % and 19 (2.4 % and 25 if the available configurations always share 60 %); of
-three 1.5 % and 21 (1.4 % and 39); of two 0.8 % and 10 (1.2 % and 40). Without `TOLERATED_LOSS`, ensembles of ten gain
-2.2 %.
+Which configurations take part was chosen on the benchmark's fifteen tables, whole (up to 20,000 rows) and in windows of
+250 to 4,000 rows, in 130 searches of up to 40 trials. The mean is used even if it is significantly worse than the best
+trial on the validation rows: the best of many trials on these rows looks better than it is, and the longer the search,
+the more so. Figures are in docs/benchmarks.md, "Rules of the final model".
 """
 
 from collections.abc import Sequence
@@ -89,8 +86,6 @@ def suitable_configs(fixed: Sequence[int], best: int, predictions: np.ndarray, s
 def add_fixed_configs(selection: Selection, fixed: Sequence[int], predictions: np.ndarray, scorer: Scorer) -> Weighting:
     """Adds the fixed configurations with their share to the selected trials.
 
-    If the mean is significantly worse than the best trial on the validation rows, the result is the best trial alone.
-
     Args:
         selection: the selected trials, best first.
         fixed: rows of the fixed configurations that take part; they may also be in the selection.
@@ -104,10 +99,4 @@ def add_fixed_configs(selection: Selection, fixed: Sequence[int], predictions: n
     mean = np.zeros(predictions.shape[1])
     for row, weight in weights.items():
         mean += weight * predictions[row]
-    best = selection.members[0]
-    if (
-        scorer.loss(mean) > scorer.loss(predictions[best])
-        and scorer.confidence_worse(mean, predictions[best]) >= MIN_CONFIDENCE
-    ):
-        return Weighting((best,), (1.0,), scorer.score(predictions[best]))
     return Weighting(tuple(weights), tuple(weights.values()), scorer.score(mean))

@@ -6,7 +6,8 @@ can take a minute. The study therefore starts with
 1. LightGBM's defaults, or the nearest values in the search space,
 2. fixed configurations that do well on many tables: low learning rates with sampling of rows and features, large and
    small trees,
-3. random draws, so that the first ten trials cover the space.
+3. random draws, so that the first ten trials cover the space: those that cost at most as much as the median fixed
+   configuration, because in a short search a few slow ones would take most of the time.
 
 Groups 2 and 3 are sorted together by estimated cost. The list is stored on the study when it is created, and trial k
 takes entry k: the first trials do not depend on the workers or on interruptions.
@@ -14,6 +15,7 @@ takes entry k: the first trials do not depend on the workers or on interruptions
 
 import math
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 import optuna
@@ -28,6 +30,8 @@ Params = dict[str, Any]
 N_STARTING_POINTS = 10
 """As many as TPE's random startup trials, and as the median pruner's startup trials."""
 STARTING_POINTS_ATTR = "starting_points"
+DRAWS_PER_POINT = 8
+"""Random draws per starting point that is needed: half of them cost more than is allowed."""
 
 _USUAL_BINS = 32 + 2 * MAX_BIN_STEP
 LIGHTGBM_DEFAULTS: Params = {
@@ -148,7 +152,8 @@ def starting_points(seed: int, space: SearchSpace = SEED_SPACE) -> list[Params]:
     """
     configs = [_for_table(config, space.has_categories) for config in CONFIGS[space.base]]
     inside = [config for config in configs if space.contains(config)]
-    random = _random_draws(seed, N_STARTING_POINTS - len(configs), space)
+    cheap = median(map(estimated_cost, configs))
+    random = _random_draws(seed, N_STARTING_POINTS - len(configs), space, cheap)
     first = inside[:1] if inside[:1] == configs[:1] else []
     return [*first, *sorted([*inside[len(first) :], *random], key=estimated_cost)]
 
@@ -164,7 +169,9 @@ def estimated_cost(params: Mapping[str, Any]) -> float:
     return float(kind * per_round / params["learning_rate"])
 
 
-def _random_draws(seed: int, n: int, space: SearchSpace) -> list[Params]:
+def _random_draws(seed: int, n: int, space: SearchSpace, cheap: float) -> list[Params]:
+    """The first draws that cost at most `cheap`; in a narrowed space that has too few of them, also the next cheapest."""
     sampler = make_sampler("random", seed)
     empty = optuna.create_study(sampler=sampler)
-    return [suggest_hyperparameters(empty.ask(), space) for _ in range(n)]
+    draws = [suggest_hyperparameters(empty.ask(), space) for _ in range(DRAWS_PER_POINT * n)]
+    return sorted(draws, key=lambda params: max(cheap, estimated_cost(params)))[:n]  # equal keys keep their order

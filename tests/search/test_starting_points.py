@@ -71,6 +71,27 @@ def test_the_rest_is_ordered_by_cost_without_duplicates(seed: int) -> None:
     assert points == starting_points(seed)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.sampled_from(["seed", "wide"]))
+def test_random_draws_cost_at_most_as_much_as_the_median_fixed_configuration(seed: int, base: str) -> None:
+    points = starting_points(seed, make_space(SpaceSettings(base)))
+    costs = [estimated_cost(each) for each in points if is_fixed_config(each)]
+    random = [estimated_cost(each) for each in points if not is_fixed_config(each)]
+    assert len(random) == len(costs) == 5
+    assert max(random) <= np.median(costs)
+    assert max(random) > 1.5 * min(random), "not just the cheapest of many"
+
+
+def test_a_narrowed_space_without_cheap_parameters_gets_its_cheapest_draws() -> None:
+    space = make_space(SpaceSettings("seed", {"learning_rate": 0.01, "boosting_type": ("dart",)}))
+    costs = [estimated_cost(each) for each in starting_points(3, space)]
+    many = make_starting_sampler("random", 9)
+    study = optuna.create_study(sampler=many)
+    usual = [estimated_cost(suggest_hyperparameters(study.ask(), space)) for _ in range(40)]
+    assert len(costs) == 5
+    assert max(costs) < np.median(usual)
+
+
 def test_cost_follows_what_a_trial_does() -> None:
     dear = LIGHTGBM_DEFAULTS | {"num_leaves": 200, "learning_rate": 0.01, "max_bin": 512}
     assert estimated_cost(LIGHTGBM_DEFAULTS) < estimated_cost(LOW_RATE_SAMPLED) < estimated_cost(LARGE_TREES)
