@@ -64,7 +64,8 @@ def make_tasks(
         # A mistake must not leave an empty study behind, so the candidates are made here too.
         derived = () if dataset.history is None else [each.name for each in all_candidates(dataset).features]
         dataset = with_monotone_features(dataset, settings.model.monotone, derived)
-        target_settings = replace(target_settings, split=choose_folds(dataset, target_settings), cv_auto=False)
+        split = choose_folds(dataset, target_settings, len(targets))
+        target_settings = replace(target_settings, split=split, cv_auto=False)
         rows = make_split_rows(dataset, target_settings.split)
         tasks.append(SearchTask(dataset, rows, target_settings, shares_outer_run=several))
         check_model_settings(tasks[-1])

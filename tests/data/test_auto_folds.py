@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from src.config import RunSettings, SearchSettings, SplitSettings, TableConfig
-from src.data.auto_folds import FOLDS, MIN_TRIALS, choose_folds, estimated_seconds
+from src.data.auto_folds import FOLDS, MIN_TRIALS, SEARCH_SHARE, choose_folds, estimated_seconds
 from src.data.split_rows import make_split_rows
 from src.data.table import Dataset, load_dataset
 from tests.small_table import small_table
@@ -45,3 +45,14 @@ def test_the_budget_decides_too_and_more_workers_are_more_budget(data: Dataset) 
     assert choose_folds(data, with_timeout(of_a_trial * (MIN_TRIALS + 1))) == FOLDED
     assert choose_folds(data, with_timeout(of_a_trial * (MIN_TRIALS - 1))) == SplitSettings()
     assert choose_folds(data, with_timeout(of_a_trial * (MIN_TRIALS - 1), workers=2)) == FOLDED
+
+
+def test_the_total_time_decides_too_and_targets_share_it(data: Dataset) -> None:
+    long = load_dataset(small_table(n_days=200, n_accounts=400), TableConfig(), "net_profit", "t")
+    of_a_trial = estimated_seconds(make_split_rows(long, FOLDED), long.features.shape[1])
+    total = of_a_trial * (MIN_TRIALS + 1) / SEARCH_SHARE
+    assert total > 20, "the least that --total-timeout may be"
+    limited = replace(AUTO, search=SearchSettings(total_timeout=total))
+    assert choose_folds(long, limited) == FOLDED
+    assert choose_folds(long, limited, n_targets=2) == SplitSettings()
+    assert choose_folds(long, replace(AUTO, search=SearchSettings(timeout=of_a_trial, total_timeout=total))) == SplitSettings()
