@@ -4,7 +4,7 @@ The rule, as documented: three folds, unless
 
 - a fold would have fewer than `MIN_ROWS` validation rows, or there are too few dates for three folds, or
 - fewer than `MIN_TRIALS` trials would fit into `--timeout`, or into `SEARCH_SHARE` of `--total-timeout`. A trial is
-  estimated at `SECONDS_PER_CELL` per row, feature and round, and at `ROUNDS` rounds, which is more than most trials need.
+  estimated at `SECONDS_PER_CELL` per row, feature and round, and at `ROUNDS` rounds, which is more than most need.
 
 The rule does not use the target's values, except that each window of a binary target needs both classes.
 """
@@ -71,9 +71,7 @@ def make_fold_rows(data: Dataset, folded: SplitSettings) -> SplitRows:
     return rows
 
 
-def _reason_for_one_window(
-    data: Dataset, folded: SplitSettings, settings: RunSettings, n_targets: int
-) -> str | None:
+def _reason_for_one_window(data: Dataset, folded: SplitSettings, settings: RunSettings, n_targets: int) -> str | None:
     try:
         rows = make_fold_rows(data, folded)
     except DataError as error:

@@ -170,7 +170,7 @@ def estimated_cost(params: Mapping[str, Any]) -> float:
 
 
 def _random_draws(seed: int, n: int, space: SearchSpace, cheap: float) -> list[Params]:
-    """The first draws that cost at most `cheap`; in a narrowed space that has too few of them, also the next cheapest."""
+    """The first draws that cost at most `cheap`; in a narrowed space with too few of them, also the next cheapest."""
     sampler = make_sampler("random", seed)
     empty = optuna.create_study(sampler=sampler)
     draws = [suggest_hyperparameters(empty.ask(), space) for _ in range(DRAWS_PER_POINT * n)]

@@ -55,4 +55,7 @@ def test_the_total_time_decides_too_and_targets_share_it(data: Dataset) -> None:
     limited = replace(AUTO, search=SearchSettings(total_timeout=total))
     assert choose_folds(long, limited) == FOLDED
     assert choose_folds(long, limited, n_targets=2) == SplitSettings()
-    assert choose_folds(long, replace(AUTO, search=SearchSettings(timeout=of_a_trial, total_timeout=total))) == SplitSettings()
+    assert (
+        choose_folds(long, replace(AUTO, search=SearchSettings(timeout=of_a_trial, total_timeout=total)))
+        == SplitSettings()
+    )
