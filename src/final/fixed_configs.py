@@ -2,8 +2,9 @@
 
 A search overfits its validation rows, and a longer search overfits more. So a part of every ensemble is the mean of
 fixed configurations that do well on many tables. Every study trains them anyway, and they are not selected by a score.
-On tables with drift this recovers much of what tuning lost; elsewhere their errors average out. The mean of a selected
-and a simple forecast is a known method (Bates and Granger 1969; shrinkage towards equal weights: Stock and Watson 2004).
+On tables with drift this recovers much of what tuning lost; elsewhere their errors average out. The mean of a
+selected and a simple forecast is a known method (Bates and Granger 1969; shrinkage towards equal weights: Stock and
+Watson 2004).
 
 The benefit comes from the mean of several configurations. A short search or a strict pruner may leave LightGBM's
 defaults only: they then get the share of one of five configurations, not all of it.
