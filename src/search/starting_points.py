@@ -5,11 +5,11 @@ can take a minute. The study therefore starts with
 
 1. LightGBM's defaults, or the nearest values in the search space,
 2. fixed configurations that do well on many tables: low learning rates with sampling of rows and features, large and
-   small trees,
+   small trees; they come first, because most of the final model's weight is theirs,
 3. random draws, so that the first ten trials cover the space: those that cost at most as much as the median fixed
    configuration, because in a short search a few slow ones would take most of the time.
 
-Groups 2 and 3 are sorted together by estimated cost. The list is stored on the study when it is created, and trial k
+Groups 2 and 3 are each sorted by estimated cost. The list is stored on the study when it is created, and trial k
 takes entry k: the first trials do not depend on the workers or on interruptions.
 """
 
@@ -155,7 +155,7 @@ def starting_points(seed: int, space: SearchSpace = SEED_SPACE) -> list[Params]:
     cheap = median(map(estimated_cost, configs))
     random = _random_draws(seed, N_STARTING_POINTS - len(configs), space, cheap)
     first = inside[:1] if inside[:1] == configs[:1] else []
-    return [*first, *sorted([*inside[len(first) :], *random], key=estimated_cost)]
+    return [*first, *sorted(inside[len(first) :], key=estimated_cost), *sorted(random, key=estimated_cost)]
 
 
 def estimated_cost(params: Mapping[str, Any]) -> float:

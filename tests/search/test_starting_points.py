@@ -60,12 +60,14 @@ def test_the_first_trial_is_lightgbm_with_its_defaults() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31 - 1))
-def test_the_rest_is_ordered_by_cost_without_duplicates(seed: int) -> None:
+def test_fixed_configurations_come_first_and_cheap_ones_before_dear_ones(seed: int) -> None:
     points = starting_points(seed)
     assert points[0] == LIGHTGBM_DEFAULTS
-    assert all(known in points for known in FIXED_CONFIGS)
-    costs = [estimated_cost(each) for each in points[1:]]
-    assert costs == sorted(costs)
+    fixed, random = points[: len(FIXED_CONFIGS)], points[len(FIXED_CONFIGS) :]
+    assert all(known in fixed for known in FIXED_CONFIGS)
+    for each in (fixed, random):
+        costs = [estimated_cost(point) for point in each]
+        assert costs == sorted(costs)
     assert len(points) == N_STARTING_POINTS == len({str(each) for each in points})
     assert all(suggest_hyperparameters(FixedTrial(each)) == each for each in points)
     assert points == starting_points(seed)
@@ -144,4 +146,5 @@ def test_configurations_outside_of_a_narrowed_space_are_left_out() -> None:
     assert [each["learning_rate"] for each in kept] == [0.03, 0.0217]
     assert all(0.02 <= each["learning_rate"] <= 0.04 for each in points)
     assert len(points) == N_STARTING_POINTS - len(CONFIGS["wide"]) + 2
-    assert [estimated_cost(each) for each in points] == sorted(estimated_cost(each) for each in points)
+    assert points[: len(kept)] == kept
+    assert [estimated_cost(each) for each in kept] == sorted(estimated_cost(each) for each in kept)
